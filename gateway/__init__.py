@@ -1,0 +1,1 @@
+"""Tier 1: the Flask gateway. Customers in MongoDB, predictions forwarded to the model service."""

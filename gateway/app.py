@@ -1,0 +1,32 @@
+"""The gateway's application factory: ``gunicorn 'gateway.app:create_app()'`` or ``python -m gateway serve``."""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from gateway import error_handlers, request_log
+from gateway.routes import register
+from gateway.routes.api import API, customer_routes, model_routes, service_routes
+from gateway.settings import Settings, read_settings
+from gateway.wiring import Services, build_controllers, build_services
+
+
+def create_app(settings: Settings | None = None, services: Services | None = None) -> Flask:
+    """Return the gateway.
+
+    Parameters
+    ----------
+    settings : read from the environment if None.
+    services : built on MongoDB and the model service over HTTP if None; tests bring services on fakes.
+    """
+    settings = settings or read_settings()
+    request_log.configure(settings.log_level)
+    app = Flask("gateway", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
+    request_log.register(app)
+    error_handlers.register(app)
+    controllers = build_controllers(services or build_services(app, settings))
+    register(app, API, customer_routes(controllers.customers))
+    register(app, API, model_routes(controllers.predictions, controllers.segments))
+    register(app, "", service_routes(controllers.service))
+    return app

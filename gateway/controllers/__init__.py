@@ -1,0 +1,1 @@
+"""From a request to one service call and back: load with a schema, call, dump with a status."""

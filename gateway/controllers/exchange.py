@@ -1,0 +1,65 @@
+"""Reading a request's body and conditions, and writing an answer: what every controller does in the same way."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping
+from typing import Any
+
+import orjson
+from flask import Response, request
+from marshmallow import Schema, ValidationError
+from werkzeug.exceptions import UnsupportedMediaType
+
+from gateway.schemas.customers import field_errors
+from gateway.services.errors import InvalidInput
+from shared.strict_json import loads
+
+JSON = "application/json"
+MERGE_PATCH = "application/merge-patch+json"
+
+
+def read_json(*media_types: str) -> Any:
+    """Return the request's body, parsed strictly.
+
+    Raises
+    ------
+    werkzeug.exceptions.UnsupportedMediaType
+        unless the body is declared as one of `media_types` (JSON without any).
+    shared.strict_json.MalformedJSON
+    """
+    accepted = media_types or (JSON,)
+    if request.mimetype not in accepted:
+        raise UnsupportedMediaType(f"send the body as {' or '.join(accepted)}, not {request.mimetype or 'untyped'!r}")
+    return loads(request.get_data(cache=False))
+
+
+def load(schema: Schema, body: Any, prefix: str = "") -> dict[str, Any]:
+    """Return the body as `schema` reads it.
+
+    Raises
+    ------
+    InvalidInput
+    """
+    try:
+        loaded: dict[str, Any] = schema.load(body)
+    except ValidationError as error:
+        raise InvalidInput(field_errors(error, prefix)) from error
+    return loaded
+
+
+class _AnyRevision:
+    def __contains__(self, revision: object) -> bool:
+        return True
+
+
+def accepted_revisions() -> Container[str] | None:
+    """Return the revisions that If-Match names (RFC 9110 section 13.1.1), or None without the header."""
+    tags = request.if_match
+    if "If-Match" not in request.headers:
+        return None
+    return _AnyRevision() if tags.star_tag else tags.as_set()  # as_set leaves weak tags out: they never match here
+
+
+def answer(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """Return a JSON answer; times become RFC 3339 in UTC."""
+    return Response(orjson.dumps(body, option=orjson.OPT_UTC_Z), status, headers, mimetype=JSON)

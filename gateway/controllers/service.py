@@ -1,0 +1,28 @@
+"""The service itself: what it offers and whether it works."""
+
+from __future__ import annotations
+
+from flask import Response
+
+from gateway.controllers.exchange import answer
+from gateway.services.health import HealthService
+
+
+class ServiceController:
+    """Index and health checks."""
+
+    def __init__(self, health: HealthService) -> None:
+        self._health = health
+
+    def index(self) -> Response:
+        """GET /."""
+        links = {name: f"/api/v1/{name}" for name in ("customers", "segments", "predictions")}
+        return answer({"service": "customer-segmentation gateway", "links": {**links, "health": "/health/ready"}})
+
+    def live(self) -> Response:
+        """GET /health/live: the process answers."""
+        return answer({"status": "ok"})
+
+    def ready(self) -> Response:
+        """GET /health/ready: the database takes writes. The model service is reported, not required."""
+        return answer(self._health.check())

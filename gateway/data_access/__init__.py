@@ -1,0 +1,1 @@
+"""Adapters of the ports: MongoDB and the model service over HTTP."""

@@ -1,0 +1,50 @@
+"""The customers collection: its validator and indexes, derived from the data dictionary."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pymongo import ASCENDING, IndexModel
+from pymongo.collection import Collection
+from pymongo.errors import CollectionInvalid
+
+from shared.features import CUST_ID_PATTERN, FEATURES, Feature
+
+INDEXES = (
+    IndexModel([("segment_status", ASCENDING), ("_id", ASCENDING)], name="segment_status"),
+    IndexModel([("segment.model_version", ASCENDING), ("_id", ASCENDING)], name="model_version"),
+    IndexModel([("segment.id", ASCENDING), ("_id", ASCENDING)], name="segment_id"),
+)
+
+
+def validator(features: Sequence[Feature] = FEATURES) -> dict[str, Any]:
+    """Return the ``$jsonSchema`` that MongoDB holds every stored customer to."""
+    properties: dict[str, Any] = {
+        "_id": {"bsonType": "string", "pattern": f"^{CUST_ID_PATTERN}$"},
+        "segment": {"bsonType": ["object", "null"], "required": ["id", "model_version", "assigned_at"]},
+        "segment_status": {"enum": ["assigned", "pending"]},
+        "revision": {"bsonType": "string"},
+        "created_at": {"bsonType": "date"},
+        "updated_at": {"bsonType": "date"},
+        **{feature.name: _property(feature) for feature in features},
+    }
+    return {"$jsonSchema": {"bsonType": "object", "required": list(properties), "properties": properties}}
+
+
+def _property(feature: Feature) -> dict[str, Any]:
+    numbers = ["int", "long"] if feature.whole else ["double"]
+    bounds: dict[str, Any] = {"minimum": feature.minimum, "maximum": feature.maximum}
+    if feature.exclusive_minimum:
+        bounds["exclusiveMinimum"] = True  # a flag beside minimum in MongoDB's draft 4
+    return {"bsonType": [*numbers, "null"] if feature.nullable else numbers, **bounds}
+
+
+def prepare(customers: Collection[dict[str, Any]]) -> None:
+    """Bring the collection's validator and indexes up to date; harmless when they are."""
+    database = customers.database
+    try:
+        database.create_collection(customers.name, validator=validator())
+    except CollectionInvalid:  # it exists: an older version of the service may have made it
+        database.command("collMod", customers.name, validator=validator(), validationLevel="strict")
+    customers.create_indexes(list(INDEXES))

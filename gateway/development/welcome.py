@@ -1,0 +1,58 @@
+"""The last process that ``make run`` starts: loads the sample into an empty database and says where to look."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import click
+import requests
+
+from gateway.settings import read_settings
+
+START_SECONDS = 60.0
+
+
+@click.command()
+@click.argument("sample", type=click.Path(exists=True, path_type=Path))
+def main(sample: Path) -> None:
+    """Wait for both tiers, load SAMPLE if there are no customers, print the address, then stay out of the way."""
+    settings = read_settings()
+    base = f"http://{settings.host}:{settings.port}"
+    with requests.Session() as session:
+        wait_until_ready(session, base)
+        empty = not session.get(f"{base}/api/v1/customers", params={"limit": 1}, timeout=10).json()["items"]
+    if empty:
+        subprocess.run([sys.executable, "-m", "gateway", "import", str(sample)], check=True)  # noqa: S603  # ourselves
+    click.echo(f"Ready: {base}/  (Ctrl-C stops everything; the data stay in .data/)")
+    click.echo(f"Try:   curl -s {base}/api/v1/customers?limit=1")
+    signal.pause()  # honcho stops everything when a process ends
+
+
+def wait_until_ready(session: requests.Session, base: str, seconds: float = START_SECONDS) -> None:
+    """Wait until the gateway takes writes and reaches the model service.
+
+    Raises
+    ------
+    click.ClickException
+        with the gateway's last answer, when that takes too long.
+    """
+    give_up_at = time.monotonic() + seconds
+    last = "no answer"
+    while time.monotonic() < give_up_at:
+        try:
+            answer = session.get(f"{base}/health/ready", timeout=10)
+            last = answer.text
+            if answer.ok and answer.json()["model_service"] == "ok":
+                return
+        except requests.RequestException as error:
+            last = str(error)
+        time.sleep(0.1)
+    raise click.ClickException(f"not ready after {seconds:g} s: {last}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""The one table from what went wrong to the answer; every error leaves as RFC 9457 problem+json."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import orjson
+from flask import Flask, Response, g
+from werkzeug.exceptions import HTTPException
+
+from gateway.services import errors as e
+from shared.problems import MEDIA_TYPE, FieldError, code_of, problem
+from shared.strict_json import MalformedJSON
+
+log = logging.getLogger(__name__)
+
+STATUSES: dict[type[Exception], tuple[int, str]] = {
+    MalformedJSON: (400, "malformed_json"),
+    e.InvalidInput: (422, "validation_failed"),
+    e.CustomerNotFound: (404, "customer_not_found"),
+    e.CustomerExists: (409, "customer_exists"),
+    e.StaleRevision: (412, "revision_mismatch"),
+    e.Contended: (409, "contended"),
+    e.SegmentNotFound: (404, "segment_not_found"),
+    e.StoreUnavailable: (503, "store_unavailable"),
+    e.StoreError: (500, "store_error"),
+    e.ModelUnavailable: (503, "model_unavailable"),
+    e.ModelTimeout: (504, "model_timeout"),
+    e.ModelMalformed: (502, "model_malformed"),
+}
+RETRY_AFTER_SECONDS = "1"
+
+
+def register(app: Flask) -> None:
+    """Make every error of the application a problem."""
+    for kind in STATUSES:
+        app.register_error_handler(kind, _known)
+    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(Exception, _unforeseen)
+
+
+def _known(error: Exception) -> Response:
+    status, code = STATUSES[type(error)]
+    if status >= 500:
+        log.warning("%s: %s", code, error, exc_info=error.__cause__ if status == 500 else None)
+    answer = _answer(status, code, str(error), getattr(error, "errors", ()))
+    if status == 503:
+        answer.headers["Retry-After"] = RETRY_AFTER_SECONDS
+    return answer
+
+
+def _http(error: HTTPException) -> Response | HTTPException:
+    status = error.code or 500
+    if status < 400:
+        return error
+    answer = _answer(status, code_of(status), error.description or "")
+    for name, value in error.get_headers():
+        if name != "Content-Type":
+            answer.headers[name] = value
+    return answer
+
+
+def _unforeseen(error: Exception) -> Response:
+    log.error("unforeseen error", exc_info=error)
+    return _answer(500, code_of(500), "an internal error; the log has it under this request id")
+
+
+def _answer(status: int, code: str, detail: str, errors: Sequence[FieldError] = ()) -> Response:
+    body = problem(status, code, detail, g.get("request_id", ""), errors)
+    return Response(orjson.dumps(body), status, mimetype=MEDIA_TYPE)

@@ -1,0 +1,113 @@
+"""Giving stored customers their segment: within a short deadline on a write, in batches for imports and the worker."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+from gateway.services.errors import ModelServiceError
+from gateway.services.ports import Assignment, Features, Model
+from shared.contract import ColumnarAnswer, Prediction
+from shared.features import DISTANCE_NAMES
+
+log = logging.getLogger(__name__)
+
+ASSIGNED = "assigned"
+PENDING = "pending"
+
+
+def now() -> datetime:
+    """Return the time in UTC, to the millisecond: MongoDB keeps no more, and an answer must equal a later read."""
+    time_ = datetime.now(UTC)
+    return time_.replace(microsecond=time_.microsecond // 1000 * 1000)
+
+
+def new_revision() -> str:
+    """Return an unguessable revision; a counter would repeat after a delete and let a stale If-Match through."""
+    return secrets.token_hex(8)
+
+
+class Assigner:
+    """Asks the model for segments; a model that is away costs a write at most the deadline, and most writes nothing.
+
+    After a failure the model is left alone for `pause` seconds, then one caller tries again while the others still
+    skip it (a circuit breaker; pybreaker was considered, but it lets no single caller probe while others pass by).
+
+    Parameters
+    ----------
+    deadline : seconds a write may wait for the model.
+    pause : seconds between attempts while the model is away.
+    """
+
+    def __init__(
+        self, model: Model, deadline: float, pause: float = 1.0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._model = model
+        self._deadline = deadline
+        self._pause = pause
+        self._clock = clock
+        self._try_again_at = 0.0
+        self._failing = False
+
+    def assign(self, features: Features) -> Assignment | None:
+        """Return the customer's segment, or None when the model cannot say in time: the worker will."""
+        if self._failing:
+            if self._clock() < self._try_again_at:
+                return None
+            self._try_again_at = self._clock() + self._pause  # this caller probes, the others keep skipping
+        try:
+            prediction = self._model.predict(features, self._deadline)
+        except ModelServiceError as error:
+            self._note_failure(error)
+            return None
+        self._failing = False
+        return assignment_of(prediction)
+
+    def assign_columns(self, rows: Sequence[Features]) -> list[Assignment] | None:
+        """Return the segments of many customers, in order, or None when the model is away."""
+        try:
+            return self.score(rows)
+        except ModelServiceError as error:
+            self._note_failure(error)
+            return None
+
+    def score(self, rows: Sequence[Features]) -> list[Assignment]:
+        """Return the segments of many customers, in order.
+
+        Raises
+        ------
+        ModelServiceError
+            when the model service gives no usable answer.
+        """
+        answer = self._model.score({name: [row[name] for row in rows] for name in DISTANCE_NAMES})
+        return _assignments(answer)
+
+    def _note_failure(self, error: ModelServiceError) -> None:
+        if not self._failing:
+            log.warning("model service: %s; customers are stored as pending until it is back", error)
+        self._try_again_at = self._clock() + self._pause
+        self._failing = True
+
+
+def assignment_of(prediction: Prediction) -> Assignment:
+    """Return what is stored of a prediction."""
+    rival = prediction["rival"]
+    return Assignment(
+        id=prediction["segment"]["id"],
+        confidence=prediction["confidence"],
+        rival=rival["id"] if rival else None,
+        model_version=prediction["model_version"],
+        assigned_at=now(),
+    )
+
+
+def _assignments(answer: ColumnarAnswer) -> list[Assignment]:
+    ids: list[str | None] = [*(segment["id"] for segment in answer["segments"]), None]  # index -1: no rival
+    version, at = answer["model_version"], now()
+    return [
+        {"id": ids[own], "confidence": sure, "rival": ids[rival], "model_version": version, "assigned_at": at}  # type: ignore[typeddict-item]  # own is never -1
+        for own, rival, sure in zip(answer["cluster"], answer["rival"], answer["confidence"], strict=True)
+    ]

@@ -1,0 +1,93 @@
+"""Everything that can go wrong in a service, as one family.
+
+SegmentationError
+├── InvalidInput                 the caller's data break a rule; carries one error per value
+├── CustomerNotFound
+├── CustomerExists
+├── StaleRevision                not the revision that the caller named
+├── Contended                    others kept changing the customer
+├── SegmentNotFound
+├── StoreError                   the database refused or failed
+│   └── StoreUnavailable         it cannot be reached, or has no primary at the moment
+└── ModelServiceError
+    ├── ModelUnavailable         no connection, or it has no model loaded
+    ├── ModelTimeout             no answer within the deadline
+    └── ModelMalformed           an answer that breaks the contract, or an internal error
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from shared.problems import FieldError
+
+
+class SegmentationError(Exception):
+    """The base of the family; the message is fit for a client."""
+
+
+class InvalidInput(SegmentationError):
+    """The caller's data break a rule."""
+
+    def __init__(self, errors: Sequence[FieldError], detail: str = "the request breaks the rules listed in errors"):
+        super().__init__(detail)
+        self.errors = list(errors)
+
+
+class CustomerNotFound(SegmentationError):
+    """No customer has this CUST_ID."""
+
+    def __init__(self, cust_id: str):
+        super().__init__(f"there is no customer {cust_id!r}")
+
+
+class CustomerExists(SegmentationError):
+    """A customer with this CUST_ID is already stored."""
+
+    def __init__(self, cust_id: str):
+        super().__init__(f"customer {cust_id!r} exists already")
+
+
+class StaleRevision(SegmentationError):
+    """The customer has changed since the revision the caller knows."""
+
+    def __init__(self, cust_id: str):
+        super().__init__(f"customer {cust_id!r} has changed since the revision named in If-Match; read it again")
+
+
+class Contended(SegmentationError):
+    """Others kept changing the same customer while the change was being written."""
+
+    def __init__(self, cust_id: str):
+        super().__init__(f"others keep changing customer {cust_id!r}; nothing was written, try again")
+
+
+class SegmentNotFound(SegmentationError):
+    """The active model has no segment with this id."""
+
+    def __init__(self, segment_id: str):
+        super().__init__(f"the active model has no segment {segment_id!r}")
+
+
+class StoreError(SegmentationError):
+    """The database refused or failed."""
+
+
+class StoreUnavailable(StoreError):
+    """The database cannot be reached, or has no primary at the moment."""
+
+
+class ModelServiceError(SegmentationError):
+    """The model service gave no usable answer."""
+
+
+class ModelUnavailable(ModelServiceError):
+    """The model service cannot be reached, or has no model loaded."""
+
+
+class ModelTimeout(ModelServiceError):
+    """The model service gave no answer within the deadline."""
+
+
+class ModelMalformed(ModelServiceError):
+    """The model service's answer breaks the contract, or was an internal error."""

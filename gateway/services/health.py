@@ -1,0 +1,40 @@
+"""Whether the gateway can do its work."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+from gateway.services.errors import ModelServiceError
+from gateway.services.ports import CustomerStore, Model
+
+
+class Health(TypedDict):
+    """State of the gateway; ``model_service`` may be away while ``status`` is ok: writes do not depend on it."""
+
+    status: str
+    database: str
+    model_service: str
+    model_version: str | None
+
+
+class HealthService:
+    """Asks what the gateway stands on."""
+
+    def __init__(self, store: CustomerStore, model: Model) -> None:
+        self._store = store
+        self._model = model
+
+    def check(self) -> Health:
+        """Return the state of everything the gateway needs.
+
+        Raises
+        ------
+        StoreUnavailable
+            when the database cannot take writes: the gateway is not ready then.
+        """
+        self._store.ping()
+        try:
+            version = self._model.active()["version"]
+        except ModelServiceError as error:
+            return Health(status="ok", database="ok", model_service=str(error), model_version=None)
+        return Health(status="ok", database="ok", model_service="ok", model_version=version)

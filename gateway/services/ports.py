@@ -1,0 +1,96 @@
+"""What the services need from outside. `gateway.data_access` implements it; tests run fakes of the same shape."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol, TypedDict
+
+from shared.contract import ColumnarAnswer, ModelSummary, Prediction, RowError
+
+Customer = dict[str, Any]
+"""A stored customer: CUST_ID, every feature, ``segment`` (`Assignment` or None), ``segment_status``, ``revision``,
+``created_at``, ``updated_at`` (UTC)."""
+
+Features = Mapping[str, Any]
+"""A customer's features by column name, in stored form (`shared.features.complete`)."""
+
+
+class Assignment(TypedDict):
+    """The segment a customer is in, as stored with the customer. ``rival`` is a segment id or None."""
+
+    id: str
+    confidence: float
+    rival: str | None
+    model_version: str
+    assigned_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentCounts:
+    """How many customers are stored, by segment id; ``pending`` ones have no segment yet."""
+
+    by_segment: Mapping[str, int]
+    pending: int
+
+    @property
+    def total(self) -> int:
+        """All stored customers."""
+        return sum(self.by_segment.values()) + self.pending
+
+
+class CustomerStore(Protocol):
+    """Customers, kept durably. Every method may raise `StoreError` or `StoreUnavailable`."""
+
+    def get(self, cust_id: str) -> Customer | None:
+        """Return one customer, or None."""
+
+    def get_many(self, cust_ids: Sequence[str]) -> dict[str, Customer]:
+        """Return those of the customers that exist, by CUST_ID."""
+
+    def page(self, after: str | None, limit: int) -> list[Customer]:
+        """Return up to `limit` customers with CUST_ID greater than `after`, in CUST_ID order."""
+
+    def insert(self, customer: Customer) -> None:
+        """Store a new customer; raise `CustomerExists` when the CUST_ID is taken."""
+
+    def replace(self, customer: Customer, expected_revision: str) -> bool:
+        """Replace the customer if it still has the revision; return whether it did."""
+
+    def delete(self, cust_id: str, expected_revision: str | None) -> bool:
+        """Delete the customer (if it still has the revision, where one is given); return whether it did."""
+
+    def insert_many(self, customers: Sequence[Customer]) -> set[str]:
+        """Store new customers; return the CUST_IDs that were taken and so not stored."""
+
+    def replace_many(self, customers: Sequence[tuple[Customer, str]]) -> set[str]:
+        """Replace (customer, expected revision) pairs; return the CUST_IDs whose revision did not match."""
+
+    def due(self, model_version: str, after: str | None, limit: int) -> list[Customer]:
+        """Return customers that are pending or assigned by another model version, in CUST_ID order."""
+
+    def assign_many(self, assignments: Sequence[tuple[str, str, Assignment, str]]) -> int:
+        """Write (CUST_ID, expected revision, assignment, new revision); return how many still matched."""
+
+    def segment_counts(self) -> SegmentCounts:
+        """Count the stored customers by segment."""
+
+    def ping(self) -> None:
+        """Raise `StoreUnavailable` unless the database can take writes now."""
+
+
+class Model(Protocol):
+    """The model service. Every method may raise `ModelUnavailable`, `ModelTimeout` or `ModelMalformed`."""
+
+    def predict(self, features: Features, deadline: float) -> Prediction:
+        """Return one customer's prediction; give up after `deadline` seconds."""
+
+    def predict_batch(self, customers: Sequence[Features]) -> list[Prediction | RowError]:
+        """Return a prediction or an error for each of at most `shared.contract.MAX_BATCH` customers, in order."""
+
+    def score(self, columns: Mapping[str, Sequence[float | int | None]]) -> ColumnarAnswer:
+        """Score at most `shared.contract.MAX_COLUMNAR` rows given by column."""
+
+    def active(self) -> ModelSummary:
+        """Return the active model: its version, segments and profiles."""

@@ -1,0 +1,49 @@
+"""Making stored assignments agree with the active model: the worker's job, safe to kill and to run twice.
+
+There is no queue: which customers are due is a query, so nothing can be forgotten, and every write is guarded by
+the revision that was scored, so a customer changed meanwhile is simply still due.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from gateway.services.assignment import Assigner, new_revision
+from gateway.services.ports import Customer, CustomerStore, Model
+from shared.features import CUST_ID
+
+log = logging.getLogger(__name__)
+
+BATCH = 1_000
+
+
+class Reconciler:
+    """Assigns customers that are pending or were assigned by another model version."""
+
+    def __init__(self, store: CustomerStore, model: Model, assigner: Assigner) -> None:
+        self._store = store
+        self._model = model
+        self._assigner = assigner
+
+    def run_once(self) -> int:
+        """Go through all due customers once, in CUST_ID order; return how many were assigned.
+
+        Raises
+        ------
+        ModelServiceError, StoreError
+            the pass ends there; the next one carries on.
+        """
+        version = self._model.active()["version"]
+        assigned, after = 0, None
+        while due := self._store.due(version, after, BATCH):
+            assigned += self._assign(due)
+            after = due[-1][CUST_ID]
+        if assigned:
+            log.info("assigned %d customers by model %s", assigned, version)
+        return assigned
+
+    def _assign(self, due: list[Customer]) -> int:
+        segments = self._assigner.score(due)
+        return self._store.assign_many(
+            [(c[CUST_ID], c["revision"], segment, new_revision()) for c, segment in zip(due, segments, strict=True)]
+        )

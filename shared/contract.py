@@ -1,0 +1,106 @@
+"""The wire contract between the gateway and the model service: paths, limits and the shapes of answers."""
+
+from __future__ import annotations
+
+from typing import Any, NotRequired, TypedDict
+
+from shared.findings import Finding
+from shared.problems import Problem
+
+PREDICT = "/v1/predict"
+PREDICT_BATCH = "/v1/predict/batch"
+ACTIVE_MODEL = "/v1/models/active"
+
+MAX_BATCH = 1_000
+"""Most customers in one batch of records."""
+MAX_COLUMNAR = 50_000
+"""Most customers in one columnar batch."""
+
+
+class SegmentRef(TypedDict):
+    """A segment as an answer names it: its permanent id and its name in the answering model."""
+
+    id: str
+    name: str
+
+
+class Prediction(TypedDict):
+    """Which segment a customer belongs to, and how clearly.
+
+    ``distance`` is Euclidean in the model's standardised log space; ``margin`` is how much farther the rival's
+    centroid lies. ``confidence`` is the calibrated probability (0-1) that the customer keeps this segment if the
+    model is refitted on a similar sample; below 0.9 the customer is ``borderline``. ``rival`` is null only for
+    a model of one segment.
+    """
+
+    segment: SegmentRef
+    cluster: int
+    confidence: float
+    borderline: bool
+    rival: SegmentRef | None
+    distance: float
+    margin: float
+    model_version: str
+    imputed: list[str]
+    warnings: list[Finding]
+
+
+class RowError(TypedDict):
+    """In a batch's answer, the place of a row that could not be scored."""
+
+    error: Problem
+
+
+class BatchAnswer(TypedDict):
+    """Answer to ``{"customers": [...]}``: a prediction or an error for each, in the order asked."""
+
+    predictions: list[Prediction | RowError]
+
+
+class ColumnarAnswer(TypedDict):
+    """Answer to ``{"columns": {FEATURE: [...]}}``; every list has one entry per row, in the order asked.
+
+    ``cluster`` and ``rival`` index ``segments``; ``rival`` is -1 where there is none.
+    """
+
+    model_version: str
+    segments: list[SegmentRef]
+    cluster: list[int]
+    rival: list[int]
+    confidence: list[float]
+    distance: list[float]
+    margin: list[float]
+
+
+class Quartiles(TypedDict):
+    """A feature inside one segment, in the feature's unit; ``z`` is the mean's distance from the base in SDs."""
+
+    mean: float
+    q25: float
+    median: float
+    q75: float
+    z: float
+
+
+class Segment(TypedDict):
+    """A segment of one model version. ``size`` and ``share`` (0-1) are those of the training data."""
+
+    id: str
+    name: str
+    cluster: int
+    size: int
+    share: float
+    actions: list[str]
+    profile: dict[str, Quartiles]
+
+
+class ModelSummary(TypedDict):
+    """A model version, as ``GET /v1/models/active`` answers it."""
+
+    version: str
+    created_at: str
+    k: int
+    rows: int
+    features: list[str]
+    segments: list[Segment]
+    scores: NotRequired[list[dict[str, Any]]]

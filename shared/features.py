@@ -1,0 +1,195 @@
+"""The data dictionary: one declaration per column, from which every schema and check is derived.
+
+Both tiers' request schemas, the vectorised CSV validation, MongoDB's ``$jsonSchema``, the OpenAPI text and the
+table in ``data/README.md`` are computed from `FEATURES`. To add a feature is to add one entry here.
+
+Source of the bounds: the public "Credit Card Dataset for Clustering"; every hard rule accepts all 8,950 of its rows.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+CUST_ID = "CUST_ID"
+# "." and ".." are left out: every HTTP client resolves them away in a path, so such a customer could not be reached.
+CUST_ID_PATTERN = r"(?!\.{1,2}$)[A-Za-z0-9_.-]{1,64}"
+CUST_ID_RULE = "must be 1 to 64 characters of A-Z, a-z, 0-9, '_', '.' and '-', and not '.' or '..'"
+
+MAX_AMOUNT = 1e12
+MAX_COUNT = 1e6
+
+_cust_id = re.compile(CUST_ID_PATTERN)
+
+
+class Kind(StrEnum):
+    """What a column measures; decides its unit and whether it is a whole number."""
+
+    AMOUNT = "amount"
+    COUNT = "count"
+    FREQUENCY = "frequency"
+    MONTHS = "months"
+
+
+_UNITS = {
+    Kind.AMOUNT: "currency units",
+    Kind.COUNT: "transactions",
+    Kind.FREQUENCY: "share of months",
+    Kind.MONTHS: "months",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """One column of the data dictionary.
+
+    Attributes
+    ----------
+    name : the column's name in CSV, JSON, MongoDB and the model.
+    kind : what it measures.
+    description : one sentence for people.
+    minimum, maximum : inclusive bounds, in the column's unit.
+    exclusive_minimum : the value must be greater than ``minimum``, not equal to it.
+    nullable : may be null or absent; the model then imputes the training median.
+    in_distance : takes part in the K-Means distance; otherwise it serves profiles only.
+    derive : for a derived column, how it is computed from the others. Clients may send it; it is recomputed.
+    """
+
+    name: str
+    kind: Kind
+    description: str
+    maximum: float
+    minimum: float = 0.0
+    exclusive_minimum: bool = False
+    nullable: bool = False
+    in_distance: bool = True
+    derive: Callable[[Mapping[str, Any]], float] | None = None
+
+    @property
+    def unit(self) -> str:
+        """The unit of the values, for people."""
+        return _UNITS[self.kind]
+
+    @property
+    def whole(self) -> bool:
+        """Whether values are whole numbers (counts and months)."""
+        return self.kind in (Kind.COUNT, Kind.MONTHS)
+
+    def fault(self, value: object) -> str | None:
+        """Say which hard rule `value` breaks, or None when it breaks none.
+
+        A whole number may be written as a float (``12.0``); booleans and strings are never numbers.
+        """
+        if value is None:
+            return None if self.nullable else "must not be null"
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return f"must be a number, not {_json_type(value)}"
+        if value - value != 0:  # NaN and the infinities: the only values for which this is not zero
+            return "must be a finite number"
+        if value < self.minimum or (self.exclusive_minimum and value == self.minimum):
+            return f"must be {'greater than' if self.exclusive_minimum else 'at least'} {self.minimum:g}"
+        if value > self.maximum:
+            return f"must be at most {self.maximum:g}"
+        if self.whole and value != int(value):
+            return "must be a whole number"
+        return None
+
+    def normal(self, value: float | None) -> float | int | None:
+        """Return a faultless `value` in its stored form: ``int`` for whole kinds, ``float`` for the others."""
+        if value is None:
+            return None
+        return int(value) if self.whole else float(value) + 0.0  # + 0.0 turns -0.0 into 0.0
+
+    def rule(self) -> str:
+        """Return the hard rule in words, for documentation."""
+        if self.derive:
+            return "computed by the service"
+        left = "(" if self.exclusive_minimum else "["
+        whole = "integer in " if self.whole else ""
+        null = ", may be null" if self.nullable else ""
+        return f"{whole}{left}{self.minimum:g}, {self.maximum:g}]{null}"
+
+
+def average_purchase(customer: Mapping[str, Any]) -> float:
+    """Mean amount of one purchase, ``PURCHASES / PURCHASES_TRX``, in currency units; 0 with no transactions."""
+    transactions = customer["PURCHASES_TRX"]
+    return float(customer["PURCHASES"] / transactions) if transactions else 0.0
+
+
+def _amount(name: str, description: str, **rest: Any) -> Feature:
+    return Feature(name, Kind.AMOUNT, description, maximum=MAX_AMOUNT, **rest)
+
+
+def _frequency(name: str, description: str, maximum: float = 1.0) -> Feature:
+    return Feature(name, Kind.FREQUENCY, description, maximum=maximum)
+
+
+def _count(name: str, description: str) -> Feature:
+    return Feature(name, Kind.COUNT, description, maximum=MAX_COUNT)
+
+
+FEATURES: tuple[Feature, ...] = (
+    _amount("BALANCE", "Balance left in the account to make purchases"),
+    _frequency("BALANCE_FREQUENCY", "How often the balance is updated"),
+    _amount("PURCHASES", "Total amount of purchases"),
+    _amount("ONEOFF_PURCHASES", "Amount of purchases paid in one go"),
+    _amount("INSTALLMENTS_PURCHASES", "Amount of purchases paid in instalments"),
+    _amount("CASH_ADVANCE", "Cash taken in advance"),
+    _frequency("PURCHASES_FREQUENCY", "How often purchases are made"),
+    _frequency("ONEOFF_PURCHASES_FREQUENCY", "How often purchases are paid in one go"),
+    _frequency("PURCHASES_INSTALLMENTS_FREQUENCY", "How often purchases are paid in instalments"),
+    # Twelve months in the numerator, TENURE (down to 6) in the denominator: real values reach 1.5.
+    _frequency("CASH_ADVANCE_FREQUENCY", "How often cash is taken in advance", maximum=2.0),
+    _count("CASH_ADVANCE_TRX", "Number of cash advance transactions"),
+    _count("PURCHASES_TRX", "Number of purchase transactions"),
+    _amount("CREDIT_LIMIT", "Limit of the credit card", exclusive_minimum=True, nullable=True),
+    _amount("PAYMENTS", "Amount of payments made"),
+    _amount("MINIMUM_PAYMENTS", "Amount of minimum payments", nullable=True),
+    _frequency("PRC_FULL_PAYMENT", "Share of months in which the full balance was paid"),
+    Feature("TENURE", Kind.MONTHS, "Months in which the card was used, within a year", minimum=1, maximum=12),
+    _amount(
+        "AVERAGE_PURCHASE_TRX",
+        "Mean amount of one purchase: PURCHASES / PURCHASES_TRX, 0 with no transactions",
+        in_distance=False,
+        derive=average_purchase,
+    ),
+)
+
+INPUTS = tuple(f for f in FEATURES if f.derive is None)
+DERIVED = tuple(f for f in FEATURES if f.derive is not None)
+DISTANCE = tuple(f for f in FEATURES if f.in_distance)
+DISTANCE_NAMES = tuple(f.name for f in DISTANCE)
+BY_NAME: Mapping[str, Feature] = {f.name: f for f in FEATURES}
+
+
+def cust_id_fault(value: object) -> str | None:
+    """Say why `value` cannot be a CUST_ID, or None when it can."""
+    if not isinstance(value, str):
+        return f"must be a string, not {_json_type(value)}"
+    return None if _cust_id.fullmatch(value) else CUST_ID_RULE
+
+
+def complete(customer: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the stored form of a faultless customer's features.
+
+    Every input is present (null where absent), in its stored type, and derived columns are recomputed.
+    """
+    row: dict[str, Any] = {f.name: f.normal(customer.get(f.name)) for f in INPUTS}
+    for f in DERIVED:
+        assert f.derive is not None
+        row[f.name] = f.derive(row)
+    return row
+
+
+def differs(given: float, computed: float) -> bool:
+    """Whether a sent derived value is not the computed one, beyond rounding (relative 1e-6)."""
+    return not math.isclose(given, computed, rel_tol=1e-6, abs_tol=1e-6)
+
+
+def _json_type(value: object) -> str:
+    names = {bool: "a boolean", str: "a string", list: "an array", dict: "an object", type(None): "null"}
+    return names.get(type(value), "a number" if isinstance(value, int | float) else "another type")
