@@ -74,6 +74,8 @@ def worker() -> None:
 
 
 def _exit(_signal: int, _frame: FrameType | None) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):  # Ctrl-C under honcho sends both; one is enough
+        signal.signal(number, signal.SIG_IGN)
     raise SystemExit(0)
 
 

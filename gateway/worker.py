@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from gateway.services.errors import SegmentationError
@@ -20,13 +21,12 @@ def work(reconciler: Reconciler, interval: float, heartbeat: Path | None = None)
     Parameters
     ----------
     interval : seconds between two looks for customers that are due.
-    heartbeat : a file whose time is renewed with every look, for health checks.
+    heartbeat : a file whose time is renewed with every batch and every look, for health checks.
     """
+    alive = heartbeat.touch if heartbeat else (lambda: None)
     pause = interval
     while True:
-        if heartbeat:
-            heartbeat.touch()
-        failure = attempt(reconciler)
+        failure = attempt(reconciler, alive)
         if failure and pause == interval:
             log.warning("%s; trying again until it works", failure)
         elif not failure and pause > interval:
@@ -35,10 +35,11 @@ def work(reconciler: Reconciler, interval: float, heartbeat: Path | None = None)
         time.sleep(pause)
 
 
-def attempt(reconciler: Reconciler) -> SegmentationError | None:
+def attempt(reconciler: Reconciler, alive: Callable[[], None]) -> SegmentationError | None:
     """Make one pass; return what stopped it, if anything did."""
+    alive()
     try:
-        reconciler.run_once()
+        reconciler.run_once(alive)
     except SegmentationError as error:
         return error
     return None

@@ -7,6 +7,7 @@ the revision that was scored, so a customer changed meanwhile is simply still du
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from gateway.services.assignment import Assigner, new_revision
 from gateway.services.ports import Customer, CustomerStore, Model
@@ -25,8 +26,12 @@ class Reconciler:
         self._model = model
         self._assigner = assigner
 
-    def run_once(self) -> int:
+    def run_once(self, alive: Callable[[], None] = lambda: None) -> int:
         """Go through all due customers once, in CUST_ID order; return how many were assigned.
+
+        Parameters
+        ----------
+        alive : called after each batch, so that a long pass does not look like a hang.
 
         Raises
         ------
@@ -38,6 +43,7 @@ class Reconciler:
         while due := self._store.due(version, after, BATCH):
             assigned += self._assign(due)
             after = due[-1][CUST_ID]
+            alive()
         if assigned:
             log.info("assigned %d customers by model %s", assigned, version)
         return assigned

@@ -1,0 +1,68 @@
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# ---- use --------------------------------------------------------------------------------------------------------
+run: install ## Start MongoDB, both tiers and the worker on this machine; Ctrl-C stops all, the data stay in .data/
+	@exec python -m gateway.development
+
+train: install ## Train a model on CSV (make train CSV=customers.csv) and make it the active one
+	python -m model_service train $(or $(CSV),data/sample.csv)
+
+import: install ## Load customers into the running system (make import CSV=customers.csv)
+	python -m gateway import $(or $(CSV),data/sample.csv)
+
+secrets: ## Make the random secrets that docker-compose.yml mounts (kept if they are there)
+	@mkdir -p -m 700 secrets; for name in mongo_root_password mongo_gateway_password mongo_keyfile; do \
+	  [ -s secrets/$$name ] || { head -c 48 /dev/urandom | base64 -w0 | tr -d '+/=' > secrets/$$name; chmod 444 secrets/$$name; }; done
+
+# ---- develop ----------------------------------------------------------------------------------------------------
+install: .venv/.installed ## Make the virtual environment in .venv and install both tiers and the tools into it
+
+.venv/.installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make run PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' || { echo "the venv module is missing: apt-get install python3-venv"; exit 1; }
+	$(PYTHON) -m venv .venv
+	.venv/bin/pip install --quiet --disable-pip-version-check -e '.[gateway,model,dev]'
+	@touch $@
+
+test: install ## Run every test: unit, integration on a real mongod, end to end with both tiers as processes
+	python -m pytest --cov --cov-report=
+
+test-unit: install ## Run the unit tests only (no network, a few seconds)
+	python -m pytest tests/unit
+
+check: install lint types layers coverage ## Everything a change must pass besides the tests
+
+lint: install
+	ruff check . && ruff format --check .
+
+types: install
+	mypy && mypy --strict data/*.py
+
+layers: install
+	lint-imports --no-logo
+
+# The last `make test` left .coverage; without one, measure now.
+coverage: install
+	@[ -f .coverage ] || python -m pytest tests/unit tests/integration --cov --cov-report= --quiet
+	coverage report
+
+format: install ## Format the code and sort its imports
+	ruff check --fix-only . && ruff format .
+
+bench: install ## Measure server CPU per request and throughput against the floors, on an otherwise idle machine
+	python -m tests.benchmarks
+
+sample: install ## Generate data/sample.csv anew
+	python data/generate.py --rows 6000 --seed 1 --out data/sample.csv
+
+clean: ## Remove everything generated: environment, caches, models and the development database
+	rm -rf .venv .data build *.egg-info .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: help run train import secrets install test test-unit check lint types layers coverage format bench sample clean
