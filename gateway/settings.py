@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from environs import Env, validate
+from environs import Env, EnvError, validate
 from marshmallow import ValidationError
 from pymongo.errors import InvalidURI, PyMongoError
 from pymongo.uri_parser import parse_uri
@@ -47,7 +47,7 @@ def _mongodb_uri(value: str) -> None:
 def _http_url(value: str) -> None:
     try:
         url = urlsplit(value)
-        sound = url.scheme in ("http", "https") and bool(url.hostname) and (url.port or 1) > 0
+        sound = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
     except ValueError:
         sound = False
     if not sound:
@@ -94,5 +94,8 @@ def read_settings() -> Settings:
 def _secret(env: Env, name: str) -> str | None:
     """Read a secret from the variable, or from the file that NAME_FILE names (Docker and Kubernetes secrets)."""
     if file := env.path(f"{name}_FILE", None):
-        return Path(file).read_text(encoding="utf-8").strip()
+        try:
+            return Path(file).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise EnvError(f'Environment variable "{name}_FILE" names a file that cannot be read: {error}') from error
     return env.str(name, None)

@@ -61,7 +61,6 @@ def connect(app: Flask, settings: Settings) -> Collection[dict[str, Any]]:
         serverSelectionTimeoutMS=settings.mongodb_timeout * 1000,
         connectTimeoutMS=settings.mongodb_timeout * 1000,
         timeoutMS=None,
-        tz_aware=True,
     )
     # Flask-PyMongo 3 puts BSON's JSON dialect in place, which reads types into request bodies.
     app.json = provider

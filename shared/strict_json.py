@@ -14,6 +14,7 @@ import orjson
 
 MAX_DEPTH = 32
 """Deepest nesting of arrays and objects that a body may have."""
+_TOO_DEEP = f"the body is nested more than {MAX_DEPTH} levels deep"
 
 
 class MalformedJSON(ValueError):
@@ -42,8 +43,8 @@ def loads(text: bytes) -> Any:
 
 def _names(value: Any, depth: int = 0) -> int:
     """Count the object members in `value`, at every depth."""
-    if depth > MAX_DEPTH:
-        raise MalformedJSON(f"the body is nested more than {MAX_DEPTH} levels deep")
+    if depth >= MAX_DEPTH:
+        raise MalformedJSON(_TOO_DEEP)
     inside = value
     own = 0
     if type(value) is dict:
@@ -54,7 +55,10 @@ def _names(value: Any, depth: int = 0) -> int:
 
 
 def _refuse_duplicates(text: bytes) -> None:
-    json.loads(text, object_pairs_hook=_unique)
+    try:
+        json.loads(text, object_pairs_hook=_unique)
+    except RecursionError:  # in a value that a later duplicate replaced, or its depth would have been noticed
+        raise MalformedJSON(_TOO_DEEP) from None
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

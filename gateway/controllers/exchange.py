@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 from flask import Response, request
 from marshmallow import Schema, ValidationError
-from werkzeug.exceptions import UnsupportedMediaType
+from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
 from gateway.schemas.customers import field_errors
 from gateway.services.errors import InvalidInput
@@ -16,6 +16,8 @@ from shared.strict_json import loads
 
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
+
+_UTC = orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z
 
 
 def read_json(*media_types: str) -> Any:
@@ -25,12 +27,25 @@ def read_json(*media_types: str) -> Any:
     ------
     werkzeug.exceptions.UnsupportedMediaType
         unless the body is declared as one of `media_types` (JSON without any).
+    werkzeug.exceptions.RequestEntityTooLarge
     shared.strict_json.MalformedJSON
     """
     accepted = media_types or (JSON,)
     if request.mimetype not in accepted:
         raise UnsupportedMediaType(f"send the body as {' or '.join(accepted)}, not {request.mimetype or 'untyped'!r}")
-    return loads(request.get_data(cache=False))
+    return loads(_body())
+
+
+def _body() -> bytes:
+    limit = request.max_content_length
+    too_large = RequestEntityTooLarge(f"the body must be smaller than {limit} bytes")
+    if limit is not None and (request.content_length or 0) > limit:
+        raise too_large
+    body = request.get_data(cache=False)
+    # Without a Content-Length (chunked), Werkzeug cuts the body off at the limit and says nothing.
+    if limit is not None and request.content_length is None and len(body) >= limit:
+        raise too_large
+    return body
 
 
 def load(schema: Schema, body: Any, prefix: str = "") -> dict[str, Any]:
@@ -61,5 +76,5 @@ def accepted_revisions() -> Container[str] | None:
 
 
 def answer(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """Return a JSON answer; times become RFC 3339 in UTC."""
-    return Response(orjson.dumps(body, option=orjson.OPT_UTC_Z), status, headers, mimetype=JSON)
+    """Return a JSON answer; times, which are in UTC throughout, become RFC 3339."""
+    return Response(orjson.dumps(body, option=_UTC), status, headers, mimetype=JSON)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from bson.errors import BSONError
 from pymongo import ReplaceOne, UpdateOne
 from pymongo.collection import Collection
 from pymongo.errors import (
@@ -39,11 +40,18 @@ def _faults() -> Iterator[None]:
     except (ConnectionFailure, ExecutionTimeout, WaitQueueTimeoutError) as error:
         raise StoreUnavailable("the database cannot be reached at the moment; nothing was lost, try again") from error
     except OperationFailure as error:
-        if error.code in _PASSING or error.has_error_label("RetryableWriteError"):
+        if error.has_error_label("RetryableWriteError") or _codes(error) & _PASSING:
             raise StoreUnavailable("the database cannot take this at the moment; try again") from error
         raise StoreError("the database refused the operation") from error
-    except PyMongoError as error:
+    except (PyMongoError, BSONError) as error:
         raise StoreError("the database failed") from error
+
+
+def _codes(error: OperationFailure) -> set[int | None]:
+    """Return the error's own code and, of a bulk write, those of its parts."""
+    details = error.details or {}
+    parts = [*details.get("writeErrors", ()), *details.get("writeConcernErrors", ())]
+    return {error.code, *(part.get("code") for part in parts)}
 
 
 def _document(customer: Customer) -> Document:

@@ -167,20 +167,46 @@ def _checked(check: Callable[[Any], Answer], answer: Any) -> Answer:
         raise ModelMalformed(f"the model service's answer breaks the contract: {error!r}") from error
 
 
+_NUMBER: set[type] = {float, int}
+_PREDICTION: dict[str, set[type]] = {
+    "cluster": {int},
+    "confidence": {float},
+    "borderline": {bool},
+    "distance": _NUMBER,
+    "margin": _NUMBER,
+    "model_version": {str},
+    "imputed": {list},
+    "warnings": {list},
+}
+_REF: dict[str, set[type]] = {"id": {str}, "name": {str}}
+_SEGMENT: dict[str, set[type]] = {**_REF, "size": {int}, "share": _NUMBER, "actions": {list}, "profile": {dict}}
+_MODEL: dict[str, set[type]] = {"version": {str}, "segments": {list}}
+_PROBLEM: dict[str, set[type]] = {"code": {str}, "detail": {str}}
+_FINDING: dict[str, set[type]] = {"pointer": {str}, "code": {str}, "detail": {str}}
+
+
 def _prediction(answer: Any) -> Prediction:
-    rival = answer["rival"]
-    for segment in (answer["segment"], rival) if rival is not None else (answer["segment"],):
-        _must(isinstance(segment["id"], str) and isinstance(segment["name"], str), "segment")
-    _must(isinstance(answer["model_version"], str), "model_version")
-    _must(type(answer["confidence"]) is float and 0 <= answer["confidence"] <= 1, "confidence")
-    _must(isinstance(answer["warnings"], list), "warnings")
+    _shape(answer, _PREDICTION)
+    _shape(answer["segment"], _REF)
+    if answer["rival"] is not None:
+        _shape(answer["rival"], _REF)
+    _must(0 <= answer["confidence"] <= 1, "confidence")
+    _must(min(answer["cluster"], answer["distance"], answer["margin"]) >= 0, "a negative number")
+    _must(all(type(name) is str for name in answer["imputed"]), "imputed")
+    for finding in answer["warnings"]:
+        _shape(finding, _FINDING)
     return cast(Prediction, answer)
 
 
 def _batch(answer: Any, rows: int) -> list[Prediction | RowError]:
     predictions = answer["predictions"]
     _must(isinstance(predictions, list) and len(predictions) == rows, "number of predictions")
-    return [cast(RowError, p) if "error" in p else _prediction(p) for p in predictions]
+    return [_row_error(p) if "error" in p else _prediction(p) for p in predictions]
+
+
+def _row_error(answer: Any) -> RowError:
+    _shape(answer["error"], _PROBLEM)
+    return cast(RowError, answer)
 
 
 def _columnar(answer: Any, rows: int) -> ColumnarAnswer:
@@ -189,17 +215,25 @@ def _columnar(answer: Any, rows: int) -> ColumnarAnswer:
     _must(isinstance(answer["model_version"], str), "model_version")
     for name, low in (("cluster", 0), ("rival", -1)):
         places = answer[name]
-        _must(len(places) == rows and (not places or low <= min(places) <= max(places) < segments), name)
+        _must(len(places) == rows and set(map(type, places)) <= {int}, name)
+        _must(not places or low <= min(places) <= max(places) < segments, name)
     sure = answer["confidence"]
-    _must(len(sure) == rows and (not sure or 0 <= min(sure) <= max(sure) <= 1), "confidence")
+    _must(len(sure) == rows and set(map(type, sure)) <= _NUMBER, "confidence")
+    _must(not sure or 0 <= min(sure) <= max(sure) <= 1, "confidence")
     return cast(ColumnarAnswer, answer)
 
 
 def _summary(answer: Any) -> ModelSummary:
-    _must(isinstance(answer["version"], str), "version")
+    _shape(answer, _MODEL)
     for segment in answer["segments"]:
-        _must(isinstance(segment["id"], str) and isinstance(segment["profile"], dict), "segments")
+        _shape(segment, _SEGMENT)
     return cast(ModelSummary, answer)
+
+
+def _shape(value: Any, kinds: Mapping[str, set[type]]) -> None:
+    """Raise unless the object has each member with one of the exact types (a boolean is no number)."""
+    for name, allowed in kinds.items():
+        _must(type(value[name]) in allowed, name)
 
 
 def _must(holds: bool, what: str) -> None:

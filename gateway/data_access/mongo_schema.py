@@ -7,9 +7,11 @@ from typing import Any
 
 from pymongo import ASCENDING, IndexModel
 from pymongo.collection import Collection
-from pymongo.errors import CollectionInvalid
+from pymongo.errors import OperationFailure
 
 from shared.features import CUST_ID_PATTERN, FEATURES, Feature
+
+_NAMESPACE_EXISTS = 48
 
 INDEXES = (
     IndexModel([("segment_status", ASCENDING), ("_id", ASCENDING)], name="segment_status"),
@@ -21,7 +23,8 @@ INDEXES = (
 def validator(features: Sequence[Feature] = FEATURES) -> dict[str, Any]:
     """Return the ``$jsonSchema`` that MongoDB holds every stored customer to."""
     properties: dict[str, Any] = {
-        "_id": {"bsonType": "string", "pattern": f"^{CUST_ID_PATTERN}$"},
+        # In PCRE "$" would let a line break follow.
+        "_id": {"bsonType": "string", "pattern": rf"^{CUST_ID_PATTERN}\z"},
         "segment": {"bsonType": ["object", "null"], "required": ["id", "model_version", "assigned_at"]},
         "segment_status": {"enum": ["assigned", "pending"]},
         "revision": {"bsonType": "string"},
@@ -44,7 +47,11 @@ def prepare(customers: Collection[dict[str, Any]]) -> None:
     """Bring the collection's validator and indexes up to date; harmless when they are."""
     database = customers.database
     try:
-        database.create_collection(customers.name, validator=validator())
-    except CollectionInvalid:  # it exists: an older version of the service may have made it
+        # The server alone decides whether it exists: with a look beforehand, two processes that start together collide.
+        database.create_collection(customers.name, check_exists=False, validator=validator())
+    except OperationFailure as error:
+        if error.code != _NAMESPACE_EXISTS:
+            raise
+        # An older version of the service may have made it.
         database.command("collMod", customers.name, validator=validator(), validationLevel="strict")
     customers.create_indexes(list(INDEXES))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import NamedTuple, TextIO
 
 import numpy as np
@@ -39,13 +40,15 @@ class CsvCustomers:
     """
 
     def __init__(self, stream: TextIO, batch_rows: int = BATCH_ROWS) -> None:
-        self._reader = csv.reader(stream)
+        # The mark goes before the reader looks for quotes; strict, so that an unterminated quote is an error.
+        first = next(stream, "").removeprefix("\ufeff")
+        self._reader = csv.reader(chain([first], stream), strict=True)
         self._batch_rows = batch_rows
         header = next(self._rows(), None)
         if header is None:
             raise InvalidInput([FieldError(pointer="", detail="the file is empty")], "the file is empty")
         self._width = len(header)
-        names = [name.strip().removeprefix("\ufeff").upper() for name in header]
+        names = [name.strip().upper() for name in header]
         self._places = {name: names.index(name) for name in (CUST_ID, *(f.name for f in INPUTS)) if name in names}
         _check_header(names)
         known = {CUST_ID, *(f.name for f in FEATURES)}
@@ -62,7 +65,7 @@ class CsvCustomers:
 
     def _read_chunk(self) -> _Chunk | None:
         chunk = _Chunk([], [], [])
-        for _ in range(self._batch_rows):
+        while len(chunk.records) + len(chunk.faults) < self._batch_rows:
             line = self._reader.line_num + 1
             try:
                 record = next(self._reader, None)

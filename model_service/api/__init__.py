@@ -1,0 +1,1 @@
+"""HTTP of the model service: parsing, validation, answers and errors."""

@@ -1,0 +1,63 @@
+"""Every error answer of the service is a problem (RFC 9457), made here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import orjson
+from fastapi import FastAPI, Request
+from fastapi.responses import Response
+from starlette.exceptions import HTTPException
+
+from model_service.log_format import current_request_id
+from shared.problems import MEDIA_TYPE, FieldError, code_of, problem
+
+
+class ApiError(Exception):
+    """A request that cannot be answered; becomes a problem with this status and code."""
+
+    def __init__(self, status: int, code: str, detail: str, errors: Sequence[FieldError] | None = None) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.errors = errors
+
+
+def validation_failed(errors: Sequence[FieldError]) -> ApiError:
+    """Return the 422 for these refused values."""
+    return ApiError(422, "validation_failed", "The request contains values that are not allowed.", errors)
+
+
+def model_not_loaded() -> ApiError:
+    """Return the 503 for a service that has no model to serve."""
+    return ApiError(503, "model_not_loaded", "No model is loaded: train and activate one.")
+
+
+def problem_response(
+    status: int,
+    code: str,
+    detail: str,
+    errors: Sequence[FieldError] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """Return a problem as an HTTP answer."""
+    body = problem(status, code, detail, current_request_id.get(), errors)
+    return Response(orjson.dumps(body), status, headers, MEDIA_TYPE)
+
+
+def install(app: FastAPI) -> None:
+    """Make `app` answer its own and the framework's errors as problems."""
+    app.add_exception_handler(ApiError, _answer_api_error)
+    app.add_exception_handler(HTTPException, _answer_http_exception)
+
+
+async def _answer_api_error(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, ApiError)
+    return problem_response(error.status, error.code, error.detail, error.errors)
+
+
+async def _answer_http_exception(_request: Request, error: Exception) -> Response:
+    """Answer what the framework itself refuses: unknown routes and wrong methods."""
+    assert isinstance(error, HTTPException)
+    return problem_response(error.status_code, code_of(error.status_code), str(error.detail), headers=error.headers)

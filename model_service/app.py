@@ -1,0 +1,53 @@
+"""The ASGI application."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+from fastapi import FastAPI
+
+from model_service.active_model import ActiveModel
+from model_service.api import errors
+from model_service.api.request_envelope import RequestEnvelope
+from model_service.api.routes import add_routes
+from model_service.registry import ModelStore
+from model_service.settings import Settings, load_settings
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """Build the application; without `settings` they are read from the environment.
+
+    The active model is loaded when the server starts the application, and followed from then on.
+
+    Raises
+    ------
+    SettingsError
+        when an environment variable has a wrong value.
+    """
+    settings = settings or load_settings()
+    model = ActiveModel(ModelStore(settings.model_store))
+    app = FastAPI(
+        title="Model service",
+        description="Predicts which segment a credit-card customer belongs to.",
+        version="1",
+        docs_url=None,  # its page would load scripts from a CDN
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=lambda _: _following(model, settings.model_poll_seconds),
+    )
+    app.add_middleware(RequestEnvelope)
+    add_routes(app, model, settings.max_body_bytes)
+    errors.install(app)
+    return app
+
+
+@contextlib.asynccontextmanager
+async def _following(model: ActiveModel, seconds: float) -> AsyncIterator[None]:
+    await asyncio.to_thread(model.refresh)
+    task = asyncio.create_task(model.follow(seconds))
+    yield
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task

@@ -1,0 +1,48 @@
+"""gunicorn's settings for the model service.
+
+    gunicorn -c python:model_service.gunicorn_conf 'model_service.app:create_app()'
+
+Address, workers and log level come from the service's own environment variables (`model_service.settings`).
+"""
+
+from __future__ import annotations
+
+import gc
+from typing import Any
+
+from model_service.log_format import configure
+from model_service.settings import load_settings
+
+_settings = load_settings()
+
+bind = f"{_settings.model_host}:{_settings.model_port}"
+workers = _settings.model_workers
+worker_class = "asgi"
+asgi_loop = "uvloop"
+asgi_lifespan = "on"
+keepalive = 75  # longer than a pooled client's idle connections live
+timeout = 60
+graceful_timeout = 3  # idle pooled connections count as unfinished; no answer takes as long
+control_socket_disable = True  # it would be written to the home directory, which may be read-only
+worker_tmp_dir = "/dev/shm"  # noqa: S108  # heartbeat files must not wait for a disk; exists on a read-only root too
+loglevel = _settings.log_level
+
+
+def post_fork(_server: Any, _worker: Any) -> None:
+    """Set up the worker's logging, and leave out the Server header, for which gunicorn has no setting."""
+    # Imported here because gunicorn takes every global of this module for a setting.
+    # Logging not by gunicorn's logconfig_dict: that turns on gunicorn's own access log, which knows no request id.
+    configure(_settings.log_level)
+    from gunicorn.asgi import protocol  # type: ignore[import-untyped]  # it ships no types
+
+    protocol._CACHED_SERVER_HEADER = b""
+
+
+def post_worker_init(_worker: Any) -> None:
+    """Take what is loaded by now out of garbage collection.
+
+    It stays for good; walking through scikit-learn again and again, while a batch's many small objects come and go,
+    took a fifth of the batch's time.
+    """
+    gc.collect()
+    gc.freeze()

@@ -1,0 +1,198 @@
+"""The scikit-learn pipeline, and its compiled form for serving.
+
+The pipeline is the model; `CompiledScorer` is the same arithmetic on plain NumPy arrays, without scikit-learn's
+per-call checks (about 5 µs a row against 400 µs). `label_differences` proves that the two agree.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from dataclasses import dataclass
+from typing import NamedTuple, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.cluster import KMeans
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+
+Matrix = NDArray[np.float64]
+Labels = NDArray[np.intp]
+
+BLOCK = 4096
+"""Rows scored at a time: the temporaries of a block stay in the processor's cache."""
+
+TIE = 1e-9
+"""Gap ``d2² - d1²`` up to which two centroids count as equally near, so that rounding decides between them."""
+
+
+def make_pipeline(k: int, seed: int, n_init: int = 10) -> Pipeline:
+    """Return the unfitted pipeline: median imputation, log1p, standardisation, K-Means with `k` clusters.
+
+    Fit it on float64 columns in the order of `shared.features.DISTANCE_NAMES`. Evidence for these steps:
+    clustering study, sections 2 and 4 (log1p + StandardScaler has the most stable fits above k = 2).
+    """
+    return Pipeline(
+        [
+            ("impute", SimpleImputer(strategy="median")),
+            ("log", FunctionTransformer(np.log1p, feature_names_out="one-to-one")),
+            ("scale", StandardScaler()),
+            ("cluster", KMeans(n_clusters=k, n_init=n_init, random_state=seed)),
+        ]
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """Everything a fitted pipeline has learnt.
+
+    Attributes
+    ----------
+    fill : medians that replace missing values, in each feature's unit, shape (n_features,).
+    mean, scale : of log1p of the imputed values, shape (n_features,).
+    centroids : in standardised log space, shape (k, n_features).
+    """
+
+    fill: Matrix
+    mean: Matrix
+    scale: Matrix
+    centroids: Matrix
+
+    @classmethod
+    def of(cls, pipeline: Pipeline) -> Parameters:
+        """Read the parameters out of a fitted pipeline."""
+        scaler = pipeline.named_steps["scale"]
+        return cls(
+            fill=np.asarray(pipeline.named_steps["impute"].statistics_, dtype=np.float64),
+            mean=np.asarray(scaler.mean_, dtype=np.float64),
+            scale=np.asarray(scaler.scale_, dtype=np.float64),
+            centroids=np.asarray(pipeline.named_steps["cluster"].cluster_centers_, dtype=np.float64),
+        )
+
+    def as_json(self) -> dict[str, list[float]]:
+        """Return the arrays as lists; floats survive JSON bit for bit."""
+        return {name: getattr(self, name).tolist() for name in self.__slots__}
+
+    def digest(self) -> str:
+        """SHA-256 over the parameters, the same for the same data, seed and library versions.
+
+        Unlike the bytes of a pickle it depends on nothing else. Values are rounded to 12 significant digits
+        because different processors may differ in the last bits.
+        """
+        rounded = (f"{value:.11e}" for name in self.__slots__ for value in getattr(self, name).ravel().tolist())
+        return hashlib.sha256(" ".join(rounded).encode()).hexdigest()
+
+    def standardise(self, rows: Matrix) -> Matrix:
+        """Map `rows` (n, n_features; features' units, NaN for missing) into standardised log space."""
+        filled = np.where(np.isnan(rows), self.fill, rows)
+        return (np.log1p(filled) - self.mean) / self.scale
+
+    def log_centroids(self) -> Matrix:
+        """Centroids in log units, where those of different fits can be compared; shape (k, n_features)."""
+        return self.centroids * self.scale + self.mean
+
+
+class Scores(NamedTuple):
+    """Nearest and second nearest centroid of n rows; every array has shape (n,).
+
+    ``distance`` is Euclidean in standardised log space, ``margin`` is how much farther the rival's centroid is.
+    """
+
+    nearest: Labels
+    rival: Labels
+    distance: Matrix
+    margin: Matrix
+
+
+class Score(NamedTuple):
+    """The same for one row."""
+
+    nearest: int
+    rival: int
+    distance: float
+    margin: float
+
+
+class CompiledScorer:
+    """A fitted pipeline as plain arrays. Assumes faultless input: validation happened at the edge.
+
+    Parameters
+    ----------
+    parameters : of the fitted pipeline, with k of at least 2.
+    """
+
+    def __init__(self, parameters: Parameters) -> None:
+        self.parameters = parameters
+        self._fill = parameters.fill
+        self._mean = parameters.mean
+        self._scale = parameters.scale
+        # |z - c|² = |z|² - 2 z·c + |c|², so that all centroids take one matrix product.
+        self._weights = np.ascontiguousarray(-2.0 * parameters.centroids.T)
+        self._norms = np.einsum("kf,kf->k", parameters.centroids, parameters.centroids)
+
+    def squared_distances(self, rows: Matrix) -> Matrix:
+        """Squared distance of each of `rows` (n, n_features; NaN for missing) to each centroid, shape (n, k)."""
+        z = self.parameters.standardise(rows)
+        squares = z @ self._weights
+        squares += self._norms
+        squares += np.einsum("nf,nf->n", z, z)[:, None]
+        return cast(Matrix, np.maximum(squares, 0.0, out=squares))
+
+    def score(self, rows: Matrix) -> Scores:
+        """Score `rows`, float64 of shape (n, n_features) in the features' units, NaN for missing."""
+        if len(rows) <= BLOCK:
+            return self._score_block(rows)
+        blocks = [self._score_block(rows[i : i + BLOCK]) for i in range(0, len(rows), BLOCK)]
+        return Scores(*(np.concatenate(part) for part in zip(*blocks, strict=True)))
+
+    def _score_block(self, rows: Matrix) -> Scores:
+        squares = self.squared_distances(rows)
+        order = np.arange(len(squares))
+        nearest = squares.argmin(axis=1)
+        distance = np.sqrt(squares[order, nearest])
+        squares[order, nearest] = np.inf
+        rival = squares.argmin(axis=1)
+        return Scores(nearest, rival, distance, np.sqrt(squares[order, rival]) - distance)
+
+    def score_one(self, row: Matrix) -> Score:
+        """Score one row, shape (n_features,); about 5 µs, where a batch of one takes three times as long."""
+        missing = np.isnan(row)
+        if missing.any():
+            row = np.where(missing, self._fill, row)
+        z = np.log1p(row)
+        z -= self._mean
+        z /= self._scale
+        squares = (z @ self._weights + self._norms).tolist()
+        nearest_square, rival_square = sorted(squares)[:2]
+        nearest = squares.index(nearest_square)
+        rival = squares.index(rival_square, nearest + 1 if rival_square == nearest_square else 0)
+        norm = float(z @ z)
+        distance = max(nearest_square + norm, 0.0) ** 0.5
+        return Score(nearest, rival, distance, max(rival_square + norm, 0.0) ** 0.5 - distance)
+
+
+def label_differences(pipeline: Pipeline, scorer: CompiledScorer, rows: Matrix) -> int:
+    """Count the `rows` that `scorer` puts into another cluster than `pipeline` does, ties aside.
+
+    Both the batch and the one-row form are compared; rows whose gap is at most `TIE` are ambiguous in floating
+    point and left out (clustering study, section 8).
+    """
+    expected = predict_arrays(pipeline, rows)
+    scores = scorer.score(rows)
+    single = np.array([scorer.score_one(row).nearest for row in rows])
+    gap = (scores.distance + scores.margin) ** 2 - scores.distance**2
+    differs = (scores.nearest != expected) | (single != expected)
+    return int(np.count_nonzero(differs & (gap > TIE)))
+
+
+def predict_arrays(pipeline: Pipeline, rows: Matrix) -> Labels:
+    """Predict with `pipeline` on a plain array in training order, shape (n, n_features).
+
+    The imputer was fitted on named columns and would warn about a bare array; serving does not name them again, as
+    that takes pandas. So a copy of it forgets the names.
+    """
+    imputer = copy.copy(pipeline.named_steps["impute"])
+    vars(imputer).pop("feature_names_in_", None)
+    return cast(Labels, pipeline[1:].predict(imputer.transform(rows)))

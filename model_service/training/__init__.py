@@ -1,0 +1,1 @@
+"""Training: from a CSV file to a model version in the store."""

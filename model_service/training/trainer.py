@@ -1,0 +1,158 @@
+"""One training: choose k, fit, calibrate, profile, name, identify."""
+
+from __future__ import annotations
+
+import contextlib
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import joblib
+import numpy as np
+import pandas as pd
+import sklearn
+from sklearn.pipeline import Pipeline
+
+from model_service.manifest import Manifest, Range
+from model_service.pipeline import CompiledScorer, Matrix, Parameters
+from model_service.registry import ModelStore
+from model_service.registry_errors import ArtefactDamaged
+from model_service.training import calibration, selection
+from model_service.training.dataset import TrainingData
+from model_service.training.errors import DataRefused
+from model_service.training.matching import identify
+from model_service.training.segments import describe_segments
+from model_service.training.work import Tick
+from shared.features import DISTANCE_NAMES
+
+SAMPLE_ROWS = 200
+"""Training rows kept in the manifest to prove, at each load, that the compiled scorer equals the pipeline."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a training may be told: which numbers of segments to try, and the random seed."""
+
+    ks: Sequence[int] = tuple(range(3, 9))
+    seed: int = 0
+
+    def work_units(self) -> int:
+        """Return how often `train` calls its `tick`."""
+        return selection.work_units(self.ks) + calibration.REFITS
+
+
+class Trained(NamedTuple):
+    """A fitted pipeline and its manifest, ready for `model_service.registry.ModelStore.save`."""
+
+    pipeline: Pipeline
+    manifest: Manifest
+
+
+def train_version(store: ModelStore, data: TrainingData, options: Options, tick: Tick) -> Manifest:
+    """Train a model, store it as a new version and return its manifest; activating it is another step.
+
+    Its segments continue those of the active model.
+
+    Raises
+    ------
+    DataRefused
+        when there are too few distinct rows for the largest k.
+    """
+    store.directory.mkdir(parents=True, exist_ok=True)  # should it fail, then before the work
+    manifests = _readable_manifests(store)
+    parent = next((manifests[version] for version in store.candidates() if version in manifests), None)
+    next_number = max((m["next_segment_number"] for m in manifests.values()), default=1)
+    trained = train(data, options, parent, next_number, tick)
+    store.save(trained.pipeline, trained.manifest)
+    return trained.manifest
+
+
+def _readable_manifests(store: ModelStore) -> dict[str, Manifest]:
+    """Return the manifests of all versions but damaged ones, which must not stand in the way of a new model."""
+    found = {}
+    for version in store.versions():
+        with contextlib.suppress(ArtefactDamaged):
+            found[version] = store.manifest(version)
+    return found
+
+
+def train(data: TrainingData, options: Options, parent: Manifest | None, next_number: int, tick: Tick) -> Trained:
+    """Train a model without a store.
+
+    Parameters
+    ----------
+    parent : manifest of the model whose segments keep their ids; None at the first training.
+    next_number : first segment number that was never used.
+    tick : called after each unit of work, `Options.work_units` times in all.
+
+    Raises
+    ------
+    DataRefused
+        when there are too few distinct rows for the largest k.
+    """
+    rows = data.distance
+    _refuse_too_few(rows, max(options.ks))
+    chosen = selection.select(rows, options.ks, options.seed, tick)
+    parameters = Parameters.of(chosen.pipeline)
+    scorer = CompiledScorer(parameters)
+    scores = scorer.score(rows.to_numpy())
+    sizes = np.bincount(scores.nearest, minlength=chosen.k)
+    identity = identify(parameters, (sizes / len(rows)).tolist(), parent, next_number)
+    manifest = Manifest(
+        version="",
+        created_at="",
+        model_digest="",
+        model_sha256="",
+        seed=options.seed,
+        k=chosen.k,
+        rows=len(rows),
+        data=data.source,
+        libraries=_libraries(),
+        features=list(DISTANCE_NAMES),
+        parameters=parameters.as_json(),
+        ranges=_ranges(rows),
+        distance_limit=float(np.quantile(scores.distance, 0.999)),
+        calibration=calibration.calibrate(rows, scorer, options.seed, tick),
+        choice=chosen.reason,
+        scores=[s.as_json() for s in chosen.scores],
+        segments=describe_segments(data.frame, scores.nearest, identity),
+        parent=parent["version"] if parent else None,
+        retired=identity.retired,
+        next_segment_number=identity.next_number,
+        sample=_sample(rows.to_numpy(), options.seed),
+    )
+    return Trained(chosen.pipeline, manifest)
+
+
+def _refuse_too_few(rows: pd.DataFrame, k: int) -> None:
+    # Each half of a split and each bootstrap sample must still hold k distinct customers.
+    needed = 10 * k
+    distinct = len(rows.drop_duplicates())
+    if distinct < needed:
+        raise DataRefused(f"{distinct} distinct customers are too few for {k} segments; at least {needed} are needed")
+
+
+def _libraries() -> dict[str, str]:
+    return {
+        "python": platform.python_version(),
+        "scikit-learn": sklearn.__version__,
+        "numpy": np.__version__,
+        "pandas": pd.__version__,
+        "joblib": joblib.__version__,
+    }
+
+
+def _ranges(rows: pd.DataFrame) -> dict[str, Range]:
+    low, high = rows.quantile(0.001), rows.quantile(0.999)
+    return {name: Range(low=float(low[name]), high=float(high[name])) for name in DISTANCE_NAMES}
+
+
+def _sample(rows: Matrix, seed: int) -> list[list[float | None]]:
+    """Return some training rows, half of them with missing values as far as there are any."""
+    generator = np.random.default_rng(seed)
+    incomplete = np.flatnonzero(np.isnan(rows).any(axis=1))
+    some = generator.permutation(incomplete)[: SAMPLE_ROWS // 2]
+    rest = generator.permutation(np.setdiff1d(np.arange(len(rows)), some))[: SAMPLE_ROWS - len(some)]
+    picked = rows[np.concatenate([some, rest])]
+    return [[None if np.isnan(value) else value for value in row] for row in picked.tolist()]

@@ -1,0 +1,1 @@
+"""Measured speed: ``make bench`` on an otherwise idle machine with at least two cores."""

@@ -1,0 +1,160 @@
+"""The whole system as processes, the way it is deployed: mongod, both tiers under gunicorn, the worker."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+import requests
+
+from gateway.development import mongod
+
+ROOT = Path(__file__).resolve().parents[2]
+MODEL = [sys.executable, "-m", "model_service", "serve"]
+WORKER = [sys.executable, "-m", "gateway", "worker"]
+GRANIAN = [sys.executable, "-m", "gateway", "serve"]
+
+
+def gunicorn(port: int) -> list[str]:
+    """The gateway under gunicorn, as the README documents it."""
+    options = ["--bind", f"127.0.0.1:{port}", "--worker-class", "gthread", "--workers", "2", "--threads", "4"]
+    return [sys.executable, "-m", "gunicorn", *options, "--no-control-socket", "gateway.app:create_app()"]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until(holds: Callable[[], bool], what: str, seconds: float = 30.0) -> None:
+    give_up_at = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < give_up_at, f"not within {seconds:g} s: {what}"
+        time.sleep(0.05)
+
+
+class System:
+    """Starts, kills, pauses and stops the processes of one test; their output is kept in files."""
+
+    def __init__(self, folder: Path, env: Mapping[str, str], gateway_port: int, model_port: int) -> None:
+        self._folder = folder
+        self.env = {**os.environ, **env}
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.base = f"http://127.0.0.1:{gateway_port}"
+        self.model_base = f"http://127.0.0.1:{model_port}"
+        self.gateway_port = gateway_port
+        self.http = requests.Session()
+
+    def start(self, name: str, command: list[str]) -> None:
+        log = (self._folder / f"{name}.log").open("ab")
+        self._processes[name] = subprocess.Popen(
+            command, cwd=ROOT, env=self.env, stdout=log, stderr=log, start_new_session=True
+        )
+        log.close()
+
+    def start_model(self) -> None:
+        self.start("model", MODEL)
+        wait_until(lambda: self._answers(f"{self.model_base}/health/ready"), "model service ready")
+
+    def start_gateway(self, command: list[str] | None = None) -> None:
+        self.start("gateway", command or gunicorn(self.gateway_port))
+        wait_until(lambda: self._answers(f"{self.base}/health/ready"), "gateway ready")
+
+    def start_worker(self) -> None:
+        self.start("worker", WORKER)
+
+    def signal(self, name: str, number: int) -> None:
+        """Signal every process of the group, gunicorn's workers included."""
+        os.killpg(self._processes[name].pid, number)
+
+    def kill(self, name: str) -> None:
+        self.signal(name, signal.SIGKILL)
+        self._processes.pop(name).wait()
+
+    def log(self, name: str) -> str:
+        return (self._folder / f"{name}.log").read_text()
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", *arguments]
+        return subprocess.run(command, cwd=ROOT, env=self.env, capture_output=True, text=True, timeout=120)
+
+    def stop(self) -> None:
+        self.http.close()
+        # The model service last: it lets open connections finish, and the gateway holds some.
+        for name in sorted(self._processes, key=lambda name: name == "model"):
+            process = self._processes[name]
+            self.signal(name, signal.SIGCONT)
+            process.terminate()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                self.signal(name, signal.SIGKILL)
+                process.wait()
+
+    def _answers(self, url: str) -> bool:
+        try:
+            return self.http.get(url, timeout=2).ok
+        except requests.RequestException:
+            return False
+
+    # What a CRM does -------------------------------------------------------------------------------------------
+    def create(self, customer: Mapping[str, object]) -> requests.Response:
+        return self.http.post(f"{self.base}/api/v1/customers", json=customer, timeout=10)
+
+    def customers(self) -> Iterator[dict]:
+        cursor: dict[str, str] = {}
+        while True:
+            answer = self.http.get(f"{self.base}/api/v1/customers", params={"limit": "500", **cursor}, timeout=10)
+            page = answer.json()
+            yield from page["items"]
+            if page["next_cursor"] is None:
+                return
+            cursor = {"cursor": page["next_cursor"]}
+
+    def pending(self) -> int:
+        return sum(customer["segment"] is None for customer in self.customers())
+
+
+@pytest.fixture(scope="session")
+def model_store(tmp_path_factory: pytest.TempPathFactory, sample_csv: Path) -> Path:
+    """A store with one active model, trained on the sample by the command line."""
+    store = tmp_path_factory.mktemp("models")
+    command = [sys.executable, "-m", "model_service", "train", str(sample_csv), "--k", "6", "--store", str(store)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return store
+
+
+@pytest.fixture(scope="session")
+def mongod_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """A real mongod of this test session's own."""
+    port = free_port()
+    process = mongod.start(tmp_path_factory.mktemp("mongod"), port)
+    yield port
+    process.terminate()
+    process.wait(30)
+
+
+@pytest.fixture
+def system(request: pytest.FixtureRequest, tmp_path: Path, mongod_port: int, model_store: Path) -> Iterator[System]:
+    """A system with a database of its own; the test starts what it needs."""
+    gateway_port, model_port = free_port(), free_port()
+    env = {
+        "MONGODB_URI": mongod.uri(mongod_port, f"e2e_{tmp_path.name}"[:60]),
+        "MODEL_SERVICE_URL": f"http://127.0.0.1:{model_port}",
+        "MODEL_PORT": str(model_port),
+        "MODEL_STORE": str(model_store),
+        "GATEWAY_PORT": str(gateway_port),
+        "WORKER_INTERVAL": "0.2",
+    }
+    system = System(tmp_path, env, gateway_port, model_port)
+    yield system
+    system.stop()

@@ -1,0 +1,141 @@
+"""The product's main job, and what must survive when a process dies or hangs in the middle of it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import signal
+import threading
+from pathlib import Path
+
+import pytest
+
+from shared.features import INPUTS
+from tests.e2e.conftest import GRANIAN, System, wait_until
+
+
+@pytest.fixture(scope="module")
+def rows(sample_csv: Path) -> list[dict]:
+    with sample_csv.open() as file:
+        return [
+            {"CUST_ID": row["CUST_ID"], **{f.name: float(row[f.name]) if row[f.name] else None for f in INPUTS}}
+            for row in csv.DictReader(file)
+        ]
+
+
+@pytest.mark.parametrize("server", ["gunicorn", "granian"])
+def test_from_csv_to_a_segment(system: System, sample_csv: Path, rows: list[dict], server: str) -> None:
+    system.start_model()
+    system.start_gateway(GRANIAN if server == "granian" else None)
+
+    first = system.run("gateway", "import", str(sample_csv), "--json")
+    assert json.loads(first.stdout)["created"] == len(rows), first.stderr
+    again = system.run("gateway", "import", str(sample_csv), "--json")
+    assert json.loads(again.stdout)["unchanged"] == len(rows)
+
+    stored = list(system.customers())
+    assert [c["CUST_ID"] for c in stored] == sorted(row["CUST_ID"] for row in rows)
+    assert {c["segment_status"] for c in stored} == {"assigned"}
+
+    segments = system.http.get(f"{system.base}/api/v1/segments", timeout=10).json()
+    assert sum(segment["size"] for segment in segments["items"]) == len(rows)
+    assert len({segment["name"] for segment in segments["items"]}) == 6
+
+    predicted = system.http.post(f"{system.base}/api/v1/predictions", json=rows[0], timeout=10).json()
+    assert predicted["segment"]["id"] == next(c for c in stored if c["CUST_ID"] == rows[0]["CUST_ID"])["segment"]["id"]
+
+
+def test_a_killed_model_service_loses_no_customer(system: System, rows: list[dict]) -> None:
+    system.start_model()
+    system.start_gateway()
+    statuses = []
+    for number, row in enumerate(rows[:500]):
+        if number == 200:
+            system.kill("model")
+        if number == 400:
+            system.start_model()
+        statuses.append(system.create(row).status_code)
+    assert statuses == [201] * 500
+    stored = {c["CUST_ID"]: c for c in system.customers()}
+    assert set(stored) == {row["CUST_ID"] for row in rows[:500]}
+    assert system.pending() >= 200 - 1
+    system.start_worker()
+    wait_until(lambda: system.pending() == 0, "every customer assigned")
+
+
+def test_a_hung_model_service_delays_a_write_no_longer_than_the_deadline(system: System, rows: list[dict]) -> None:
+    system.start_model()
+    system.start_gateway()
+    system.signal("model", signal.SIGSTOP)
+    answer = system.create(rows[0])
+    assert answer.status_code == 201
+    assert answer.json()["segment"] is None
+    assert answer.json()["segment_status"] == "pending"
+    # The contract's own figure, not a benchmark: a write never waits a second for the model.
+    assert answer.elapsed.total_seconds() < 1.0
+    refused = system.http.post(f"{system.base}/api/v1/predictions", json=rows[0], timeout=10)
+    assert refused.status_code == 504
+    assert refused.json()["code"] == "model_timeout"
+
+    system.signal("model", signal.SIGCONT)
+    system.start_worker()
+    wait_until(lambda: system.pending() == 0, "the customer assigned")
+
+
+def test_a_killed_worker_carries_on_where_it_was(system: System, sample_csv: Path, rows: list[dict]) -> None:
+    system.start_gateway()
+    assert json.loads(system.run("gateway", "import", str(sample_csv), "--json").stdout)["pending"] == len(rows)
+    system.start_model()
+    while system.pending() > 0:
+        system.start_worker()
+        threading.Event().wait(0.7)  # somewhere in the middle of its work, at another place each time
+        system.kill("worker")
+    stored = list(system.customers())
+    assert len(stored) == len(rows)
+    assert {c["segment_status"] for c in stored} == {"assigned"}
+
+
+def test_a_killed_gateway_keeps_what_it_acknowledged(system: System, rows: list[dict]) -> None:
+    system.start_model()
+    system.start_gateway()
+    acknowledged: list[str] = []
+
+    def write() -> None:
+        for row in rows[:2000]:
+            try:
+                if system.create(row).status_code == 201:
+                    acknowledged.append(row["CUST_ID"])
+            except OSError:  # requests' exceptions are OSErrors: the gateway is gone
+                return
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    wait_until(lambda: len(acknowledged) > 100, "a hundred customers written")
+    system.kill("gateway")
+    writer.join()
+    system.start_gateway()
+    stored = {c["CUST_ID"]: c for c in system.customers()}
+    assert set(acknowledged) <= set(stored)
+    assert all(len(c) == len(next(iter(stored.values()))) for c in stored.values()), "no half-written customer"
+
+
+def test_a_killed_import_is_finished_by_running_it_again(system: System, sample_csv: Path, rows: list[dict]) -> None:
+    system.start_model()
+    system.start_gateway()
+    system.start("import", ["python", "-m", "gateway", "import", str(sample_csv)])
+    wait_until(lambda: next(system.customers(), None) is not None, "the first batch stored")
+    system.kill("import")
+    receipt = json.loads(system.run("gateway", "import", str(sample_csv), "--json").stdout)
+    assert receipt["created"] + receipt["unchanged"] == len(rows)
+    assert receipt["unchanged"] >= 1
+    assert len(list(system.customers())) == len(rows)
+
+
+def test_a_request_id_reaches_both_logs(system: System, rows: list[dict]) -> None:
+    system.start_model()
+    system.start_gateway()
+    headers = {"X-Request-ID": "crm-4711"}
+    answer = system.http.post(f"{system.base}/api/v1/predictions", json=rows[0], headers=headers, timeout=10)
+    assert answer.headers["X-Request-ID"] == "crm-4711"
+    assert "crm-4711" in system.log("gateway")
+    assert "crm-4711" in system.log("model")

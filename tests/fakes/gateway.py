@@ -1,0 +1,44 @@
+"""The whole gateway over HTTP, on fakes of its ports."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from fakes.model import FakeModel
+from fakes.store import InMemoryCustomerStore
+from gateway.app import create_app
+from gateway.settings import Settings
+from gateway.wiring import assemble
+
+CUSTOMERS = "/api/v1/customers"
+PREDICTIONS = "/api/v1/predictions"
+SEGMENTS = "/api/v1/segments"
+
+
+@dataclass
+class FakeGateway:
+    """The gateway's application with the fakes it stands on within reach."""
+
+    settings: Settings = field(default_factory=Settings)
+    store: Any = field(default_factory=InMemoryCustomerStore)
+    model: FakeModel = field(default_factory=FakeModel)
+
+    @cached_property
+    def app(self) -> Flask:
+        """The application."""
+        return create_app(self.settings, assemble(self.store, self.model, self.settings))
+
+    @cached_property
+    def client(self) -> FlaskClient:
+        """A client of the application."""
+        return self.app.test_client()
+
+    def send(self, method: str, path: str, text: bytes | str, content_type: str = "application/json") -> TestResponse:
+        """Send a body exactly as it is written."""
+        return self.client.open(path, method=method, data=text, content_type=content_type)

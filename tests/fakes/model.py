@@ -1,0 +1,108 @@
+"""The `Model` port with two segments and scripted failures; `model_contract` compares it with the one over HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from gateway.services.errors import ModelMalformed, ModelServiceError, ModelTimeout, ModelUnavailable
+from gateway.services.ports import Features
+from shared.contract import ColumnarAnswer, ModelSummary, Prediction, RowError, Segment, SegmentRef
+from shared.features import DISTANCE_NAMES
+
+DOWN = ModelUnavailable("the model service cannot be reached")
+SLOW = ModelTimeout("the model service did not answer in time")
+MALFORMED = ModelMalformed("the model service's answer breaks the contract")
+
+SEGMENTS: list[SegmentRef] = [{"id": "seg-01", "name": "Low balance"}, {"id": "seg-02", "name": "High balance"}]
+LIMIT = 1_000.0
+"""Customers with this BALANCE and more are in the second segment."""
+
+
+class FakeModel:
+    """Two segments, split by BALANCE.
+
+    Attributes
+    ----------
+    version : of the active model.
+    failure : raised by every call while it is set.
+    calls : (method, number of customers) in the order of the calls, failed ones too.
+    deadlines : those that callers of `predict` gave.
+    meanwhile : called in the middle of every call: what others do while a caller waits for the model.
+    rival : answered by `score` in place of the real one, such as -1 for none.
+    """
+
+    def __init__(self, version: str = "v1") -> None:
+        self.version = version
+        self.failure: ModelServiceError | None = None
+        self.calls: list[tuple[str, int]] = []
+        self.deadlines: list[float] = []
+        self.meanwhile: Callable[[], object] = lambda: None
+        self.rival: int | None = None
+
+    def predict(self, features: Features, deadline: float) -> Prediction:
+        self.deadlines.append(deadline)
+        self._note("predict", 1)
+        return self._prediction(features)
+
+    def predict_batch(self, customers: Sequence[Features]) -> list[Prediction | RowError]:
+        self._note("predict_batch", len(customers))
+        return [self._prediction(c) for c in customers]
+
+    def score(self, columns: Mapping[str, Sequence[float | int | None]]) -> ColumnarAnswer:
+        assert set(columns) == set(DISTANCE_NAMES)
+        rows = len(columns["BALANCE"])
+        self._note("score", rows)
+        clusters = [cluster_of(balance) for balance in columns["BALANCE"]]
+        return ColumnarAnswer(
+            model_version=self.version,
+            segments=SEGMENTS,
+            cluster=clusters,
+            rival=[1 - cluster if self.rival is None else self.rival for cluster in clusters],
+            confidence=[0.95] * rows,
+            distance=[1.0] * rows,
+            margin=[0.5] * rows,
+        )
+
+    def active(self) -> ModelSummary:
+        self._note("active", 0)
+        return ModelSummary(
+            version=self.version,
+            created_at="2024-01-01T00:00:00Z",
+            k=len(SEGMENTS),
+            rows=100,
+            features=list(DISTANCE_NAMES),
+            segments=[_segment(cluster, ref) for cluster, ref in enumerate(SEGMENTS)],
+        )
+
+    def _note(self, method: str, rows: int) -> None:
+        self.calls.append((method, rows))
+        self.meanwhile()
+        if self.failure:
+            raise self.failure
+
+    def _prediction(self, features: Features) -> Prediction:
+        assert set(DISTANCE_NAMES) <= set(features)
+        cluster = cluster_of(features["BALANCE"])
+        return Prediction(
+            segment=SEGMENTS[cluster],
+            cluster=cluster,
+            confidence=0.95,
+            borderline=False,
+            rival=SEGMENTS[1 - cluster],
+            distance=1.0,
+            margin=0.5,
+            model_version=self.version,
+            imputed=[name for name in DISTANCE_NAMES if features[name] is None],
+            warnings=[],
+        )
+
+
+def cluster_of(balance: Any) -> int:
+    """Return the cluster index of a customer with this BALANCE."""
+    return int(balance >= LIMIT)
+
+
+def _segment(cluster: int, ref: SegmentRef) -> Segment:
+    quartiles = {name: {"mean": 1.0, "q25": 0.5, "median": 1.0, "q75": 1.5, "z": 0.1} for name in DISTANCE_NAMES}
+    return Segment(**ref, cluster=cluster, size=50, share=0.5, actions=["Call them"], profile=quartiles)  # type: ignore[typeddict-item]

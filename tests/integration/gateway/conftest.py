@@ -1,0 +1,34 @@
+"""The gateway on a real mongod."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from fakes.gateway import FakeGateway
+from flask import Flask
+from pymongo.collection import Collection
+
+from gateway.data_access.customer_store import MongoCustomerStore
+from gateway.settings import Settings
+from gateway.wiring import connect
+
+
+@pytest.fixture
+def customers(mongodb_uri: str) -> Iterator[Collection]:
+    """The test's customers collection, connected as the gateway connects."""
+    collection = connect(Flask("test"), Settings(mongodb_uri=mongodb_uri))
+    yield collection
+    collection.database.client.close()
+
+
+@pytest.fixture
+def store(customers: Collection) -> MongoCustomerStore:
+    """An empty store in the test's database."""
+    return MongoCustomerStore(customers)
+
+
+@pytest.fixture
+def gateway(store: MongoCustomerStore) -> FakeGateway:
+    """The gateway over HTTP, with real MongoDB and a fake model."""
+    return FakeGateway(store=store)

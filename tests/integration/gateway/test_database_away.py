@@ -1,0 +1,130 @@
+"""MongoDB killed, gone, without a primary or not a replica set: clear answers, and nothing acknowledged is lost."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import tempfile
+import uuid
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from fakes.customers import body, inputs
+from fakes.gateway import CUSTOMERS, SEGMENTS, FakeGateway
+from fakes.problems import assert_problem
+from fakes.servers import STOP_SECONDS, Mongod, free_port, running_mongod
+from flask import Flask
+from pymongo import MongoClient
+from pymongo.errors import AutoReconnect
+
+from gateway.data_access.customer_store import MongoCustomerStore
+from gateway.development import mongod as development
+from gateway.settings import Settings
+from gateway.wiring import connect
+
+REQUESTS = [
+    ("GET", CUSTOMERS, None),
+    ("GET", f"{CUSTOMERS}/C1", None),
+    ("POST", CUSTOMERS, body("C9")),
+    ("PUT", f"{CUSTOMERS}/C1", inputs(BALANCE=9.0)),
+    ("PATCH", f"{CUSTOMERS}/C1", {"BALANCE": 9.0}),
+    ("DELETE", f"{CUSTOMERS}/C1", None),
+    ("GET", SEGMENTS, None),
+    ("GET", "/health/ready", None),
+]
+
+
+@pytest.fixture(scope="module")
+def own_mongod() -> Iterator[Mongod]:
+    """A mongod that only the tests of this module use: they kill it."""
+    with running_mongod() as server:
+        yield server
+
+
+@contextlib.contextmanager
+def _gateway(uri: str, timeout: float = 30.0) -> Iterator[FakeGateway]:
+    collection = connect(Flask("test"), Settings(mongodb_uri=uri, mongodb_timeout=timeout))
+    yield FakeGateway(store=MongoCustomerStore(collection))
+    collection.database.client.close()
+
+
+@pytest.fixture
+def uri(own_mongod: Mongod) -> str:
+    """The address of a database of this test's own; it goes with the mongod."""
+    return own_mongod.uri(f"test_{uuid.uuid4().hex}")
+
+
+@pytest.fixture
+def gateway(uri: str) -> Iterator[FakeGateway]:
+    """The gateway on the mongod of this module."""
+    with _gateway(uri) as gateway:
+        yield gateway
+
+
+def _assert_unavailable(uri: str, requests: Sequence[tuple[str, str, object]] = REQUESTS[:3]) -> None:
+    """Assert that a gateway that waits for the database only for a moment answers each request with 503."""
+    with _gateway(uri, timeout=0.2) as gateway:
+        for method, path, sent in requests:
+            _assert_answers_503(gateway, method, path, sent)
+        assert gateway.client.get("/health/live").status_code == 200
+
+
+def _assert_answers_503(gateway: FakeGateway, method: str, path: str, sent: object) -> None:
+    answer = gateway.client.open(path, method=method, json=sent)
+    assert_problem(answer, 503, "store_unavailable")
+    assert answer.headers["Retry-After"] == "1"
+
+
+def test_while_it_is_down_every_request_says_so_and_a_start_needs_no_database() -> None:
+    _assert_unavailable(development.uri(free_port(), "test"), REQUESTS)
+
+
+def test_an_acknowledged_write_survives_a_kill(gateway: FakeGateway, uri: str, own_mongod: Mongod) -> None:
+    acknowledged = gateway.client.post(CUSTOMERS, json=body()).json
+    changed = gateway.client.patch(f"{CUSTOMERS}/C1", json={"BALANCE": 7.0}).json
+    with _gateway(uri, timeout=0.2) as impatient:
+        assert impatient.client.get(f"{CUSTOMERS}/C1").status_code == 200
+        own_mongod.kill()
+        for request in REQUESTS[:3]:
+            _assert_answers_503(impatient, *request)
+    own_mongod.start()
+    read = gateway.client.get(f"{CUSTOMERS}/C1")
+    assert read.status_code == 200
+    assert read.json | {"warnings": []} == changed
+    assert changed["created_at"] == acknowledged["created_at"]
+
+
+def test_without_a_primary(gateway: FakeGateway, uri: str, own_mongod: Mongod) -> None:
+    gateway.client.post(CUSTOMERS, json=body())
+    with MongoClient("127.0.0.1", own_mongod.port, directConnection=True) as direct:
+        with contextlib.suppress(AutoReconnect):  # some versions close the connection when they step down
+            direct.admin.command("replSetStepDown", 600, force=True)
+        _assert_unavailable(uri)
+        with _gateway(f"mongodb://127.0.0.1:{own_mongod.port}/test?directConnection=true") as gateway_to_one_member:
+            _assert_answers_503(gateway_to_one_member, "GET", "/health/ready", None)
+        direct.admin.command("replSetFreeze", 0)
+    development.wait_for_primary(own_mongod.port)
+    assert gateway.client.get(f"{CUSTOMERS}/C1").status_code == 200
+
+
+def test_a_server_that_is_no_replica_set() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        port = free_port()
+        line = development.command(Path(folder), port)
+        place = line.index("--replSet")
+        process = subprocess.Popen([*line[:place], *line[place + 2 :]])
+        try:
+            with MongoClient("127.0.0.1", port, directConnection=True) as direct:
+                direct.admin.command("ping")
+            _assert_unavailable(development.uri(port, "test"))
+        finally:
+            process.terminate()
+            process.wait(STOP_SECONDS)
+
+
+def test_a_restart_between_two_requests_goes_unnoticed(gateway: FakeGateway, own_mongod: Mongod) -> None:
+    gateway.client.put(f"{CUSTOMERS}/C1", json=inputs())
+    own_mongod.stop()
+    own_mongod.start()
+    assert gateway.client.patch(f"{CUSTOMERS}/C1", json={"BALANCE": 9.0}).status_code == 200

@@ -1,0 +1,111 @@
+"""What `make run` and the tests stand on: mongod's start, taken ports and waiting for both tiers."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import click
+import pytest
+import requests
+from fakes.scripted_server import Request, ScriptedServer, always, http, serving
+from fakes.servers import STOP_SECONDS, Mongod, free_port
+from pymongo import MongoClient
+
+from gateway.development import __main__ as everything
+from gateway.development import mongod as development
+from gateway.development.welcome import wait_until_ready
+
+
+class TestMongod:
+    def test_is_a_replica_set_that_takes_writes(self, mongod: Mongod, mongo_client: MongoClient) -> None:
+        hello = mongo_client.admin.command("hello")
+        assert hello["isWritablePrimary"]
+        assert (hello["setName"], hello["hosts"]) == (development.REPLICA_SET, [f"127.0.0.1:{mongod.port}"])
+
+    def test_waiting_for_one_that_is_ready_changes_nothing(self, mongod: Mongod) -> None:
+        development.wait_for_primary(mongod.port)
+
+    def test_waiting_ends(self) -> None:
+        with pytest.raises(TimeoutError, match="did not take writes within"):
+            development.wait_for_primary(free_port(), seconds=0.2)
+
+    def test_from_the_path_comes_first(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        mine = tmp_path / "mongod"
+        mine.write_text("#!/bin/sh\n", encoding="utf-8")
+        mine.chmod(0o755)
+        monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+        assert development.find() == str(mine)
+
+
+class TestProcesses:
+    def test_the_mongod_command_becomes_a_mongod(self, tmp_path: Path) -> None:
+        port = free_port()
+        command = [sys.executable, "-m", "gateway", "mongod", "--data", str(tmp_path), "--port", str(port)]
+        environment = {name: value for name, value in os.environ.items() if name != "MONGODB_URI"}
+        process = subprocess.Popen(command, env=environment)
+        try:
+            development.wait_for_primary(port)
+            with MongoClient("127.0.0.1", port, directConnection=True) as client:
+                assert client.admin.command("serverStatus")["pid"] == process.pid
+        finally:
+            process.terminate()
+        assert process.wait(STOP_SECONDS) == 0
+
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+    def test_the_worker_stops_when_told(self, mongodb_uri: str, tmp_path: Path, number: signal.Signals) -> None:
+        heartbeat = tmp_path / "heartbeat"
+        environment = {**os.environ, "MONGODB_URI": mongodb_uri, "WORKER_HEARTBEAT": str(heartbeat)}
+        environment["MODEL_SERVICE_URL"] = f"http://127.0.0.1:{free_port()}"
+        process = subprocess.Popen([sys.executable, "-m", "gateway", "worker"], env=environment)
+        try:
+            give_up_at = time.monotonic() + STOP_SECONDS
+            while not heartbeat.exists():
+                assert process.poll() is None
+                assert time.monotonic() < give_up_at
+                time.sleep(0.02)
+        finally:
+            process.send_signal(number)
+        assert process.wait(STOP_SECONDS) == 0
+
+
+class TestPorts:
+    def test_that_are_taken_are_named(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as other:
+            port = other.getsockname()[1]
+            with pytest.raises(click.ClickException, match=f"port {port}, where the gateway should listen, is taken"):
+                everything._refuse_taken("gateway", port)
+
+    def test_that_are_free_are_fine(self) -> None:
+        everything._refuse_taken("gateway", free_port())
+
+
+class TestWaitingForBothTiers:
+    def test_ends_when_both_work(self) -> None:
+        def script(server: ScriptedServer, connection: socket.socket, request: Request) -> bool:
+            state = "ok" if len(server.requests) > 2 else "the model service cannot be reached"
+            connection.sendall(http(json.dumps({"model_service": state})))
+            return True
+
+        with serving(script) as server, requests.Session() as session:
+            wait_until_ready(session, server.url)
+            assert len(server.requests) == 3
+
+    def test_gives_up_with_the_last_answer(self) -> None:
+        not_yet = always(http("not yet", "503 Service Unavailable"))
+        with (
+            serving(not_yet) as server,
+            requests.Session() as session,
+            pytest.raises(click.ClickException, match="not yet"),
+        ):
+            wait_until_ready(session, server.url, seconds=0.3)
+
+    def test_gives_up_when_nobody_answers(self) -> None:
+        with requests.Session() as session, pytest.raises(click.ClickException, match="not ready after"):
+            wait_until_ready(session, f"http://127.0.0.1:{free_port()}", seconds=0.1)

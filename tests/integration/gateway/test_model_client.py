@@ -1,0 +1,293 @@
+"""The client of the model service against servers on loopback that behave well, badly or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from fakes.model import FakeModel
+from fakes.model_contract import POOR, ModelContract
+from fakes.scripted_server import Request, Script, ScriptedServer, always, http, serving, serving_model
+from fakes.servers import free_port
+
+from gateway.data_access import model_client
+from gateway.data_access.model_client import HttpModel
+from gateway.services.errors import ModelMalformed, ModelServiceError, ModelTimeout, ModelUnavailable
+from shared.features import DISTANCE_NAMES
+from shared.problems import REQUEST_ID_HEADER
+
+DEADLINE = 0.3
+FAR_TOO_LONG = 5.0
+"""Seconds; no statement about speed, only that a deadline of 0.3 s ended the wait."""
+COLUMNS = {name: [POOR[name]] for name in DISTANCE_NAMES}
+CALLS: dict[str, Callable[[HttpModel], object]] = {
+    "predict": lambda model: model.predict(POOR, DEADLINE),
+    "predict_batch": lambda model: model.predict_batch([POOR]),
+    "score": lambda model: model.score(COLUMNS),
+    "active": lambda model: model.active(),
+}
+every_call = pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+
+
+class TestHttpModel(ModelContract):
+    @pytest.fixture
+    def model(self) -> Iterator[HttpModel]:
+        with serving(serving_model(FakeModel())) as server:
+            yield HttpModel(server.url, 5.0, 2)
+
+
+@contextlib.contextmanager
+def _model(script: Script, connections: int = 2) -> Iterator[tuple[HttpModel, ScriptedServer]]:
+    with serving(script) as server:
+        yield HttpModel(server.url, DEADLINE, connections), server
+
+
+def _fails(call: Callable[[HttpModel], object], script: Script, error: type[ModelServiceError]) -> ScriptedServer:
+    with _model(script) as (model, server):
+        began = time.monotonic()
+        with pytest.raises(error):
+            call(model)
+        assert time.monotonic() - began < FAR_TOO_LONG
+        return server
+
+
+def _hang(server: ScriptedServer, connection: socket.socket, request: Request) -> bool:
+    return server.stopping.wait() and False
+
+
+def _hang_after(begin: bytes) -> Script:
+    def script(server: ScriptedServer, connection: socket.socket, request: Request) -> bool:
+        connection.sendall(begin)
+        return _hang(server, connection, request)
+
+    return script
+
+
+def _trickle(server: ScriptedServer, connection: socket.socket, request: Request) -> bool:
+    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+    while not server.stopping.wait(0.01):
+        connection.sendall(b" ")
+    return False
+
+
+@every_call
+class TestEveryCall:
+    def test_refused_connection(self, call: Callable[[HttpModel], object]) -> None:
+        with pytest.raises(ModelUnavailable):
+            call(HttpModel(f"http://127.0.0.1:{free_port()}", DEADLINE, 2))
+
+    def test_no_answer(self, call: Callable[[HttpModel], object]) -> None:
+        assert len(_fails(call, _hang, ModelTimeout).requests) == 1
+
+    @pytest.mark.parametrize("begin", [b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{"])
+    def test_half_an_answer(self, call: Callable[[HttpModel], object], begin: bytes) -> None:
+        _fails(call, _hang_after(begin), ModelTimeout)
+
+    def test_an_answer_that_trickles(self, call: Callable[[HttpModel], object]) -> None:
+        _fails(call, _trickle, ModelTimeout)
+
+    @pytest.mark.parametrize(
+        ("answer", "error"),
+        [
+            (http("{}", "500 Internal Server Error"), ModelMalformed),
+            (http("{}", "503 Service Unavailable"), ModelUnavailable),
+            (http("{}", "404 Not Found"), ModelMalformed),
+            (http("{}", "422 Unprocessable Entity"), ModelMalformed),
+            (http("", "302 Found", "Location: http://127.0.0.1:1/\r\n"), ModelMalformed),
+            (http("", "308 Permanent Redirect", "Location: /elsewhere\r\n"), ModelMalformed),
+            (http(""), ModelMalformed),
+            (http("<html>hello</html>"), ModelMalformed),
+            (http('{"predictions": ['), ModelMalformed),
+            (http('{"confidence": NaN}'), ModelMalformed),
+            (http(b"\xff\xfe\x00"), ModelMalformed),
+            (http(b"\x1f\x8b rubbish", headers="Content-Encoding: gzip\r\n"), ModelMalformed),
+            (http("null"), ModelMalformed),
+            (http("[]"), ModelMalformed),
+            (http("{}"), ModelMalformed),
+            (http('"predictions"'), ModelMalformed),
+        ],
+    )
+    def test_a_wrong_answer(
+        self, call: Callable[[HttpModel], object], answer: bytes, error: type[ModelServiceError]
+    ) -> None:
+        assert len(_fails(call, always(answer), error).requests) == 1
+
+    @pytest.mark.parametrize("answer", [b"rubbish\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{}", b""])
+    def test_a_connection_that_breaks_is_tried_once_more(
+        self, call: Callable[[HttpModel], object], answer: bytes
+    ) -> None:
+        assert len(_fails(call, always(answer, keep_open=False), ModelUnavailable).requests) == 2
+
+    def test_an_answer_without_end(self, call: Callable[[HttpModel], object], monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(model_client, "MAX_ANSWER", 1_000)
+        _fails(call, always(http(" " * 2_000)), ModelMalformed)
+
+
+PREDICTION = FakeModel().predict(POOR, 1.0)
+SCORES = FakeModel().score(COLUMNS)
+SUMMARY = FakeModel().active()
+RUBBISH: list[Any] = [None, "x", -1, True, [], {}, 0.5, ["x"], [None], [{}], [-2], [7], [0.5], [True], [[]]]
+
+
+def _breaks(call: Callable[[HttpModel], object], answer: object) -> None:
+    with _model(always(http(json.dumps(answer)))) as (model, _), pytest.raises(ModelMalformed):
+        call(model)
+
+
+def _without(answer: Any, name: str) -> Any:
+    return {key: value for key, value in answer.items() if key != name}
+
+
+def _wrong_values(answer: Any, right: dict[str, list[Any]]) -> Iterator[Any]:
+    """Every field of the answer once missing and once with each rubbish that is not right there."""
+    for name in answer:
+        yield _without(answer, name)
+        for rubbish in RUBBISH:
+            if not any(rubbish == r and type(rubbish) is type(r) for r in right.get(name, [])):
+                yield answer | {name: rubbish}
+
+
+class TestContract:
+    """An answer that breaks the contract anywhere is neither stored nor passed on."""
+
+    def test_of_predict(self) -> None:
+        right = {
+            "confidence": [0.5],
+            "cluster": [],
+            "borderline": [True],
+            "rival": [None],
+            "distance": [0.5],
+            "margin": [0.5],
+            "model_version": ["x"],
+            "imputed": [[], ["x"]],
+            "warnings": [[]],
+        }
+        refs = [{"id": 1, "name": "x"}, {"id": "x", "name": None}, {"id": "x"}, {"name": "x"}]
+        answers = [
+            *_wrong_values(PREDICTION, right),
+            *(PREDICTION | {n: r} for n in ("segment", "rival") for r in refs),
+        ]
+        answers += [PREDICTION | {"confidence": value} for value in (1.5, -0.1)]
+        answers += [PREDICTION | {"warnings": [{"pointer": "/BALANCE", "code": 1, "detail": "x"}]}]
+        _all_refused(CALLS["predict"], answers)
+
+    def test_of_predict_batch(self) -> None:
+        batches = [[], [PREDICTION] * 2, {}, "x", None, ["error"], [["error"]], [{"error": None}], [{"error": {}}]]
+        batches += [[rubbish] for rubbish in RUBBISH] + [[_without(PREDICTION, "segment")]]
+        _all_refused(CALLS["predict_batch"], [{"predictions": batch} for batch in batches])
+
+    def test_of_score(self) -> None:
+        right = {"model_version": ["x"], "cluster": [], "rival": [[-1]], "confidence": [[0.5]]}
+        read = {name: SCORES[name] for name in (*right, "segments")}
+        answers = [_without(SCORES, name) for name in read]
+        answers += [SCORES | wrong for wrong in _wrong_values(read, right) if set(wrong) == set(read)]
+        answers += [SCORES | {"cluster": places} for places in ([2], [-1], [0, 0], [0.0])]
+        answers += [SCORES | {"rival": places} for places in ([2], [-2], [0, 0], [0.0])]
+        answers += [SCORES | {"confidence": values} for values in ([1.5], [-0.1], [0.5, 0.5], ["0.5"])]
+        _all_refused(CALLS["score"], answers)
+
+    def test_of_active(self) -> None:
+        segment = SUMMARY["segments"][0]
+        answers = [SUMMARY | {"version": value} for value in (None, 1, [])]
+        answers += [_without(SUMMARY, "version"), _without(SUMMARY, "segments")]
+        answers += [SUMMARY | {"segments": value} for value in (None, "x", 1, ["x"], [None], {"a": 1})]
+        read = ("id", "name", "size", "share", "actions", "profile")
+        answers += [SUMMARY | {"segments": [_without(segment, name)]} for name in read]
+        answers += [SUMMARY | {"segments": [segment | {name: None}]} for name in read]
+        _all_refused(CALLS["active"], answers)
+
+    def test_of_a_model_of_one_segment(self) -> None:
+        with _model(always(http(json.dumps(PREDICTION | {"rival": None})))) as (model, _):
+            assert model.predict(POOR, 5.0)["rival"] is None
+
+    def test_of_an_error_for_a_row(self) -> None:
+        refusal = {"error": {"status": 422, "code": "validation_failed", "detail": "no"}}
+        with _model(always(http(json.dumps({"predictions": [refusal]})))) as (model, _):
+            assert model.predict_batch([POOR]) == [refusal]
+
+
+def _all_refused(call: Callable[[HttpModel], object], answers: list[Any]) -> None:
+    """Assert that each answer breaks the contract; one server gives them in turn."""
+    left = iter(answers)
+
+    def script(server: ScriptedServer, connection: socket.socket, request: Request) -> bool:
+        connection.sendall(http(json.dumps(next(left))))
+        return True
+
+    with _model(script) as (model, _):
+        accepted = [answer for answer in answers if not _refused(call, model)]
+    assert accepted == []
+
+
+def _refused(call: Callable[[HttpModel], object], model: HttpModel) -> bool:
+    try:
+        call(model)
+    except ModelMalformed:
+        return True
+    return False
+
+
+class TestConnections:
+    def test_are_kept_and_used_again(self) -> None:
+        with _model(serving_model(FakeModel())) as (model, server):
+            for _ in range(5):
+                model.predict(POOR, 5.0)
+            assert (server.connections, len(server.requests)) == (1, 5)
+
+    def test_closed_while_idle_are_replaced(self) -> None:
+        with _model(always(http(json.dumps(PREDICTION)), keep_open=False)) as (model, server):
+            for _ in range(5):
+                assert model.predict(POOR, 5.0) == PREDICTION
+            assert server.connections == 5
+
+    def test_closed_at_the_moment_of_use_are_tried_once_more(self) -> None:
+        good = always(http(json.dumps(PREDICTION)))
+
+        def close_on_the_second(server: ScriptedServer, connection: socket.socket, request: Request) -> bool:
+            return len(server.requests) != 2 and good(server, connection, request)
+
+        with _model(close_on_the_second) as (model, server):
+            for _ in range(3):
+                assert model.predict(POOR, 5.0) == PREDICTION
+            assert (server.connections, len(server.requests)) == (2, 4)
+
+    def test_with_half_an_answer_are_not_used_again(self) -> None:
+        good = always(http(json.dumps(PREDICTION)))
+
+        def hang_first(server: ScriptedServer, connection: socket.socket, request: Request) -> bool:
+            first = len(server.requests) == 1
+            return (_trickle if first else good)(server, connection, request)
+
+        with _model(hang_first) as (model, server):
+            with pytest.raises(ModelTimeout):
+                model.predict(POOR, DEADLINE)
+            assert model.predict(POOR, 5.0) == PREDICTION
+            assert server.connections == 2
+
+
+class TestRequest:
+    def test_carries_the_request_id(self) -> None:
+        with serving(serving_model(FakeModel())) as server:
+            HttpModel(server.url, 5.0, 1, lambda: "caller-1").active()
+            HttpModel(server.url, 5.0, 1, lambda: None).active()
+        received = [request.headers.get(REQUEST_ID_HEADER.lower()) for request in server.requests]
+        assert received == ["caller-1", None]
+
+    def test_holds_the_features_of_the_distance_only(self) -> None:
+        with _model(serving_model(FakeModel())) as (model, server):
+            model.predict({**POOR, "CUST_ID": "A", "segment": None}, 5.0)
+        assert set(json.loads(server.requests[0].body)) == set(DISTANCE_NAMES)
+
+    def test_keeps_the_path_of_the_base_address(self) -> None:
+        def script(server: ScriptedServer, connection: socket.socket, request: Request) -> bool:
+            connection.sendall(http(json.dumps(SUMMARY)))
+            return True
+
+        with serving(script) as server:
+            HttpModel(f"{server.url}/base/", 5.0, 1).active()
+        assert server.requests[0].path == "/base/v1/models/active"

@@ -1,0 +1,20 @@
+"""Unit tests touch no network, and hypothesis measures no time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import settings
+from pytest_socket import disable_socket, enable_socket
+
+# Time says nothing about right or wrong on a machine that others share.
+settings.register_profile("unit", deadline=None)
+settings.load_profile("unit")
+
+
+@pytest.fixture(autouse=True)
+def _no_network() -> Iterator[None]:
+    disable_socket(allow_unix_socket=True)
+    yield
+    enable_socket()

@@ -1,0 +1,131 @@
+"""The command line: what an import prints and how wrong settings and files end it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from fakes.customers import body
+from fakes.gateway import FakeGateway
+from fakes.model import DOWN
+
+from gateway import __main__ as command_line
+from gateway.services.errors import StoreUnavailable
+from gateway.services.imports import MAX_LISTED_ERRORS
+from gateway.wiring import assemble
+
+HEADER = ",".join(body())
+GOOD = ",".join(map(str, body("A").values()))
+BAD = ",".join(map(str, body("B", TENURE=13).values()))
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A file of one good and one bad customer."""
+    path = tmp_path / "customers.csv"
+    path.write_bytes(f"\ufeffNote,{HEADER}\r\nx,{GOOD}\r\nx,{BAD}\r\n".encode())
+    return path
+
+
+@pytest.fixture
+def run(gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> Iterator[CliRunner]:
+    """A runner of the commands, on fakes of the ports."""
+    services = assemble(gateway.store, gateway.model, gateway.settings)
+    monkeypatch.setattr(command_line, "build_services", lambda *_: services)
+    return CliRunner()
+
+
+def _import(run: CliRunner, file: Path, *options: str) -> Result:
+    return run.invoke(command_line.main, ["import", str(file), *options])
+
+
+class TestImport:
+    def test_prints_a_receipt_with_every_bad_row(self, run: CliRunner, gateway: FakeGateway, file: Path) -> None:
+        result = _import(run, file)
+        assert result.exit_code == command_line.ROWS_REJECTED
+        assert "2 rows: 1 created, 0 updated, 0 unchanged, 1 rejected\n" in result.stdout
+        assert "  line 3, TENURE: must be at most 12\n" in result.stdout
+        assert "ignored columns: Note\n" in result.stdout
+        assert list(gateway.store.customers) == ["A"]
+
+    def test_of_good_rows_only_ends_well(self, run: CliRunner, file: Path) -> None:
+        file.write_text(f"{HEADER}\n{GOOD}\n", encoding="utf-8")
+        assert _import(run, file).exit_code == 0
+        assert "1 rows: 0 created, 0 updated, 1 unchanged, 0 rejected" in _import(run, file).stdout
+
+    def test_as_json(self, run: CliRunner, file: Path) -> None:
+        receipt = json.loads(_import(run, file, "--json").stdout)
+        assert receipt == {
+            "rows": 2,
+            "created": 1,
+            "updated": 0,
+            "unchanged": 0,
+            "rejected": 1,
+            "pending": 0,
+            "ignored_columns": ["Note"],
+            "errors": [{"line": 3, "column": "TENURE", "detail": "must be at most 12"}],
+        }
+
+    def test_says_which_customers_have_no_segment_yet(self, run: CliRunner, gateway: FakeGateway, file: Path) -> None:
+        gateway.model.failure = DOWN
+        assert "1 have no segment yet" in _import(run, file).stdout
+
+    def test_lists_only_the_first_errors(self, run: CliRunner, file: Path) -> None:
+        file.write_text("\n".join([HEADER, *[BAD] * (MAX_LISTED_ERRORS + 1)]), encoding="utf-8")
+        lines = _import(run, file).stdout.splitlines()
+        assert len([line for line in lines if "TENURE" in line]) == MAX_LISTED_ERRORS
+        assert lines[-1] == "  … and more: only the first are listed"
+
+    def test_of_a_file_with_a_wrong_header(self, run: CliRunner, file: Path) -> None:
+        file.write_text("BALANCE\n1\n", encoding="utf-8")
+        result = _import(run, file)
+        assert result.exit_code == 1
+        assert "Error: the header does not fit: CUST_ID column is missing" in result.stderr
+
+    def test_that_is_interrupted_says_what_was_stored(self, run: CliRunner, gateway: FakeGateway, file: Path) -> None:
+        gateway.store.failure = StoreUnavailable("the database cannot be reached")
+        result = _import(run, file)
+        assert result.exit_code == 1
+        assert "Error: stopped after 1 rows: the database cannot be reached" in result.stderr
+        assert "0 created" in result.stderr
+
+    def test_of_bytes_that_are_no_utf8(self, run: CliRunner, gateway: FakeGateway, file: Path) -> None:
+        file.write_bytes(f"{HEADER}\n".encode() + b"\xff" + GOOD.encode() + f"\n{GOOD}\n".encode())
+        assert "line 2, CUST_ID" in _import(run, file).stdout
+        assert list(gateway.store.customers) == ["A"]
+
+
+@pytest.mark.parametrize("command", [["import", __file__], ["worker"], ["serve"]])
+def test_a_wrong_setting_ends_every_command_with_its_name(command: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MONGODB_URI", "nonsense")
+    result = CliRunner().invoke(command_line.main, command)
+    assert result.exit_code == 1
+    assert 'Error: wrong setting: Environment variable "MONGODB_URI" invalid' in result.stderr
+
+
+def test_serve_becomes_the_server_that_the_settings_describe(monkeypatch: pytest.MonkeyPatch) -> None:
+    executed: list[list[str]] = []
+    monkeypatch.setattr("os.execv", lambda _, line: executed.append(line))
+    monkeypatch.setenv("GATEWAY_PORT", "9123")
+    assert CliRunner().invoke(command_line.main, ["serve"]).exit_code == 0
+    (line,) = executed
+    assert line[line.index("--port") + 1] == "9123"
+    assert line[-1] == "gateway.app:create_app"
+
+
+def test_a_missing_mongod_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MONGODB_URI", raising=False)
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    monkeypatch.setattr(command_line.mongod, "WHEEL", "no-such-wheel")
+    result = CliRunner().invoke(command_line.main, ["mongod"])
+    assert result.exit_code == 1
+    assert "Error: no mongod found: install MongoDB" in result.stderr
+
+
+def test_an_empty_file_is_an_error(run: CliRunner, file: Path) -> None:
+    file.write_bytes(b"")
+    result = _import(run, file)
+    assert (result.exit_code, "Error: the file is empty" in result.stderr) == (1, True)

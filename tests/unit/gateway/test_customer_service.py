@@ -1,0 +1,268 @@
+"""The customers service on fakes: writes with segments, revisions, and others who write at the same time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from fakes.customers import inputs, stored
+from fakes.model import DOWN, FakeModel
+from fakes.store import InMemoryCustomerStore
+
+from gateway.services.assignment import ASSIGNED, PENDING, Assigner
+from gateway.services.customers import MAX_ATTEMPTS, CustomerService
+from gateway.services.errors import Contended, CustomerExists, CustomerNotFound, StaleRevision
+from gateway.services.ports import Customer
+from shared.features import CUST_ID, complete
+
+
+@pytest.fixture
+def store() -> InMemoryCustomerStore:
+    return InMemoryCustomerStore()
+
+
+@pytest.fixture
+def model() -> FakeModel:
+    return FakeModel()
+
+
+@pytest.fixture
+def service(store: InMemoryCustomerStore, model: FakeModel) -> CustomerService:
+    return CustomerService(store, Assigner(model, 0.5))
+
+
+class OthersWrite(InMemoryCustomerStore):
+    """A store in which others get in between a read and the write that follows, `times` times."""
+
+    def __init__(self, times: int, interference: Callable[[InMemoryCustomerStore], object]) -> None:
+        super().__init__()
+        self.times = times
+        self.interference = interference
+
+    def get(self, cust_id: str) -> Customer | None:
+        found = super().get(cust_id)
+        if self.times:
+            self.times -= 1
+            self.interference(self)
+        return found
+
+
+def _put_another(store: InMemoryCustomerStore) -> None:
+    store.customers["A"] = stored("A", TENURE=6)
+
+
+def _delete(store: InMemoryCustomerStore) -> None:
+    store.customers.pop("A", None)
+
+
+def _racing(times: int, interference: Callable[[InMemoryCustomerStore], object]) -> tuple[OthersWrite, CustomerService]:
+    store = OthersWrite(times, interference)
+    return store, CustomerService(store, Assigner(FakeModel(), 0.5))
+
+
+class TestCreate:
+    def test_stores_the_customer_with_its_segment(self, service: CustomerService, store: InMemoryCustomerStore) -> None:
+        written = service.create("A", inputs(BALANCE=5_000))
+        assert written.created
+        assert store.customers == {"A": written.customer}
+        assert written.customer["segment"]["id"] == "seg-02"
+        assert written.customer["segment"]["rival"] == "seg-01"
+        assert written.customer["segment_status"] == ASSIGNED
+        assert complete(inputs(BALANCE=5_000)).items() <= written.customer.items()
+
+    def test_gives_the_model_the_short_deadline(self, service: CustomerService, model: FakeModel) -> None:
+        service.create("A", inputs())
+        assert model.deadlines == [0.5]
+
+    def test_needs_no_model(self, service: CustomerService, model: FakeModel, store: InMemoryCustomerStore) -> None:
+        model.failure = DOWN
+        service.create("A", inputs())
+        assert store.customers["A"]["segment"] is None
+        assert store.customers["A"]["segment_status"] == PENDING
+
+    def test_of_a_taken_id(self, service: CustomerService, store: InMemoryCustomerStore) -> None:
+        first = service.create("A", inputs())
+        with pytest.raises(CustomerExists, match="'A'"):
+            service.create("A", inputs(BALANCE=5.0))
+        assert store.customers["A"] == first.customer
+
+    def test_warns_of_what_looks_odd(self, service: CustomerService) -> None:
+        warnings = service.create("A", inputs(TENURE=3, AVERAGE_PURCHASE_TRX=1.0)).warnings
+        assert [w["code"] for w in warnings] == ["short_tenure", "derived_differs"]
+
+
+class TestReplace:
+    def test_creates_what_is_not_there(self, service: CustomerService, store: InMemoryCustomerStore) -> None:
+        assert service.replace("A", inputs()).created
+        assert list(store.customers) == ["A"]
+
+    def test_replaces_every_feature(self, service: CustomerService, store: InMemoryCustomerStore) -> None:
+        before = service.create("A", inputs(MINIMUM_PAYMENTS=5.0)).customer
+        sent = inputs(BALANCE=5_000)
+        del sent["MINIMUM_PAYMENTS"]
+        written = service.replace("A", sent)
+        assert not written.created
+        assert store.customers["A"] == written.customer
+        assert written.customer["MINIMUM_PAYMENTS"] is None
+        assert written.customer["segment"]["id"] == "seg-02"
+        assert written.customer["revision"] != before["revision"]
+        assert written.customer["created_at"] == before["created_at"]
+        assert written.customer["updated_at"] >= before["updated_at"]
+
+    def test_by_the_same_keeps_the_revision_and_asks_no_model(self, service: CustomerService, model: FakeModel) -> None:
+        before = service.create("A", inputs()).customer
+        written = service.replace("A", {**inputs(), "AVERAGE_PURCHASE_TRX": 1.0})
+        assert (written.customer, written.created) == (before, False)
+        assert [w["code"] for w in written.warnings] == ["derived_differs"]
+        assert model.calls == [("predict", 1)]
+
+    def test_of_a_known_revision(self, service: CustomerService) -> None:
+        revision = service.create("A", inputs()).customer["revision"]
+        assert service.replace("A", inputs(BALANCE=5.0), {"older", revision}).customer["BALANCE"] == 5.0
+
+    @pytest.mark.parametrize("sent", [inputs(), inputs(BALANCE=5.0)])
+    def test_of_a_stale_revision(self, service: CustomerService, sent: dict[str, Any]) -> None:
+        before = service.create("A", inputs()).customer
+        with pytest.raises(StaleRevision, match="'A'"):
+            service.replace("A", sent, {"older"})
+        assert service.get("A") == before
+
+    def test_of_a_revision_of_nobody(self, service: CustomerService, store: InMemoryCustomerStore) -> None:
+        with pytest.raises(StaleRevision):
+            service.replace("A", inputs(), {"older"})
+        assert store.customers == {}
+
+    def test_starts_over_when_another_creates_it_first(self) -> None:
+        store, service = _racing(1, _put_another)
+        assert not service.replace("A", inputs(BALANCE=5.0)).created
+        assert store.customers["A"]["BALANCE"] == 5.0
+
+    def test_starts_over_when_another_deletes_it(self) -> None:
+        store, service = _racing(1, _delete)
+        store.insert(stored("A"))
+        assert service.replace("A", inputs(BALANCE=5.0)).created
+
+    def test_does_not_start_over_for_a_caller_who_named_a_revision(self) -> None:
+        store, service = _racing(1, _put_another)
+        store.insert(stored("A"))
+        with pytest.raises(StaleRevision):
+            service.replace("A", inputs(BALANCE=5.0), {store.customers["A"]["revision"]})
+        assert store.customers["A"]["TENURE"] == 6
+
+    def test_gives_up_when_others_never_stop(self) -> None:
+        store, service = _racing(10**9, _put_another)
+        with pytest.raises(Contended, match="'A'"):
+            service.replace("A", inputs(BALANCE=5.0))
+        assert store.times == 10**9 - MAX_ATTEMPTS
+
+    def test_succeeds_in_the_last_attempt(self) -> None:
+        _, service = _racing(MAX_ATTEMPTS - 1, _put_another)
+        assert service.replace("A", inputs(BALANCE=5.0)).customer["BALANCE"] == 5.0
+
+
+class TestPatch:
+    def test_changes_some_features_and_keeps_the_others(self, service: CustomerService) -> None:
+        before = service.create("A", inputs()).customer
+        written = service.patch("A", {"BALANCE": 5_000.0, "PURCHASES_TRX": 4})
+        changed = {name for name, value in written.customer.items() if before[name] != value} - {"updated_at"}
+        assert changed == {"BALANCE", "PURCHASES_TRX", "AVERAGE_PURCHASE_TRX", "segment", "revision"}
+
+    def test_null_clears_a_nullable_feature(self, service: CustomerService) -> None:
+        service.create("A", inputs())
+        assert service.patch("A", {"MINIMUM_PAYMENTS": None}).customer["MINIMUM_PAYMENTS"] is None
+
+    @pytest.mark.parametrize("changes", [{}, {"BALANCE": 100.0}, {"AVERAGE_PURCHASE_TRX": 3.0}])
+    def test_that_changes_nothing_keeps_the_revision(self, service: CustomerService, changes: dict[str, Any]) -> None:
+        before = service.create("A", inputs()).customer
+        assert service.patch("A", changes).customer == before
+
+    def test_of_nobody(self, service: CustomerService) -> None:
+        with pytest.raises(CustomerNotFound, match="'A'"):
+            service.patch("A", {"BALANCE": 1.0})
+
+    def test_of_a_stale_revision(self, service: CustomerService) -> None:
+        service.create("A", inputs())
+        with pytest.raises(StaleRevision):
+            service.patch("A", {"BALANCE": 1.0}, set())
+
+    def test_is_made_to_what_others_wrote_meanwhile(self) -> None:
+        store, service = _racing(1, _put_another)
+        store.insert(stored("A"))
+        written = service.patch("A", {"BALANCE": 5.0})
+        assert (written.customer["BALANCE"], written.customer["TENURE"]) == (5.0, 6)
+        assert store.customers["A"] == written.customer
+
+    def test_gives_up_when_others_never_stop(self) -> None:
+        store, service = _racing(10**9, _put_another)
+        store.insert(stored("A"))
+        with pytest.raises(Contended):
+            service.patch("A", {"BALANCE": 5.0})
+        assert store.customers["A"]["BALANCE"] == 100.0
+
+
+class TestDelete:
+    def test_removes_the_customer(self, service: CustomerService, store: InMemoryCustomerStore) -> None:
+        service.create("A", inputs())
+        service.delete("A")
+        assert store.customers == {}
+
+    def test_of_nobody(self, service: CustomerService) -> None:
+        with pytest.raises(CustomerNotFound):
+            service.delete("A")
+
+    def test_of_a_known_revision(self, service: CustomerService, store: InMemoryCustomerStore) -> None:
+        service.delete("A", {service.create("A", inputs()).customer["revision"]})
+        assert store.customers == {}
+
+    def test_of_a_stale_revision(self, service: CustomerService, store: InMemoryCustomerStore) -> None:
+        service.create("A", inputs())
+        with pytest.raises(StaleRevision):
+            service.delete("A", {"older"})
+        assert list(store.customers) == ["A"]
+
+    def test_spares_what_others_wrote_meanwhile(self) -> None:
+        store, service = _racing(1, _put_another)
+        store.insert(stored("A"))
+        with pytest.raises(StaleRevision):
+            service.delete("A", {store.customers["A"]["revision"]})
+        assert store.customers["A"]["TENURE"] == 6
+
+    def test_gives_up_when_others_never_stop(self) -> None:
+        class OthersDelete(InMemoryCustomerStore):
+            def delete(self, cust_id: str, expected_revision: str | None) -> bool:
+                return False
+
+        store = OthersDelete()
+        store.insert(stored("A"))
+        with pytest.raises(Contended):
+            CustomerService(store, Assigner(FakeModel(), 0.5)).delete("A")
+
+    def test_that_another_did_first(self) -> None:
+        store, service = _racing(1, _delete)
+        store.insert(stored("A"))
+        with pytest.raises(CustomerNotFound):
+            service.delete("A")
+
+
+class TestReading:
+    def test_get_of_nobody(self, service: CustomerService) -> None:
+        with pytest.raises(CustomerNotFound, match="'A'"):
+            service.get("A")
+
+    @pytest.mark.parametrize(("limit", "more"), [(1, True), (2, True), (3, False), (4, False)])
+    def test_a_page_says_whether_customers_follow(self, service: CustomerService, limit: int, more: bool) -> None:
+        for cust_id in "ABC":
+            service.create(cust_id, inputs())
+        page = service.page(None, limit)
+        assert [c[CUST_ID] for c in page.items] == list("ABC")[:limit]
+        assert page.more is more
+
+
+def test_revisions_are_never_used_twice(service: CustomerService) -> None:
+    seen = set()
+    for _ in range(5):
+        seen.add(service.create("A", inputs()).customer["revision"])
+        seen.add(service.patch("A", {"BALANCE": 7.0}).customer["revision"])
+        service.delete("A")
+    assert len(seen) == 10

@@ -1,0 +1,172 @@
+"""Every error is a problem with a request id and tells nothing inward, whatever caused it."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+
+import pytest
+from fakes.customers import body, inputs
+from fakes.gateway import CUSTOMERS, PREDICTIONS, SEGMENTS, FakeGateway
+from fakes.problems import assert_problem
+
+from gateway.error_handlers import STATUSES
+from gateway.services import errors
+from gateway.settings import Settings
+from shared.problems import REQUEST_ID_HEADER, FieldError
+from shared.strict_json import MalformedJSON
+
+WITH_BODY = [("POST", CUSTOMERS), ("PUT", f"{CUSTOMERS}/C1"), ("PATCH", f"{CUSTOMERS}/C1"), ("POST", PREDICTIONS)]
+UNKNOWN = ["/nowhere", "/api", "/api/v1", "/api/v1/", "/api/v2/customers", "/health", "/static/x", "/%2e%2e/etc", "/ä"]
+# A slash at the end makes another address.
+UNKNOWN += [f"{CUSTOMERS}/", f"{SEGMENTS}/", f"{PREDICTIONS}/", "/health/live/", f"{SEGMENTS}/seg-01/"]
+each_write = pytest.mark.parametrize(("method", "path"), WITH_BODY)
+
+
+def _routes() -> list[tuple[str, set[str]]]:
+    """Every address of the application with the methods that it knows there."""
+    known: dict[str, set[str]] = {}
+    for rule in FakeGateway().app.url_map.iter_rules():
+        path = rule.rule.replace("<path:cust_id>", "C1").replace("<segment_id>", "seg-01")
+        known.setdefault(path, set()).update(rule.methods or ())
+    return sorted(known.items())
+
+
+def _wrong_methods() -> Iterator[tuple[str, str]]:
+    for path, known in _routes():
+        for method in {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE", "BREW"} - known:
+            yield method, path
+
+
+@pytest.mark.parametrize(("method", "path"), sorted(_wrong_methods()))
+def test_a_wrong_method_names_the_right_ones(gateway: FakeGateway, method: str, path: str) -> None:
+    answer = gateway.client.open(path, method=method)
+    if method == "HEAD":
+        assert (answer.status_code, answer.data) == (405, b"")
+    else:
+        assert_problem(answer, 405, "method_not_allowed")
+    assert set(answer.headers["Allow"].split(", ")) == dict(_routes())[path]
+
+
+@pytest.mark.parametrize("path", [path for path, _ in _routes()])
+def test_options_names_the_methods(gateway: FakeGateway, path: str) -> None:
+    answer = gateway.client.options(path)
+    assert answer.status_code == 200
+    assert set(answer.headers["Allow"].split(", ")) == dict(_routes())[path]
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE"])
+@pytest.mark.parametrize("path", UNKNOWN)
+def test_an_unknown_address(gateway: FakeGateway, method: str, path: str) -> None:
+    assert_problem(gateway.client.open(path, method=method), 404, "not_found")
+
+
+@each_write
+@pytest.mark.parametrize(
+    "content_type", ["", "text/plain", "application/x-www-form-urlencoded", "application/xml", "json"]
+)
+def test_a_wrong_content_type(gateway: FakeGateway, method: str, path: str, content_type: str) -> None:
+    answer = gateway.client.open(path, method=method, data="{}", content_type=content_type or None)
+    problem = assert_problem(answer, 415, "unsupported_media_type")
+    assert "application/json" in problem["detail"]
+
+
+@pytest.mark.parametrize(("method", "path"), [route for route in WITH_BODY if route[0] != "PATCH"])
+def test_a_merge_patch_is_only_for_patch(gateway: FakeGateway, method: str, path: str) -> None:
+    answer = gateway.send(method, path, "{}", "application/merge-patch+json")
+    assert_problem(answer, 415, "unsupported_media_type")
+
+
+@each_write
+@pytest.mark.parametrize("text", [b"", b"{", b"{]", b"\xff", b'{"a": 1}}', b"a=1", "{}".encode("utf-16")])
+def test_malformed_json(gateway: FakeGateway, method: str, path: str, text: bytes) -> None:
+    assert_problem(gateway.send(method, path, text), 400, "malformed_json")
+
+
+@each_write
+def test_a_body_above_the_limit(method: str, path: str) -> None:
+    gateway = FakeGateway(settings=Settings(max_body_bytes=2_000))
+    assert_problem(gateway.send(method, path, b" " * 2_001), 413, "body_too_large")
+    assert gateway.send(method, path, b" " * 1_999).status_code == 400
+
+
+@each_write
+def test_a_body_above_the_limit_without_a_declared_length(method: str, path: str) -> None:
+    gateway = FakeGateway(settings=Settings(max_body_bytes=2_000))
+    answer = gateway.client.open(
+        path,
+        method=method,
+        input_stream=io.BytesIO(b" " * 5_000),
+        content_type="application/json",
+        headers={"Transfer-Encoding": "chunked"},
+        environ_overrides={"wsgi.input_terminated": True},
+    )
+    assert_problem(answer, 413, "body_too_large")
+
+
+@each_write
+def test_a_fault_that_nobody_foresaw(
+    gateway: FakeGateway, method: str, path: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def fail() -> None:
+        raise ZeroDivisionError("secret detail")
+
+    gateway.client.put(f"{CUSTOMERS}/C1", json=inputs())
+    gateway.model.meanwhile = fail
+    sent = body("C2", BALANCE=5.0) if method == "POST" else inputs(BALANCE=5.0)
+    answer = gateway.client.open(path, method=method, json=sent, headers={REQUEST_ID_HEADER: "find-me"})
+    assert "secret" not in str(assert_problem(answer, 500, "internal_error"))
+    logged = capfd.readouterr().err
+    assert "[find-me]" in logged
+    assert "ZeroDivisionError: secret detail" in logged
+
+
+EXAMPLES = {
+    MalformedJSON: MalformedJSON("the body is not valid JSON"),
+    errors.InvalidInput: errors.InvalidInput([FieldError(pointer="/BALANCE", detail="is missing")]),
+}
+
+
+@pytest.mark.parametrize("kind", STATUSES, ids=lambda kind: kind.__name__)
+def test_every_error_of_the_table_as_it_leaves(gateway: FakeGateway, kind: type[Exception]) -> None:
+    status, code = STATUSES[kind]
+    gateway.store.failure = EXAMPLES.get(kind) or kind("something went wrong")
+    pointers = ["/BALANCE"] if kind is errors.InvalidInput else None
+    answer = gateway.client.get(f"{CUSTOMERS}/C1")
+    assert_problem(answer, status, code, pointers)
+    assert ("Retry-After" in answer.headers) == (status == 503)
+
+
+class TestRequestId:
+    @pytest.mark.parametrize("path", ["/", CUSTOMERS, "/nowhere", f"{CUSTOMERS}/nobody"])
+    def test_of_the_caller_comes_back(self, gateway: FakeGateway, path: str) -> None:
+        answer = gateway.client.get(path, headers={REQUEST_ID_HEADER: "caller-1"})
+        assert answer.headers[REQUEST_ID_HEADER] == "caller-1"
+
+    @pytest.mark.parametrize("path", ["/", CUSTOMERS, "/nowhere", f"{CUSTOMERS}/nobody"])
+    def test_is_made_where_there_is_none(self, gateway: FakeGateway, path: str) -> None:
+        made = {gateway.client.get(path).headers[REQUEST_ID_HEADER] for _ in range(3)}
+        assert len(made) == 3
+
+    @pytest.mark.parametrize("received", ["", "a b", "x" * 129, "ä", '"><script>'])
+    def test_that_is_not_safe_to_log_is_replaced(self, gateway: FakeGateway, received: str) -> None:
+        answer = gateway.client.get("/nowhere", headers={REQUEST_ID_HEADER: received})
+        assert assert_problem(answer, 404, "not_found")["request_id"] != received
+
+    def test_is_in_the_log_with_one_line_per_request(
+        self, gateway: FakeGateway, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        gateway.client.get("/health/live", headers={REQUEST_ID_HEADER: "caller-1"})
+        (line,) = capfd.readouterr().err.splitlines()
+        assert "[caller-1] gateway.access: GET /health/live 200" in line
+
+    def test_a_line_break_in_an_address_forges_no_log_line(
+        self, gateway: FakeGateway, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        gateway.client.get("/x%0A2026-01-01 forged")
+        assert len(capfd.readouterr().err.splitlines()) == 1
+
+
+def test_doubled_slashes_lead_to_the_address_without(gateway: FakeGateway) -> None:
+    answer = gateway.client.get("/api/v1//customers")
+    assert (answer.status_code, answer.headers["Location"]) == (308, "http://localhost/api/v1/customers")

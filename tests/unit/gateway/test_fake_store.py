@@ -1,0 +1,34 @@
+"""The in-memory store and the one on mongomock keep the contract of the real one."""
+
+from __future__ import annotations
+
+import mongomock
+import pytest
+from fakes.store import InMemoryCustomerStore
+from fakes.store_contract import CustomerStoreContract, SingleOperations
+
+from gateway.data_access.customer_store import MongoCustomerStore
+from gateway.services.errors import StoreUnavailable
+
+
+class TestInMemoryCustomerStore(CustomerStoreContract):
+    @pytest.fixture
+    def store(self) -> InMemoryCustomerStore:
+        return InMemoryCustomerStore()
+
+    def test_every_call_raises_the_failure(self, store: InMemoryCustomerStore) -> None:
+        store.failure = StoreUnavailable("away")
+        with pytest.raises(StoreUnavailable):
+            store.get("A")
+        with pytest.raises(StoreUnavailable):
+            store.ping()
+
+
+class TestMongoCustomerStoreOnMongomock(SingleOperations):
+    # mongomock 4.3 takes no bulk_write of PyMongo 4.20's requests and knows no hello.
+
+    @pytest.fixture
+    def store(self) -> MongoCustomerStore:
+        store = MongoCustomerStore(mongomock.MongoClient()["test"]["customers"])
+        store._prepared = True  # mongomock knows no validators
+        return store

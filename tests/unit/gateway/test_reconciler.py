@@ -1,0 +1,184 @@
+"""The worker's job on fakes: due customers get their segment, guarded by the revision that was scored."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from fakes.customers import inputs, stored
+from fakes.model import DOWN, FakeModel
+from fakes.store import InMemoryCustomerStore
+from fakes.store_contract import assignment
+
+from gateway import worker
+from gateway.services import reconciliation
+from gateway.services.assignment import Assigner
+from gateway.services.customers import CustomerService
+from gateway.services.errors import ModelUnavailable, StoreUnavailable
+from gateway.services.reconciliation import Reconciler
+
+
+@pytest.fixture
+def store() -> InMemoryCustomerStore:
+    return InMemoryCustomerStore()
+
+
+@pytest.fixture
+def model() -> FakeModel:
+    return FakeModel()
+
+
+@pytest.fixture
+def reconciler(store: InMemoryCustomerStore, model: FakeModel) -> Reconciler:
+    return Reconciler(store, model, Assigner(model, 0.5))
+
+
+def test_assigns_the_pending_and_those_of_another_version(reconciler: Reconciler, store: InMemoryCustomerStore) -> None:
+    current = stored("C", assignment())
+    store.insert_many([stored("A", BALANCE=5_000), stored("B", assignment(version="v0")), current])
+    assert reconciler.run_once() == 2
+    assert [store.customers[i]["segment"]["id"] for i in "AB"] == ["seg-02", "seg-01"]
+    assert {c["segment"]["model_version"] for c in store.customers.values()} == {"v1"}
+    assert {c["segment_status"] for c in store.customers.values()} == {"assigned"}
+    assert store.customers["C"] == current
+
+
+def test_a_new_assignment_is_a_new_revision(reconciler: Reconciler, store: InMemoryCustomerStore) -> None:
+    before = stored("A")
+    store.insert(before)
+    reconciler.run_once()
+    after = store.customers["A"]
+    assert after["revision"] != before["revision"]
+    assert after["updated_at"] == before["updated_at"]
+
+
+def test_a_second_run_finds_nothing_to_do(
+    reconciler: Reconciler, store: InMemoryCustomerStore, model: FakeModel
+) -> None:
+    store.insert(stored("A"))
+    reconciler.run_once()
+    before, model.calls = dict(store.customers), []
+    assert reconciler.run_once() == 0
+    assert store.customers == before
+    assert model.calls == [("active", 0)]
+
+
+def test_goes_through_any_number_in_batches(
+    store: InMemoryCustomerStore, model: FakeModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconciliation, "BATCH", 3)
+    store.insert_many([stored(f"C{n}") for n in range(10)])
+    signs: list[str] = []
+    assert Reconciler(store, model, Assigner(model, 0.5)).run_once(lambda: signs.append("alive")) == 10
+    assert signs == ["alive"] * 4
+    assert model.calls == [("active", 0), ("score", 3), ("score", 3), ("score", 3), ("score", 1)]
+
+
+def test_a_customer_changed_meanwhile_stays_due(
+    reconciler: Reconciler, store: InMemoryCustomerStore, model: FakeModel
+) -> None:
+    store.insert_many([stored("A"), stored("B")])
+    changed = stored("A", BALANCE=5_000)
+
+    def change() -> None:
+        if model.calls[-1][0] == "score":
+            store.customers["A"] = changed
+
+    model.meanwhile = change
+    assert reconciler.run_once() == 1
+    assert store.customers["A"] == changed
+    model.meanwhile = lambda: None
+    assert reconciler.run_once() == 1
+    assert store.customers["A"]["segment"]["id"] == "seg-02"
+
+
+def test_a_customer_deleted_meanwhile_stays_deleted(
+    reconciler: Reconciler, store: InMemoryCustomerStore, model: FakeModel
+) -> None:
+    store.insert(stored("A"))
+    model.meanwhile = lambda: store.customers.clear() if model.calls[-1][0] == "score" else None
+    assert reconciler.run_once() == 0
+    assert store.customers == {}
+
+
+def test_two_at_once_assign_each_customer_once(
+    reconciler: Reconciler, store: InMemoryCustomerStore, model: FakeModel
+) -> None:
+    store.insert_many([stored("A"), stored("B")])
+    other_model, others = FakeModel(), []
+
+    def other() -> None:
+        if model.calls[-1][0] == "score":
+            others.append(Reconciler(store, other_model, Assigner(other_model, 0.5)).run_once())
+
+    model.meanwhile = other
+    assert reconciler.run_once() == 0
+    assert others == [2]
+
+
+def test_ends_where_the_model_fails_and_carries_on_later(
+    reconciler: Reconciler, store: InMemoryCustomerStore, model: FakeModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconciliation, "BATCH", 2)
+    store.insert_many([stored(name) for name in "ABCDE"])
+
+    def fail_at_the_second_batch() -> None:
+        model.failure = DOWN if model.calls.count(("score", 2)) == 2 else None
+
+    model.meanwhile = fail_at_the_second_batch
+    with pytest.raises(ModelUnavailable):
+        reconciler.run_once()
+    assert store.segment_counts().pending == 3
+    model.meanwhile, model.failure = lambda: None, None
+    assert reconciler.run_once() == 3
+
+
+def test_finishes_what_writes_left_pending(
+    reconciler: Reconciler, store: InMemoryCustomerStore, model: FakeModel
+) -> None:
+    service = CustomerService(store, Assigner(model, 0.5))
+    model.failure = DOWN
+    service.create("A", inputs())
+    model.failure = None
+    assert reconciler.run_once() == 1
+    assert service.get("A")["segment_status"] == "assigned"
+
+
+class TestWorker:
+    def test_an_attempt_returns_what_stopped_it(
+        self, reconciler: Reconciler, store: InMemoryCustomerStore, model: FakeModel
+    ) -> None:
+        signs: list[str] = []
+        assert worker.attempt(reconciler, lambda: signs.append("alive")) is None
+        model.failure = DOWN
+        assert worker.attempt(reconciler, lambda: signs.append("alive")) is DOWN
+        model.failure, store.failure = None, StoreUnavailable("away")
+        assert worker.attempt(reconciler, lambda: signs.append("alive")) is store.failure
+        assert signs == ["alive"] * 3
+
+    def test_goes_on_through_failures_and_shows_that_it_lives(
+        self, reconciler: Reconciler, store: InMemoryCustomerStore, model: FakeModel, tmp_path: Path
+    ) -> None:
+        store.insert(stored("A"))
+        looks = []
+
+        def play() -> None:
+            if model.calls[-1][0] == "active":
+                looks.append((tmp_path / "heartbeat").exists())
+                model.failure = DOWN if len(looks) < 3 else None
+            if len(looks) == 5:
+                raise SystemExit
+
+        model.meanwhile = play
+        with pytest.raises(SystemExit):
+            worker.work(reconciler, 0.001, tmp_path / "heartbeat")
+        assert looks == [True] * 5
+        assert store.customers["A"]["segment_status"] == "assigned"
+
+    def test_a_fault_that_nobody_foresaw_ends_it(self, reconciler: Reconciler, model: FakeModel) -> None:
+        def fail() -> None:
+            raise ZeroDivisionError
+
+        model.meanwhile = fail
+        with pytest.raises(ZeroDivisionError):
+            worker.work(reconciler, 0.001)

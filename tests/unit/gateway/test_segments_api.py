@@ -1,0 +1,111 @@
+"""Segments, health and the index over HTTP."""
+
+from __future__ import annotations
+
+import pytest
+from fakes.customers import stored
+from fakes.gateway import CUSTOMERS, SEGMENTS, FakeGateway
+from fakes.model import DOWN, MALFORMED, SLOW
+from fakes.problems import assert_problem
+from fakes.store_contract import assignment
+
+from gateway.services.errors import ModelServiceError, StoreError, StoreUnavailable
+
+MEMBERS = {"id", "name", "size", "share", "training_size", "training_share", "actions", "profile"}
+FAILURES = [(DOWN, 503, "model_unavailable"), (SLOW, 504, "model_timeout"), (MALFORMED, 502, "model_malformed")]
+
+
+@pytest.fixture
+def peopled(gateway: FakeGateway) -> FakeGateway:
+    """A gateway with three customers in the first segment, one in the second, one pending and one left behind."""
+    second, retired = assignment("seg-02"), assignment("seg-09", "v0")
+    segments = [assignment(), assignment(), assignment(), second, retired, None]
+    gateway.store.insert_many([stored(f"C{n}", segment) for n, segment in enumerate(segments)])
+    return gateway
+
+
+class TestSegments:
+    def test_have_their_sizes_and_shares_now(self, peopled: FakeGateway) -> None:
+        answer = peopled.client.get(SEGMENTS)
+        assert answer.status_code == 200
+        assert [(s["id"], s["size"], s["share"]) for s in answer.json["items"]] == [
+            ("seg-01", 3, 0.6),
+            ("seg-02", 1, 0.2),
+        ]
+        assert {name: answer.json[name] for name in ("model_version", "customers", "pending", "retired")} == {
+            "model_version": "v1",
+            "customers": 6,
+            "pending": 1,
+            "retired": 1,
+        }
+        assert answer.json["as_of"].endswith("Z")
+
+    def test_have_what_the_training_found(self, peopled: FakeGateway) -> None:
+        for segment in peopled.client.get(SEGMENTS).json["items"]:
+            assert set(segment) == MEMBERS
+            assert (segment["training_size"], segment["training_share"]) == (50, 0.5)
+            assert segment["actions"] == ["Call them"]
+            assert segment["profile"]["BALANCE"]["median"] == 1.0
+
+    def test_without_customers_have_no_share(self, gateway: FakeGateway) -> None:
+        assert [s["share"] for s in gateway.client.get(SEGMENTS).json["items"]] == [0.0, 0.0]
+
+    def test_one(self, peopled: FakeGateway) -> None:
+        answer = peopled.client.get(f"{SEGMENTS}/seg-02")
+        assert (answer.status_code, answer.json["name"], answer.json["size"]) == (200, "High balance", 1)
+
+    @pytest.mark.parametrize("segment_id", ["seg-09", "seg", "%C3%A4", "x" * 1000])
+    def test_one_that_the_model_does_not_have(self, peopled: FakeGateway, segment_id: str) -> None:
+        assert_problem(peopled.client.get(f"{SEGMENTS}/{segment_id}"), 404, "segment_not_found")
+
+    @pytest.mark.parametrize("path", [SEGMENTS, f"{SEGMENTS}/seg-01"])
+    @pytest.mark.parametrize(("failure", "status", "code"), FAILURES)
+    def test_need_the_model(
+        self, gateway: FakeGateway, path: str, failure: ModelServiceError, status: int, code: str
+    ) -> None:
+        gateway.model.failure = failure
+        assert_problem(gateway.client.get(path), status, code)
+
+
+class TestHealth:
+    def test_live_asks_nobody(self, gateway: FakeGateway) -> None:
+        gateway.store.failure, gateway.model.failure = StoreUnavailable("away"), DOWN
+        answer = gateway.client.get("/health/live")
+        assert (answer.status_code, answer.json) == (200, {"status": "ok"})
+
+    def test_ready(self, gateway: FakeGateway) -> None:
+        answer = gateway.client.get("/health/ready")
+        assert answer.status_code == 200
+        assert answer.json == {"status": "ok", "database": "ok", "model_service": "ok", "model_version": "v1"}
+
+    def test_ready_without_the_model_because_writes_need_none(self, gateway: FakeGateway) -> None:
+        gateway.model.failure = DOWN
+        answer = gateway.client.get("/health/ready")
+        assert (answer.status_code, answer.json["status"], answer.json["model_version"]) == (200, "ok", None)
+        assert answer.json["model_service"] == str(DOWN)
+
+    def test_not_ready_without_the_database(self, gateway: FakeGateway) -> None:
+        gateway.store.failure = StoreUnavailable("the database has no primary")
+        answer = gateway.client.get("/health/ready")
+        assert_problem(answer, 503, "store_unavailable")
+        assert answer.headers["Retry-After"] == "1"
+
+
+def test_the_index_leads_to_everything(gateway: FakeGateway) -> None:
+    links = gateway.client.get("/").json["links"]
+    assert set(links) == {"customers", "segments", "predictions", "health"}
+    for name, path in links.items():
+        assert gateway.client.get(path).status_code == (405 if name == "predictions" else 200)
+
+
+@pytest.mark.parametrize("path", [CUSTOMERS, f"{CUSTOMERS}/C1", SEGMENTS, f"{SEGMENTS}/seg-01"])
+def test_reading_without_the_database(gateway: FakeGateway, path: str) -> None:
+    gateway.store.failure = StoreUnavailable("the database cannot be reached at the moment")
+    answer = gateway.client.get(path)
+    assert_problem(answer, 503, "store_unavailable")
+    assert answer.headers["Retry-After"] == "1"
+
+
+def test_a_database_that_refuses(gateway: FakeGateway) -> None:
+    gateway.store.failure = StoreError("the database refused the operation")
+    assert_problem(gateway.client.get(CUSTOMERS), 500, "store_error")

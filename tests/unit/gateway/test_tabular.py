@@ -1,0 +1,263 @@
+"""CSV customers: the verdicts and stored values of the JSON schema, and the file's own oddities."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from fakes.customers import any_numbers, body, inputs
+from hypothesis import given
+from hypothesis import strategies as st
+from marshmallow import ValidationError
+
+from gateway.schemas.customers import customer_schema
+from gateway.schemas.tabular import CsvCustomers
+from gateway.services.errors import InvalidInput
+from gateway.services.imports import RowFault
+from shared.features import CUST_ID, DERIVED, INPUTS, complete
+
+COLUMNS = [CUST_ID, *(f.name for f in INPUTS)]
+HEADER = ",".join(COLUMNS)
+NOT_NUMBERS = ["1_000", "0x10", "1,5", "1 000", "1e", "--1", "$5", "5%", "'5'", "=1+1", "true", "None", "null", "NA"]
+NOT_NUMBERS += ["nan", "NaN", "-nan", "inf", "-Infinity", "1e400", "\u0661\u0662", "１２", "½", "1\u00a0000"]
+_json_schema = customer_schema()
+
+
+def row(cust_id: str = "A", **changes: Any) -> str:
+    return ",".join(str(value) for value in body(cust_id, **changes).values())
+
+
+def read(text: str, batch_rows: int = 1_000) -> tuple[list[tuple[str, Any]], list[RowFault], int]:
+    batches = list(CsvCustomers(io.StringIO(text, newline=""), batch_rows).batches())
+    return (
+        [c for b in batches for c in b.customers],
+        [f for b in batches for f in b.faults],
+        sum(b.rejected for b in batches),
+    )
+
+
+def accepted(text: str) -> list[str]:
+    customers, faults, rejected = read(text)
+    assert (faults, rejected) == ([], 0)
+    return [cust_id for cust_id, _ in customers]
+
+
+def refused(text: str) -> list[tuple[int, str | None, str]]:
+    _, faults, rejected = read(text)
+    assert rejected == len({fault["line"] for fault in faults})
+    return [(fault["line"], fault["column"], fault["detail"]) for fault in faults]
+
+
+# Numbers as both JSON and CSV can write them, and texts that only look like numbers to Python.
+_written = st.one_of(
+    any_numbers().filter(lambda v: v is None or v - v == 0).map(lambda v: "" if v is None else json.dumps(v)),
+    st.sampled_from(["1e400", "-1e400", "1e5", "1E-5", "12.0", "0", "1", "6", "0.5", "-0.0", "1000000", "1e6"]),
+)
+_plain = {f.name: json.dumps(inputs()[f.name]) for f in INPUTS}
+_mostly_good = st.dictionaries(st.sampled_from(list(_plain)), _written, max_size=3).map(lambda some: _plain | some)
+
+
+def _as_json(cells: dict[str, str]) -> dict[str, Any]:
+    return {name: json.loads(cell) if cell else None for name, cell in cells.items()}
+
+
+def _json_verdict(cust_id: str, cells: dict[str, str]) -> tuple[dict[str, Any] | None, list[str]]:
+    try:
+        sent = _json_schema.load({CUST_ID: cust_id, **_as_json(cells)})
+    except ValidationError as error:
+        return None, sorted(error.messages_dict)
+    del sent[CUST_ID]
+    return complete(sent), []
+
+
+@given(st.lists(st.tuples(st.sampled_from(["A", "b.c", "a b", ""]), _mostly_good), max_size=6), st.integers(1, 4))
+def test_agrees_with_the_json_schema(rows: list[tuple[str, dict[str, str]]], batch_rows: int) -> None:
+    text = io.StringIO()
+    csv.writer(text).writerows([COLUMNS, *([i, *cells.values()] for i, cells in rows)])
+    customers, faults, rejected = read(text.getvalue(), batch_rows)
+    verdicts = [_json_verdict(*one) for one in rows]
+    expected = [(i, stored) for (i, _), (stored, _) in zip(rows, verdicts, strict=True) if stored is not None]
+    assert repr(customers) == repr(expected)  # repr tells 1 from 1.0
+    wrong = [(line, column) for line, (_, columns) in enumerate(verdicts, 2) for column in columns]
+    assert sorted((f["line"], f["column"]) for f in faults) == sorted(wrong)
+    assert rejected == sum(stored is None for stored, _ in verdicts)
+
+
+@pytest.mark.parametrize("cell", NOT_NUMBERS)
+@pytest.mark.parametrize("column", ["BALANCE", "TENURE", "CREDIT_LIMIT"])
+def test_what_is_no_number_is_refused(cell: str, column: str) -> None:
+    text = f"{HEADER}\n{row('A')}\n{row('B', **{column: csv_cell(cell)})}\n{row('C')}\n"
+    ((line, where, detail),) = refused(text)
+    assert (line, where) == (3, column)
+    assert detail.startswith(("must be a number, not ", "must be a finite number"))
+    assert [cust_id for cust_id, _ in read(text)[0]] == ["A", "C"]
+
+
+def csv_cell(text: str) -> str:
+    return f'"{text}"' if "," in text else text
+
+
+@pytest.mark.parametrize(
+    ("cell", "value"), [(" 5 ", 5.0), ("+5", 5.0), ("5.", 5.0), (".5", 0.5), ("5e0", 5.0), ("-0", 0.0)]
+)
+def test_spellings_of_numbers(cell: str, value: float) -> None:
+    ((_, features),), _, _ = read(f"{HEADER}\n{row(BALANCE=cell)}")
+    assert features["BALANCE"] == value
+
+
+@pytest.mark.parametrize("cell", ["", " ", "\t"])
+def test_blank_means_null(cell: str) -> None:
+    ((_, features),), _, _ = read(f"{HEADER}\n{row(CREDIT_LIMIT=cell)}")
+    assert features["CREDIT_LIMIT"] is None
+    assert refused(f"{HEADER}\n{row(BALANCE=cell)}") == [(2, "BALANCE", "must not be null")]
+
+
+def test_every_fault_of_a_row_is_listed_and_the_row_counted_once() -> None:
+    _, faults, rejected = read(f"{HEADER}\n{row('a b', BALANCE=-1, TENURE='x')}\n")
+    assert [fault["column"] for fault in faults] == [CUST_ID, "BALANCE", "TENURE"]
+    assert rejected == 1
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("last", ["", "\n"])
+def test_line_ends(newline: str, last: str) -> None:
+    text = newline.join([HEADER, row("A"), row("B"), row("a b")]) + last.replace("\n", newline)
+    assert [i for i, _ in read(text)[0]] == ["A", "B"]
+    assert [line for line, _, _ in refused(text)] == [4]
+
+
+@pytest.mark.parametrize(
+    "header", ["\ufeff" + HEADER, '\ufeff"' + '","'.join(COLUMNS) + '"', HEADER.lower(), f" {HEADER} "]
+)
+def test_headers_that_fit(header: str) -> None:
+    assert accepted(f"{header}\n{row('A')}\n") == ["A"]
+
+
+def test_columns_come_in_any_order() -> None:
+    shuffled = sorted(COLUMNS, reverse=True)
+    values = {CUST_ID: "A", **inputs(BALANCE=7.5)}
+    text = ",".join(shuffled) + "\n" + ",".join(str(values[name]) for name in shuffled)
+    ((cust_id, features),), _, _ = read(text)
+    assert (cust_id, features) == ("A", complete(inputs(BALANCE=7.5)))
+
+
+def test_unknown_columns_are_ignored_and_named() -> None:
+    customers = CsvCustomers(io.StringIO(f"Note,{HEADER},x\nhello,{row('A')},\n"))
+    assert customers.ignored_columns == ["Note", "x"]
+    assert [i for b in customers.batches() for i, _ in b.customers] == ["A"]
+
+
+def test_derived_columns_are_computed_whatever_the_file_says() -> None:
+    text = f"{HEADER},{DERIVED[0].name}\n{row('A')},7\n{row('B')},x\n"
+    customers = CsvCustomers(io.StringIO(text))
+    (batch,) = customers.batches()
+    assert customers.ignored_columns == []
+    assert [features for _, features in batch.customers] == [complete(inputs())] * 2
+
+
+def test_nullable_columns_may_be_absent() -> None:
+    columns = [name for name in COLUMNS if name not in ("CREDIT_LIMIT", "MINIMUM_PAYMENTS")]
+    values = body("A")
+    ((_, features),), _, _ = read(",".join(columns) + "\n" + ",".join(str(values[name]) for name in columns))
+    assert (features["CREDIT_LIMIT"], features["MINIMUM_PAYMENTS"]) == (None, None)
+
+
+def _header_fault(text: str) -> tuple[list[str], str]:
+    with pytest.raises(InvalidInput) as caught:
+        CsvCustomers(io.StringIO(text))
+    return [error["pointer"] for error in caught.value.errors], str(caught.value)
+
+
+def test_a_header_that_lacks_columns() -> None:
+    pointers, detail = _header_fault("BALANCE,TENURE\n")
+    assert pointers == [f"/{n}" for n in COLUMNS if n not in ("BALANCE", "TENURE", "CREDIT_LIMIT", "MINIMUM_PAYMENTS")]
+    assert "CUST_ID column is missing" in detail
+
+
+def test_a_header_that_names_a_column_twice() -> None:
+    assert _header_fault(f"{HEADER},balance\n") == (
+        ["/BALANCE"],
+        "the header does not fit: BALANCE column is there twice",
+    )
+
+
+@pytest.mark.parametrize("text", ["", "\n\n", "\ufeff"])
+def test_a_file_without_a_header(text: str) -> None:
+    pointers, _ = _header_fault(text)
+    assert pointers
+
+
+def test_a_file_with_only_a_header() -> None:
+    assert read(f"{HEADER}\n") == ([], [], 0)
+
+
+@pytest.mark.parametrize("blank", [1, 2, 3, 7])
+@pytest.mark.parametrize("batch_rows", [1, 2, 3])
+def test_blank_lines_count_as_lines_only(blank: int, batch_rows: int) -> None:
+    gap = "\n" * blank
+    text = f"{gap}{HEADER}\n{gap}{row('A')}\n{gap}{row('a b')}\n{gap}{row('B')}\n{gap}"
+    customers, faults, rejected = read(text, batch_rows)
+    assert [i for i, _ in customers] == ["A", "B"]
+    assert ([fault["line"] for fault in faults], rejected) == ([3 * blank + 3], 1)
+
+
+def test_rows_of_another_length() -> None:
+    assert refused(f"{HEADER}\n{row('A')},1\nB,1\n{row('C')}\n   \n") == [
+        (2, None, "has 19 cells where the header has 18"),
+        (3, None, "has 2 cells where the header has 18"),
+        (5, None, "has 1 cells where the header has 18"),
+    ]
+
+
+def test_quoted_line_breaks_keep_the_line_numbers_right() -> None:
+    text = f'Note,{HEADER}\n"one\ntwo\r\nthree",{row("A")}\nx,{row("a b")}\n"four\nfive",{row("c d")}\nx,y\n'
+    assert [(line, column) for line, column, _ in refused(text)] == [(5, CUST_ID), (6, CUST_ID), (8, None)]
+
+
+@pytest.mark.parametrize(
+    "end", ['"', f'"{row("B")}\n{row("C")}\n', row("B")[:-2] + '"12', row("B")[:-2] + '"12\n', f'B,"{row("C")}\n' * 3]
+)
+def test_an_unterminated_quote_is_reported_where_it_begins(end: str) -> None:
+    customers, faults, rejected = read(f"{HEADER}\n{row('A')}\n{end}")
+    assert [i for i, _ in customers] == ["A"]
+    assert faults[0]["line"] == 3
+    assert rejected == len(faults)
+
+
+def test_rows_after_an_endless_quoted_cell_are_read_again() -> None:
+    text = f'{HEADER}\nB,"{"x" * 200_000}\n{row("C")}\n{row("a b")}\n'
+    customers, faults, _ = read(text)
+    assert [i for i, _ in customers] == ["C"]
+    assert [(fault["line"], fault["column"]) for fault in faults] == [(2, None), (4, CUST_ID)]
+    assert faults[0]["detail"].startswith("is not valid CSV")
+
+
+@given(st.text(alphabet=st.sampled_from('A1,."\n\r ;\t\0ä'), max_size=200), st.integers(1, 3))
+def test_any_text_after_the_header_is_answered_row_by_row(text: str, batch_rows: int) -> None:
+    customers, faults, rejected = read(f"{HEADER}\n{text}", batch_rows)
+    assert customers == []
+    assert rejected == len({fault["line"] for fault in faults})
+    assert [fault["line"] for fault in faults] == sorted(fault["line"] for fault in faults)
+
+
+def test_batches_have_the_size_asked_for() -> None:
+    text = "\n".join([HEADER, *(row(f"C{n}") for n in range(7))])
+    sizes = [len(b.customers) for b in CsvCustomers(io.StringIO(text), batch_rows=3).batches()]
+    assert sizes == [3, 3, 1]
+
+
+def _lines(texts: Sequence[str]) -> Any:
+    for text in texts:
+        yield text
+        if text.startswith("STOP"):
+            raise AssertionError("read further than asked")
+
+
+def test_a_file_is_read_only_as_far_as_asked() -> None:
+    stream = _lines([HEADER + "\n", row("A") + "\n", row("B") + "\n", "STOP"])
+    batches = CsvCustomers(stream, batch_rows=1).batches()
+    assert [next(batches).customers[0][0] for _ in range(2)] == ["A", "B"]

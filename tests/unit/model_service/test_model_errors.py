@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+import logging
+
+import pytest
+from asgi_client import assert_problem
+
+from model_service.log_format import RequestIdFilter, configure, current_request_id
+from shared.contract import ACTIVE_MODEL, PREDICT, PREDICT_BATCH
+
+JSON = {"content-type": "application/json"}
+
+
+@pytest.mark.parametrize("path", ["/", "/v1", "/v1/predict/", "/v1/models", "/docs", "/redoc", "/v1/%2e%2e", "/é"])
+def test_unknown_routes(client, path):
+    assert_problem(client.get(path), 404, "not_found")
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "GET"])
+def test_wrong_methods_say_which_are_right(client, method):
+    answer = client.request(method, PREDICT, b"", JSON)
+    assert_problem(answer, 405, "method_not_allowed")
+    assert answer.headers["allow"] == "POST"
+
+
+def test_reading_routes_take_no_post(client):
+    for path in (ACTIVE_MODEL, "/health/live", "/health/ready"):
+        assert client.post(path, {}).headers["allow"] == "GET"
+
+
+@pytest.mark.parametrize("path", [PREDICT, PREDICT_BATCH])
+@pytest.mark.parametrize("declared", [None, "", "text/csv", "application/jsonx", "application/x-www-form-urlencoded"])
+def test_wrong_content_types(client, path, declared):
+    headers = {} if declared is None else {"content-type": declared}
+    assert_problem(client.request("POST", path, b"{}", headers), 415, "unsupported_media_type")
+
+
+def test_json_may_name_its_charset(client):
+    answer = client.request("POST", PREDICT, b"[]", {"content-type": "Application/JSON; charset=utf-8"})
+    assert_problem(answer, 422, "validation_failed", [""])
+
+
+@pytest.mark.parametrize("path", [PREDICT, PREDICT_BATCH])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b'{"BALANCE": NaN}',
+        b'{"BALANCE": Infinity}',
+        b'{"BALANCE": 1e400}',
+        b'{"BALANCE": 1, "BALANCE": 2}',
+        b"\xff\xfe",
+        b"[" * 100 + b"]" * 100,
+        b"{'BALANCE': 1}",
+        b"{} {}",
+    ],
+)
+def test_malformed_json(client, path, body):
+    assert_problem(client.request("POST", path, body, JSON), 400, "malformed_json")
+
+
+def test_a_body_that_says_it_is_too_large(client):
+    headers = JSON | {"content-length": "200001"}
+    assert_problem(client.request("POST", PREDICT, b"{}", headers), 413, "body_too_large")
+
+
+def test_a_body_that_turns_out_too_large_is_counted_as_it_comes(client):
+    chunk = b" " * 60_000
+    assert_problem(client.request("POST", PREDICT, [chunk] * 4, JSON), 413, "body_too_large")
+    assert_problem(client.request("POST", PREDICT, [chunk] * 3, JSON | {"content-length": "1"}), 400, "malformed_json")
+
+
+def test_bad_values(client, tiny):
+    body = tiny.customer() | {"BALANCE": "1", "TENURE": True, "PAYMENTS": None, "CUST_ID": "C1"}
+    answer = client.post(PREDICT, body)
+    assert_problem(answer, 422, "validation_failed", ["/BALANCE", "/TENURE", "/PAYMENTS", "/CUST_ID"])
+
+
+def test_without_a_model(connect, tiny):
+    client = connect()
+    assert_problem(client.post(PREDICT, tiny.customer()), 503, "model_not_loaded")
+    assert_problem(client.post(PREDICT_BATCH, {"customers": []}), 503, "model_not_loaded")
+    assert_problem(client.get(ACTIVE_MODEL), 503, "model_not_loaded")
+    assert_problem(client.get("/health/ready"), 503, "model_not_loaded")
+    assert client.get("/health/live").json() == {"status": "live"}
+
+
+def test_ready_says_which_model_and_whether_it_is_a_fallback(connect, store):
+    from test_active_model import copy_version, damage
+
+    first, second = store.versions()[0], copy_version(store)
+    store.activate(second)
+    damage(store, second)
+    ready = connect(model_store=store.directory).get("/health/ready").json()
+    assert (ready["status"], ready["model_version"]) == ("ready", first)
+    assert second in ready["fallback"]
+
+
+def test_an_internal_fault_is_logged_and_not_told(connect, store, tiny, caplog):
+    client = connect(model_store=store.directory)
+
+    class Broken:
+        def predict_one(self, row):
+            raise RuntimeError("secret of the house")
+
+    endpoint = next(r.endpoint for r in client.app.routes if r.path == PREDICT)
+    endpoint.__self__._model.predictor = Broken()
+    with caplog.at_level(logging.INFO):
+        answer = client.post(PREDICT, tiny.customer())
+    assert_problem(answer, 500, "internal_error")
+    assert b"secret" not in answer.body
+    assert "secret of the house" in caplog.text
+    assert "Traceback" in caplog.text
+
+
+@pytest.mark.parametrize("path", [PREDICT, "/nope"])
+def test_the_callers_request_id_is_echoed(client, path):
+    assert client.get(path, X_Request_ID="abc-1.2:3_Z").headers["x-request-id"] == "abc-1.2:3_Z"
+
+
+@pytest.mark.parametrize("received", ["", "has space", "é", "x" * 129, "a\tb"])
+def test_an_unsafe_request_id_is_replaced(client, received):
+    given = client.request("GET", "/health/live", None, {"x-request-id": received}).headers["x-request-id"]
+    assert given != received
+    assert len(given) == 32
+
+
+def test_every_log_line_of_a_request_carries_its_id(client, caplog, tiny):
+    caplog.handler.addFilter(RequestIdFilter())
+    with caplog.at_level(logging.INFO):
+        client.post(PREDICT, tiny.customer(), X_Request_ID="mine")
+    lines = [(r.getMessage(), r.request_id) for r in caplog.records if r.name.startswith("model_service")]
+    assert lines
+    assert {identity for _, identity in lines} == {"mine"}
+    assert lines[-1][0].startswith(f"POST {PREDICT} 200 ")
+    assert current_request_id.get() == "-"
+
+
+def test_a_client_that_leaves_is_no_fault(client, caplog):
+    class Gone(Exception):
+        pass
+
+    async def receive():
+        return {"type": "http.disconnect"}
+
+    async def send(message):
+        raise Gone
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": PREDICT,
+        "raw_path": PREDICT.encode(),
+        "query_string": b"",
+        "root_path": "",
+        "headers": [(b"content-type", b"application/json")],
+    }
+    import asyncio
+
+    with caplog.at_level(logging.INFO):
+        asyncio.run(client.app(scope, receive, send))
+    assert "the client left" in caplog.text
+    assert "Traceback" not in caplog.text
+
+
+def test_the_log_goes_to_standard_error_with_the_request_id(capsys):
+    root = logging.getLogger()
+    before = root.handlers[:], root.level, logging._srcfile, logging.logThreads, logging.logMultiprocessing
+    try:
+        configure("INFO")
+        token = current_request_id.set("r-1")
+        logging.getLogger("x").info("hello")
+        logging.getLogger("x").debug("not this")
+        current_request_id.reset(token)
+        assert capsys.readouterr().err.endswith(" INFO x [r-1] hello\n")
+    finally:
+        root.handlers[:], root.level = before[0], before[1]
+        logging._srcfile, logging.logThreads, logging.logMultiprocessing = before[2:]
+
+
+def test_the_openapi_text_describes_requests_answers_and_errors(client):
+    document = client.get("/openapi.json").json()
+    assert set(document["paths"]) == {PREDICT, PREDICT_BATCH, ACTIVE_MODEL, "/health/live", "/health/ready"}
+    predict = document["paths"][PREDICT]["post"]
+    assert set(predict["responses"]) == {"200", "400", "413", "415", "422", "503"}
+    assert set(predict["responses"]["422"]["content"]) == {"application/problem+json"}
+    schema = predict["requestBody"]["content"]["application/json"]["schema"]
+    assert schema["additionalProperties"] is False
+    assert schema["properties"]["TENURE"]["maximum"] == 12
+    assert "$ref" not in str(schema)

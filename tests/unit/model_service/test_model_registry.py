@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+import hashlib
+import os
+
+import joblib
+import numpy as np
+import orjson
+import pytest
+from sklearn.preprocessing import FunctionTransformer
+
+from model_service.registry import ACTIVE_FILE, MANIFEST_FILE, MODEL_FILE, ModelStore
+from model_service.registry_errors import (
+    ArtefactDamaged,
+    IncompatibleModel,
+    LabelsDiffer,
+    NoActiveModel,
+    RegistryError,
+    VersionNotFound,
+)
+
+
+def only_version(store):
+    (version,) = store.versions()
+    return version
+
+
+def edit_manifest(store, version, **changes):
+    path = store.directory / version / MANIFEST_FILE
+    path.write_bytes(orjson.dumps(orjson.loads(path.read_bytes()) | changes))
+
+
+def test_a_version_is_stored_and_loaded_again(store, tiny):
+    version = only_version(store)
+    model = store.load(version)
+    assert model.version == version == store.active.read()["version"]
+    assert version.endswith(model.manifest["model_digest"][:8])
+    rows = tiny.data.distance.to_numpy()
+    assert len(set(model.scorer.score(rows).nearest.tolist())) == model.manifest["k"]
+
+
+def test_versions_are_immutable_and_get_names_of_their_own(store):
+    first = only_version(store)
+    pipeline = joblib.load(store.directory / first / MODEL_FILE)
+    second = store.save(pipeline, store.manifest(first))
+    third = store.save(pipeline, store.manifest(first))
+    assert store.versions() == [first, second, third]
+    assert len({store.manifest(v)["created_at"] for v in (first, second, third)}) == 3
+
+
+def test_nothing_is_left_of_a_version_that_could_not_be_written(store):
+    version = only_version(store)
+    before = sorted(p.name for p in store.directory.iterdir())
+    unwritable = {**store.manifest(version), "seed": object()}
+    with pytest.raises(TypeError):
+        store.save(joblib.load(store.directory / version / MODEL_FILE), unwritable)
+    assert sorted(p.name for p in store.directory.iterdir()) == before
+
+
+def test_another_user_may_read_a_version(store):
+    assert (store.directory / only_version(store)).stat().st_mode & 0o755 == 0o755
+    assert (store.directory / ACTIVE_FILE).stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize("name", ["20260101T000000Z-00000000", "../models", "", "..", "active.json"])
+def test_unknown_versions_are_not_found(store, name):
+    with pytest.raises(VersionNotFound):
+        store.load(name)
+
+
+def test_a_tampered_model_is_refused(store):
+    version = only_version(store)
+    path = store.directory / version / MODEL_FILE
+    path.write_bytes(path.read_bytes() + b"x")
+    with pytest.raises(ArtefactDamaged, match="SHA-256"):
+        store.load(version)
+
+
+def test_a_model_that_cannot_be_unpickled_is_refused(store):
+    version = only_version(store)
+    (store.directory / version / MODEL_FILE).write_bytes(b"rubbish")
+    edit_manifest(store, version, model_sha256=hashlib.sha256(b"rubbish").hexdigest())
+    with pytest.raises(ArtefactDamaged, match="unpickled"):
+        store.load(version)
+
+
+@pytest.mark.parametrize("name", [MODEL_FILE, MANIFEST_FILE])
+@pytest.mark.parametrize("damage", ["truncate", "remove"])
+def test_a_truncated_or_missing_file_is_refused(store, name, damage):
+    version = only_version(store)
+    path = store.directory / version / name
+    if damage == "remove":
+        path.unlink()
+    else:
+        os.truncate(path, path.stat().st_size // 2)
+    with pytest.raises(ArtefactDamaged, match=version):
+        store.load(version)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"sample": "rows"}, {"sample": [[1.0]]}, {"libraries": {}}, {"libraries": None}, {"model_digest": "0"}]
+)
+def test_a_manifest_that_does_not_describe_the_model_is_refused(store, changes):
+    version = only_version(store)
+    edit_manifest(store, version, **changes)
+    with pytest.raises(ArtefactDamaged):
+        store.load(version)
+
+
+def test_a_manifest_without_a_member_is_refused_by_its_name(store):
+    version = only_version(store)
+    (store.directory / version / MANIFEST_FILE).write_bytes(b"{}")
+    with pytest.raises(ArtefactDamaged, match="calibration"):
+        store.manifest(version)
+
+
+def test_another_scikit_learn_minor_version_is_refused(store):
+    version = only_version(store)
+    edit_manifest(store, version, libraries={"scikit-learn": "0.24.2"})
+    with pytest.raises(IncompatibleModel, match=r"0\.24\.2"):
+        store.load(version)
+
+
+def test_other_features_are_refused(store):
+    version = only_version(store)
+    edit_manifest(store, version, features=["AGE"])
+    with pytest.raises(IncompatibleModel, match="features"):
+        store.load(version)
+
+
+def test_a_pipeline_that_the_scorer_cannot_reproduce_is_refused(store):
+    version = only_version(store)
+    pipeline = joblib.load(store.directory / version / MODEL_FILE)
+    pipeline.steps[1] = ("log", FunctionTransformer(np.negative))
+    changed = store.save(pipeline, store.manifest(version))
+    with pytest.raises(LabelsDiffer, match=changed):
+        store.activate(changed)
+    assert store.active.read()["version"] == version
+
+
+def test_activations_are_remembered_in_order(store):
+    first = only_version(store)
+    second = store.save(joblib.load(store.directory / first / MODEL_FILE), store.manifest(first))
+    store.activate(second, "better")
+    store.activate(first, "rolled back")
+    history = store.active.read()["history"]
+    assert [(a["version"], a["reason"]) for a in history] == [
+        (first, "test"),
+        (second, "better"),
+        (first, "rolled back"),
+    ]
+    assert store.candidates() == [first, second]
+    assert [p.name for p in store.directory.iterdir() if p.name.startswith(".")] == []
+
+
+def test_an_empty_store_has_nothing_active(tmp_path):
+    store = ModelStore(tmp_path / "none")
+    assert store.versions() == store.candidates() == []
+    assert store.active.stamp() is None
+    with pytest.raises(NoActiveModel, match="train"):
+        store.active.read()
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b"\xff"])
+def test_an_unreadable_active_file_leaves_all_versions_as_candidates(store, content):
+    (store.directory / ACTIVE_FILE).write_bytes(content)
+    with pytest.raises(ArtefactDamaged):
+        store.active.read()
+    assert store.candidates() == store.versions()
+
+
+def test_the_stamp_changes_with_each_activation(store):
+    before = store.active.stamp()
+    store.activate(only_version(store))
+    assert store.active.stamp() != before
+
+
+def test_every_error_belongs_to_one_family():
+    for error in (ArtefactDamaged, IncompatibleModel, LabelsDiffer, NoActiveModel, VersionNotFound):
+        assert issubclass(error, RegistryError)

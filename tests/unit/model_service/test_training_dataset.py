@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from model_customers import tiny_customers
+
+from model_service.training.dataset import SHOWN, read_csv
+from model_service.training.errors import DataRefused
+from shared.features import CUST_ID, DERIVED, DISTANCE_NAMES, FEATURES, INPUTS
+
+
+@pytest.fixture
+def written(tmp_path):
+    """Writes a table as CSV and returns its path."""
+
+    def write(table: pd.DataFrame | str | bytes):
+        path = tmp_path / "customers.csv"
+        if isinstance(table, bytes):
+            path.write_bytes(table)
+        elif isinstance(table, str):
+            path.write_text(table)
+        else:
+            table.to_csv(path, index=False)
+        return path
+
+    return write
+
+
+def test_a_good_file_is_read_whole(written):
+    data = read_csv(written(tiny_customers()))
+    assert list(data.frame.columns) == [f.name for f in FEATURES]
+    assert (data.frame.dtypes == np.float64).all()
+    assert len(data.frame) == data.source["rows"] == 180
+    assert data.source["refused"] == 0
+    assert len(data.source["sha256"]) == 64
+    assert data.notes == []
+    assert list(data.distance.columns) == list(DISTANCE_NAMES)
+
+
+def test_derived_columns_are_computed_and_those_given_are_not_believed(written):
+    table = tiny_customers()
+    for feature in DERIVED:
+        table[feature.name] = -1.0
+    frame = read_csv(written(table)).frame
+    for feature in DERIVED:
+        assert frame[feature.name].tolist() == [feature.derive(row) for row in frame.to_dict("records")]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "is empty"),
+        ("\n\n", "is empty"),
+        (b"\x89PNG\r\n\x1a\n\x00\xff\xfe\x00", "is not a CSV file"),
+        ("A,B\n1,2\n", "missing columns: BALANCE"),
+        (",".join(f.name for f in INPUTS) + "\n", "has no rows"),
+        (",".join(f.name for f in INPUTS) + "\n\n\n", "has no rows"),
+        ("a,b\n1,2\n1,2,3\n", "is not a CSV file"),
+        ("a,b\n1,2,3\n1,2,3\n", "is not a CSV file"),
+    ],
+)
+def test_what_is_not_a_table_of_customers_is_refused(written, content, message):
+    with pytest.raises(DataRefused, match=message):
+        read_csv(written(content))
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path):
+    with pytest.raises(DataRefused, match=r"none\.csv: No such file"):
+        read_csv(tmp_path / "none.csv")
+
+
+@pytest.mark.parametrize("feature", INPUTS, ids=lambda f: f.name)
+def test_each_missing_column_is_named(written, feature):
+    with pytest.raises(DataRefused, match=f"missing columns: {feature.name}$"):
+        read_csv(written(tiny_customers().drop(columns=feature.name)))
+
+
+def test_customers_need_no_id(written):
+    assert len(read_csv(written(tiny_customers().drop(columns=CUST_ID))).frame) == 180
+
+
+def test_duplicate_ids_are_listed(written):
+    table = tiny_customers()
+    table.loc[5, CUST_ID] = "C1"
+    with pytest.raises(DataRefused, match=f"1 {CUST_ID} values occur more than once: C1$"):
+        read_csv(written(table))
+
+
+def test_many_duplicate_ids_are_counted(written):
+    table = tiny_customers()
+    table = pd.concat([table, table])
+    with pytest.raises(DataRefused, match=f"C{SHOWN - 1} and {180 - SHOWN} more"):
+        read_csv(written(table))
+
+
+def test_a_bad_row_is_left_out_and_named_by_its_line(written):
+    table = tiny_customers().astype({"BALANCE": object, "TENURE": object})
+    table.loc[3, "BALANCE"] = "much"
+    data = read_csv(written(table))
+    assert data.notes == ["line 5: BALANCE must be a number, not 'much'"]
+    assert (data.source["rows"], data.source["refused"], len(data.frame)) == (180, 1, 179)
+    assert data.frame.index.tolist() == list(range(179))
+
+
+def test_blank_lines_do_not_shift_line_numbers(written):
+    lines = tiny_customers().to_csv(index=False).splitlines()
+    cells = lines[10].split(",")
+    cells[1] = "-1"
+    lines[10] = ",".join(cells)
+    data = read_csv(written("\n".join([*lines[:5], "", "", *lines[5:]])))
+    assert data.notes == ["line 13: BALANCE must be at least 0"]
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "fault"),
+    [
+        ("BALANCE", "inf", "must be a finite number"),
+        ("BALANCE", "", "must not be null"),
+        ("BALANCE", "-0.5", "must be at least 0"),
+        ("BALANCE", "True", "must be a number, not 'True'"),
+        ("BALANCE_FREQUENCY", "1.5", "must be at most 1"),
+        ("CREDIT_LIMIT", "0", "must be greater than 0"),
+        ("PURCHASES_TRX", "1.5", "must be a whole number"),
+        ("TENURE", "60", "must be at most 12"),
+    ],
+)
+def test_hard_rules_hold_in_files_too(written, column, value, fault):
+    table = tiny_customers().astype({column: object})
+    table.loc[0, column] = value
+    assert read_csv(written(table)).notes == [f"line 2: {column} {fault}"]
+
+
+@pytest.mark.parametrize("blanks", [0, 5])
+def test_a_column_of_words_is_no_column_of_numbers(written, blanks):
+    table = tiny_customers().astype({"MINIMUM_PAYMENTS": object})
+    table["MINIMUM_PAYMENTS"] = "True"
+    table.loc[: blanks - 1, "MINIMUM_PAYMENTS"] = np.nan
+    with pytest.raises(DataRefused, match=f"{180 - blanks} of 180 rows"):
+        read_csv(written(table))
+
+
+def test_more_than_one_percent_of_bad_rows_stops_the_training(written):
+    table = tiny_customers()
+    table.loc[:1, "BALANCE"] = -1
+    with pytest.raises(DataRefused, match="2 of 180 rows break a hard rule") as caught:
+        read_csv(written(table))
+    assert "line 2: BALANCE must be at least 0\nline 3: BALANCE" in str(caught.value)
+
+
+def test_only_the_first_bad_rows_are_shown(written):
+    table = tiny_customers()
+    table["BALANCE"] = -1.0
+    with pytest.raises(DataRefused) as caught:
+        read_csv(written(table))
+    assert str(caught.value).count("line ") == SHOWN
+    assert f"and {180 - SHOWN} more rows" in str(caught.value)
+
+
+def test_columns_that_nobody_asked_for_are_reported(written):
+    data = read_csv(written(tiny_customers().assign(CITY="Oslo", ZIP=1)))
+    assert data.notes == ["ignored columns: CITY, ZIP"]
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_name(written):
+    table = tiny_customers().drop(columns=CUST_ID)
+    assert len(read_csv(written(b"\xef\xbb\xbf" + table.to_csv(index=False).encode())).frame) == 180
+
+
+def test_columns_that_say_nothing_are_refused(written):
+    with pytest.raises(DataRefused, match="columns without any value: MINIMUM_PAYMENTS"):
+        read_csv(written(tiny_customers().assign(MINIMUM_PAYMENTS=np.nan)))
+    with pytest.raises(DataRefused, match="same value in every row: TENURE"):
+        read_csv(written(tiny_customers().assign(TENURE=12)))
