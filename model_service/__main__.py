@@ -1,12 +1,11 @@
 """Command line: ``python -m model_service train CSV`` and ``python -m model_service serve``.
 
-``serve`` is short for ``gunicorn -c python:model_service.gunicorn_conf 'model_service.app:create_app()'``.
+``serve`` runs uvicorn (`model_service.server`); for gunicorn see `model_service.gunicorn_conf`.
 """
 
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 import click
@@ -67,25 +66,16 @@ def train(
 @click.option("--port", type=click.IntRange(0, 65535), help="Port; MODEL_PORT by default.")
 @click.option("--workers", type=click.IntRange(1, 64), help="Worker processes; MODEL_WORKERS by default.")
 def serve(host: str | None, port: int | None, workers: int | None) -> None:
-    """Serve the active model over HTTP under gunicorn."""
+    """Serve the active model over HTTP."""
+    from model_service.server import run  # imported here because training needs no web framework
+
     given = {"MODEL_HOST": host, "MODEL_PORT": port, "MODEL_WORKERS": workers}
     os.environ.update({name: str(value) for name, value in given.items() if value is not None})
     try:
-        load_settings()
+        settings = load_settings()
     except SettingsError as error:
         raise click.ClickException(str(error)) from error
-    # gunicorn takes this process over, so that signals reach it and its exit code is ours.
-    os.execv(  # noqa: S606  # no shell is wanted
-        sys.executable,
-        [
-            sys.executable,
-            "-m",
-            "gunicorn",
-            "-c",
-            "python:model_service.gunicorn_conf",
-            "model_service.app:create_app()",
-        ],
-    )
+    run(settings)
 
 
 if __name__ == "__main__":

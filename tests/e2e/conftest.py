@@ -17,7 +17,8 @@ import requests
 from gateway.development import mongod
 
 ROOT = Path(__file__).resolve().parents[2]
-MODEL = [sys.executable, "-m", "model_service", "serve"]
+MODEL = [sys.executable, "-m", "gunicorn", "-c", "python:model_service.gunicorn_conf", "model_service.app:create_app()"]
+UVICORN = [sys.executable, "-m", "model_service", "serve"]
 WORKER = [sys.executable, "-m", "gateway", "worker"]
 GRANIAN = [sys.executable, "-m", "gateway", "serve"]
 
@@ -60,8 +61,8 @@ class System:
         )
         log.close()
 
-    def start_model(self) -> None:
-        self.start("model", MODEL)
+    def start_model(self, command: list[str] = MODEL) -> None:
+        self.start("model", command)
         wait_until(lambda: self._answers(f"{self.model_base}/health/ready"), "model service ready")
 
     def start_gateway(self, command: list[str] | None = None) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from shared.features import INPUTS
-from tests.e2e.conftest import GRANIAN, System, wait_until
+from tests.e2e.conftest import GRANIAN, UVICORN, System, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -23,10 +23,14 @@ def rows(sample_csv: Path) -> list[dict]:
         ]
 
 
-@pytest.mark.parametrize("server", ["gunicorn", "granian"])
-def test_from_csv_to_a_segment(system: System, sample_csv: Path, rows: list[dict], server: str) -> None:
-    system.start_model()
-    system.start_gateway(GRANIAN if server == "granian" else None)
+@pytest.mark.parametrize("servers", ["gunicorn", "our defaults"])
+def test_from_csv_to_a_segment(system: System, sample_csv: Path, rows: list[dict], servers: str) -> None:
+    if servers == "gunicorn":
+        system.start_model()
+        system.start_gateway()
+    else:
+        system.start_model(UVICORN)
+        system.start_gateway(GRANIAN)
 
     first = system.run("gateway", "import", str(sample_csv), "--json")
     assert json.loads(first.stdout)["created"] == len(rows), first.stderr

@@ -1,4 +1,4 @@
-"""The service as a process: gunicorn, its settings, its signals."""
+"""The service as a process, under both servers: settings, signals, following activations."""
 
 from __future__ import annotations
 
@@ -28,6 +28,10 @@ from shared.features import INPUTS
 
 ROOT = Path(__file__).resolve().parents[3]
 START_SECONDS = 60
+SERVERS = {
+    "uvicorn": ["model_service", "serve"],
+    "gunicorn": ["gunicorn", "-c", "python:model_service.gunicorn_conf", "model_service.app:create_app()"],
+}
 
 
 class Server:
@@ -64,17 +68,17 @@ class Server:
 
 
 @contextlib.contextmanager
-def running(store: Path, log: Path, **environment: str) -> Iterator[Server]:
+def running(store: Path, log: Path, server: str = "uvicorn", **environment: str) -> Iterator[Server]:
     port = free_port()
     env = {**os.environ, "MODEL_STORE": str(store), "MODEL_PORT": str(port), **environment}
     with log.open("w") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "model_service", "serve"], cwd=ROOT, env=env, stdout=output, stderr=output, text=True
+            [sys.executable, "-m", *SERVERS[server]], cwd=ROOT, env=env, stdout=output, stderr=output, text=True
         )
-    server = Server(process, port, log)
+    service = Server(process, port, log)
     try:
-        server.wait_until_ready()
-        yield server
+        service.wait_until_ready()
+        yield service
     finally:
         process.terminate()
         process.wait(20)
@@ -93,12 +97,14 @@ def store(sample_csv, tmp_path_factory) -> ModelStore:
     return store
 
 
-@pytest.fixture(scope="module")
-def server(store, tmp_path_factory) -> Iterator[Server]:
+@pytest.fixture(scope="module", params=SERVERS)
+def server(request, store, tmp_path_factory) -> Iterator[Server]:
     home = tmp_path_factory.mktemp("home")
     home.chmod(0o500)
     log = tmp_path_factory.mktemp("log") / "server.log"
-    with running(store.directory, log, HOME=str(home), MODEL_POLL_SECONDS="0.2", MODEL_WORKERS="2") as server:
+    with running(
+        store.directory, log, request.param, HOME=str(home), MODEL_POLL_SECONDS="0.2", MODEL_WORKERS="2"
+    ) as server:
         yield server
         assert list(home.iterdir()) == [], "a read-only home is enough"
 
@@ -190,8 +196,9 @@ def test_it_starts_without_a_model_and_takes_the_first_one_trained(store, tmp_pa
             late.rename(store.directory)
 
 
-def test_it_stops_in_order_when_told(store, tmp_path):
-    with running(store.directory, tmp_path / "server.log") as server:
+@pytest.mark.parametrize("name", SERVERS)
+def test_it_stops_in_order_when_told(store, tmp_path, name):
+    with running(store.directory, tmp_path / "server.log", name) as server:
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(20) == 0
     assert "Traceback" not in server.log.read_text()

@@ -1,12 +1,11 @@
 from __future__ import annotations
 
-import os
-
 import pytest
 from click.testing import CliRunner
 from model_customers import TINY_K
 
 from model_service import __main__ as command_line
+from model_service import server
 from model_service.registry import ModelStore
 
 
@@ -91,25 +90,18 @@ def test_impossible_options_are_refused(run, tiny, arguments):
     assert run("train", str(tiny.csv), *arguments).exit_code == 2
 
 
-def test_serve_replaces_itself_by_gunicorn_with_the_given_address(run, monkeypatch):
-    calls = []
-    monkeypatch.setattr(os, "execv", lambda *call: calls.append(call))
+def test_serve_runs_the_server_at_the_given_address(run, monkeypatch):
+    served = []
+    monkeypatch.setattr(server, "run", served.append)
     for name in ("MODEL_HOST", "MODEL_PORT", "MODEL_WORKERS"):
         monkeypatch.setenv(name, "1")
     assert run("serve", "--host", "0.0.0.0", "--port", "9001", "--workers", "2").exit_code == 0
-    ((_, arguments),) = calls
-    assert arguments[1:] == [
-        "-m",
-        "gunicorn",
-        "-c",
-        "python:model_service.gunicorn_conf",
-        "model_service.app:create_app()",
-    ]
-    assert [os.environ[n] for n in ("MODEL_HOST", "MODEL_PORT", "MODEL_WORKERS")] == ["0.0.0.0", "9001", "2"]
+    (settings,) = served
+    assert (settings.model_host, settings.model_port, settings.model_workers) == ("0.0.0.0", 9001, 2)
 
 
 def test_serve_names_a_wrong_setting_and_does_not_start(run, monkeypatch):
-    monkeypatch.setattr(os, "execv", lambda *_: pytest.fail("started"))
+    monkeypatch.setattr(server, "run", lambda _: pytest.fail("started"))
     monkeypatch.setenv("LOG_LEVEL", "loud")
     done = run("serve")
     assert done.exit_code == 1
