@@ -50,6 +50,8 @@ def _begin() -> None:
 def _end(response: Response) -> Response:
     response.headers[REQUEST_ID_HEADER] = g.request_id
     took = (time.perf_counter() - g.begun) * 1000
+    # Health is asked every few seconds; those lines would drown the others.
+    level = logging.DEBUG if request.path.startswith("/health/") and response.status_code < 400 else logging.INFO
     # Quoted, so that a line break in the address cannot forge a log line.
-    log.info("%s %s %d %.1f ms", request.method, quote(request.path), response.status_code, took)
+    log.log(level, "%s %s %d %.1f ms", request.method, quote(request.path), response.status_code, took)
     return response

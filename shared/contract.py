@@ -10,6 +10,8 @@ from shared.problems import Problem
 PREDICT = "/v1/predict"
 PREDICT_BATCH = "/v1/predict/batch"
 ACTIVE_MODEL = "/v1/models/active"
+READY = "/health/ready"
+"""Answers ``{"model_version": ...}`` among others: the cheap way to ask which version is active."""
 
 MAX_BATCH = 1_000
 """Most customers in one batch of records."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar, cast
+from typing import Any
 from urllib.parse import urlsplit
 
 import orjson
@@ -22,12 +22,14 @@ from urllib3.exceptions import (
 )
 from urllib3.response import BaseHTTPResponse
 
+from gateway.data_access import model_answers
 from gateway.services.errors import ModelMalformed, ModelServiceError, ModelTimeout, ModelUnavailable
 from gateway.services.ports import Features
 from shared.contract import (
     ACTIVE_MODEL,
     PREDICT,
     PREDICT_BATCH,
+    READY,
     ColumnarAnswer,
     ModelSummary,
     Prediction,
@@ -39,8 +41,6 @@ from shared.problems import REQUEST_ID_HEADER
 MAX_ANSWER = 64 * 1024 * 1024
 CONNECT_SECONDS = 0.25
 _PIECE = 64 * 1024
-
-Answer = TypeVar("Answer")
 
 
 class HttpModel:
@@ -68,23 +68,27 @@ class HttpModel:
     def predict(self, features: Features, deadline: float) -> Prediction:
         """Return one customer's prediction; give up after `deadline` seconds."""
         body = {name: features[name] for name in DISTANCE_NAMES}
-        return _checked(_prediction, self._call("POST", PREDICT, deadline, body))
+        return model_answers.checked(model_answers.prediction, self._call("POST", PREDICT, deadline, body))
 
     def predict_batch(self, customers: Sequence[Features]) -> list[Prediction | RowError]:
         """Return a prediction or an error for each of at most `shared.contract.MAX_BATCH` customers, in order."""
         body = {"customers": [{name: c[name] for name in DISTANCE_NAMES} for c in customers]}
         answer = self._call("POST", PREDICT_BATCH, self._deadline, body)
-        return _checked(lambda a: _batch(a, len(customers)), answer)
+        return model_answers.checked(lambda a: model_answers.batch(a, len(customers)), answer)
 
     def score(self, columns: Mapping[str, Sequence[float | int | None]]) -> ColumnarAnswer:
         """Score at most `shared.contract.MAX_COLUMNAR` rows given by column."""
         rows = len(next(iter(columns.values())))
         answer = self._call("POST", PREDICT_BATCH, self._deadline, {"columns": columns})
-        return _checked(lambda a: _columnar(a, rows), answer)
+        return model_answers.checked(lambda a: model_answers.columnar(a, rows), answer)
+
+    def version(self) -> str:
+        """Return the active model's version; cheap enough to ask every second."""
+        return model_answers.checked(model_answers.version, self._call("GET", READY, self._deadline))
 
     def active(self) -> ModelSummary:
         """Return the active model: its version, segments and profiles."""
-        return _checked(_summary, self._call("GET", ACTIVE_MODEL, self._deadline))
+        return model_answers.checked(model_answers.summary, self._call("GET", ACTIVE_MODEL, self._deadline))
 
     def _call(self, method: str, path: str, deadline: float, body: object = None) -> Any:
         """Send a request and return the parsed answer.
@@ -157,85 +161,3 @@ def _parsed(status: int, text: bytes) -> Any:
         return orjson.loads(text)
     except orjson.JSONDecodeError as error:
         raise ModelMalformed("the model service's answer is not JSON") from error
-
-
-def _checked(check: Callable[[Any], Answer], answer: Any) -> Answer:
-    """Hold an answer to the contract: what the gateway stores or passes on must have the right shape."""
-    try:
-        return check(answer)
-    except (KeyError, TypeError, ValueError, IndexError) as error:
-        raise ModelMalformed(f"the model service's answer breaks the contract: {error!r}") from error
-
-
-_NUMBER: set[type] = {float, int}
-_PREDICTION: dict[str, set[type]] = {
-    "cluster": {int},
-    "confidence": {float},
-    "borderline": {bool},
-    "distance": _NUMBER,
-    "margin": _NUMBER,
-    "model_version": {str},
-    "imputed": {list},
-    "warnings": {list},
-}
-_REF: dict[str, set[type]] = {"id": {str}, "name": {str}}
-_SEGMENT: dict[str, set[type]] = {**_REF, "size": {int}, "share": _NUMBER, "actions": {list}, "profile": {dict}}
-_MODEL: dict[str, set[type]] = {"version": {str}, "segments": {list}}
-_PROBLEM: dict[str, set[type]] = {"code": {str}, "detail": {str}}
-_FINDING: dict[str, set[type]] = {"pointer": {str}, "code": {str}, "detail": {str}}
-
-
-def _prediction(answer: Any) -> Prediction:
-    _shape(answer, _PREDICTION)
-    _shape(answer["segment"], _REF)
-    if answer["rival"] is not None:
-        _shape(answer["rival"], _REF)
-    _must(0 <= answer["confidence"] <= 1, "confidence")
-    _must(min(answer["cluster"], answer["distance"], answer["margin"]) >= 0, "a negative number")
-    _must(all(type(name) is str for name in answer["imputed"]), "imputed")
-    for finding in answer["warnings"]:
-        _shape(finding, _FINDING)
-    return cast(Prediction, answer)
-
-
-def _batch(answer: Any, rows: int) -> list[Prediction | RowError]:
-    predictions = answer["predictions"]
-    _must(isinstance(predictions, list) and len(predictions) == rows, "number of predictions")
-    return [_row_error(p) if "error" in p else _prediction(p) for p in predictions]
-
-
-def _row_error(answer: Any) -> RowError:
-    _shape(answer["error"], _PROBLEM)
-    return cast(RowError, answer)
-
-
-def _columnar(answer: Any, rows: int) -> ColumnarAnswer:
-    segments = len(answer["segments"])
-    _must(all(isinstance(segment["id"], str) for segment in answer["segments"]), "segments")
-    _must(isinstance(answer["model_version"], str), "model_version")
-    for name, low in (("cluster", 0), ("rival", -1)):
-        places = answer[name]
-        _must(len(places) == rows and set(map(type, places)) <= {int}, name)
-        _must(not places or low <= min(places) <= max(places) < segments, name)
-    sure = answer["confidence"]
-    _must(len(sure) == rows and set(map(type, sure)) <= _NUMBER, "confidence")
-    _must(not sure or 0 <= min(sure) <= max(sure) <= 1, "confidence")
-    return cast(ColumnarAnswer, answer)
-
-
-def _summary(answer: Any) -> ModelSummary:
-    _shape(answer, _MODEL)
-    for segment in answer["segments"]:
-        _shape(segment, _SEGMENT)
-    return cast(ModelSummary, answer)
-
-
-def _shape(value: Any, kinds: Mapping[str, set[type]]) -> None:
-    """Raise unless the object has each member with one of the exact types (a boolean is no number)."""
-    for name, allowed in kinds.items():
-        _must(type(value[name]) in allowed, name)
-
-
-def _must(holds: bool, what: str) -> None:
-    if not holds:
-        raise ValueError(what)

@@ -29,6 +29,7 @@ def main(sample: Path, store: Path) -> None:
         _refuse_taken(name, port)
     if not (store / "active.json").exists():
         subprocess.run([sys.executable, "-m", "model_service", "train", str(sample), "--store", str(store)], check=True)  # noqa: S603
+    os.environ["PYTHONUNBUFFERED"] = "1"  # or a process's lines would show only when it ends
     honcho = [sys.executable, "-m", "honcho", "start"]
     os.execv(sys.executable, honcho)  # noqa: S606  # our own Procfile, no shell
 

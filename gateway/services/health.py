@@ -34,7 +34,7 @@ class HealthService:
         """
         self._store.ping()
         try:
-            version = self._model.active()["version"]
+            version = self._model.version()
         except ModelServiceError as error:
             return Health(status="ok", database="ok", model_service=str(error), model_version=None)
         return Health(status="ok", database="ok", model_service="ok", model_version=version)

@@ -92,5 +92,8 @@ class Model(Protocol):
     def score(self, columns: Mapping[str, Sequence[float | int | None]]) -> ColumnarAnswer:
         """Score at most `shared.contract.MAX_COLUMNAR` rows given by column."""
 
+    def version(self) -> str:
+        """Return the active model's version; cheap enough to ask every second."""
+
     def active(self) -> ModelSummary:
         """Return the active model: its version, segments and profiles."""

@@ -38,7 +38,7 @@ class Reconciler:
         ModelServiceError, StoreError
             the pass ends there; the next one carries on.
         """
-        version = self._model.active()["version"]
+        version = self._model.version()
         assigned, after = 0, None
         while due := self._store.due(version, after, BATCH):
             assigned += self._assign(due)

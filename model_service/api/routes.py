@@ -18,7 +18,7 @@ from model_service.api.errors import ApiError, model_not_loaded, validation_fail
 from model_service.api.json_body import parse, read_body
 from model_service.log_format import current_request_id
 from model_service.predictor import Predictor
-from shared.contract import ACTIVE_MODEL, PREDICT, PREDICT_BATCH, BatchAnswer, Prediction, RowError
+from shared.contract import ACTIVE_MODEL, PREDICT, PREDICT_BATCH, READY, BatchAnswer, Prediction, RowError
 from shared.problems import FieldError, problem
 
 THREAD_BYTES = 512 * 1024
@@ -46,7 +46,7 @@ def add_routes(app: FastAPI, model: ActiveModel, max_body_bytes: int) -> None:
         ("POST", PREDICT_BATCH, endpoints.predict_batch, documentation.PREDICT_BATCH),
         ("GET", ACTIVE_MODEL, endpoints.active_model, documentation.ACTIVE_MODEL),
         ("GET", "/health/live", endpoints.live, documentation.LIVE),
-        ("GET", "/health/ready", endpoints.ready, documentation.READY),
+        ("GET", READY, endpoints.ready, documentation.READY),
     ):
         app.add_api_route(path, endpoint, methods=[method], **described)
 

@@ -24,7 +24,7 @@ class FakeModel:
 
     Attributes
     ----------
-    version : of the active model.
+    current : the active model's version.
     failure : raised by every call while it is set.
     calls : (method, number of customers) in the order of the calls, failed ones too.
     deadlines : those that callers of `predict` gave.
@@ -33,7 +33,7 @@ class FakeModel:
     """
 
     def __init__(self, version: str = "v1") -> None:
-        self.version = version
+        self.current = version
         self.failure: ModelServiceError | None = None
         self.calls: list[tuple[str, int]] = []
         self.deadlines: list[float] = []
@@ -55,7 +55,7 @@ class FakeModel:
         self._note("score", rows)
         clusters = [cluster_of(balance) for balance in columns["BALANCE"]]
         return ColumnarAnswer(
-            model_version=self.version,
+            model_version=self.current,
             segments=SEGMENTS,
             cluster=clusters,
             rival=[1 - cluster if self.rival is None else self.rival for cluster in clusters],
@@ -64,10 +64,14 @@ class FakeModel:
             margin=[0.5] * rows,
         )
 
+    def version(self) -> str:
+        self._note("version", 0)
+        return self.current
+
     def active(self) -> ModelSummary:
         self._note("active", 0)
         return ModelSummary(
-            version=self.version,
+            version=self.current,
             created_at="2024-01-01T00:00:00Z",
             k=len(SEGMENTS),
             rows=100,
@@ -92,7 +96,7 @@ class FakeModel:
             rival=SEGMENTS[1 - cluster],
             distance=1.0,
             margin=0.5,
-            model_version=self.version,
+            model_version=self.current,
             imputed=[name for name in DISTANCE_NAMES if features[name] is None],
             warnings=[],
         )

@@ -28,6 +28,9 @@ class ModelContract:
         assert (answer["cluster"], answer["rival"], answer["segments"]) == ([1, 0, 0], [0, 1, 1], SEGMENTS)
         assert (answer["confidence"], answer["model_version"]) == ([0.95] * 3, "v1")
 
+    def test_version(self, model: Model) -> None:
+        assert model.version() == "v1"
+
     def test_active(self, model: Model) -> None:
         summary = model.active()
         assert summary["version"] == "v1"

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fakes.model import FakeModel
-from shared.contract import ACTIVE_MODEL, PREDICT, PREDICT_BATCH
+from shared.contract import ACTIVE_MODEL, PREDICT, PREDICT_BATCH, READY
 
 
 @dataclass
@@ -132,6 +132,8 @@ def serving_model(model: FakeModel) -> Script:
 def _answer(model: FakeModel, request: Request) -> Any:
     if (request.method, request.path) == ("GET", ACTIVE_MODEL):
         return model.active()
+    if (request.method, request.path) == ("GET", READY):
+        return {"status": "ready", "model_version": model.version()}
     sent = json.loads(request.body)
     if (request.method, request.path) == ("POST", PREDICT):
         return model.predict(sent, 0.0)

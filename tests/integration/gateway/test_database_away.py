@@ -97,12 +97,13 @@ def test_an_acknowledged_write_survives_a_kill(gateway: FakeGateway, uri: str, o
 
 def test_without_a_primary(gateway: FakeGateway, uri: str, own_mongod: Mongod) -> None:
     gateway.client.post(CUSTOMERS, json=body())
-    with MongoClient("127.0.0.1", own_mongod.port, directConnection=True) as direct:
+    one_member = f"mongodb://127.0.0.1:{own_mongod.port}/test?directConnection=true"
+    with MongoClient(one_member) as direct, _gateway(one_member) as gateway_to_one_member:
+        assert gateway_to_one_member.client.get("/health/ready").status_code == 200
         with contextlib.suppress(AutoReconnect):  # some versions close the connection when they step down
             direct.admin.command("replSetStepDown", 600, force=True)
         _assert_unavailable(uri)
-        with _gateway(f"mongodb://127.0.0.1:{own_mongod.port}/test?directConnection=true") as gateway_to_one_member:
-            _assert_answers_503(gateway_to_one_member, "GET", "/health/ready", None)
+        _assert_answers_503(gateway_to_one_member, "GET", "/health/ready", None)
         direct.admin.command("replSetFreeze", 0)
     development.wait_for_primary(own_mongod.port)
     assert gateway.client.get(f"{CUSTOMERS}/C1").status_code == 200

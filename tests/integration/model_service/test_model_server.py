@@ -23,7 +23,7 @@ from fakes.servers import free_port
 from model_service.registry import MODEL_FILE, ModelStore
 from model_service.training.dataset import read_csv
 from model_service.training.trainer import Options, train_version
-from shared.contract import PREDICT, PREDICT_BATCH
+from shared.contract import ACTIVE_MODEL, PREDICT, PREDICT_BATCH
 from shared.features import INPUTS
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -147,11 +147,11 @@ def test_a_chunked_body_is_counted(server):
 
 
 def test_every_line_about_a_request_has_its_id(server):
-    server.request("GET", "/health/live", b"", **{"x-request-id": "find-me"})
+    server.request("GET", ACTIVE_MODEL, b"", **{"x-request-id": "find-me"})
     give_up_at = time.monotonic() + 5
     while (text := server.log.read_text()) and "find-me" not in text and time.monotonic() < give_up_at:
         time.sleep(0.02)
-    assert "[find-me] GET /health/live 200 " in text
+    assert f"[find-me] GET {ACTIVE_MODEL} 200 " in text
 
 
 def test_activations_are_followed_by_every_worker_without_a_failed_request(server, store, customers):

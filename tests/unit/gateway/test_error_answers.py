@@ -12,6 +12,7 @@ from fakes.problems import assert_problem
 
 from gateway.error_handlers import STATUSES
 from gateway.services import errors
+from gateway.services.errors import StoreUnavailable
 from gateway.settings import Settings
 from shared.problems import REQUEST_ID_HEADER, FieldError
 from shared.strict_json import MalformedJSON
@@ -156,9 +157,18 @@ class TestRequestId:
     def test_is_in_the_log_with_one_line_per_request(
         self, gateway: FakeGateway, capfd: pytest.CaptureFixture[str]
     ) -> None:
-        gateway.client.get("/health/live", headers={REQUEST_ID_HEADER: "caller-1"})
+        gateway.client.get(CUSTOMERS, headers={REQUEST_ID_HEADER: "caller-1"})
         (line,) = capfd.readouterr().err.splitlines()
-        assert "[caller-1] gateway.access: GET /health/live 200" in line
+        assert f"[caller-1] gateway.access: GET {CUSTOMERS} 200" in line
+
+    def test_only_failing_health_checks_are_in_the_log(
+        self, gateway: FakeGateway, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        gateway.client.get("/health/ready")
+        assert capfd.readouterr().err == ""
+        gateway.store.failure = StoreUnavailable("away")
+        gateway.client.get("/health/ready")
+        assert "GET /health/ready 503" in capfd.readouterr().err
 
     def test_a_line_break_in_an_address_forges_no_log_line(
         self, gateway: FakeGateway, capfd: pytest.CaptureFixture[str]

@@ -60,7 +60,7 @@ def test_a_second_run_finds_nothing_to_do(
     before, model.calls = dict(store.customers), []
     assert reconciler.run_once() == 0
     assert store.customers == before
-    assert model.calls == [("active", 0)]
+    assert model.calls == [("version", 0)]
 
 
 def test_goes_through_any_number_in_batches(
@@ -71,7 +71,7 @@ def test_goes_through_any_number_in_batches(
     signs: list[str] = []
     assert Reconciler(store, model, Assigner(model, 0.5)).run_once(lambda: signs.append("alive")) == 10
     assert signs == ["alive"] * 4
-    assert model.calls == [("active", 0), ("score", 3), ("score", 3), ("score", 3), ("score", 1)]
+    assert model.calls == [("version", 0), ("score", 3), ("score", 3), ("score", 3), ("score", 1)]
 
 
 def test_a_customer_changed_meanwhile_stays_due(
@@ -163,7 +163,7 @@ class TestWorker:
         looks = []
 
         def play() -> None:
-            if model.calls[-1][0] == "active":
+            if model.calls[-1][0] == "version":
                 looks.append((tmp_path / "heartbeat").exists())
                 model.failure = DOWN if len(looks) < 3 else None
             if len(looks) == 5:

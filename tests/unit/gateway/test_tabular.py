@@ -16,9 +16,8 @@ from marshmallow import ValidationError
 
 from gateway.schemas.customers import customer_schema
 from gateway.schemas.tabular import CsvCustomers
-from gateway.services.errors import InvalidInput
 from gateway.services.imports import RowFault
-from shared.features import CUST_ID, DERIVED, INPUTS, complete
+from shared.features import CUST_ID, INPUTS, complete
 
 COLUMNS = [CUST_ID, *(f.name for f in INPUTS)]
 HEADER = ",".join(COLUMNS)
@@ -38,12 +37,6 @@ def read(text: str, batch_rows: int = 1_000) -> tuple[list[tuple[str, Any]], lis
         [f for b in batches for f in b.faults],
         sum(b.rejected for b in batches),
     )
-
-
-def accepted(text: str) -> list[str]:
-    customers, faults, rejected = read(text)
-    assert (faults, rejected) == ([], 0)
-    return [cust_id for cust_id, _ in customers]
 
 
 def refused(text: str) -> list[tuple[int, str | None, str]]:
@@ -128,71 +121,6 @@ def test_line_ends(newline: str, last: str) -> None:
     text = newline.join([HEADER, row("A"), row("B"), row("a b")]) + last.replace("\n", newline)
     assert [i for i, _ in read(text)[0]] == ["A", "B"]
     assert [line for line, _, _ in refused(text)] == [4]
-
-
-@pytest.mark.parametrize(
-    "header", ["\ufeff" + HEADER, '\ufeff"' + '","'.join(COLUMNS) + '"', HEADER.lower(), f" {HEADER} "]
-)
-def test_headers_that_fit(header: str) -> None:
-    assert accepted(f"{header}\n{row('A')}\n") == ["A"]
-
-
-def test_columns_come_in_any_order() -> None:
-    shuffled = sorted(COLUMNS, reverse=True)
-    values = {CUST_ID: "A", **inputs(BALANCE=7.5)}
-    text = ",".join(shuffled) + "\n" + ",".join(str(values[name]) for name in shuffled)
-    ((cust_id, features),), _, _ = read(text)
-    assert (cust_id, features) == ("A", complete(inputs(BALANCE=7.5)))
-
-
-def test_unknown_columns_are_ignored_and_named() -> None:
-    customers = CsvCustomers(io.StringIO(f"Note,{HEADER},x\nhello,{row('A')},\n"))
-    assert customers.ignored_columns == ["Note", "x"]
-    assert [i for b in customers.batches() for i, _ in b.customers] == ["A"]
-
-
-def test_derived_columns_are_computed_whatever_the_file_says() -> None:
-    text = f"{HEADER},{DERIVED[0].name}\n{row('A')},7\n{row('B')},x\n"
-    customers = CsvCustomers(io.StringIO(text))
-    (batch,) = customers.batches()
-    assert customers.ignored_columns == []
-    assert [features for _, features in batch.customers] == [complete(inputs())] * 2
-
-
-def test_nullable_columns_may_be_absent() -> None:
-    columns = [name for name in COLUMNS if name not in ("CREDIT_LIMIT", "MINIMUM_PAYMENTS")]
-    values = body("A")
-    ((_, features),), _, _ = read(",".join(columns) + "\n" + ",".join(str(values[name]) for name in columns))
-    assert (features["CREDIT_LIMIT"], features["MINIMUM_PAYMENTS"]) == (None, None)
-
-
-def _header_fault(text: str) -> tuple[list[str], str]:
-    with pytest.raises(InvalidInput) as caught:
-        CsvCustomers(io.StringIO(text))
-    return [error["pointer"] for error in caught.value.errors], str(caught.value)
-
-
-def test_a_header_that_lacks_columns() -> None:
-    pointers, detail = _header_fault("BALANCE,TENURE\n")
-    assert pointers == [f"/{n}" for n in COLUMNS if n not in ("BALANCE", "TENURE", "CREDIT_LIMIT", "MINIMUM_PAYMENTS")]
-    assert "CUST_ID column is missing" in detail
-
-
-def test_a_header_that_names_a_column_twice() -> None:
-    assert _header_fault(f"{HEADER},balance\n") == (
-        ["/BALANCE"],
-        "the header does not fit: BALANCE column is there twice",
-    )
-
-
-@pytest.mark.parametrize("text", ["", "\n\n", "\ufeff"])
-def test_a_file_without_a_header(text: str) -> None:
-    pointers, _ = _header_fault(text)
-    assert pointers
-
-
-def test_a_file_with_only_a_header() -> None:
-    assert read(f"{HEADER}\n") == ([], [], 0)
 
 
 @pytest.mark.parametrize("blank", [1, 2, 3, 7])

@@ -1,0 +1,112 @@
+"""Holding the model service's answers to the wire contract: what is stored or passed on must have the right shape.
+
+By hand and not by marshmallow: the answer to a single prediction is checked on the hot path, in about 5 µs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar, cast
+
+from gateway.services.errors import ModelMalformed
+from shared.contract import ColumnarAnswer, ModelSummary, Prediction, RowError
+
+Answer = TypeVar("Answer")
+
+
+def checked(check: Callable[[Any], Answer], answer: Any) -> Answer:
+    """Return what `check` makes of an answer.
+
+    Raises
+    ------
+    ModelMalformed
+        when it breaks the contract.
+    """
+    try:
+        return check(answer)
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise ModelMalformed(f"the model service's answer breaks the contract: {error!r}") from error
+
+
+_NUMBER: set[type] = {float, int}
+_PREDICTION: dict[str, set[type]] = {
+    "cluster": {int},
+    "confidence": {float},
+    "borderline": {bool},
+    "distance": _NUMBER,
+    "margin": _NUMBER,
+    "model_version": {str},
+    "imputed": {list},
+    "warnings": {list},
+}
+_REF: dict[str, set[type]] = {"id": {str}, "name": {str}}
+_SEGMENT: dict[str, set[type]] = {**_REF, "size": {int}, "share": _NUMBER, "actions": {list}, "profile": {dict}}
+_MODEL: dict[str, set[type]] = {"version": {str}, "segments": {list}}
+_PROBLEM: dict[str, set[type]] = {"code": {str}, "detail": {str}}
+_FINDING: dict[str, set[type]] = {"pointer": {str}, "code": {str}, "detail": {str}}
+
+
+def prediction(answer: Any) -> Prediction:
+    """Check the answer for one customer."""
+    _shape(answer, _PREDICTION)
+    _shape(answer["segment"], _REF)
+    if answer["rival"] is not None:
+        _shape(answer["rival"], _REF)
+    _must(0 <= answer["confidence"] <= 1, "confidence")
+    _must(min(answer["cluster"], answer["distance"], answer["margin"]) >= 0, "a negative number")
+    _must(all(type(name) is str for name in answer["imputed"]), "imputed")
+    for finding in answer["warnings"]:
+        _shape(finding, _FINDING)
+    return cast(Prediction, answer)
+
+
+def batch(answer: Any, rows: int) -> list[Prediction | RowError]:
+    """Check the answer for `rows` customers sent as records."""
+    predictions = answer["predictions"]
+    _must(isinstance(predictions, list) and len(predictions) == rows, "number of predictions")
+    return [_row_error(p) if "error" in p else prediction(p) for p in predictions]
+
+
+def _row_error(answer: Any) -> RowError:
+    _shape(answer["error"], _PROBLEM)
+    return cast(RowError, answer)
+
+
+def columnar(answer: Any, rows: int) -> ColumnarAnswer:
+    """Check the answer for `rows` customers sent by column."""
+    segments = len(answer["segments"])
+    _must(all(isinstance(segment["id"], str) for segment in answer["segments"]), "segments")
+    _must(isinstance(answer["model_version"], str), "model_version")
+    for name, low in (("cluster", 0), ("rival", -1)):
+        places = answer[name]
+        _must(len(places) == rows and set(map(type, places)) <= {int}, name)
+        _must(not places or low <= min(places) <= max(places) < segments, name)
+    sure = answer["confidence"]
+    _must(len(sure) == rows and set(map(type, sure)) <= _NUMBER, "confidence")
+    _must(not sure or 0 <= min(sure) <= max(sure) <= 1, "confidence")
+    return cast(ColumnarAnswer, answer)
+
+
+def version(answer: Any) -> str:
+    """Check what the model service says of its readiness, and return the active version."""
+    _shape(answer, {"model_version": {str}})
+    return cast(str, answer["model_version"])
+
+
+def summary(answer: Any) -> ModelSummary:
+    """Check the description of a model."""
+    _shape(answer, _MODEL)
+    for segment in answer["segments"]:
+        _shape(segment, _SEGMENT)
+    return cast(ModelSummary, answer)
+
+
+def _shape(value: Any, kinds: Mapping[str, set[type]]) -> None:
+    """Raise unless the object has each member with one of the exact types (a boolean is no number)."""
+    for name, allowed in kinds.items():
+        _must(type(value[name]) in allowed, name)
+
+
+def _must(holds: bool, what: str) -> None:
+    if not holds:
+        raise ValueError(what)
