@@ -11,6 +11,9 @@ from typing import NotRequired, TypedDict
 MEDIA_TYPE = "application/problem+json"
 REQUEST_ID_HEADER = "X-Request-ID"
 
+# Python renamed these two in 3.13, and what clients see must not depend on the server's Python. RFC 9110's names.
+_TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
+
 _request_id = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 
 
@@ -42,7 +45,7 @@ def problem(
     """
     body = Problem(
         type=f"urn:customer-segmentation:problem:{code}",
-        title=HTTPStatus(status).phrase,
+        title=_TITLES.get(status) or HTTPStatus(status).phrase,
         status=status,
         detail=detail,
         code=code,
@@ -53,7 +56,6 @@ def problem(
     return body
 
 
-# Written out, because HTTPStatus's phrases change between Python versions (413 and 422 did in 3.13) and codes must not.
 _CODES = {
     400: "bad_request",
     404: "not_found",
