@@ -22,6 +22,7 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
     settings = settings or read_settings()
     request_log.configure(settings.log_level)
     app = Flask("gateway", static_folder=None)
+    app.url_map.merge_slashes = False  # a doubled slash is an unknown address, not a redirect to another
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     request_log.register(app)
     error_handlers.register(app)

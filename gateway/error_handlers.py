@@ -50,10 +50,8 @@ def _known(error: Exception) -> Response:
     return answer
 
 
-def _http(error: HTTPException) -> Response | HTTPException:
+def _http(error: HTTPException) -> Response:
     status = error.code or 500
-    if status < 400:
-        return error
     answer = _answer(status, code_of(status), error.description or "")
     for name, value in error.get_headers():
         if name != "Content-Type":

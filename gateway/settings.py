@@ -22,7 +22,7 @@ class Settings:
     mongodb_password: str | None = None
     mongodb_timeout: float = 5.0
     model_service_url: str = "http://127.0.0.1:8001"
-    assignment_deadline: float = 0.5
+    assignment_deadline: float = 0.4
     prediction_deadline: float = 2.0
     bulk_deadline: float = 30.0
     host: str = "127.0.0.1"
@@ -71,7 +71,7 @@ def read_settings() -> Settings:
     """
     env = Env()
     plain = Settings()
-    return Settings(
+    settings = Settings(
         mongodb_uri=env.str("MONGODB_URI", plain.mongodb_uri, validate=_mongodb_uri),
         mongodb_username=env.str("MONGODB_USERNAME", None),
         mongodb_password=_secret(env, "MONGODB_PASSWORD"),
@@ -89,6 +89,9 @@ def read_settings() -> Settings:
         worker_heartbeat=env.path("WORKER_HEARTBEAT", None),
         log_level=env.str("LOG_LEVEL", plain.log_level, validate=validate.OneOf(_LOG_LEVELS)),
     )
+    if (settings.mongodb_username is None) != (settings.mongodb_password is None):
+        raise EnvError("MONGODB_USERNAME and MONGODB_PASSWORD (or MONGODB_PASSWORD_FILE) go together: set both or none")
+    return settings
 
 
 def _secret(env: Env, name: str) -> str | None:

@@ -60,7 +60,7 @@ def connect(app: Flask, settings: Settings) -> Collection[dict[str, Any]]:
         password=settings.mongodb_password,
         serverSelectionTimeoutMS=settings.mongodb_timeout * 1000,
         connectTimeoutMS=settings.mongodb_timeout * 1000,
-        timeoutMS=None,
+        timeoutMS=settings.mongodb_timeout * 1000,  # for an operation with all its retries: a hung server too
     )
     # Flask-PyMongo 3 puts BSON's JSON dialect in place, which reads types into request bodies.
     app.json = provider
@@ -72,7 +72,7 @@ def connect(app: Flask, settings: Settings) -> Collection[dict[str, Any]]:
 
 def build_services(app: Flask, settings: Settings) -> Services:
     """Build the services on MongoDB and the model service over HTTP."""
-    store = MongoCustomerStore(connect(app, settings))
+    store = MongoCustomerStore(connect(app, settings), settings.bulk_deadline)
     model = HttpModel(settings.model_service_url, settings.bulk_deadline, settings.threads, current_request_id)
     return assemble(store, model, settings)
 

@@ -35,6 +35,7 @@ class Kind(StrEnum):
     MONTHS = "months"
 
 
+_WHOLE = frozenset({Kind.COUNT, Kind.MONTHS})
 _UNITS = {
     Kind.AMOUNT: "currency units",
     Kind.COUNT: "transactions",
@@ -77,7 +78,7 @@ class Feature:
     @property
     def whole(self) -> bool:
         """Whether values are whole numbers (counts and months)."""
-        return self.kind in (Kind.COUNT, Kind.MONTHS)
+        return self.kind in _WHOLE
 
     def fault(self, value: object) -> str | None:
         """Say which hard rule `value` breaks, or None when it breaks none.
@@ -161,6 +162,7 @@ FEATURES: tuple[Feature, ...] = (
 
 INPUTS = tuple(f for f in FEATURES if f.derive is None)
 DERIVED = tuple(f for f in FEATURES if f.derive is not None)
+INPUT_NAMES = tuple(f.name for f in INPUTS)
 DISTANCE = tuple(f for f in FEATURES if f.in_distance)
 DISTANCE_NAMES = tuple(f.name for f in DISTANCE)
 BY_NAME: Mapping[str, Feature] = {f.name: f for f in FEATURES}

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from bson.errors import BSONError
-from pymongo import ReplaceOne, UpdateOne
+from pymongo import ReplaceOne, UpdateOne, timeout
 from pymongo.collection import Collection
 from pymongo.errors import (
     BulkWriteError,
@@ -65,12 +65,14 @@ def _customer(document: Document) -> Customer:
 class MongoCustomerStore:
     """Customers in MongoDB, keyed by CUST_ID as ``_id``.
 
+    Single customers have the client's own time limit (``timeoutMS``), `bulk_deadline` seconds hold for many at once.
     The collection's validator and indexes are made before the first use, not at construction, so that the gateway
     starts while the database is away.
     """
 
-    def __init__(self, collection: Collection[Document]) -> None:
+    def __init__(self, collection: Collection[Document], bulk_deadline: float = 30.0) -> None:
         self._collection = collection
+        self._bulk_deadline = bulk_deadline
         self._prepared = False
 
     @property
@@ -88,7 +90,7 @@ class MongoCustomerStore:
 
     def get_many(self, cust_ids: Sequence[str]) -> dict[str, Customer]:
         """Return those of the customers that exist, by CUST_ID."""
-        with _faults():
+        with _faults(), timeout(self._bulk_deadline):
             found = list(self._customers.find({"_id": {"$in": list(cust_ids)}}, batch_size=len(cust_ids) + 1))
         return {document["_id"]: _customer(document) for document in found}
 
@@ -122,7 +124,7 @@ class MongoCustomerStore:
 
     def insert_many(self, customers: Sequence[Customer]) -> set[str]:
         """Store new customers; return the CUST_IDs that were taken and so not stored."""
-        with _faults():
+        with _faults(), timeout(self._bulk_deadline):
             try:
                 self._customers.insert_many([_document(c) for c in customers], ordered=False)
             except BulkWriteError as error:
@@ -132,7 +134,7 @@ class MongoCustomerStore:
     def replace_many(self, customers: Sequence[tuple[Customer, str]]) -> set[str]:
         """Replace (customer, expected revision) pairs; return the CUST_IDs whose revision did not match."""
         requests = [ReplaceOne(_at(c[CUST_ID], revision), _document(c)) for c, revision in customers]
-        with _faults():
+        with _faults(), timeout(self._bulk_deadline):
             if self._customers.bulk_write(requests, ordered=False).matched_count == len(requests):
                 return set()
             written = [c["revision"] for c, _ in customers]
@@ -150,12 +152,12 @@ class MongoCustomerStore:
             )
             for cust_id, expected, assignment, revision in assignments
         ]
-        with _faults():
+        with _faults(), timeout(self._bulk_deadline):
             return int(self._customers.bulk_write(requests, ordered=False).matched_count)
 
     def segment_counts(self) -> SegmentCounts:
         """Count the stored customers by segment."""
-        with _faults():
+        with _faults(), timeout(self._bulk_deadline):
             groups = list(self._customers.aggregate([{"$group": {"_id": "$segment.id", "n": {"$sum": 1}}}]))
         counts = {group["_id"]: group["n"] for group in groups}
         return SegmentCounts(pending=counts.pop(None, 0), by_segment=counts)

@@ -35,11 +35,13 @@ from shared.contract import (
     Prediction,
     RowError,
 )
-from shared.features import DISTANCE_NAMES
+from shared.features import INPUT_NAMES
 from shared.problems import REQUEST_ID_HEADER
 
 MAX_ANSWER = 64 * 1024 * 1024
 CONNECT_SECONDS = 0.25
+QUICK_SECONDS = 1.0
+"""For the active version: health checks, which ask for it, must answer while the model service hangs."""
 _PIECE = 64 * 1024
 
 
@@ -67,12 +69,12 @@ class HttpModel:
 
     def predict(self, features: Features, deadline: float) -> Prediction:
         """Return one customer's prediction; give up after `deadline` seconds."""
-        body = {name: features[name] for name in DISTANCE_NAMES}
+        body = {name: features[name] for name in INPUT_NAMES}
         return model_answers.checked(model_answers.prediction, self._call("POST", PREDICT, deadline, body))
 
     def predict_batch(self, customers: Sequence[Features]) -> list[Prediction | RowError]:
         """Return a prediction or an error for each of at most `shared.contract.MAX_BATCH` customers, in order."""
-        body = {"customers": [{name: c[name] for name in DISTANCE_NAMES} for c in customers]}
+        body = {"customers": [{name: c[name] for name in INPUT_NAMES} for c in customers]}
         answer = self._call("POST", PREDICT_BATCH, self._deadline, body)
         return model_answers.checked(lambda a: model_answers.batch(a, len(customers)), answer)
 
@@ -84,7 +86,7 @@ class HttpModel:
 
     def version(self) -> str:
         """Return the active model's version; cheap enough to ask every second."""
-        return model_answers.checked(model_answers.version, self._call("GET", READY, self._deadline))
+        return model_answers.checked(model_answers.version, self._call("GET", READY, QUICK_SECONDS))
 
     def active(self) -> ModelSummary:
         """Return the active model: its version, segments and profiles."""

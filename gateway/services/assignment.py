@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from gateway.services.errors import ModelServiceError
 from gateway.services.ports import Assignment, Features, Model
 from shared.contract import ColumnarAnswer, Prediction
-from shared.features import DISTANCE_NAMES
+from shared.features import INPUT_NAMES
 
 log = logging.getLogger(__name__)
 
@@ -57,10 +57,8 @@ class Assigner:
 
     def assign(self, features: Features) -> Assignment | None:
         """Return the customer's segment, or None when the model cannot say in time: the worker will."""
-        if self._failing:
-            if self._clock() < self._try_again_at:
-                return None
-            self._try_again_at = self._clock() + self._pause  # this caller probes, the others keep skipping
+        if not self._may_ask():
+            return None
         try:
             prediction = self._model.predict(features, self._deadline)
         except ModelServiceError as error:
@@ -71,11 +69,15 @@ class Assigner:
 
     def assign_columns(self, rows: Sequence[Features]) -> list[Assignment] | None:
         """Return the segments of many customers, in order, or None when the model is away."""
+        if not self._may_ask():
+            return None
         try:
-            return self.score(rows)
+            segments = self.score(rows)
         except ModelServiceError as error:
             self._note_failure(error)
             return None
+        self._failing = False
+        return segments
 
     def score(self, rows: Sequence[Features]) -> list[Assignment]:
         """Return the segments of many customers, in order.
@@ -85,8 +87,16 @@ class Assigner:
         ModelServiceError
             when the model service gives no usable answer.
         """
-        answer = self._model.score({name: [row[name] for row in rows] for name in DISTANCE_NAMES})
+        answer = self._model.score({name: [row[name] for row in rows] for name in INPUT_NAMES})
         return _assignments(answer)
+
+    def _may_ask(self) -> bool:
+        if not self._failing:
+            return True
+        if self._clock() < self._try_again_at:
+            return False
+        self._try_again_at = self._clock() + self._pause  # this caller probes, the others keep skipping
+        return True
 
     def _note_failure(self, error: ModelServiceError) -> None:
         if not self._failing:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import subprocess
 import tempfile
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -129,3 +132,19 @@ def test_a_restart_between_two_requests_goes_unnoticed(gateway: FakeGateway, own
     own_mongod.stop()
     own_mongod.start()
     assert gateway.client.patch(f"{CUSTOMERS}/C1", json={"BALANCE": 9.0}).status_code == 200
+
+
+def test_while_it_hangs_every_request_ends_within_the_time_limit(uri: str, own_mongod: Mongod) -> None:
+    """A stopped process keeps its connections: only a limit on the whole operation ends the wait."""
+    with _gateway(uri, timeout=1.0) as gateway:
+        assert gateway.client.post(CUSTOMERS, json=body()).status_code == 201
+        os.kill(own_mongod.process.pid, signal.SIGSTOP)
+        try:
+            began = time.monotonic()
+            for request in REQUESTS[1:3]:
+                _assert_answers_503(gateway, *request)
+            # Twice one second; without the limit each took 20.
+            assert time.monotonic() - began < 10
+        finally:
+            os.kill(own_mongod.process.pid, signal.SIGCONT)
+        assert gateway.client.get(f"{CUSTOMERS}/C1").status_code == 200

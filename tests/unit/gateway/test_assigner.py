@@ -107,6 +107,7 @@ def test_many_get_none_when_the_model_is_away_and_the_breaker_opens(assigner: As
     model.failure = DOWN
     assert assigner.assign_columns([FEATURES]) is None
     assert assigner.assign(FEATURES) is None
+    assert assigner.assign_columns([FEATURES]) is None, "an import does not wait for a hung model at every batch"
     assert model.calls == [("score", 1)]
 
 

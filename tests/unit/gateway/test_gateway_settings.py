@@ -92,7 +92,15 @@ def test_a_secret_comes_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     (tmp_path / "password").write_text("from a file\n", encoding="utf-8")
     monkeypatch.setenv("MONGODB_PASSWORD_FILE", str(tmp_path / "password"))
     monkeypatch.setenv("MONGODB_PASSWORD", "from the environment")
+    monkeypatch.setenv("MONGODB_USERNAME", "gateway")
     assert read_settings().mongodb_password == "from a file"
+
+
+@pytest.mark.parametrize("alone", ["MONGODB_USERNAME", "MONGODB_PASSWORD"])
+def test_half_of_the_credentials_is_refused(monkeypatch: pytest.MonkeyPatch, alone: str) -> None:
+    monkeypatch.setenv(alone, "x")
+    with pytest.raises(EnvError, match="MONGODB_USERNAME and MONGODB_PASSWORD"):
+        read_settings()
 
 
 def test_a_wrong_address_does_not_tell_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
