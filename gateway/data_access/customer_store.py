@@ -65,7 +65,8 @@ def _customer(document: Document) -> Customer:
 class MongoCustomerStore:
     """Customers in MongoDB, keyed by CUST_ID as ``_id``.
 
-    Single customers have the client's own time limit (``timeoutMS``), `bulk_deadline` seconds hold for many at once.
+    Single customers have the client's own time limit (``timeoutMS``), `bulk_deadline` seconds hold for
+    what imports and the worker do with many at once.
     The collection's validator and indexes are made before the first use, not at construction, so that the gateway
     starts while the database is away.
     """
@@ -157,7 +158,7 @@ class MongoCustomerStore:
 
     def segment_counts(self) -> SegmentCounts:
         """Count the stored customers by segment."""
-        with _faults(), timeout(self._bulk_deadline):
+        with _faults():
             groups = list(self._customers.aggregate([{"$group": {"_id": "$segment.id", "n": {"$sum": 1}}}]))
         counts = {group["_id"]: group["n"] for group in groups}
         return SegmentCounts(pending=counts.pop(None, 0), by_segment=counts)
