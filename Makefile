@@ -11,10 +11,10 @@ run: install ## Start MongoDB, both tiers and the worker on this machine; Ctrl-C
 	@exec python -m gateway.development
 
 train: install ## Train a model on CSV (make train CSV=customers.csv) and make it the active one
-	python -m model_service train $(or $(CSV),data/sample.csv)
+	honcho run python -m model_service train $(or $(CSV),data/sample.csv)
 
 import: install ## Load customers into the running system (make import CSV=customers.csv)
-	python -m gateway import $(or $(CSV),data/sample.csv)
+	honcho run python -m gateway import $(or $(CSV),data/sample.csv)
 
 secrets: ## Make the random secrets that docker-compose.yml mounts (kept if they are there)
 	@mkdir -p -m 700 secrets; for name in mongo_root_password mongo_gateway_password mongo_keyfile; do \
@@ -26,25 +26,26 @@ install: .venv/.installed ## Make the virtual environment in .venv and install b
 .venv/.installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make run PYTHON=python3.12"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' || { echo "the venv module is missing: apt-get install python3-venv"; exit 1; }
+	@echo "Installing into .venv: about 740 MB and a minute or two, once"
 	$(PYTHON) -m venv .venv
 	.venv/bin/pip install --quiet --disable-pip-version-check -e '.[gateway,model,dev]'
 	@touch $@
 
-test: install ## Run every test: unit, integration on a real mongod, end to end with both tiers as processes
+test: install ## Run every test, in about five minutes: unit, integration on a real mongod, end to end with both tiers as processes
 	python -m pytest --cov --cov-report=
 
-test-unit: install ## Run the unit tests only (no network, a few seconds)
+test-unit: install ## Run the unit tests only (no network, about a minute)
 	python -m pytest tests/unit
 
 check: install lint types layers coverage ## Everything a change must pass besides the tests
 
-lint: install
+lint: install ## Lint and formatting (ruff)
 	ruff check . && ruff format --check .
 
-types: install
+types: install ## Types (mypy, strict)
 	mypy && mypy --strict data/*.py
 
-layers: install
+layers: install ## Which module may import which (import-linter)
 	lint-imports --no-logo
 
 # The last `make test` left .coverage; without one, measure now.

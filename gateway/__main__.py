@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from gateway import request_log
 from gateway.development import mongod
+from gateway.development.ports import refuse_taken
 from gateway.schemas.tabular import CsvCustomers
 from gateway.services.errors import InvalidInput
 from gateway.services.imports import ImportService, Interrupted, Receipt
@@ -50,6 +51,7 @@ def _services(settings: Settings) -> Services:
 def serve() -> None:
     """Serve the REST API (granian; gunicorn works too: see the README)."""
     settings = _settings()
+    refuse_taken("gateway", settings.host, settings.port)
     options = {
         "interface": "wsgi",
         "host": settings.host,
@@ -139,12 +141,13 @@ def _receipt(receipt: Receipt) -> str:
 
 @main.command("mongod")
 @click.option("--data", type=click.Path(path_type=Path), default=Path(".data/mongo"), show_default=True)
-@click.option("--port", type=int, default=27117, show_default=True)
+@click.option("--port", type=click.IntRange(1, 65535), envvar="MONGOD_PORT", default=27117, show_default=True)
 def mongod_(data: Path, port: int) -> None:
     """Run a real mongod for development; with MONGODB_URI set, only wait, since another server is used."""
     if "MONGODB_URI" in os.environ:
         click.echo("MONGODB_URI is set: no mongod is started")
         signal.pause()
+    refuse_taken("mongod", "127.0.0.1", port)
     try:
         mongod.run(data, port)
     except mongod.MongodMissing as error:

@@ -20,6 +20,7 @@ STATUSES: dict[type[Exception], tuple[int, str]] = {
     e.InvalidInput: (422, "validation_failed"),
     e.CustomerNotFound: (404, "customer_not_found"),
     e.CustomerExists: (409, "customer_exists"),
+    e.CustomerNotNew: (412, "customer_not_new"),
     e.StaleRevision: (412, "revision_mismatch"),
     e.Contended: (409, "contended"),
     e.SegmentNotFound: (404, "segment_not_found"),
@@ -28,6 +29,7 @@ STATUSES: dict[type[Exception], tuple[int, str]] = {
     e.ModelUnavailable: (503, "model_unavailable"),
     e.ModelTimeout: (504, "model_timeout"),
     e.ModelMalformed: (502, "model_malformed"),
+    e.ModelRefused: (502, "model_refused"),
 }
 RETRY_AFTER_SECONDS = "1"
 

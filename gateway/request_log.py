@@ -30,10 +30,10 @@ def configure(level: str) -> None:
     handler.addFilter(_add_request_id)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s [%(request_id)s] %(name)s: %(message)s"))
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    # No line names its source, thread or process: not looking for them halves the cost of a line (Python's logging
+    # No line names its source or thread: not looking for them halves the cost of a line (Python's logging
     # HOWTO, "Optimization").
     logging._srcfile = None
-    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging.logThreads = logging.logMultiprocessing = False  # not logProcesses: gunicorn prints the pid
     logging.getLogger("urllib3").setLevel("ERROR")  # its retries are reported by the model client in our words
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from pymongo.uri_parser import parse_uri
 class Settings:
     """Everything that differs between installations; `.env.example` describes each variable."""
 
-    mongodb_uri: str = "mongodb://127.0.0.1:27117/segmentation?replicaSet=rs0"
+    mongodb_uri: str = "mongodb://127.0.0.1:27117/segmentation?replicaSet=rs0"  # the mongod of `make run`
     mongodb_username: str | None = None
     mongodb_password: str | None = None
     mongodb_timeout: float = 5.0
@@ -48,14 +49,20 @@ def _http_url(value: str) -> None:
     try:
         url = urlsplit(value)
         sound = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
+        sound = sound and not (url.query or url.fragment or re.search(r"\s", value))
     except ValueError:
         sound = False
     if not sound:
         raise ValidationError("must be an address such as http://127.0.0.1:8001")
 
 
-def _at_least(least: float) -> Callable[[float], object]:
-    return validate.Range(min=least)
+def _between(least: float, most: float = 3600) -> Callable[[float], object]:
+    return validate.Range(least, most)
+
+
+def _heartbeat(path: Path) -> None:
+    if not path.parent.is_dir():
+        raise ValidationError(f"there is no directory {path.parent}")
 
 
 _LOG_LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR"]
@@ -72,26 +79,31 @@ def read_settings() -> Settings:
     env = Env()
     plain = Settings()
     settings = Settings(
-        mongodb_uri=env.str("MONGODB_URI", plain.mongodb_uri, validate=_mongodb_uri),
+        mongodb_uri=env.str("MONGODB_URI", _development_uri(env, plain.mongodb_uri), validate=_mongodb_uri),
         mongodb_username=env.str("MONGODB_USERNAME", None),
         mongodb_password=_secret(env, "MONGODB_PASSWORD"),
-        mongodb_timeout=env.float("MONGODB_TIMEOUT", plain.mongodb_timeout, validate=_at_least(0.1)),
+        mongodb_timeout=env.float("MONGODB_TIMEOUT", plain.mongodb_timeout, validate=_between(0.1)),
         model_service_url=env.str("MODEL_SERVICE_URL", plain.model_service_url, validate=_http_url),
-        assignment_deadline=env.float("ASSIGNMENT_DEADLINE", plain.assignment_deadline, validate=_at_least(0.01)),
-        prediction_deadline=env.float("PREDICTION_DEADLINE", plain.prediction_deadline, validate=_at_least(0.01)),
-        bulk_deadline=env.float("BULK_DEADLINE", plain.bulk_deadline, validate=_at_least(0.1)),
+        assignment_deadline=env.float("ASSIGNMENT_DEADLINE", plain.assignment_deadline, validate=_between(0.01)),
+        prediction_deadline=env.float("PREDICTION_DEADLINE", plain.prediction_deadline, validate=_between(0.01)),
+        bulk_deadline=env.float("BULK_DEADLINE", plain.bulk_deadline, validate=_between(0.1)),
         host=env.str("GATEWAY_HOST", plain.host),
         port=env.int("GATEWAY_PORT", plain.port, validate=validate.Range(1, 65535)),
-        workers=env.int("GATEWAY_WORKERS", plain.workers, validate=_at_least(1)),
-        threads=env.int("GATEWAY_THREADS", plain.threads, validate=_at_least(1)),
-        max_body_bytes=env.int("GATEWAY_MAX_BODY_BYTES", plain.max_body_bytes, validate=_at_least(1024)),
-        worker_interval=env.float("WORKER_INTERVAL", plain.worker_interval, validate=_at_least(0.05)),
-        worker_heartbeat=env.path("WORKER_HEARTBEAT", None),
+        workers=env.int("GATEWAY_WORKERS", plain.workers, validate=_between(1, 256)),
+        threads=env.int("GATEWAY_THREADS", plain.threads, validate=_between(1, 256)),
+        max_body_bytes=env.int("GATEWAY_MAX_BODY_BYTES", plain.max_body_bytes, validate=_between(1024, 2**30)),
+        worker_interval=env.float("WORKER_INTERVAL", plain.worker_interval, validate=_between(0.05)),
+        worker_heartbeat=env.path("WORKER_HEARTBEAT", None, validate=_heartbeat),
         log_level=env.str("LOG_LEVEL", plain.log_level, validate=validate.OneOf(_LOG_LEVELS)),
     )
     if (settings.mongodb_username is None) != (settings.mongodb_password is None):
         raise EnvError("MONGODB_USERNAME and MONGODB_PASSWORD (or MONGODB_PASSWORD_FILE) go together: set both or none")
     return settings
+
+
+def _development_uri(env: Env, uri: str) -> str:
+    port = env.int("MONGOD_PORT", 27117, validate=validate.Range(1, 65535))
+    return uri.replace("27117", str(port))
 
 
 def _secret(env: Env, name: str) -> str | None:

@@ -9,6 +9,7 @@ from flask import Flask
 from flask_pymongo import PyMongo
 from pymongo import WriteConcern
 from pymongo.collection import Collection
+from pymongo.read_concern import ReadConcern
 
 from gateway.controllers.customers import CustomerController
 from gateway.controllers.predictions import PredictionController
@@ -64,10 +65,10 @@ def connect(app: Flask, settings: Settings) -> Collection[dict[str, Any]]:
     )
     # Flask-PyMongo 3 puts BSON's JSON dialect in place, which reads types into request bodies.
     app.json = provider
-    # An acknowledged write survives a fail-over and a killed mongod.
-    durable = WriteConcern("majority", j=True)
+    # An acknowledged write survives a fail-over and a killed mongod, and nothing is read that might not.
+    durable = {"write_concern": WriteConcern("majority", j=True), "read_concern": ReadConcern("majority")}
     assert mongo.db is not None  # settings refuse an address without a database
-    return cast(Collection[dict[str, Any]], mongo.db["customers"].with_options(write_concern=durable))
+    return cast(Collection[dict[str, Any]], mongo.db["customers"].with_options(**durable))
 
 
 def build_services(app: Flask, settings: Settings) -> Services:

@@ -28,7 +28,7 @@ def work(reconciler: Reconciler, interval: float, heartbeat: Path | None = None)
     while True:
         failure = attempt(reconciler, alive)
         if failure and pause == interval:
-            log.warning("%s; trying again until it works", failure)
+            log.info("waiting: %s", failure)  # at every start of a whole system the others are a moment behind
         elif not failure and pause > interval:
             log.info("working again")
         pause = min(pause * 2, max(LONGEST_PAUSE, interval)) if failure else interval

@@ -51,7 +51,7 @@ def train(
         data = read_csv(csv)
         for note in data.notes:
             click.echo(f"note: {note}", err=True)
-        with tqdm(total=options.work_units(), desc="training", unit="fit", leave=False) as bar:
+        with tqdm(total=options.work_units(), desc="training", unit="fit", leave=False, disable=None) as bar:
             manifest = train_version(models, data, options, bar.update)
         if activate:
             models.activate(manifest["version"], "trained")

@@ -46,6 +46,9 @@ class ActiveFile:
         """
         try:
             record = orjson.loads(self.path.read_bytes())
+            versions = [record["version"], *(entry["version"] for entry in record["history"])]
+            if not all(isinstance(version, str) for version in versions):
+                raise ValueError("a version is not a string")
             return ActiveRecord(version=record["version"], history=record["history"])
         except FileNotFoundError as error:
             raise NoActiveModel(f"no model is active in {self.path.parent}; train one first") from error
@@ -56,7 +59,7 @@ class ActiveFile:
         """Return a value that changes whenever another version is activated; None before the first time."""
         try:
             found = self.path.stat()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         return found.st_ino, found.st_mtime_ns
 

@@ -8,9 +8,12 @@ from dataclasses import dataclass
 
 from model_service.predictor import Predictor
 from model_service.registry import ModelStore
-from model_service.registry_errors import RegistryError
+from model_service.registry_errors import ArtefactDamaged, RegistryError
 
 log = logging.getLogger(__name__)
+
+LOOKS_BETWEEN_TRIES = 10
+"""How many looks pass before a version that could not be served is tried again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,7 @@ class ActiveModel:
         self._store = store
         self._stamp: tuple[int, int] | None = None
         self._fallback: str | None = None
+        self._looks = 0
         self.predictor: Predictor | None = None
 
     @property
@@ -42,7 +46,7 @@ class ActiveModel:
         when nothing does, the latest good version of the activation history is taken.
         """
         stamp = self._store.active.stamp()
-        if stamp == self._stamp:
+        if stamp == self._stamp and not self._due_again():
             return
         self._stamp = stamp
         self._fallback = None
@@ -55,6 +59,13 @@ class ActiveModel:
             self._fallback = str(error)
             self._serve_earlier()
 
+    def _due_again(self) -> bool:
+        """Whether to try the active version again: it may have been repaired, or its disk was away for a moment."""
+        if self._fallback is None:
+            return False
+        self._looks += 1
+        return self._looks % LOOKS_BETWEEN_TRIES == 0
+
     def _serve_earlier(self) -> None:
         for version in self._store.candidates():
             if self.predictor is not None:
@@ -66,7 +77,11 @@ class ActiveModel:
         log.warning("serving %s instead", self.predictor.version if self.predictor else "no model")
 
     def _serve(self, version: str) -> None:
-        self.predictor = Predictor(self._store.load(version))
+        model = self._store.load(version)
+        try:
+            self.predictor = Predictor(model)
+        except (LookupError, TypeError, ValueError) as error:
+            raise ArtefactDamaged(f"{version}: the manifest does not describe the model ({error!r})") from error
         log.info("serving model %s", version)
 
     async def follow(self, seconds: float) -> None:

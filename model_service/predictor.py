@@ -29,12 +29,14 @@ class Predictor:
         self.manifest = manifest
         self._scorer = model.scorer
         by_cluster = sorted(manifest["segments"], key=lambda s: s["cluster"])
+        if [s["cluster"] for s in by_cluster] != list(range(manifest["k"])):
+            raise ValueError("the segments are not the model's clusters")
         self._refs = [SegmentRef(id=s["id"], name=s["name"]) for s in by_cluster]
-        self._intercept = manifest["calibration"]["intercept"]
-        self._slope = manifest["calibration"]["slope"]
+        self._intercept = float(manifest["calibration"]["intercept"])
+        self._slope = float(manifest["calibration"]["slope"])
         self._low = np.array([manifest["ranges"][name]["low"] for name in DISTANCE_NAMES])
         self._high = np.array([manifest["ranges"][name]["high"] for name in DISTANCE_NAMES])
-        self._distance_limit = manifest["distance_limit"]
+        self._distance_limit = float(manifest["distance_limit"])
 
     def predict_one(self, row: Matrix) -> Prediction:
         """Predict one row, shape (n_features,) in the order of DISTANCE_NAMES, NaN for missing."""

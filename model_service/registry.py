@@ -134,7 +134,7 @@ class ModelStore:
         manifest = self.manifest(version)
         try:
             return self._prove(manifest)
-        except (LookupError, TypeError, ValueError) as error:  # a member of the manifest is not what it should be
+        except (LookupError, TypeError, ValueError, AttributeError) as error:  # not what a manifest holds
             raise ArtefactDamaged(f"{version}: the manifest does not describe the model ({error!r})") from error
 
     def _prove(self, manifest: Manifest) -> LoadedModel:

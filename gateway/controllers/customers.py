@@ -52,7 +52,9 @@ class CustomerController:
     def replace(self, cust_id: str) -> Response:
         """PUT /customers/{CUST_ID}."""
         sent = _without_id(cust_id, load(_whole, read_json()))
-        return _written(self._customers.replace(cust_id, sent, accepted_revisions()), location=request.path)
+        only_new = request.if_none_match.star_tag
+        written = self._customers.replace(cust_id, sent, accepted_revisions(), only_new=only_new)
+        return _written(written, location=request.path)
 
     def patch(self, cust_id: str) -> Response:
         """PATCH /customers/{CUST_ID}."""

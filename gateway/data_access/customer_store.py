@@ -28,6 +28,7 @@ from shared.features import CUST_ID
 Document = dict[str, Any]
 
 DUPLICATE_KEY = 11000
+_LOGIN_FAILED = 18
 # No primary, stepping down, shutting down, exceeded time: the same call may succeed later.
 _PASSING = {50, 89, 91, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436}
 
@@ -42,7 +43,8 @@ def _faults() -> Iterator[None]:
     except OperationFailure as error:
         if error.has_error_label("RetryableWriteError") or _codes(error) & _PASSING:
             raise StoreUnavailable("the database cannot take this at the moment; try again") from error
-        raise StoreError("the database refused the operation") from error
+        refused = "our login" if error.code == _LOGIN_FAILED else "the operation"
+        raise StoreError(f"the database refused {refused}") from error
     except (PyMongoError, BSONError) as error:
         raise StoreError("the database failed") from error
 

@@ -28,6 +28,8 @@ def checked(check: Callable[[Any], Answer], answer: Any) -> Answer:
         raise ModelMalformed(f"the model service's answer breaks the contract: {error!r}") from error
 
 
+_LONGEST = 128
+"""Characters of an id or a version: they are stored with every customer."""
 _NUMBER: set[type] = {float, int}
 _PREDICTION: dict[str, set[type]] = {
     "cluster": {int},
@@ -50,6 +52,7 @@ def prediction(answer: Any) -> Prediction:
     """Check the answer for one customer."""
     _shape(answer, _PREDICTION)
     _shape(answer["segment"], _REF)
+    _must(0 < len(answer["segment"]["id"]) <= _LONGEST and 0 < len(answer["model_version"]) <= _LONGEST, "length")
     if answer["rival"] is not None:
         _shape(answer["rival"], _REF)
     _must(0 <= answer["confidence"] <= 1, "confidence")

@@ -3,47 +3,66 @@
 from __future__ import annotations
 
 import os
-import socket
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import click
+from dotenv import load_dotenv
+from environs import EnvError
 
-from gateway.settings import read_settings
+from gateway.development.ports import refuse_taken
+from gateway.settings import Settings, read_settings
 
-MONGOD_PORT = 27117
-MODEL_PORT = 8001
+SAMPLE = Path("data/sample.csv")
+HINT = "Is another 'make run' still running? Stop it, or set GATEWAY_PORT, MODEL_PORT or MONGOD_PORT in .env."
 
 
 @click.command()
-@click.option("--sample", type=click.Path(exists=True, path_type=Path), default=Path("data/sample.csv"))
-@click.option("--store", type=click.Path(path_type=Path), default=Path(os.environ.get("MODEL_STORE", ".data/models")))
-def main(sample: Path, store: Path) -> None:
-    """Train on the sample if there is no model yet, then start mongod, both tiers and the worker until Ctrl-C."""
-    settings = read_settings()
-    ports = {"gateway": settings.port, "model service": int(os.environ.get("MODEL_PORT", MODEL_PORT))}
+def main() -> None:
+    """Train on the sample if there is no model yet, then start mongod, both tiers and the worker until Ctrl-C.
+
+    Settings come from the environment and, where that is silent, from the file .env.
+    """
+    load_dotenv(".env")
+    try:
+        settings = read_settings()
+        refuse_taken_ports(settings)
+    except EnvError as error:
+        raise click.ClickException(f"wrong setting: {error}") from error
+    except click.ClickException as error:
+        raise click.ClickException(f"{error.message}. {HINT}") from error
+    train = [sys.executable, "-m", "model_service", "train", str(SAMPLE), "--if-none"]
+    if subprocess.run(train).returncode:  # noqa: S603  # ourselves
+        raise click.ClickException("the model could not be trained: see above")
+    sys.exit(run_all())
+
+
+def refuse_taken_ports(settings: Settings) -> None:
+    """Raise ClickException if one of the ports that will be used is taken, EnvError if one is no number."""
+    model_port = os.environ.setdefault("MODEL_PORT", "8001")
+    if not model_port.isdigit():
+        raise EnvError(f'Environment variable "MODEL_PORT" invalid: {model_port!r} is no port')
+    # One setting moves the model service and whoever looks for it.
+    os.environ.setdefault("MODEL_SERVICE_URL", f"http://127.0.0.1:{model_port}")
+    refuse_taken("gateway", settings.host, settings.port)
+    refuse_taken("model service", "127.0.0.1", int(model_port))
     if "MONGODB_URI" not in os.environ:
-        ports["mongod"] = MONGOD_PORT
-    for name, port in ports.items():
-        _refuse_taken(name, port)
-    if not (store / "active.json").exists():
-        subprocess.run([sys.executable, "-m", "model_service", "train", str(sample), "--store", str(store)], check=True)  # noqa: S603
+        refuse_taken("mongod", "127.0.0.1", int(os.environ.get("MONGOD_PORT", "27117")))
+
+
+def run_all() -> int:
+    """Run the Procfile's processes until one ends or somebody stops them; return the exit status."""
     os.environ["PYTHONUNBUFFERED"] = "1"  # or a process's lines would show only when it ends
-    honcho = [sys.executable, "-m", "honcho", "start"]
-    os.execv(sys.executable, honcho)  # noqa: S606  # our own Procfile, no shell
-
-
-def _refuse_taken(name: str, port: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            raise click.ClickException(
-                f"port {port}, where the {name} should listen, is taken: is another 'make run' still running? "
-                "Stop it, or set another port (see .env.example)."
-            ) from None
+    # A closed terminal must not leave five processes behind: honcho would die of the hang-up before it stops them.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    command = [sys.executable, "-m", "honcho", "start", "--env", os.devnull]  # .env is read already
+    with subprocess.Popen(command) as honcho:  # noqa: S603  # our own Procfile
+        signal.signal(signal.SIGHUP, lambda *_: honcho.terminate())
+        signal.signal(signal.SIGTERM, lambda *_: honcho.terminate())
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches honcho too, which stops the others in order
+        return honcho.wait()
 
 
 if __name__ == "__main__":

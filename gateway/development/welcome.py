@@ -20,7 +20,7 @@ START_SECONDS = 60.0
 @click.argument("sample", type=click.Path(exists=True, path_type=Path))
 def main(sample: Path) -> None:
     """Wait for both tiers, load SAMPLE if there are no customers, print the address, then stay out of the way."""
-    settings = read_settings()
+    settings = read_settings()  # checked already by whoever started us
     base = f"http://{settings.host}:{settings.port}"
     with requests.Session() as session:
         wait_until_ready(session, base)
@@ -28,7 +28,7 @@ def main(sample: Path) -> None:
     if empty:
         subprocess.run([sys.executable, "-m", "gateway", "import", str(sample)], check=True)  # noqa: S603  # ourselves
     click.echo(f"Ready: {base}/  (Ctrl-C stops everything; the data stay in .data/)")
-    click.echo(f"Try:   curl -s {base}/api/v1/customers?limit=1")
+    click.echo(f"Try:   curl -s '{base}/api/v1/customers?limit=1'")
     signal.pause()  # honcho stops everything when a process ends
 
 

@@ -9,6 +9,7 @@ from typing import NamedTuple, TextIO
 
 import numpy as np
 
+from gateway.schemas.csv_records import CsvRecords, Record
 from gateway.services.errors import InvalidInput
 from gateway.services.imports import Batch, RowFault
 from shared.columns import Column, column_faults, stored_column
@@ -16,8 +17,6 @@ from shared.features import CUST_ID, DERIVED, FEATURES, INPUTS, Feature, cust_id
 from shared.problems import FieldError
 
 BATCH_ROWS = 1_000
-
-Record = list[str]
 
 
 class _Chunk(NamedTuple):
@@ -40,13 +39,10 @@ class CsvCustomers:
     """
 
     def __init__(self, stream: TextIO, batch_rows: int = BATCH_ROWS) -> None:
-        # The mark goes before the reader looks for quotes; strict, so that an unterminated quote is an error.
-        first = next(stream, "").removeprefix("\ufeff")
-        self._reader = csv.reader(chain([first], stream), strict=True)
+        first = next(stream, "").removeprefix("\ufeff")  # before anybody looks for quotes
+        self._records = CsvRecords(chain([first], stream))
         self._batch_rows = batch_rows
-        header = next(self._rows(), None)
-        if header is None:
-            raise InvalidInput([FieldError(pointer="", detail="the file is empty")], "the file is empty")
+        header = self._read_header()
         self._width = len(header)
         names = [name.strip().upper() for name in header]
         self._places = {name: names.index(name) for name in (CUST_ID, *(f.name for f in INPUTS)) if name in names}
@@ -59,29 +55,33 @@ class CsvCustomers:
         while chunk := self._read_chunk():
             yield self._checked(chunk)
 
-    def _rows(self) -> Iterator[Record]:
-        """Yield records that have any cell; csv leaves blank lines as empty records."""
-        return (record for record in self._reader if record)
+    def _read_header(self) -> Record:
+        """Return the first record that is not blank."""
+        while found := self._records.read():
+            _, header = found
+            if isinstance(header, csv.Error):
+                raise InvalidInput([FieldError(pointer="", detail=str(header))], f"the header is not CSV: {header}")
+            if header:
+                return header
+        raise InvalidInput([FieldError(pointer="", detail="the file is empty")], "the file is empty")
 
     def _read_chunk(self) -> _Chunk | None:
         chunk = _Chunk([], [], [])
         while len(chunk.records) + len(chunk.faults) < self._batch_rows:
-            line = self._reader.line_num + 1
-            try:
-                record = next(self._reader, None)
-            except csv.Error as error:
-                chunk.faults.append(RowFault(line=line, column=None, detail=f"is not valid CSV: {error}"))
-                continue
-            if record is None:
+            found = self._records.read()
+            if found is None:
                 break
-            self._place(record, line, chunk)
+            self._place(*found, chunk)
         return chunk if chunk.records or chunk.faults else None
 
-    def _place(self, record: Record, line: int, chunk: _Chunk) -> None:
-        if len(record) == self._width:
+    def _place(self, line: int, record: Record | csv.Error, chunk: _Chunk) -> None:
+        if isinstance(record, csv.Error):
+            chunk.faults.append(RowFault(line=line, column=None, detail=f"is not valid CSV: {record}"))
+        elif len(record) == self._width:
             chunk.records.append(record)
             chunk.lines.append(line)
         elif record:
+            self._records.put_back()
             detail = f"has {len(record)} cells where the header has {self._width}"
             chunk.faults.append(RowFault(line=line, column=None, detail=detail))
 
@@ -139,7 +139,10 @@ def _parse_slowly(cells: Sequence[str], feature: Feature) -> tuple[Column, list[
     faults: list[tuple[int, str]] = []
     for row, cell in enumerate(cells):
         value = _number(cell)
-        fault = f"must be a number, not {cell[:40]!r}" if isinstance(value, str) else feature.fault(value)
+        if isinstance(value, str):
+            fault: str | None = f"must be a number, not {cell[:40]!r}"
+        else:
+            fault = "must not be blank" if value is None and not feature.nullable else feature.fault(value)
         if fault:
             faults.append((row, fault))
         elif value is not None:
@@ -175,6 +178,9 @@ def _customers(ids: list[str], columns: list[Column], good: list[int]) -> list[t
 
 
 def _check_header(names: list[str]) -> None:
+    if len(names) == 1 and any(mark in names[0] for mark in ";\t|"):
+        detail = "the cells must be separated by commas"
+        raise InvalidInput([FieldError(pointer="", detail=detail)], f"the header does not fit: {detail}")
     required = [CUST_ID, *(f.name for f in INPUTS if not f.nullable)]
     errors = [FieldError(pointer=f"/{name}", detail="column is missing") for name in required if name not in names]
     known = {CUST_ID, *(f.name for f in FEATURES)}

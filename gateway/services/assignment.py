@@ -87,7 +87,7 @@ class Assigner:
         ModelServiceError
             when the model service gives no usable answer.
         """
-        answer = self._model.score({name: [row[name] for row in rows] for name in INPUT_NAMES})
+        answer = self._model.score({name: [row.get(name) for row in rows] for name in INPUT_NAMES})
         return _assignments(answer)
 
     def _may_ask(self) -> bool:

@@ -6,10 +6,18 @@ from collections.abc import Callable, Container
 from typing import NamedTuple
 
 from gateway.services.assignment import ASSIGNED, PENDING, Assigner, new_revision, now
-from gateway.services.errors import Contended, CustomerExists, CustomerNotFound, StaleRevision
+from gateway.services.errors import (
+    Contended,
+    CustomerExists,
+    CustomerNotFound,
+    CustomerNotNew,
+    InvalidInput,
+    StaleRevision,
+)
 from gateway.services.ports import Assignment, Customer, CustomerStore, Features
-from shared.features import CUST_ID, FEATURES, complete
+from shared.features import CUST_ID, INPUT_NAMES, INPUTS, complete
 from shared.findings import Finding, findings
+from shared.problems import FieldError
 
 Revisions = Container[str]
 """The revisions a caller accepts a change to; None where it accepts any, even that there is no customer."""
@@ -57,6 +65,14 @@ def same_features(customer: Customer, features: Features) -> bool:
     return all(customer.get(name) == value for name, value in features.items())
 
 
+def _refuse_gaps(features: Features) -> None:
+    """Raise InvalidInput where a customer that was stored before a feature existed still lacks it."""
+    missing = [f.name for f in INPUTS if not f.nullable and features.get(f.name) is None]
+    if missing:
+        detail = "is missing in the stored customer: send it along"
+        raise InvalidInput([FieldError(pointer=f"/{name}", detail=detail) for name in missing])
+
+
 class CustomerService:
     """The customers of the bank."""
 
@@ -93,19 +109,24 @@ class CustomerService:
         self._store.insert(customer)
         return Written(customer, True, findings(features, sent))
 
-    def replace(self, cust_id: str, sent: Features, expected: Revisions | None = None) -> Written:
+    def replace(
+        self, cust_id: str, sent: Features, expected: Revisions | None = None, *, only_new: bool = False
+    ) -> Written:
         """Create the customer, or replace all its features.
 
         Parameters
         ----------
         expected : the revisions the caller knows; without them the last writer wins.
+        only_new : create, never replace.
 
         Raises
         ------
-        StaleRevision
+        StaleRevision, CustomerNotNew
         """
         for _ in range(MAX_ATTEMPTS):
             old = self._store.get(cust_id)
+            if old is not None and only_new:
+                raise CustomerNotNew(cust_id)
             if old is not None:
                 written = self._change(old, lambda _: sent, expected)
             elif expected is not None:
@@ -158,7 +179,8 @@ class CustomerService:
     ) -> Written | None:
         """Write the edited features over `old`; None when somebody else was faster."""
         self._checked(old, expected)
-        sent = edit({feature.name: old[feature.name] for feature in FEATURES if feature.derive is None})
+        sent = edit({name: old.get(name) for name in INPUT_NAMES})
+        _refuse_gaps(sent)
         features = complete(sent)
         warnings = findings(features, sent)
         if same_features(old, features):

@@ -4,6 +4,7 @@ SegmentationError
 ├── InvalidInput                 the caller's data break a rule; carries one error per value
 ├── CustomerNotFound
 ├── CustomerExists
+├── CustomerNotNew               one exists where the caller asked for none
 ├── StaleRevision                not the revision that the caller named
 ├── Contended                    others kept changing the customer
 ├── SegmentNotFound
@@ -13,6 +14,7 @@ SegmentationError
     ├── ModelUnavailable         no connection, or it has no model loaded
     ├── ModelTimeout             no answer within the deadline
     └── ModelMalformed           an answer that breaks the contract, or an internal error
+        └── ModelRefused         a customer's data are refused there, though not here
 """
 
 from __future__ import annotations
@@ -46,6 +48,13 @@ class CustomerExists(SegmentationError):
 
     def __init__(self, cust_id: str):
         super().__init__(f"customer {cust_id!r} exists already")
+
+
+class CustomerNotNew(SegmentationError):
+    """The caller asked to write only if there is no such customer yet."""
+
+    def __init__(self, cust_id: str):
+        super().__init__(f"customer {cust_id!r} exists already, and If-None-Match asks for a new one")
 
 
 class StaleRevision(SegmentationError):
@@ -91,3 +100,7 @@ class ModelTimeout(ModelServiceError):
 
 class ModelMalformed(ModelServiceError):
     """The model service's answer breaks the contract, or was an internal error."""
+
+
+class ModelRefused(ModelMalformed):
+    """The model service refuses a customer that passed the gateway's own checks, or was stored before they held."""

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable
 
 from gateway.services.assignment import Assigner, new_revision
+from gateway.services.errors import ModelRefused, StoreError, StoreUnavailable
 from gateway.services.ports import Customer, CustomerStore, Model
 from shared.features import CUST_ID
 
@@ -49,7 +50,17 @@ class Reconciler:
         return assigned
 
     def _assign(self, due: list[Customer]) -> int:
-        segments = self._assigner.score(due)
-        return self._store.assign_many(
-            [(c[CUST_ID], c["revision"], segment, new_revision()) for c, segment in zip(due, segments, strict=True)]
-        )
+        """Assign a batch; one customer that cannot be assigned must not hold up the others."""
+        try:
+            segments = self._assigner.score(due)
+            return self._store.assign_many(
+                [(c[CUST_ID], c["revision"], segment, new_revision()) for c, segment in zip(due, segments, strict=True)]
+            )
+        except StoreUnavailable:
+            raise
+        except (ModelRefused, StoreError) as error:
+            if len(due) == 1:
+                log.error("customer %s cannot be assigned until its data are corrected: %s", due[0][CUST_ID], error)
+                return 0
+        half = len(due) // 2
+        return self._assign(due[:half]) + self._assign(due[half:])

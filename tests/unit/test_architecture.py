@@ -63,7 +63,7 @@ def test_modules_are_short_and_named_for_what_they_hold() -> None:
 
 def gateway_variables() -> set[str]:
     text = (ROOT / "gateway" / "settings.py").read_text(encoding="utf-8")
-    return set(re.findall(r'(?:env\.\w+|_secret)\((?:env, )?"([A-Z_]+)"', text))
+    return set(re.findall(r'(?:env\.\w+|_secret)\(\s*(?:env, )?"([A-Z_]+)"', text))
 
 
 def model_variables() -> set[str]:

@@ -110,6 +110,7 @@ def test_serve_becomes_the_server_that_the_settings_describe(monkeypatch: pytest
     executed: list[list[str]] = []
     monkeypatch.setattr("os.execv", lambda _, line: executed.append(line))
     monkeypatch.setenv("GATEWAY_PORT", "9123")
+    monkeypatch.setattr(command_line, "refuse_taken", lambda *_: None)  # it opens a socket
     assert CliRunner().invoke(command_line.main, ["serve"]).exit_code == 0
     (line,) = executed
     assert line[line.index("--port") + 1] == "9123"
