@@ -80,6 +80,11 @@ class System:
         self.signal(name, signal.SIGKILL)
         self._processes.pop(name).wait()
 
+    def terminate(self, name: str) -> None:
+        process = self._processes.pop(name)
+        process.terminate()
+        assert process.wait(20) == 0
+
     def log(self, name: str) -> str:
         return (self._folder / f"{name}.log").read_text()
 

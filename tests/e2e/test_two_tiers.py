@@ -135,6 +135,13 @@ def test_a_killed_import_is_finished_by_running_it_again(system: System, sample_
     assert len(list(system.customers())) == len(rows)
 
 
+def test_a_gateway_under_gunicorn_stops_in_order_and_says_so(system: System) -> None:
+    system.start_gateway()
+    system.terminate("gateway")
+    assert "Worker exiting" in system.log("gateway")
+    assert "Logging error" not in system.log("gateway")
+
+
 def test_a_request_id_reaches_both_logs(system: System, rows: list[dict]) -> None:
     system.start_model()
     system.start_gateway()

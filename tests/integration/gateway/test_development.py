@@ -18,8 +18,8 @@ from fakes.scripted_server import Request, ScriptedServer, always, http, serving
 from fakes.servers import STOP_SECONDS, Mongod, free_port
 from pymongo import MongoClient
 
-from gateway.development import __main__ as everything
 from gateway.development import mongod as development
+from gateway.development.ports import refuse_taken
 from gateway.development.welcome import wait_until_ready
 
 
@@ -79,11 +79,11 @@ class TestPorts:
     def test_that_are_taken_are_named(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as other:
             port = other.getsockname()[1]
-            with pytest.raises(click.ClickException, match=f"port {port}, where the gateway should listen, is taken"):
-                everything._refuse_taken("gateway", port)
+            with pytest.raises(click.ClickException, match=f"gateway cannot listen on 127.0.0.1:{port}"):
+                refuse_taken("gateway", "127.0.0.1", port)
 
     def test_that_are_free_are_fine(self) -> None:
-        everything._refuse_taken("gateway", free_port())
+        refuse_taken("gateway", "127.0.0.1", free_port())
 
 
 class TestWaitingForBothTiers:

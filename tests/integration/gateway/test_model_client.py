@@ -68,13 +68,26 @@ def _hang_after(begin: bytes) -> Script:
     return script
 
 
-def _trickle(server: ScriptedServer, connection: socket.socket, request: Request) -> bool:
-    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
-    for _ in range(1_000):  # not for ever, so that a client that waits for the end fails its test
-        if server.stopping.wait(0.01):
-            break
-        connection.sendall(b" ")
-    return False
+def _trickling(begin: bytes, piece: bytes) -> Script:
+    def script(server: ScriptedServer, connection: socket.socket, request: Request) -> bool:
+        connection.sendall(begin)
+        for _ in range(1_000):  # not for ever, so that a client that waits for the end fails its test
+            if server.stopping.wait(0.01):
+                break
+            connection.sendall(piece)
+        return False
+
+    return script
+
+
+_trickle = _trickling(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", b" ")
+TRICKLES = {
+    "body": _trickle,
+    "status": _trickling(b"HTTP/1.1 200 ", b"O"),
+    "headers": _trickling(b"HTTP/1.1 200 OK\r\nX: ", b"x"),
+    "chunk size": _trickling(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"0"),
+    "continue": _trickling(b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+}
 
 
 @every_call
@@ -90,8 +103,9 @@ class TestEveryCall:
     def test_half_an_answer(self, call: Callable[[HttpModel], object], begin: bytes) -> None:
         _fails(call, _hang_after(begin), ModelTimeout)
 
-    def test_an_answer_that_trickles(self, call: Callable[[HttpModel], object]) -> None:
-        _fails(call, _trickle, ModelTimeout)
+    @pytest.mark.parametrize("script", TRICKLES.values(), ids=TRICKLES)
+    def test_an_answer_that_trickles(self, call: Callable[[HttpModel], object], script: Script) -> None:
+        _fails(call, script, ModelTimeout)
 
     @pytest.mark.parametrize(
         ("answer", "error"),

@@ -121,6 +121,7 @@ def test_a_missing_mongod_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MONGODB_URI", raising=False)
     monkeypatch.setattr("shutil.which", lambda _: None)
     monkeypatch.setattr(command_line.mongod, "WHEEL", "no-such-wheel")
+    monkeypatch.setattr(command_line, "refuse_taken", lambda *_: None)  # it opens a socket
     result = CliRunner().invoke(command_line.main, ["mongod"])
     assert result.exit_code == 1
     assert "Error: no mongod found: install MongoDB" in result.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from io import BytesIO
 
 import pytest
 from fakes.customers import body, inputs
@@ -182,4 +183,39 @@ class TestIfMatch:
 def test_if_match_never_creates(gateway: FakeGateway, tags: str) -> None:
     answer = gateway.client.put(ONE, json=inputs(), headers={"If-Match": tags})
     assert_problem(answer, 412, "revision_mismatch")
+    assert gateway.store.customers == {}
+
+
+class TestStoredBeforeAFeature:
+    @pytest.fixture(autouse=True)
+    def _old_customer(self, gateway: FakeGateway, etag: str) -> None:
+        del gateway.store.customers["C1"]["TENURE"]
+
+    def test_a_patch_without_it_says_what_is_missing(self, gateway: FakeGateway) -> None:
+        answer = gateway.client.patch(ONE, json={"BALANCE": 1})
+        assert_problem(answer, 422, "validation_failed", ["/TENURE"])
+
+    def test_a_patch_or_a_put_with_it_repairs_the_customer(self, gateway: FakeGateway) -> None:
+        assert gateway.client.patch(ONE, json={"TENURE": 12}).json["TENURE"] == 12
+        assert gateway.client.put(ONE, json=inputs(TENURE=11)).json["TENURE"] == 11
+
+
+class TestOnlyNew:
+    """PUT with ``If-None-Match: *`` (RFC 9110 section 13.1.2)."""
+
+    def test_creates(self, gateway: FakeGateway) -> None:
+        assert gateway.client.put(ONE, json=inputs(), headers={"If-None-Match": "*"}).status_code == 201
+
+    def test_never_replaces(self, gateway: FakeGateway, etag: str) -> None:
+        answer = gateway.client.put(ONE, json=inputs(BALANCE=9), headers={"If-None-Match": "*"})
+        assert_problem(answer, 412, "customer_not_new")
+        assert gateway.client.get(ONE).headers["ETag"] == etag
+
+
+def test_a_body_without_length_is_counted(gateway: FakeGateway) -> None:
+    """Chunked: Werkzeug would cut it off at the limit and parse what is left."""
+    text = b'{"CUST_ID": "C1"}' + b" " * gateway.settings.max_body_bytes
+    environ = {"wsgi.input": BytesIO(text), "wsgi.input_terminated": True, "CONTENT_TYPE": "application/json"}
+    answer = gateway.client.open(CUSTOMERS, method="POST", environ_overrides=environ)
+    assert_problem(answer, 413, "body_too_large")
     assert gateway.store.customers == {}

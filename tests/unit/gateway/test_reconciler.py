@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,9 @@ from gateway import worker
 from gateway.services import reconciliation
 from gateway.services.assignment import Assigner
 from gateway.services.customers import CustomerService
-from gateway.services.errors import ModelUnavailable, StoreUnavailable
+from gateway.services.errors import ModelRefused, ModelUnavailable, StoreUnavailable
 from gateway.services.reconciliation import Reconciler
+from shared.contract import ColumnarAnswer
 
 
 @pytest.fixture
@@ -182,3 +184,26 @@ class TestWorker:
         model.meanwhile = fail
         with pytest.raises(ZeroDivisionError):
             worker.work(reconciler, 0.001)
+
+
+class PickyModel(FakeModel):
+    """Refuses a whole batch for one customer without TENURE, as the model service does."""
+
+    def score(self, columns: Mapping[str, Sequence[float | int | None]]) -> ColumnarAnswer:
+        if None in columns["TENURE"]:
+            raise ModelRefused("TENURE must not be null")
+        return super().score(columns)
+
+
+def test_a_customer_that_cannot_be_assigned_holds_up_no_other(
+    store: InMemoryCustomerStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Such as one that was stored before a feature was added."""
+    model = PickyModel()
+    store.insert_many([stored(f"C{n}") for n in range(9)])
+    del store.customers["C4"]["TENURE"]
+    reconciler = Reconciler(store, model, Assigner(model, 0.5))
+    assert reconciler.run_once() == 8
+    assert reconciler.run_once() == 0
+    assert [i for i, c in store.customers.items() if c["segment"] is None] == ["C4"]
+    assert "customer C4 cannot be assigned" in caplog.text

@@ -16,6 +16,7 @@ from marshmallow import ValidationError
 
 from gateway.schemas.customers import customer_schema
 from gateway.schemas.tabular import CsvCustomers
+from gateway.services.errors import InvalidInput
 from gateway.services.imports import RowFault
 from shared.features import CUST_ID, INPUTS, complete
 
@@ -106,7 +107,7 @@ def test_spellings_of_numbers(cell: str, value: float) -> None:
 def test_blank_means_null(cell: str) -> None:
     ((_, features),), _, _ = read(f"{HEADER}\n{row(CREDIT_LIMIT=cell)}")
     assert features["CREDIT_LIMIT"] is None
-    assert refused(f"{HEADER}\n{row(BALANCE=cell)}") == [(2, "BALANCE", "must not be null")]
+    assert refused(f"{HEADER}\n{row(BALANCE=cell)}") == [(2, "BALANCE", "must not be blank")]
 
 
 def test_every_fault_of_a_row_is_listed_and_the_row_counted_once() -> None:
@@ -147,13 +148,35 @@ def test_quoted_line_breaks_keep_the_line_numbers_right() -> None:
 
 
 @pytest.mark.parametrize(
-    "end", ['"', f'"{row("B")}\n{row("C")}\n', row("B")[:-2] + '"12', row("B")[:-2] + '"12\n', f'B,"{row("C")}\n' * 3]
+    ("end", "others"),
+    [
+        ('"', []),
+        (f'"{row("B")}\n{row("C")}\n', ["C"]),
+        (row("B")[:-2] + '"12', []),
+        (row("B")[:-2] + '"12\n', []),
+        (f'B,"{row("C")}\n' * 3, []),
+        (f'"B,1\n{row("C")}\n{row("D")}\n"E\n{row("F")}\n', ["C", "D", "F"]),
+    ],
 )
-def test_an_unterminated_quote_is_reported_where_it_begins(end: str) -> None:
-    customers, faults, rejected = read(f"{HEADER}\n{row('A')}\n{end}")
-    assert [i for i, _ in customers] == ["A"]
+def test_an_unterminated_quote_costs_its_own_line_only(end: str, others: list[str]) -> None:
+    text = f"{HEADER}\n{row('A')}\n{end}"
+    customers, faults, rejected = read(text)
+    assert [i for i, _ in customers] == ["A", *others]
     assert faults[0]["line"] == 3
     assert rejected == len(faults)
+    assert len(customers) + rejected == len(text.splitlines()) - 1, "every line is stored or listed"
+
+
+@pytest.mark.parametrize("header", ['"CUST_ID', '"CUST_ID"x,BALANCE\n'])
+def test_a_broken_header_is_refused(header: str) -> None:
+    with pytest.raises(InvalidInput, match="the header is not CSV"):
+        read(header)
+
+
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_another_separator_is_named(separator: str) -> None:
+    with pytest.raises(InvalidInput, match="separated by commas"):
+        read(HEADER.replace(",", separator) + "\n")
 
 
 def test_rows_after_an_endless_quoted_cell_are_read_again() -> None:

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import shutil
 
 import joblib
 import pytest
 
-from model_service.active_model import ActiveModel, Status
+from model_service.active_model import LOOKS_BETWEEN_TRIES, ActiveModel, Status
 from model_service.registry import ACTIVE_FILE, MANIFEST_FILE, MODEL_FILE, ModelStore
 
 
@@ -134,3 +135,53 @@ def test_following_goes_on_after_an_unforeseen_fault(store, caplog):
 @pytest.fixture(autouse=True)
 def propagate_logs(caplog):
     caplog.set_level(logging.INFO)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"calibration": {}},
+        {"calibration": {"slope": "a", "intercept": 0}},
+        {"ranges": {}},
+        {"segments": []},
+        {"libraries": {"scikit-learn": None}},
+        {"distance_limit": None},
+    ],
+    ids=str,
+)
+def test_a_manifest_that_cannot_serve_gives_way_to_the_last_good_version(store, wrong):
+    good, bad = store.versions()[0], copy_version(store)
+    store.activate(good)
+    store.activate(bad)
+    path = store.directory / bad / MANIFEST_FILE
+    path.write_text(json.dumps(json.loads(path.read_text()) | wrong))
+    active = ActiveModel(store)
+    active.refresh()
+    assert serving(active) == good
+    assert bad in active.status.fallback
+
+
+@pytest.mark.parametrize(
+    "record", [{"version": 5, "history": []}, {"version": "x", "history": None}, {"version": "x", "history": ["x"]}]
+)
+def test_an_activation_record_of_the_wrong_shape_stops_nothing(store, record):
+    (store.directory / ACTIVE_FILE).write_text(json.dumps(record))
+    active = ActiveModel(store)
+    active.refresh()
+    assert serving(active) == store.versions()[-1]
+    assert active.status.fallback
+
+
+def test_a_repaired_version_serves_again(store):
+    good, broken = store.versions()[0], copy_version(store)
+    store.activate(good)
+    store.activate(broken)
+    kept = (store.directory / broken / MODEL_FILE).read_bytes()
+    damage(store, broken)
+    active = ActiveModel(store)
+    active.refresh()
+    assert serving(active) == good
+    (store.directory / broken / MODEL_FILE).write_bytes(kept)
+    for _ in range(LOOKS_BETWEEN_TRIES):
+        active.refresh()
+    assert active.status == Status(broken, None)
