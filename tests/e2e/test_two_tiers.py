@@ -49,6 +49,16 @@ def test_from_csv_to_a_segment(system: System, sample_csv: Path, rows: list[dict
     assert predicted["segment"]["id"] == next(c for c in stored if c["CUST_ID"] == rows[0]["CUST_ID"])["segment"]["id"]
 
 
+def test_the_real_customers_are_all_stored_with_a_segment(system: System, real_csv: Path) -> None:
+    system.start_model()
+    system.start_gateway()
+    first = json.loads(system.run("gateway", "import", str(real_csv), "--json").stdout)
+    assert (first["created"], first["pending"], first["rejected"]) == (8950, 0, 0)
+    again = json.loads(system.run("gateway", "import", str(real_csv), "--json").stdout)
+    assert (again["unchanged"], again["rows"]) == (8950, 8950)
+    assert {customer["segment_status"] for customer in system.customers()} == {"assigned"}
+
+
 def test_a_killed_model_service_loses_no_customer(system: System, rows: list[dict]) -> None:
     system.start_model()
     system.start_gateway()
