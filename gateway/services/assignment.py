@@ -7,6 +7,7 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from gateway.services.errors import ModelServiceError
 from gateway.services.ports import Assignment, Features, Model
@@ -14,6 +15,8 @@ from shared.contract import ColumnarAnswer, Prediction
 from shared.features import INPUT_NAMES
 
 log = logging.getLogger(__name__)
+
+Answer = TypeVar("Answer")
 
 ASSIGNED = "assigned"
 PENDING = "pending"
@@ -57,27 +60,12 @@ class Assigner:
 
     def assign(self, features: Features) -> Assignment | None:
         """Return the customer's segment, or None when the model cannot say in time: the worker will."""
-        if not self._may_ask():
-            return None
-        try:
-            prediction = self._model.predict(features, self._deadline)
-        except ModelServiceError as error:
-            self._note_failure(error)
-            return None
-        self._failing = False
-        return assignment_of(prediction)
+        prediction = self._ask(lambda: self._model.predict(features, self._deadline))
+        return assignment_of(prediction) if prediction else None
 
     def assign_columns(self, rows: Sequence[Features]) -> list[Assignment] | None:
         """Return the segments of many customers, in order, or None when the model is away."""
-        if not self._may_ask():
-            return None
-        try:
-            segments = self.score(rows)
-        except ModelServiceError as error:
-            self._note_failure(error)
-            return None
-        self._failing = False
-        return segments
+        return self._ask(lambda: self.score(rows))
 
     def score(self, rows: Sequence[Features]) -> list[Assignment]:
         """Return the segments of many customers, in order.
@@ -89,6 +77,18 @@ class Assigner:
         """
         answer = self._model.score({name: [row.get(name) for row in rows] for name in INPUT_NAMES})
         return _assignments(answer)
+
+    def _ask(self, call: Callable[[], Answer]) -> Answer | None:
+        """Return what the model answers, or None while it is away."""
+        if not self._may_ask():
+            return None
+        try:
+            answer = call()
+        except ModelServiceError as error:
+            self._note_failure(error)
+            return None
+        self._failing = False
+        return answer
 
     def _may_ask(self) -> bool:
         if not self._failing:

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 from fakes.gateway import FakeGateway
+from fakes.model import FakeModel
+from fakes.store import InMemoryCustomerStore
 
 
 @pytest.fixture(autouse=True)
@@ -23,3 +25,15 @@ def _logging_as_before() -> Iterator[None]:
 def gateway() -> FakeGateway:
     """The gateway over HTTP, on fakes."""
     return FakeGateway()
+
+
+@pytest.fixture
+def store() -> InMemoryCustomerStore:
+    """An empty store."""
+    return InMemoryCustomerStore()
+
+
+@pytest.fixture
+def model() -> FakeModel:
+    """A model that answers."""
+    return FakeModel()

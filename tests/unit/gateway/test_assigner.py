@@ -32,11 +32,6 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def model() -> FakeModel:
-    return FakeModel()
-
-
-@pytest.fixture
 def assigner(model: FakeModel, clock: Clock) -> Assigner:
     return Assigner(model, deadline=0.5, pause=1.0, clock=clock)
 

@@ -16,16 +16,6 @@ from shared.features import CUST_ID, complete
 
 
 @pytest.fixture
-def store() -> InMemoryCustomerStore:
-    return InMemoryCustomerStore()
-
-
-@pytest.fixture
-def model() -> FakeModel:
-    return FakeModel()
-
-
-@pytest.fixture
 def service(store: InMemoryCustomerStore, model: FakeModel) -> CustomerService:
     return CustomerService(store, Assigner(model, 0.5))
 

@@ -28,16 +28,6 @@ def counts(receipt: Receipt) -> dict[str, int]:
 
 
 @pytest.fixture
-def store() -> InMemoryCustomerStore:
-    return InMemoryCustomerStore()
-
-
-@pytest.fixture
-def model() -> FakeModel:
-    return FakeModel()
-
-
-@pytest.fixture
 def imports(store: InMemoryCustomerStore, model: FakeModel) -> ImportService:
     return ImportService(store, Assigner(model, 0.5))
 

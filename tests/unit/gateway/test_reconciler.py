@@ -21,16 +21,6 @@ from shared.contract import ColumnarAnswer
 
 
 @pytest.fixture
-def store() -> InMemoryCustomerStore:
-    return InMemoryCustomerStore()
-
-
-@pytest.fixture
-def model() -> FakeModel:
-    return FakeModel()
-
-
-@pytest.fixture
 def reconciler(store: InMemoryCustomerStore, model: FakeModel) -> Reconciler:
     return Reconciler(store, model, Assigner(model, 0.5))
 
