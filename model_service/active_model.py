@@ -8,9 +8,13 @@ from dataclasses import dataclass
 
 from model_service.predictor import Predictor
 from model_service.registry import ModelStore
-from model_service.registry_errors import ArtefactDamaged, RegistryError
+from model_service.registry_errors import ArtefactDamaged, NoActiveModel, RegistryError
+from shared.model_contract import ACTIVE
 
 log = logging.getLogger(__name__)
+
+KEPT = 4
+"""Versions other than the active one that stay loaded after somebody asked for them."""
 
 LOOKS_BETWEEN_TRIES = 10
 """How many looks pass before a version that could not be served is tried again."""
@@ -32,7 +36,35 @@ class ActiveModel:
         self._stamp: tuple[int, int] | None = None
         self._fallback: str | None = None
         self._looks = 0
+        self._others: dict[str, Predictor] = {}
         self.predictor: Predictor | None = None
+
+    def serving(self) -> Predictor:
+        """Return the predictor that serves now.
+
+        Raises
+        ------
+        NoActiveModel
+        """
+        if self.predictor is None:
+            raise NoActiveModel("no model is loaded: train and activate one")
+        return self.predictor
+
+    async def of(self, version: str | None) -> Predictor:
+        """Return the predictor of a stored version (None or ``active``: the one that serves).
+
+        Raises
+        ------
+        NoActiveModel, VersionNotFound, ArtefactRefused
+        """
+        if version is None or version == ACTIVE:
+            return self.serving()
+        if self.predictor is not None and self.predictor.version == version:
+            return self.predictor
+        if version not in self._others:
+            loaded = await asyncio.to_thread(self._load, version)
+            self._others = dict([*self._others.items(), (version, loaded)][-KEPT:])
+        return self._others[version]
 
     @property
     def status(self) -> Status:
@@ -77,12 +109,15 @@ class ActiveModel:
         log.warning("serving %s instead", self.predictor.version if self.predictor else "no model")
 
     def _serve(self, version: str) -> None:
+        self.predictor = self._load(version)
+        log.info("serving model %s", version)
+
+    def _load(self, version: str) -> Predictor:
         model = self._store.load(version)
         try:
-            self.predictor = Predictor(model)
+            return Predictor(model)
         except (LookupError, TypeError, ValueError) as error:
             raise ArtefactDamaged(f"{version}: the manifest does not describe the model ({error!r})") from error
-        log.info("serving model %s", version)
 
     async def follow(self, seconds: float) -> None:
         """Refresh for ever, in a thread, so that requests are answered by the old model while the new one loads."""

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from fastapi import FastAPI
 
 from model_service.active_model import ActiveModel
-from model_service.api import errors
+from model_service.api import errors, health, models, predictions
 from model_service.api.request_envelope import RequestEnvelope
 from model_service.api.routes import add_routes
 from model_service.registry import ModelStore
@@ -38,7 +38,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lifespan=lambda _: _following(model, settings.model_poll_seconds),
     )
     app.add_middleware(RequestEnvelope)
-    add_routes(app, model, settings.max_body_bytes)
+    tables = [
+        predictions.routes(model, settings.max_body_bytes),
+        models.routes(model),
+        health.routes(model),
+    ]
+    add_routes(app, tables)
     errors.install(app)
     return app
 

@@ -26,6 +26,49 @@ class SegmentRef(TypedDict):
     name: str
 
 
+class Contribution(TypedDict):
+    """What one feature adds to the gap between the rival and the own segment; negative ones speak for the rival.
+
+    ``value`` is the customer's, in the feature's ``unit``; null when it was missing and the training median stood in.
+    """
+
+    feature: str
+    value: float | None
+    unit: str
+    contribution: float
+
+
+class Change(TypedDict):
+    """One feature's value now (as the model used it) and after a change, in the feature's ``unit``."""
+
+    feature: str
+    unit: str
+    value: float
+    changed: float
+
+
+class Counterfactual(TypedDict):
+    """The smallest change of one or two features, inside the training range, that moves the customer to the rival."""
+
+    segment: SegmentRef
+    changes: list[Change]
+    sentence: str
+
+
+class Explanation(TypedDict):
+    """Why this segment and not the rival.
+
+    ``gap`` is d2^2 - d1^2, the rival's minus the own squared distance in standardised log space, and exactly the sum
+    of ``contributions`` (all distance features, largest absolute value first). ``counterfactual`` is null when no
+    change of two features inside the training range is enough.
+    """
+
+    gap: float
+    contributions: list[Contribution]
+    sentence: str
+    counterfactual: Counterfactual | None
+
+
 class Prediction(TypedDict):
     """Which segment a customer belongs to, and how clearly.
 
@@ -45,6 +88,7 @@ class Prediction(TypedDict):
     model_version: str
     imputed: list[str]
     warnings: list[Finding]
+    explanation: NotRequired[Explanation]
 
 
 class RowError(TypedDict):
@@ -85,10 +129,18 @@ class Quartiles(TypedDict):
 
 
 class Segment(TypedDict):
-    """A segment of one model version. ``size`` and ``share`` (0-1) are those of the training data."""
+    """A segment of one model version. ``size`` and ``share`` (0-1) are those of the training data.
+
+    ``name`` is the one a person gave, else the one made by rule when the segment was first found; ``derived_name`` is
+    what the rules call it in this version. ``name_warning`` says why a person's name may no longer fit.
+    """
 
     id: str
     name: str
+    derived_name: NotRequired[str]
+    description: NotRequired[str | None]
+    owner: NotRequired[str | None]
+    name_warning: NotRequired[str | None]
     cluster: int
     size: int
     share: float

@@ -9,8 +9,19 @@ from fastapi import FastAPI, Request
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
+from model_service import registry_errors as registry
 from model_service.log_format import current_request_id
 from shared.problems import MEDIA_TYPE, FieldError, code_of, problem
+
+STATUSES: dict[type[Exception], tuple[int, str]] = {
+    registry.NoActiveModel: (503, "model_not_loaded"),
+    registry.VersionNotFound: (404, "version_not_found"),
+    registry.ArtefactDamaged: (409, "artefact_damaged"),
+    registry.IncompatibleModel: (409, "incompatible_model"),
+    registry.LabelsDiffer: (409, "labels_differ"),
+    registry.RegistryError: (500, "registry_error"),
+}
+"""What the registry may say, and how it leaves: the first entry that fits counts."""
 
 
 class ApiError(Exception):
@@ -29,11 +40,6 @@ def validation_failed(errors: Sequence[FieldError]) -> ApiError:
     return ApiError(422, "validation_failed", "The request contains values that are not allowed.", errors)
 
 
-def model_not_loaded() -> ApiError:
-    """Return the 503 for a service that has no model to serve."""
-    return ApiError(503, "model_not_loaded", "No model is loaded: train and activate one.")
-
-
 def problem_response(
     status: int,
     code: str,
@@ -49,12 +55,18 @@ def problem_response(
 def install(app: FastAPI) -> None:
     """Make `app` answer its own and the framework's errors as problems."""
     app.add_exception_handler(ApiError, _answer_api_error)
+    app.add_exception_handler(registry.RegistryError, _answer_registry_error)
     app.add_exception_handler(HTTPException, _answer_http_exception)
 
 
 async def _answer_api_error(_request: Request, error: Exception) -> Response:
     assert isinstance(error, ApiError)
     return problem_response(error.status, error.code, error.detail, error.errors)
+
+
+async def _answer_registry_error(_request: Request, error: Exception) -> Response:
+    status, code = next(answer for kind, answer in STATUSES.items() if isinstance(error, kind))
+    return problem_response(status, code, str(error))
 
 
 async def _answer_http_exception(_request: Request, error: Exception) -> Response:

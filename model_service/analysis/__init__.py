@@ -1,0 +1,1 @@
+"""Comparing many customers with a model: who moves between two versions, and how far the base has drifted."""

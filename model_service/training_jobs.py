@@ -1,0 +1,1 @@
+"""Trainings as background processes with a record each."""

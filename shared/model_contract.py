@@ -1,0 +1,213 @@
+"""The wire contract of the model's life: versions, training, activation, labels, preview and drift."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NotRequired, TypedDict
+
+MODELS = "/v1/models"
+TRAININGS = "/v1/trainings"
+ACTIVATIONS = "/v1/activations"
+SEGMENTS = "/v1/segments"
+PLOTS = "/v1/plots"
+
+ACTIVE = "active"
+"""Stands for the active version wherever an address or a query names one."""
+
+CSV = "text/csv"
+PARQUET = "application/vnd.apache.parquet"
+NDJSON = "application/x-ndjson"
+"""Of column blocks, for preview and drift: each line is ``{"ids": [...], "columns": {FEATURE: [...]}}``, ``ids``
+optional, with at most `shared.contract.MAX_COLUMNAR` rows."""
+
+
+class ModelEntry(TypedDict):
+    """One line of the list of versions. ``status`` tells whether it is active, was so once, or never was."""
+
+    version: str
+    created_at: str
+    status: Literal["active", "former", "candidate", "damaged"]
+    k: int | None
+    rows: int | None
+    data: str | None
+    parent: str | None
+    segments: list[dict[str, Any]]
+
+
+class GateCheck(TypedDict):
+    """One of the questions asked before an activation."""
+
+    check: Literal["artefact", "stability", "smallest_share", "match", "names"]
+    passed: bool
+    detail: str
+
+
+class Gate(TypedDict):
+    """Whether `version` may replace `against`, the version active now (null when there is none)."""
+
+    version: str
+    against: str | None
+    passed: bool
+    checks: list[GateCheck]
+
+
+class Activation(TypedDict):
+    """One entry in the history of activations. ``forced`` means that the gate was overruled."""
+
+    version: str
+    at: str
+    kind: Literal["activate", "rollback"]
+    reason: str
+    by: str
+    forced: bool
+
+
+class Progress(TypedDict):
+    """How far a training is; ``total`` is 0 until it is known."""
+
+    phase: str
+    done: int
+    total: int
+
+
+class TrainingOptions(TypedDict):
+    """What a training was told: the range of k, the seed, and whether to activate what it makes."""
+
+    k_min: int
+    k_max: int
+    seed: int
+    activate: bool
+
+
+class Training(TypedDict):
+    """A training: a background process with a record. ``reason`` says why it failed or was not activated."""
+
+    id: str
+    status: Literal["queued", "running", "completed", "failed", "cancelled"]
+    created_at: str
+    started_at: str | None
+    finished_at: str | None
+    by: str
+    note: str
+    options: TrainingOptions
+    data: str
+    bytes: int
+    progress: Progress
+    version: str | None
+    activated: bool
+    reason: str | None
+
+
+class Label(TypedDict):
+    """What a person said of a segment, by its permanent id, and what the rules called it then."""
+
+    name: str | None
+    description: str | None
+    owner: str | None
+    derived_name: str
+    changed_at: str
+    changed_by: str
+
+
+class FeatureDrift(TypedDict):
+    """How one feature's distribution differs from training.
+
+    ``psi`` is the population stability index over ``bins`` bins, one of them for missing values where there are any;
+    up to ``limit`` (chi-square, Bonferroni over the features) it is noise. ``tier`` combines that with materiality.
+    """
+
+    feature: str
+    psi: float
+    limit: float
+    bins: int
+    tier: Literal["none", "detected", "material", "severe"]
+
+
+class MixDrift(TypedDict):
+    """How the shares of the segments differ from training; shares by segment id."""
+
+    psi: float
+    limit: float
+    tier: Literal["none", "detected", "material", "severe"]
+    training: dict[str, float]
+    now: dict[str, float]
+
+
+class DistanceDrift(TypedDict):
+    """How far customers lie from their centroid: medians in training and now, and their ratio."""
+
+    training_median: float
+    median: float
+    inflation: float
+    beyond_limit: float
+
+
+class Drift(TypedDict):
+    """Whether the customers of now are those the model was trained on."""
+
+    model_version: str
+    verdict: Literal["stable", "watch", "retrain", "not_enough_data"]
+    rows: int
+    minimum_rows: int
+    as_of: str
+    features: list[FeatureDrift]
+    segment_mix: MixDrift | None
+    distance: DistanceDrift | None
+    remarks: list[str]
+
+
+class Mover(TypedDict):
+    """A customer whom the candidate puts into another segment, with how sure each model is."""
+
+    CUST_ID: str | None
+    before: str
+    after: str
+    confidence_before: float
+    confidence_after: float
+    balance: float
+    credit_limit: float | None
+
+
+class Moved(TypedDict):
+    """How many customers move and how much of the base's money they hold; shares are 0 to 1."""
+
+    customers: int
+    share: float
+    balance: float
+    balance_share: float
+    credit_limit: float
+    credit_limit_share: float
+
+
+class PreviewSegment(TypedDict):
+    """A row or column of the transition matrix; ``new`` ids are the candidate's alone, ``retired`` the active's."""
+
+    id: str
+    name: str
+    status: Literal["kept", "new", "retired"]
+
+
+class Preview(TypedDict):
+    """Who moves if `candidate` replaces `active`.
+
+    ``transitions[i][j]`` counts customers that go from ``before[i]`` to ``after[j]``.
+    """
+
+    candidate: str
+    active: str
+    rows: int
+    as_of: str
+    moved: Moved
+    before: list[PreviewSegment]
+    after: list[PreviewSegment]
+    transitions: list[list[int]]
+    customers: list[Mover]
+    remarks: NotRequired[list[str]]
+
+
+class Plot(TypedDict):
+    """A stored picture of a version; ``svg`` and ``png`` are addresses below the version's own."""
+
+    name: str
+    title: str
+    svg: str
+    png: str
