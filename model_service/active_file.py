@@ -2,37 +2,38 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict, cast
 
 import orjson
 
+from model_service.durable_files import Stamp, replace_files, rfc3339, stamp
 from model_service.registry_errors import ArtefactDamaged, NoActiveModel
+from shared.model_contract import Activation
 
-
-class Activation(TypedDict):
-    """One entry in the history of activations."""
-
-    version: str
-    at: str
-    reason: str
+UNKNOWN = "unknown"
+"""Who activated a version when nobody said."""
 
 
 class ActiveRecord(TypedDict):
-    """The content of ``active.json``; the history is oldest first and ends with the active version."""
+    """Which version is active, and all activations, oldest first; the last one is of the active version.
+
+    ``damage`` says what is wrong with ``active.json`` when this was read from its copy.
+    """
 
     version: str
     history: list[Activation]
+    damage: str | None
 
 
 class ActiveFile:
-    """Reads and replaces the file at `path`. There is one writer at a time; readers may be many."""
+    """Reads and extends the record at `path`, and keeps a copy beside it. One writer at a time; readers may be many."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.copy = path.with_name(f"{path.stem}.copy{path.suffix}")
 
     def read(self) -> ActiveRecord:
         """Say which version is active.
@@ -42,56 +43,88 @@ class ActiveFile:
         NoActiveModel
             when nothing was activated yet.
         ArtefactDamaged
-            when the file cannot be read.
+            when neither the file nor its copy can be read.
         """
         try:
-            record = orjson.loads(self.path.read_bytes())
-            versions = [record["version"], *(entry["version"] for entry in record["history"])]
-            if not all(isinstance(version, str) for version in versions):
-                raise ValueError("a version is not a string")
-            return ActiveRecord(version=record["version"], history=record["history"])
+            return _record(self.path, None)
         except FileNotFoundError as error:
-            raise NoActiveModel(f"no model is active in {self.path.parent}; train one first") from error
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ArtefactDamaged(f"{self.path} cannot be read ({error!r})") from error
+            if not self.copy.exists():
+                raise NoActiveModel(f"no model is active in {self.path.parent}; train one first") from error
+            return self._read_copy(error)
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            return self._read_copy(error)
 
-    def stamp(self) -> tuple[int, int] | None:
-        """Return a value that changes whenever another version is activated; None before the first time."""
+    def _read_copy(self, fault: Exception) -> ActiveRecord:
+        damage = f"{self.path} cannot be read ({fault!r})"
         try:
-            found = self.path.stat()
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        return found.st_ino, found.st_mtime_ns
+            return _record(self.copy, f"{damage}; its copy {self.copy.name} was read instead")
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            raise ArtefactDamaged(
+                f"{damage}, nor can its copy {self.copy.name} ({error!r}); restore one of them from a backup, or move "
+                "both away to begin a new history"
+            ) from error
 
-    def replace(self, version: str, reason: str) -> None:
-        """Make `version` the active one.
+    def stamp(self) -> Stamp | None:
+        """Return a value that changes whenever another version is activated; None before the first time."""
+        return stamp(self.path)
 
-        A reader, or a crash at any instant, sees the old content or the new, nothing between.
+    def append(self, entry: Activation) -> None:
+        """Make the version of `entry` the active one.
+
+        Raises
+        ------
+        ArtefactDamaged
+            when the history so far cannot be read: it must not be lost.
+        OSError
         """
         try:
             history = self.read()["history"]
         except NoActiveModel:
             history = []
-        entry = Activation(version=version, at=rfc3339(datetime.now(UTC)), reason=reason)
-        record = ActiveRecord(version=version, history=[*history, entry])
-        with tempfile.NamedTemporaryFile(dir=self.path.parent, prefix=".active-", delete=False) as file:
-            file.write(orjson.dumps(record, option=orjson.OPT_INDENT_2))
-            file.flush()
-            os.fsync(file.fileno())
-        Path(file.name).chmod(0o644)
-        Path(file.name).replace(self.path)
-        fsync(self.path.parent)
+        record = {"version": entry["version"], "history": [*history, entry]}
+        # The copy comes second: should this end in between, the file is whole and the copy is one activation behind.
+        replace_files(orjson.dumps(record, option=orjson.OPT_INDENT_2), self.path, self.copy)
 
 
-def rfc3339(moment: datetime) -> str:
-    """Return a UTC time as the API writes it."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+def activation_now(version: str, reason: str, by: str, forced: bool = False) -> Activation:
+    """Return the entry for an activation at this moment."""
+    at = rfc3339(datetime.now(UTC))
+    return Activation(version=version, at=at, kind="activate", reason=reason, by=by, forced=forced)
 
 
-def fsync(path: Path) -> None:
-    """Make a file or directory durable."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def rollback_now(version: str, reason: str, by: str) -> Activation:
+    """Return the entry for a rollback to `version` at this moment."""
+    entry = activation_now(version, reason, by)
+    entry["kind"] = "rollback"
+    return entry
+
+
+def undo_stack(history: Sequence[Activation]) -> list[str]:
+    """Return the versions that rollbacks lead through: the active one last, before it the one to roll back to.
+
+    An activation puts its version on top; a rollback takes the top away.
+    """
+    stack: list[str] = []
+    for entry in history:
+        if entry["kind"] == "rollback":
+            stack.pop()
+        elif stack[-1:] != [entry["version"]]:
+            stack.append(entry["version"])
+    return stack
+
+
+def _record(path: Path, damage: str | None) -> ActiveRecord:
+    record = orjson.loads(path.read_bytes())
+    history = [_activation(entry) for entry in record["history"]]
+    if not history or undo_stack(history)[-1:] != [record["version"]]:
+        raise ValueError("the history does not end with the active version")
+    return ActiveRecord(version=record["version"], history=history, damage=damage)
+
+
+def _activation(entry: dict[str, Any]) -> Activation:
+    """Return an entry in full: the first ones had neither kind nor author."""
+    full = {"kind": "activate", "reason": "", "by": UNKNOWN, "forced": False, **entry}
+    strings = [full[name] for name in ("version", "at", "kind", "reason", "by")]
+    if not all(isinstance(value, str) for value in strings):
+        raise TypeError("an entry of the history has a wrong member")
+    return cast(Activation, full)

@@ -1,15 +1,22 @@
-"""Which model serves: loads the active version at start, follows later activations, survives a damaged one."""
+"""Which model serves: loads the active version at start, follows later activations, survives a damaged one.
+
+It also follows what people call the segments.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from model_service.artefact import reading
+from model_service.durable_files import Stamp
 from model_service.predictor import Predictor
 from model_service.registry import ModelStore
-from model_service.registry_errors import ArtefactDamaged, NoActiveModel, RegistryError
-from shared.model_contract import ACTIVE
+from model_service.registry_errors import LabelsDamaged, NoActiveModel, RegistryError
+from shared.model_contract import ACTIVE, Label
 
 log = logging.getLogger(__name__)
 
@@ -22,10 +29,19 @@ LOOKS_BETWEEN_TRIES = 10
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """For health: the version that serves, and why it is not the active one when it is not."""
+    """For health: the version that serves, what is wrong with the active one, and with people's names."""
 
     version: str | None
     fallback: str | None
+    labels: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A predictor of another version, and the state of the files it was loaded from."""
+
+    predictor: Predictor
+    stamps: object
 
 
 class ActiveModel:
@@ -33,10 +49,13 @@ class ActiveModel:
 
     def __init__(self, store: ModelStore) -> None:
         self._store = store
-        self._stamp: tuple[int, int] | None = None
+        self._refreshing = threading.Lock()
+        self._stamps: tuple[Stamp | None, ...] | None = None
         self._fallback: str | None = None
+        self._labels: Mapping[str, Label] = {}
+        self._labels_damage: str | None = None
         self._looks = 0
-        self._others: dict[str, Predictor] = {}
+        self._others: dict[str, _Kept] = {}
         self.predictor: Predictor | None = None
 
     def serving(self) -> Predictor:
@@ -61,31 +80,54 @@ class ActiveModel:
             return self.serving()
         if self.predictor is not None and self.predictor.version == version:
             return self.predictor
-        if version not in self._others:
-            loaded = await asyncio.to_thread(self._load, version)
-            self._others = dict([*self._others.items(), (version, loaded)][-KEPT:])
-        return self._others[version]
+        stamps = self._store.stamp(version)
+        kept = self._others.pop(version, None)
+        if kept is None or kept.stamps != stamps or kept.predictor.labels is not self._labels:
+            kept = _Kept(await asyncio.to_thread(self._load, version), stamps)
+        self._others = dict([*self._others.items(), (version, kept)][-KEPT:])  # the last one asked for stays longest
+        return kept.predictor
 
     @property
     def status(self) -> Status:
-        """Say what serves and whether it is a fallback."""
-        return Status(self.predictor.version if self.predictor else None, self._fallback)
+        """Say what serves and whether anything is wrong."""
+        return Status(self.predictor.version if self.predictor else None, self._fallback, self._labels_damage)
 
     def refresh(self) -> None:
-        """Load the active version if another was activated since the last call.
+        """Load the active version if another was activated since the last call, and the labels if any changed.
 
         A version that must not be served is logged and reported in `status`; what serves now goes on serving, and
         when nothing does, the latest good version of the activation history is taken.
         """
-        stamp = self._store.active.stamp()
-        if stamp == self._stamp and not self._due_again():
+        with self._refreshing:
+            stamps = (self._store.active.stamp(), self._store.labels.stamp())
+            if stamps == self._stamps and not self._due_again():
+                return
+            self._read_labels(changed=self._stamps is None or stamps[1] != self._stamps[1])
+            self._follow_activation()
+            if self.predictor and self.predictor.labels is not self._labels:
+                self.predictor = Predictor(self.predictor.model, self._labels)
+            self._stamps = stamps
+
+    def _read_labels(self, changed: bool) -> None:
+        """Read the labels anew; when they are damaged, none: the names made by rule serve then."""
+        if not changed and self._labels_damage is None:
             return
-        self._stamp = stamp
+        self._labels_damage = None
+        try:
+            self._labels = self._store.labels.read()
+        except LabelsDamaged as error:
+            log.error("people's names for segments are not used: %s", error)
+            self._labels, self._labels_damage = {}, str(error)
+
+    def _follow_activation(self) -> None:
         self._fallback = None
         try:
-            version = self._store.active.read()["version"]
-            if self.predictor is None or self.predictor.version != version:
-                self._serve(version)
+            record = self._store.active.read()
+            if record["damage"]:
+                log.error("%s", record["damage"])
+                self._fallback = record["damage"]
+            if self.predictor is None or self.predictor.version != record["version"]:
+                self._serve(record["version"])
         except RegistryError as error:
             log.error("the active model cannot be served: %s", error)
             self._fallback = str(error)
@@ -93,7 +135,7 @@ class ActiveModel:
 
     def _due_again(self) -> bool:
         """Whether to try the active version again: it may have been repaired, or its disk was away for a moment."""
-        if self._fallback is None:
+        if self._fallback is None and self._labels_damage is None:
             return False
         self._looks += 1
         return self._looks % LOOKS_BETWEEN_TRIES == 0
@@ -114,10 +156,8 @@ class ActiveModel:
 
     def _load(self, version: str) -> Predictor:
         model = self._store.load(version)
-        try:
-            return Predictor(model)
-        except (LookupError, TypeError, ValueError) as error:
-            raise ArtefactDamaged(f"{version}: the manifest does not describe the model ({error!r})") from error
+        with reading(version):
+            return Predictor(model, self._labels)
 
     async def follow(self, seconds: float) -> None:
         """Refresh for ever, in a thread, so that requests are answered by the old model while the new one loads."""

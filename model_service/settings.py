@@ -26,8 +26,11 @@ class Settings(BaseSettings):
     model_workers: Annotated[int, Field(ge=1, le=64, description="Worker processes")] = 1
     model_poll_seconds: Annotated[
         float, Field(gt=0, le=60, description="How often each worker looks for another active model")
-    ] = 1.0
+    ] = 0.5
     max_body_bytes: Annotated[int, Field(ge=1024, description="Largest accepted request body")] = 16 * 1024 * 1024
+    max_upload_bytes: Annotated[int, Field(ge=1024, description="Largest accepted file of customers to train on")] = (
+        1024**3
+    )
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], Field(description="Least severity logged")] = (
         "INFO"
     )

@@ -48,7 +48,10 @@ class Change(TypedDict):
 
 
 class Counterfactual(TypedDict):
-    """The smallest change of one or two features, inside the training range, that moves the customer to the rival."""
+    """The smallest change of one or two features, inside the training range, that moves the customer to the rival.
+
+    It is what the model reacts to, not advice: features that depend on one another need not agree after it.
+    """
 
     segment: SegmentRef
     changes: list[Change]
@@ -60,7 +63,8 @@ class Explanation(TypedDict):
 
     ``gap`` is d2^2 - d1^2, the rival's minus the own squared distance in standardised log space, and exactly the sum
     of ``contributions`` (all distance features, largest absolute value first). ``counterfactual`` is null when no
-    change of two features inside the training range is enough.
+    change of two features was found that is enough: the border lies outside the training range, or a third segment's
+    ground lies there.
     """
 
     gap: float

@@ -98,14 +98,17 @@ class Training(TypedDict):
 
 
 class Label(TypedDict):
-    """What a person said of a segment, by its permanent id, and what the rules called it then."""
+    """What a person said of a segment, by its permanent id, and what the rules called it when it was named.
+
+    ``changed_at`` and ``changed_by`` are null as long as nobody said anything; ``derived_name`` is that of now, then.
+    """
 
     name: str | None
     description: str | None
     owner: str | None
     derived_name: str
-    changed_at: str
-    changed_by: str
+    changed_at: str | None
+    changed_by: str | None
 
 
 class FeatureDrift(TypedDict):

@@ -8,6 +8,7 @@ from model_service.api.customers import CustomerFeatures
 from model_service.api.schemas import answer_model
 from shared import contract
 from shared.features import INPUTS
+from shared.model_contract import ACTIVE
 from shared.problems import MEDIA_TYPE, Problem
 
 _customer = CustomerFeatures.model_json_schema()
@@ -24,49 +25,63 @@ _columns = {
 _customers = {"type": "array", "maxItems": contract.MAX_BATCH, "items": _customer}
 
 
-def _body(schema: dict[str, Any]) -> dict[str, Any]:
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+def accepts(schema: dict[str, Any], required: bool = True) -> dict[str, Any]:
+    """Return how OpenAPI says that a route takes a JSON body of this schema."""
+    return {"requestBody": {"required": required, "content": {"application/json": {"schema": schema}}}}
 
 
 def _object_with(name: str, schema: dict[str, Any]) -> dict[str, Any]:
     return {"type": "object", "additionalProperties": False, "required": [name], "properties": {name: schema}}
 
 
-def _problems(**descriptions: str) -> dict[int | str, dict[str, Any]]:
+def problems(**descriptions: str) -> dict[int | str, dict[str, Any]]:
+    """Return how OpenAPI says that a route may answer a problem, given as ``s404="No such thing"``."""
     return {
         int(status.removeprefix("s")): {"description": text, "content": {MEDIA_TYPE: {"schema": _problem_schema}}}
         for status, text in descriptions.items()
     }
 
 
-_NO_MODEL = {"s503": "No model is loaded"}
-_BAD_BODY = {
+NO_MODEL = {"s503": "No model is loaded"}
+BAD_BODY = {
     "s400": "Malformed JSON",
     "s413": "Body too large",
     "s415": "Body is not application/json",
     "s422": "Values that are not allowed, each with a JSON pointer",
 }
 
+_QUERY = [
+    {
+        "name": "version",
+        "in": "query",
+        "description": "The version that predicts; the active one unless given",
+        "schema": {"type": "string", "default": ACTIVE},
+    },
+    {
+        "name": "explain",
+        "in": "query",
+        "description": "Whether to say why each customer is in its segment, and what would move it to the rival",
+        "schema": {"type": "boolean", "default": False},
+    },
+]
+_BAD_VERSION = {"s404": "No version with this name is stored", "s409": "The version cannot be served"}
+
 PREDICT: dict[str, Any] = {
     "summary": "Predict one customer's segment",
     "response_model": answer_model(contract.Prediction),
-    "openapi_extra": _body(_customer),
-    "responses": _problems(**_BAD_BODY, **_NO_MODEL),
+    "openapi_extra": {"parameters": _QUERY} | accepts(_customer),
+    "responses": problems(**BAD_BODY, **_BAD_VERSION, **NO_MODEL),
 }
 PREDICT_BATCH: dict[str, Any] = {
     "summary": "Predict many customers' segments, given as records or as columns",
     "response_model": answer_model(contract.BatchAnswer) | answer_model(contract.ColumnarAnswer),
-    "openapi_extra": _body({"oneOf": [_object_with("customers", _customers), _object_with("columns", _columns)]}),
-    "responses": _problems(**_BAD_BODY, **_NO_MODEL),
-}
-ACTIVE_MODEL: dict[str, Any] = {
-    "summary": "Describe the active model: segments, profiles, actions, scores of every k tried",
-    "response_model": answer_model(contract.ModelSummary),
-    "responses": _problems(**_NO_MODEL),
+    "openapi_extra": {"parameters": _QUERY}
+    | accepts({"oneOf": [_object_with("customers", _customers), _object_with("columns", _columns)]}),
+    "responses": problems(**BAD_BODY, **_BAD_VERSION, **NO_MODEL),
 }
 LIVE: dict[str, Any] = {"summary": "Whether the process runs", "response_model": dict[str, str]}
 READY: dict[str, Any] = {
-    "summary": "Whether a model is loaded, which one, and whether it is a fallback for a damaged one",
+    "summary": "Whether a model is loaded, which one, and what is wrong in the model store",
     "response_model": dict[str, str | None],
-    "responses": _problems(**_NO_MODEL),
+    "responses": problems(**NO_MODEL),
 }

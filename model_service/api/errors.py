@@ -10,15 +10,28 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
 from model_service import registry_errors as registry
+from model_service.analysis.drift import NoEvidence
 from model_service.log_format import current_request_id
+from model_service.training_jobs.errors import TrainingEnded, TrainingNotFound
 from shared.problems import MEDIA_TYPE, FieldError, code_of, problem
 
 STATUSES: dict[type[Exception], tuple[int, str]] = {
     registry.NoActiveModel: (503, "model_not_loaded"),
     registry.VersionNotFound: (404, "version_not_found"),
+    registry.SegmentNotFound: (404, "segment_not_found"),
+    registry.NothingToRollBack: (409, "nothing_to_roll_back"),
+    registry.GateRefused: (409, "gate_refused"),
+    registry.ReasonRequired: (422, "validation_failed"),
+    registry.NameTaken: (409, "name_taken"),
+    registry.LabelsDamaged: (409, "labels_damaged"),
+    registry.StoreNotWritable: (507, "store_not_writable"),
     registry.ArtefactDamaged: (409, "artefact_damaged"),
     registry.IncompatibleModel: (409, "incompatible_model"),
     registry.LabelsDiffer: (409, "labels_differ"),
+    registry.TrainingRunning: (409, "training_running"),
+    TrainingNotFound: (404, "training_not_found"),
+    TrainingEnded: (409, "training_ended"),
+    NoEvidence: (409, "no_evidence"),
     registry.RegistryError: (500, "registry_error"),
 }
 """What the registry may say, and how it leaves: the first entry that fits counts."""
@@ -66,7 +79,8 @@ async def _answer_api_error(_request: Request, error: Exception) -> Response:
 
 async def _answer_registry_error(_request: Request, error: Exception) -> Response:
     status, code = next(answer for kind, answer in STATUSES.items() if isinstance(error, kind))
-    return problem_response(status, code, str(error))
+    assert isinstance(error, registry.RegistryError)
+    return problem_response(status, code, str(error), error.errors)
 
 
 async def _answer_http_exception(_request: Request, error: Exception) -> Response:

@@ -20,7 +20,14 @@ def routes(model: ActiveModel) -> tuple[Route, ...]:
     async def ready(_request: Request) -> Response:
         model.serving()
         status = model.status
-        return json_answer({"status": "ready", "model_version": status.version, "fallback": status.fallback})
+        return json_answer(
+            {
+                "status": "ready",
+                "model_version": status.version,
+                "fallback": status.fallback,
+                "labels": status.labels,
+            }
+        )
 
     return (
         Route("GET", "/health/live", live, documentation.LIVE),

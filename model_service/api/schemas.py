@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Annotated, Any, NotRequired, get_args, get_origin, get_type_hints, is_typeddict
+from typing import Annotated, Any, Literal, NotRequired, get_args, get_origin, get_type_hints, is_typeddict
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic_core import ErrorDetails
@@ -62,7 +62,7 @@ def _detail(error: ErrorDetails) -> str:
     if error["type"] in _DETAILS:
         return _DETAILS[error["type"]]
     feature = BY_NAME.get(str(error["loc"][0])) if error["loc"] else None
-    return (feature and feature.fault(error["input"])) or error["msg"]
+    return (feature and feature.fault(error["input"])) or error["msg"].removeprefix("Value error, ")
 
 
 def answer_model(shape: type[Any]) -> type[BaseModel]:
@@ -84,10 +84,10 @@ def _documented(hint: Any) -> Any:
     """Replace every TypedDict inside a type by its model."""
     if is_typeddict(hint):
         return answer_model(hint)
-    arguments = tuple(_documented(argument) for argument in get_args(hint))
     origin = get_origin(hint)
-    if not arguments or origin is None:
+    if origin is None or origin is Literal:
         return hint
+    arguments = tuple(_documented(argument) for argument in get_args(hint))
     if origin in (list, dict):
         return origin[arguments]
     union = arguments[0]

@@ -3,23 +3,21 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import shutil
 
-import joblib
+import numpy as np
 import pytest
+from registry_changes import copy_version, damage
 
-from model_service.active_model import LOOKS_BETWEEN_TRIES, ActiveModel, Status
-from model_service.registry import ACTIVE_FILE, MANIFEST_FILE, MODEL_FILE, ModelStore
+from model_service.active_model import KEPT, LOOKS_BETWEEN_TRIES, ActiveModel, Status
+from model_service.labelling import relabel
+from model_service.labels import LabelPatch
+from model_service.registry import ACTIVE_FILE, LABELS_FILE, MANIFEST_FILE, MODEL_FILE, ModelStore
+from model_service.registry_errors import ArtefactDamaged, VersionNotFound
+from shared.features import DISTANCE_NAMES
 
-
-def copy_version(store):
-    """Store the same model once more, as a version of its own."""
-    version = store.versions()[0]
-    return store.save(joblib.load(store.directory / version / MODEL_FILE), store.manifest(version))
-
-
-def damage(store, version):
-    (store.directory / version / MODEL_FILE).write_bytes(b"rubbish")
+ROWS = np.ones((1, len(DISTANCE_NAMES)))
 
 
 def serving(active):
@@ -58,7 +56,7 @@ def test_nothing_is_loaded_again_while_nothing_was_activated(store):
     active.refresh()
     before = active.predictor
     active.refresh()
-    store.activate(store.versions()[0], "again")
+    os.utime(store.active.path, (1, 1))
     active.refresh()
     assert active.predictor is before
 
@@ -91,13 +89,38 @@ def test_a_damaged_active_version_at_start_falls_back_to_the_one_before(store, c
     assert f"serving {first} instead" in caplog.text
 
 
-def test_an_unreadable_active_file_at_start_falls_back_to_the_newest_good_version(store):
-    first, second, third = store.versions()[0], copy_version(store), copy_version(store)
-    damage(store, third)
+def test_an_unreadable_active_file_at_start_is_read_from_its_copy_and_told(store, caplog):
+    second = copy_version(store)
+    store.activate(second)
+    copy_version(store)
     (store.directory / ACTIVE_FILE).write_bytes(b"{")
     active = ActiveModel(store)
     active.refresh()
-    assert serving(active) == second != first
+    assert serving(active) == second
+    assert "its copy active.copy.json was read instead" in active.status.fallback
+    assert "its copy active.copy.json was read instead" in caplog.text
+    store.activate(second, "repair")
+    active.refresh()
+    assert active.status == Status(second, None)
+
+
+def test_without_any_record_no_version_serves_that_was_never_activated(store):
+    copy_version(store)
+    for name in (ACTIVE_FILE, "active.copy.json"):
+        (store.directory / name).write_bytes(b"{")
+    active = ActiveModel(store)
+    active.refresh()
+    assert active.predictor is None
+    assert "restore one of them" in active.status.fallback
+
+
+def test_an_unreadable_record_stops_no_model_that_serves(store):
+    active = ActiveModel(store)
+    active.refresh()
+    for name in (ACTIVE_FILE, "active.copy.json"):
+        (store.directory / name).write_bytes(b"{")
+    active.refresh()
+    assert serving(active) == store.versions()[0]
     assert active.status.fallback
 
 
@@ -151,7 +174,6 @@ def propagate_logs(caplog):
 )
 def test_a_manifest_that_cannot_serve_gives_way_to_the_last_good_version(store, wrong):
     good, bad = store.versions()[0], copy_version(store)
-    store.activate(good)
     store.activate(bad)
     path = store.directory / bad / MANIFEST_FILE
     path.write_text(json.dumps(json.loads(path.read_text()) | wrong))
@@ -168,13 +190,12 @@ def test_an_activation_record_of_the_wrong_shape_stops_nothing(store, record):
     (store.directory / ACTIVE_FILE).write_text(json.dumps(record))
     active = ActiveModel(store)
     active.refresh()
-    assert serving(active) == store.versions()[-1]
+    assert serving(active) == store.versions()[0]
     assert active.status.fallback
 
 
 def test_a_repaired_version_serves_again(store):
     good, broken = store.versions()[0], copy_version(store)
-    store.activate(good)
     store.activate(broken)
     kept = (store.directory / broken / MODEL_FILE).read_bytes()
     damage(store, broken)
@@ -185,3 +206,91 @@ def test_a_repaired_version_serves_again(store):
     for _ in range(LOOKS_BETWEEN_TRIES):
         active.refresh()
     assert active.status == Status(broken, None)
+
+
+def test_a_version_that_was_rolled_back_serves_only_when_no_other_can(store):
+    first, second, bad = store.versions()[0], copy_version(store), copy_version(store)
+    store.activate(second)
+    store.activate(bad)
+    store.rollback()
+    assert store.candidates() == [second, first, bad]
+    damage(store, second)
+    active = ActiveModel(store)
+    active.refresh()
+    assert serving(active) == first
+
+
+def test_names_that_people_give_are_followed(store):
+    active = ActiveModel(store)
+    active.refresh()
+    before = active.predictor
+    relabel(store, "seg-01", LabelPatch(name="Friends of the house"))
+    active.refresh()
+    assert active.predictor is not before
+    assert active.predictor.model is before.model, "the model need not be loaded again"
+    assert active.predictor.score_columns(ROWS)["segments"][0]["name"] == "Friends of the house"
+
+
+def test_damaged_labels_give_way_to_the_names_made_by_rule_and_are_told(store, caplog):
+    relabel(store, "seg-01", LabelPatch(name="Friends of the house"))
+    kept = (store.directory / LABELS_FILE).read_bytes()
+    (store.directory / LABELS_FILE).write_bytes(b"{")
+    active = ActiveModel(store)
+    active.refresh()
+    assert active.predictor.score_columns(ROWS)["segments"][0]["name"] != "Friends of the house"
+    assert active.status.fallback is None
+    assert "labels.json" in active.status.labels
+    assert "labels.json" in caplog.text
+    (store.directory / LABELS_FILE).write_bytes(kept)
+    active.refresh()
+    assert active.predictor.score_columns(ROWS)["segments"][0]["name"] == "Friends of the house"
+    assert active.status == Status(store.versions()[0], None)
+
+
+def of(active, version):
+    return asyncio.run(active.of(version))
+
+
+def test_another_version_is_loaded_once(store):
+    active, other = ActiveModel(store), copy_version(store)
+    active.refresh()
+    assert of(active, other).version == other
+    assert of(active, other) is of(active, other)
+    assert of(active, None) is of(active, "active") is of(active, serving(active)) is active.predictor
+
+
+def test_other_versions_stay_loaded_as_long_as_they_are_among_the_last_asked_for(store):
+    active, versions = ActiveModel(store), [copy_version(store) for _ in range(KEPT + 1)]
+    active.refresh()
+    first, second = of(active, versions[0]), of(active, versions[1])
+    for version in versions[2:KEPT]:
+        of(active, version)
+    assert of(active, versions[0]) is first
+    of(active, versions[KEPT])
+    assert of(active, versions[0]) is first
+    assert of(active, versions[1]) is not second
+
+
+def test_another_version_is_refused_once_it_is_damaged_and_taken_once_it_is_repaired(store):
+    active, other = ActiveModel(store), copy_version(store)
+    active.refresh()
+    kept = (store.directory / other / MODEL_FILE).read_bytes()
+    of(active, other)
+    damage(store, other)
+    for _ in range(2):
+        with pytest.raises(ArtefactDamaged):
+            of(active, other)
+    (store.directory / other / MODEL_FILE).write_bytes(kept)
+    assert of(active, other).version == other
+    shutil.rmtree(store.directory / other)
+    with pytest.raises(VersionNotFound):
+        of(active, other)
+
+
+def test_another_version_shows_the_names_that_people_give(store):
+    active, other = ActiveModel(store), copy_version(store)
+    active.refresh()
+    of(active, other)
+    relabel(store, "seg-01", LabelPatch(name="Friends of the house"))
+    active.refresh()
+    assert of(active, other).score_columns(ROWS)["segments"][0]["name"] == "Friends of the house"

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import logging
+import re
 
 import pytest
 from asgi_client import assert_problem
+from registry_changes import copy_version, damage
 
 from model_service.log_format import RequestIdFilter, configure, current_request_id
 from shared.contract import ACTIVE_MODEL, PREDICT, PREDICT_BATCH
@@ -11,7 +13,7 @@ from shared.contract import ACTIVE_MODEL, PREDICT, PREDICT_BATCH
 JSON = {"content-type": "application/json"}
 
 
-@pytest.mark.parametrize("path", ["/", "/v1", "/v1/predict/", "/v1/models", "/docs", "/redoc", "/v1/%2e%2e", "/é"])
+@pytest.mark.parametrize("path", ["/", "/v1", "/v1/predict/", "/v1/models/", "/docs", "/redoc", "/v1/%2e%2e", "/é"])
 def test_unknown_routes(client, path):
     assert_problem(client.get(path), 404, "not_found")
 
@@ -87,8 +89,6 @@ def test_without_a_model(connect, tiny):
 
 
 def test_ready_says_which_model_and_whether_it_is_a_fallback(connect, store):
-    from test_active_model import copy_version, damage
-
     first, second = store.versions()[0], copy_version(store)
     store.activate(second)
     damage(store, second)
@@ -181,9 +181,13 @@ def test_the_log_goes_to_standard_error_with_the_request_id(capsys):
 
 def test_the_openapi_text_describes_requests_answers_and_errors(client):
     document = client.get("/openapi.json").json()
-    assert set(document["paths"]) == {PREDICT, PREDICT_BATCH, ACTIVE_MODEL, "/health/live", "/health/ready"}
+    assert set(document["paths"]) > {PREDICT, PREDICT_BATCH, ACTIVE_MODEL, "/health/live", "/health/ready"}
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            named = {p["name"] for p in operation.get("parameters", []) if p["in"] == "path"}
+            assert named == set(re.findall(r"{(\w+)}", path)), f"{method} {path}"
     predict = document["paths"][PREDICT]["post"]
-    assert set(predict["responses"]) == {"200", "400", "413", "415", "422", "503"}
+    assert set(predict["responses"]) == {"200", "400", "404", "409", "413", "415", "422", "503"}
     assert set(predict["responses"]["422"]["content"]) == {"application/problem+json"}
     schema = predict["requestBody"]["content"]["application/json"]["schema"]
     assert schema["additionalProperties"] is False

@@ -1,0 +1,99 @@
+"""Naming segments: who may be called what, and what to remember about it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import cast
+
+from model_service.artefact import reading
+from model_service.durable_files import rfc3339
+from model_service.labels import LabelPatch, Labels, name_key, names_by_id
+from model_service.manifest import StoredSegment
+from model_service.registry import ModelStore
+from model_service.registry_errors import ArtefactDamaged, NameTaken, SegmentNotFound, VersionNotFound
+from shared.model_contract import Label
+
+
+def labels_in_use(store: ModelStore) -> dict[str, Label]:
+    """Return the labels of all segments of the active version, and those of others that have one, by id.
+
+    Raises
+    ------
+    LabelsDamaged
+    """
+    labels = store.labels.read()
+    unlabelled = {s["id"]: _blank(s) for s in _active_segments(store)}
+    return dict(sorted((unlabelled | labels).items()))
+
+
+def label_of(store: ModelStore, segment: str) -> Label:
+    """Return a segment's label; without content when nobody labelled it.
+
+    Raises
+    ------
+    SegmentNotFound, LabelsDamaged
+    """
+    return store.labels.read().get(segment) or _blank(_find(store, segment))
+
+
+def relabel(store: ModelStore, segment: str, patch: LabelPatch) -> Label:
+    """Change what people call a segment.
+
+    Raises
+    ------
+    SegmentNotFound, NameTaken, LabelsDamaged, StoreNotWritable
+    """
+    stored, changes = _find(store, segment), patch.changes()
+    with store.writing():
+        labels = store.labels.read()
+        _refuse_taken(changes.get("name"), segment, store, labels)
+        label = labels.get(segment) or _blank(stored)
+        if not changes:
+            return label
+        if "name" in changes:
+            label["derived_name"] = stored["derived_name"]
+        label |= cast(Label, {**changes, "changed_at": rfc3339(datetime.now(UTC)), "changed_by": patch.by})
+        store.labels.replace(labels | {segment: label})
+    return label
+
+
+def _blank(segment: StoredSegment) -> Label:
+    return Label(
+        name=None,
+        description=None,
+        owner=None,
+        derived_name=segment["derived_name"],
+        changed_at=None,
+        changed_by=None,
+    )
+
+
+def _refuse_taken(name: str | None, segment: str, store: ModelStore, labels: Labels) -> None:
+    if name is None:
+        return
+    for other, taken in names_by_id(_active_segments(store), labels).items():
+        if other != segment and name_key(taken) == name_key(name):
+            raise NameTaken(f"{other} is called {taken!r} already")
+
+
+def _active_segments(store: ModelStore) -> Iterable[StoredSegment]:
+    """Return the segments of the active version or, when it is damaged, of the one that serves in its place."""
+    return next(filter(None, (_segments(store, version) for version in store.candidates())), {}).values()
+
+
+def _find(store: ModelStore, identity: str) -> StoredSegment:
+    """Return a segment as the active version has it or, failing that, the newest that does."""
+    for version in [*store.candidates()[:1], *reversed(store.versions())]:
+        segments = _segments(store, version)
+        if identity in segments:
+            return segments[identity]
+    raise SegmentNotFound(f"no stored version has a segment {identity!r}")
+
+
+def _segments(store: ModelStore, version: str) -> dict[str, StoredSegment]:
+    """Return a version's segments by id; none when it is damaged."""
+    with contextlib.suppress(VersionNotFound, ArtefactDamaged), reading(version):
+        return {s["id"]: s for s in store.manifest(version)["segments"]}
+    return {}

@@ -1,0 +1,118 @@
+"""Twenty activations back and forth while four gunicorn workers answer single predictions without a pause."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import joblib
+import pytest
+import urllib3
+from test_model_server import Server, running
+
+from model_service.registry import MODEL_FILE, ModelStore
+from model_service.training.dataset import read_customers
+from model_service.training.trainer import Options, train_version
+from model_service.training.work import Silent
+from shared.contract import PREDICT
+from shared.features import INPUTS
+from shared.model_contract import MODELS
+
+ACTIVATIONS = 20
+CLIENTS = 6
+FOLLOWED_WITHIN = 2.0
+"""Seconds after an activation from which on nobody may answer from the old version: what the project promises."""
+REQUESTS_PER_CONNECTION = 10
+"""A connection stays with one worker, so that each client changes it now and then."""
+PAUSE = 0.01
+
+
+class Load:
+    """Clients that send one prediction after the other and keep what came back.
+
+    Attributes
+    ----------
+    answers : (moment at which the request was sent, version that answered).
+    failures : whatever was no prediction.
+    """
+
+    def __init__(self, server: Server, customer: dict[str, Any]) -> None:
+        self._address = f"http://127.0.0.1:{server.port}{PREDICT}"
+        self._body = json.dumps(customer).encode()
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._run) for _ in range(CLIENTS)]
+        self.answers: list[tuple[float, str]] = []
+        self.failures: list[object] = []
+
+    def __enter__(self) -> Load:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            with urllib3.PoolManager(retries=False, timeout=10) as pool:
+                for _ in range(REQUESTS_PER_CONNECTION):
+                    self._ask(pool)
+                    time.sleep(PAUSE)
+
+    def _ask(self, pool: urllib3.PoolManager) -> None:
+        sent = time.monotonic()
+        try:
+            answer = pool.request("POST", self._address, body=self._body, headers={"content-type": "application/json"})
+            if answer.status != 200:
+                raise ValueError(answer.data)
+            self.answers.append((sent, answer.json()["model_version"]))
+        except (OSError, urllib3.exceptions.HTTPError, ValueError, LookupError) as error:
+            self.failures.append(error)
+
+
+@pytest.fixture
+def store(sample_csv: Path, tmp_path: Path) -> ModelStore:
+    """A store with two versions, trained on few customers; the first one is active."""
+    csv = tmp_path / "few.csv"
+    csv.write_text("".join(sample_csv.read_text().splitlines(keepends=True)[:401]))
+    store = ModelStore(tmp_path / "models")
+    first = train_version(store, read_customers(csv), Options(ks=(3,)), Silent())["version"]
+    store.activate(first)
+    store.save(joblib.load(store.path(first) / MODEL_FILE), store.manifest(first))
+    return store
+
+
+def test_every_worker_follows_in_time_and_no_request_fails(store: ModelStore, sample_csv: Path, tmp_path: Path) -> None:
+    first, second = store.versions()
+    frame = read_customers(sample_csv).frame[[f.name for f in INPUTS]].head(1)
+    customer = json.loads(frame.to_json(orient="records"))[0]
+    spans: list[tuple[float, float, str]] = []  # (from, to, the only version that may answer what is sent between)
+    with (
+        running(store.directory, tmp_path / "server.log", "gunicorn", MODEL_WORKERS="4") as server,
+        Load(server, customer) as load,
+    ):
+        for n in range(ACTIVATIONS):
+            version = (second, first)[n % 2]
+            if n % 4 < 2:  # by one of the workers, which is the first to serve it
+                server.json("POST", f"{MODELS}/{version}/activate", {"reason": f"activation {n}"})
+            else:  # by another process beside the service
+                store.activate(version, f"activation {n}")
+            activated = time.monotonic()
+            time.sleep(FOLLOWED_WITHIN + 0.3)
+            spans.append((activated + FOLLOWED_WITHIN, time.monotonic(), version))
+
+    assert load.failures == []
+    assert {version for _, version in load.answers} == {first, second}
+    for start, end, version in spans:
+        answered = [by for sent, by in load.answers if start <= sent < end]
+        assert answered, "there was load all the time"
+        assert set(answered) == {version}
+    reasons = [entry["reason"] for entry in store.active.read()["history"]]
+    assert reasons[1:] == [f"activation {n}" for n in range(ACTIVATIONS)]
+    assert "Traceback" not in server.log.read_text()
+    assert " ERROR " not in server.log.read_text()

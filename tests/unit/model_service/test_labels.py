@@ -1,0 +1,216 @@
+from __future__ import annotations
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+from registry_changes import copy_version, edit_manifest, only_version
+
+from model_service.catalogue import description
+from model_service.labelling import label_of, labels_in_use, relabel
+from model_service.labels import LabelPatch
+from model_service.registry import LABELS_FILE, ModelStore
+from model_service.registry_errors import LabelsDamaged, NameTaken, SegmentNotFound, StoreNotWritable
+from shared.model_contract import Label
+
+
+def derived(store, segment, version=None):
+    segments = store.manifest(version or store.versions()[0])["segments"]
+    return next(s["derived_name"] for s in segments if s["id"] == segment)
+
+
+def change_segment(store, version, identity, **changes):
+    segments = store.manifest(version)["segments"]
+    edit_manifest(store, version, segments=[s | changes if s["id"] == identity else s for s in segments])
+
+
+def described(store, version, identity):
+    return next(s for s in description(store, version)["segments"] if s["id"] == identity)
+
+
+def test_a_segment_without_a_label_has_an_empty_one(store):
+    label = label_of(store, "seg-01")
+    assert set(label) == set(Label.__annotations__)
+    assert {name for name, value in label.items() if value is not None} == {"derived_name"}
+    assert label["derived_name"] == derived(store, "seg-01")
+
+
+def test_a_patch_changes_what_it_names_and_nothing_else(store):
+    relabel(store, "seg-01", LabelPatch(name=" The quiet ones ", description="Two\nlines", owner="Ann", by="ben"))
+    label = relabel(store, "seg-01", LabelPatch(owner="Cleo", description=None))
+    assert (label["name"], label["description"], label["owner"]) == ("The quiet ones", None, "Cleo")
+    assert label["changed_by"] == "unknown"
+    assert label == label_of(store, "seg-01") == ModelStore(store.directory).labels.read()["seg-01"]
+
+
+def test_names_may_have_what_people_paste(store):
+    for name in ("Café\u00a0au lait", "高额 🛒", "O'Neil & Söhne <b>"):
+        assert relabel(store, "seg-01", LabelPatch(name=name))["name"] == name
+
+
+def test_an_empty_patch_changes_nothing(store):
+    before = relabel(store, "seg-01", LabelPatch(name="X", by="ben"))
+    assert relabel(store, "seg-01", LabelPatch(by="ann")) == before
+    relabel(store, "seg-02", LabelPatch())
+    assert set(store.labels.read()) == {"seg-01"}
+
+
+def test_a_cleared_name_gives_way_to_the_one_made_by_rule(store):
+    version = only_version(store)
+    own = described(store, version, "seg-01")["name"]
+    relabel(store, "seg-01", LabelPatch(name="X"))
+    assert described(store, version, "seg-01")["name"] == "X"
+    relabel(store, "seg-01", LabelPatch(name=None))
+    assert described(store, version, "seg-01")["name"] == own
+
+
+def test_names_follow_the_id_into_every_version(store):
+    relabel(store, "seg-01", LabelPatch(name="The quiet ones", description="D", owner="Ann"))
+    segment = described(store, copy_version(store), "seg-01")
+    assert (segment["name"], segment["description"], segment["owner"]) == ("The quiet ones", "D", "Ann")
+    assert segment["name_warning"] is None
+
+
+def test_a_name_that_no_longer_fits_is_warned_of_until_it_is_confirmed(store):
+    relabel(store, "seg-01", LabelPatch(name="The quiet ones"))
+    second, before = copy_version(store), derived(store, "seg-01")
+    change_segment(store, second, "seg-01", derived_name="Loud customers")
+    warning = described(store, second, "seg-01")["name_warning"]
+    assert all(part in warning for part in ("The quiet ones", before, "Loud customers"))
+    assert described(store, store.versions()[0], "seg-01")["name_warning"] is None
+    store.activate(second)
+    relabel(store, "seg-01", LabelPatch(owner="Ann"))
+    assert described(store, second, "seg-01")["name_warning"], "another owner does not confirm the name"
+    relabel(store, "seg-01", LabelPatch(name="The quiet ones"))
+    assert described(store, second, "seg-01")["name_warning"] is None
+
+
+def test_a_description_alone_warns_of_nothing(store):
+    relabel(store, "seg-01", LabelPatch(description="D"))
+    second = copy_version(store)
+    change_segment(store, second, "seg-01", derived_name="Loud customers")
+    assert described(store, second, "seg-01")["name_warning"] is None
+
+
+def test_the_list_has_the_active_segments_and_all_that_have_a_label(store):
+    second = copy_version(store)
+    change_segment(store, second, "seg-02", id="seg-09")
+    relabel(store, "seg-09", LabelPatch(name="X"))
+    assert list(labels_in_use(store)) == ["seg-01", "seg-02", "seg-03", "seg-09"]
+
+
+@pytest.mark.parametrize("segment", ["seg-99", "", "SEG-01", "../labels"])
+def test_a_segment_that_no_version_has_is_not_found(store, segment):
+    for act in (lambda: label_of(store, segment), lambda: relabel(store, segment, LabelPatch(name="X"))):
+        with pytest.raises(SegmentNotFound):
+            act()
+    assert not (store.directory / LABELS_FILE).exists()
+
+
+def test_damaged_versions_do_not_hide_a_segment(store):
+    second, third = copy_version(store), copy_version(store)
+    edit_manifest(store, second, segments="none")
+    (store.path(third) / "manifest.json").write_bytes(b"{")
+    assert label_of(store, "seg-01")["derived_name"]
+
+
+def test_a_name_in_use_is_refused(store):
+    other = described(store, only_version(store), "seg-02")["name"]
+    relabel(store, "seg-03", LabelPatch(name="Straße"))
+    for name in (other, other.upper(), "STRASSE", "ｓｔｒａßｅ"):
+        with pytest.raises(NameTaken):
+            relabel(store, "seg-01", LabelPatch(name=name))
+    relabel(store, "seg-02", LabelPatch(name="X"))
+    relabel(store, "seg-01", LabelPatch(name=other))
+    with pytest.raises(NameTaken, match="seg-01"):
+        relabel(store, "seg-02", LabelPatch(name=other))
+    assert label_of(store, "seg-02")["name"] == "X"
+
+
+def test_a_segment_may_keep_its_own_name(store):
+    own = described(store, only_version(store), "seg-01")["name"]
+    assert relabel(store, "seg-01", LabelPatch(name=own))["name"] == own
+    assert relabel(store, "seg-01", LabelPatch(name=own.upper()))["name"] == own.upper()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"\xff",
+        b'{"seg-01": 1}',
+        b'{"seg-01": {}}',
+        orjson.dumps({"seg-01": dict.fromkeys(Label.__annotations__, 5)}),
+        orjson.dumps({"seg-01": dict.fromkeys(Label.__annotations__) | {"more": "x"}}),
+    ],
+)
+def test_damaged_labels_are_never_overwritten_and_hide_no_model(store, content):
+    (store.directory / LABELS_FILE).write_bytes(content)
+    for act in (
+        lambda: relabel(store, "seg-01", LabelPatch(name="X")),
+        lambda: label_of(store, "seg-01"),
+        lambda: labels_in_use(store),
+    ):
+        with pytest.raises(LabelsDamaged, match=LABELS_FILE):
+            act()
+    assert (store.directory / LABELS_FILE).read_bytes() == content
+    version = only_version(store)
+    assert described(store, version, "seg-01")["name"]
+    store.activate(copy_version(store))
+
+
+def test_a_full_disk_is_said_and_the_labels_stay(store, monkeypatch):
+    from test_registry_save import no_space
+
+    relabel(store, "seg-01", LabelPatch(name="X"))
+    monkeypatch.setattr("model_service.durable_files.fsync", no_space)
+    with pytest.raises(StoreNotWritable, match="No space left"):
+        relabel(store, "seg-01", LabelPatch(name="Y"))
+    monkeypatch.undo()
+    assert label_of(store, "seg-01")["name"] == "X"
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [
+        {"name": ""},
+        {"name": "   "},
+        {"name": "x" * 81},
+        {"name": "two\nlines"},
+        {"name": "bell\a"},
+        {"name": "right-to-left \u202e"},
+        {"name": 5},
+        {"name": ["x"]},
+        {"description": "x" * 2001},
+        {"description": "nul\0"},
+        {"description": True},
+        {"owner": "x" * 201},
+        {"owner": "two\nlines"},
+        {"by": "x" * 201},
+        {"by": None},
+        {"nmae": "x"},
+        {"derived_name": "x"},
+    ],
+)
+def test_what_no_label_may_say(refused):
+    with pytest.raises(ValidationError) as error:
+        LabelPatch.model_validate(refused)
+    assert [fault["loc"] for fault in error.value.errors()] == [tuple(refused)]
+
+
+@given(name=st.text(max_size=100), description=st.text(max_size=100))
+def test_what_is_accepted_can_be_stored_and_shown(name, description):
+    try:
+        patch = LabelPatch.model_validate({"name": name, "description": description})
+    except ValidationError:
+        return
+    changes = patch.changes()
+    assert orjson.loads(orjson.dumps(changes)) == changes
+    assert 1 <= len(changes["name"]) <= 80
+    assert changes["name"] == name.strip()
+    controls = {chr(code) for code in (*range(32), 127, 0x85, 0x2028, 0x2029)}
+    assert not set(changes["name"]) & controls
+    assert not set(changes["description"]) & (controls - set("\t\n\r"))
