@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+
 import pytest
 from click.testing import CliRunner
 from model_customers import TINY_K
@@ -7,10 +9,17 @@ from model_customers import TINY_K
 from model_service import __main__ as command_line
 from model_service import server
 from model_service.registry import ModelStore
+from model_service.report import write
+from model_service.training import trainer
+from model_service.training_jobs.jobs import TrainingJobs
+from shared.model_contract import GateCheck, TrainingOptions
 
 
 @pytest.fixture
-def run(tmp_path):
+def run(monkeypatch):
+    # Drawing takes longer than all else, and is not what these tests are about.
+    monkeypatch.setattr(write, "write", lambda *_: None)
+
     def invoke(*arguments: str):
         return CliRunner().invoke(command_line.main, [*arguments])
 
@@ -62,7 +71,7 @@ def test_notes_about_the_data_are_told(run, tiny, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "message"), [("", "is empty"), ("A,B\n1,2\n", "missing columns: BALANCE"), ("\0\1", "has no rows")]
+    ("content", "message"), [("", "is empty"), ("A,B\n1,2\n", "missing columns: BALANCE"), ("\0\1", "zero bytes")]
 )
 def test_unusable_data_fail_with_one_clear_line(run, tmp_path, content, message):
     csv = tmp_path / "bad.csv"
@@ -72,7 +81,21 @@ def test_unusable_data_fail_with_one_clear_line(run, tmp_path, content, message)
     assert done.stderr.startswith("Error: ")
     assert message in done.stderr
     assert "Traceback" not in done.output
-    assert not (tmp_path / "new").exists()
+    store = ModelStore(tmp_path / "new")
+    assert (store.versions(), store.candidates()) == ([], [])
+    (record,) = TrainingJobs(store.directory).records()
+    assert (record["status"], record["data"]) == ("failed", "bad.csv")
+    assert message in record["reason"]
+    assert str(tmp_path) not in record["reason"]
+
+
+def test_a_reason_keeps_its_letters_whatever_the_store_is_called(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.csv").write_text("A,B\n1,2\n")
+    done = run("train", "a.csv", "--store", "a")
+    (record,) = TrainingJobs(tmp_path / "a").records()
+    assert done.stderr == f"Error: {record['reason']}\n"
+    assert "missing columns: BALANCE" in done.stderr
 
 
 def test_a_store_that_cannot_be_written_fails_with_one_clear_line(run, tiny, tmp_path):
@@ -117,7 +140,109 @@ def test_nothing_is_trained_where_a_model_serves_already_if_so_asked(run, tiny, 
 
 def test_segments_that_a_new_model_gives_up_are_named(run, tiny, store):
     done = run("train", str(tiny.csv), "--k", "2", "--store", str(store.directory))
-    assert done.exit_code == 0, done.output
+    assert done.exit_code == 4, done.output
+    assert "seg-01 would be retired" in done.stderr
     manifest = store.manifest(store.versions()[-1])
     assert manifest["retired"]
     assert f"retired: {', '.join(manifest['retired'])}" in done.stdout
+
+
+def test_a_training_is_on_record_with_its_log(run, tiny, tmp_path):
+    done = run("train", str(tiny.csv), "--k", str(TINY_K), "--store", str(tmp_path), "--by", "ann", "--note", "q3")
+    assert done.exit_code == 0, done.output
+    store, jobs = ModelStore(tmp_path), TrainingJobs(tmp_path)
+    (record,) = jobs.records()
+    (version,) = store.versions()
+    assert (record["status"], record["version"], record["activated"]) == ("completed", version, True)
+    assert (record["by"], record["note"], record["bytes"]) == ("ann", "q3", tiny.csv.stat().st_size)
+    assert record["options"] == TrainingOptions(k_min=TINY_K, k_max=TINY_K, seed=0, activate=True)
+    assert record["progress"]["done"] == record["progress"]["total"] > 0
+    text = jobs.log(record["id"]).decode()
+    for said in ("reading the customers", "stability", f"*{TINY_K}  ", "seg-01", f"stored as {version}", "activated"):
+        assert said in text
+    (activation,) = store.active.read()["history"]
+    assert (activation["by"], activation["reason"], activation["forced"]) == ("ann", "q3", False)
+
+
+FAILED = [GateCheck(check="stability", passed=False, detail="0.5 is below 0.85")]
+
+
+@pytest.fixture
+def strict_gate(monkeypatch):
+    monkeypatch.setattr(ModelStore, "_judge", lambda *_: FAILED)
+
+
+def test_a_version_that_the_gate_refuses_is_stored_and_the_way_to_force_it_is_told(run, tiny, store, strict_gate):
+    before = store.active.read()
+    done = run("train", str(tiny.csv), "--k", str(TINY_K), "--store", str(store.directory))
+    assert done.exit_code == 4
+    version = store.versions()[-1]
+    assert f"stored as {version} in" in done.stdout
+    assert "stability: 0.5 is below 0.85" in done.stderr
+    assert f"python -m model_service activate {version} --force --reason" in done.stderr
+    assert store.active.read() == before
+    record = TrainingJobs(store.directory).records()[0]
+    assert (record["status"], record["version"], record["activated"]) == ("completed", version, False)
+    assert "stability: 0.5 is below 0.85" in record["reason"]
+
+
+def test_the_gate_is_overruled_with_a_reason(run, tiny, store, strict_gate):
+    done = run("train", str(tiny.csv), "--k", str(TINY_K), "--store", str(store.directory), "--force", "new market")
+    assert done.exit_code == 0, done.output
+    last = store.active.read()["history"][-1]
+    assert (last["version"], last["reason"], last["forced"]) == (store.versions()[-1], "new market", True)
+    assert TrainingJobs(store.directory).records()[0]["activated"]
+
+
+def test_an_empty_reason_forces_nothing(run, tiny, store, strict_gate):
+    before = store.active.read()
+    done = run("train", str(tiny.csv), "--k", str(TINY_K), "--store", str(store.directory), "--force", " ")
+    assert done.exit_code == 2
+    assert store.active.read() == before
+    assert len(store.versions()) == 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        (MemoryError("Unable to allocate 9 GiB"), "out of memory: Unable to allocate 9 GiB"),
+        (MemoryError(), "out of memory"),
+        (OSError(errno.ENOSPC, "No space left on device"), "No space left on device"),
+        (ZeroDivisionError("by zero\nindeed"), "unforeseen, see the log: ZeroDivisionError('by zero"),
+        (KeyboardInterrupt(), "stopped with Ctrl-C"),
+    ],
+)
+def test_whatever_ends_a_training_is_on_record(run, tiny, store, monkeypatch, fault, reason):
+    def fails(*_: object) -> None:
+        raise fault
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer, "train", fails)
+        done = run("train", str(tiny.csv), "--k", str(TINY_K), "--store", str(store.directory))
+    assert done.exit_code == 1
+    record = TrainingJobs(store.directory).records()[0]
+    assert record["status"] == ("cancelled" if isinstance(fault, KeyboardInterrupt) else "failed")
+    assert record["reason"].startswith(reason)
+    assert "\n" not in record["reason"]
+    assert len(store.versions()) == 1
+    TrainingJobs(store.directory).refuse_second()
+    with ModelStore(store.directory).training_lock():
+        pass  # the next one may begin
+
+
+def test_a_training_that_runs_already_is_named(run, tiny, store):
+    jobs = TrainingJobs(store.directory)
+    options = TrainingOptions(k_min=3, k_max=3, seed=0, activate=False)
+    job = jobs.begin(jobs.draft(), "", "", options, "upload.csv", 0)
+    done = run("train", str(tiny.csv), "--store", str(store.directory))
+    assert done.exit_code == 1
+    assert done.stderr.startswith(f"Error: training {job.folder.id} is queued")
+    job.finish("completed")
+
+
+def test_a_version_in_the_making_elsewhere_is_told(run, tiny, store):
+    with ModelStore(store.directory).training_lock():
+        done = run("train", str(tiny.csv), "--store", str(store.directory))
+    assert done.exit_code == 1
+    assert "another training" in done.stderr
+    assert TrainingJobs(store.directory).records()[0]["status"] == "failed"

@@ -22,6 +22,7 @@ def test_defaults_listen_on_loopback_only():
     assert settings.model_port == 8001
     assert settings.model_store == Path(".data/models")
     assert settings.max_body_bytes == 16 * 1024 * 1024
+    assert settings.max_upload_bytes == 1024**3
 
 
 def test_every_setting_comes_from_the_variable_of_its_name(monkeypatch, tmp_path):
@@ -45,6 +46,7 @@ def test_an_empty_variable_is_as_good_as_none(monkeypatch):
         ("MODEL_WORKERS", "0"),
         ("MODEL_POLL_SECONDS", "0"),
         ("MAX_BODY_BYTES", "-1"),
+        ("MAX_UPLOAD_BYTES", "1023"),
         ("LOG_LEVEL", "loud"),
     ],
 )

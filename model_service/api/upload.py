@@ -1,0 +1,84 @@
+"""Receiving a file of customers: its media type, its size, and its way to disk."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from pathlib import Path
+
+from fastapi import Request
+
+from model_service.api.errors import ApiError, validation_failed
+from model_service.registry_errors import StoreNotWritable
+from shared.problems import FieldError
+
+STALL_SECONDS = 60.0
+"""How long a client may send nothing; one that vanished would otherwise leave its half file for ever."""
+
+_WRITTEN_AT_ONCE = 1024 * 1024
+
+
+def media_type(request: Request, allowed: Iterable[str], limit: int) -> str:
+    """Return the media type of the body, before it is read.
+
+    Raises
+    ------
+    ApiError
+        415 when it is not one of the `allowed`, 413 when the body is declared as longer than `limit` bytes.
+    """
+    given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if given not in allowed:
+        detail = f"The body must be {' or '.join(allowed)}, not {given or 'undeclared'}."
+        raise ApiError(415, "unsupported_media_type", detail)
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared) > limit:
+        raise _too_large(limit)
+    return given
+
+
+async def receive(request: Request, path: Path, limit: int) -> int:
+    """Write the body to a new file, in constant memory, and return its size in bytes.
+
+    Raises
+    ------
+    ApiError
+        413 when the body is longer than `limit`, 422 when it is empty, 408 when the client sends nothing for
+        `STALL_SECONDS`.
+    StoreNotWritable
+    """
+    size = 0
+    try:
+        with path.open("xb") as file:
+            async for block in _blocks(request):
+                size += len(block)
+                if size > limit:
+                    raise _too_large(limit)
+                await asyncio.to_thread(file.write, block)
+    except TimeoutError as error:
+        detail = f"The client sent nothing for {STALL_SECONDS:.0f} seconds."
+        raise ApiError(408, "request_timeout", detail) from error
+    except OSError as error:
+        raise StoreNotWritable(f"the file cannot be stored: {error.strerror}") from error
+    if not size:
+        raise validation_failed([FieldError(pointer="", detail="the file is empty")])
+    return size
+
+
+async def _blocks(request: Request) -> AsyncIterator[bytes]:
+    """Yield the body in blocks that are worth a thread's while."""
+    block = bytearray()
+    stream = aiter(request.stream())
+    while True:
+        async with asyncio.timeout(STALL_SECONDS):
+            chunk = await anext(stream, None)
+        if chunk is None:
+            break
+        block += chunk
+        if len(block) >= _WRITTEN_AT_ONCE:
+            yield bytes(block)
+            block.clear()
+    yield bytes(block)
+
+
+def _too_large(limit: int) -> ApiError:
+    return ApiError(413, "body_too_large", f"The body is larger than {limit} bytes.")

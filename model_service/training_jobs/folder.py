@@ -1,0 +1,114 @@
+"""The folder of one training.
+
+::
+
+    <store>/trainings/<id>/record.json        `shared.model_contract.Training`
+    <store>/trainings/<id>/log.txt            what the training said
+    <store>/trainings/<id>/upload.{csv,parquet}   the customers, until the training has ended
+    <store>/trainings/<id>/lock               locked by the training for as long as its process lives
+    <store>/trainings/<id>/cancel             asks the training to stop
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import cast
+
+import orjson
+
+from model_service.durable_files import replace_files, rfc3339
+from shared.model_contract import CSV, PARQUET, Progress, Training, TrainingOptions
+
+UPLOADS = {CSV: "upload.csv", PARQUET: "upload.parquet"}
+"""How an upload is called in its folder, by its media type."""
+
+ENDED = frozenset({"completed", "failed", "cancelled"})
+
+
+class Folder:
+    """Where everything about one training lies; `path` ends with the training's id."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.id = path.name
+        self.record = path / "record.json"
+        self.log = path / "log.txt"
+        self.lock = path / "lock"
+        self.cancel = path / "cancel"
+
+    def read(self) -> Training:
+        """Return the record; for a damaged one a record that says so."""
+        try:
+            record = orjson.loads(self.record.read_bytes())
+            if set(record) == set(Training.__annotations__) and record["id"] == self.id:
+                return cast(Training, record)
+        except (OSError, ValueError, TypeError):
+            pass  # damaged: answered below
+        return unreadable(self.id)
+
+    def write(self, record: Training) -> None:
+        """Replace the record at once; there must be one writer at a time."""
+        replace_files(orjson.dumps(record, option=orjson.OPT_INDENT_2), self.record)
+
+    def create_lock(self) -> int:
+        """Lock a new folder; the descriptor may be inherited, and the lock lives as long as any copy of it."""
+        descriptor = os.open(self.lock, os.O_RDWR | os.O_CREAT, 0o644)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return descriptor
+
+    def is_held(self) -> bool:
+        """Whether a process lives that works in this folder."""
+        try:
+            descriptor = os.open(self.lock, os.O_RDONLY)
+        except FileNotFoundError:
+            return False
+        try:
+            # Shared, so that readers who look at the same time do not take each other for the training.
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
+
+    def delete_upload(self) -> None:
+        """Delete the customers: they are personal data."""
+        for name in UPLOADS.values():
+            (self.path / name).unlink(missing_ok=True)
+
+
+def new_record(identity: str, by: str, note: str, options: TrainingOptions, data: str, size: int) -> Training:
+    """Return the record of a training that waits for its process."""
+    return Training(
+        id=identity,
+        status="queued",
+        created_at=now(),
+        started_at=None,
+        finished_at=None,
+        by=by,
+        note=note,
+        options=options,
+        data=data,
+        bytes=size,
+        progress=Progress(phase="waiting for its process", done=0, total=0),
+        version=None,
+        activated=False,
+        reason=None,
+    )
+
+
+def unreadable(identity: str) -> Training:
+    """Return what can be said about a training whose record is damaged; the id tells when it was made."""
+    record = new_record(identity, "", "", TrainingOptions(k_min=0, k_max=0, seed=0, activate=False), "", 0)
+    made = datetime.strptime(identity[:15], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
+    record["status"], record["reason"] = "failed", "the record cannot be read"
+    record["created_at"], record["progress"]["phase"] = rfc3339(made), ""
+    return record
+
+
+def now() -> str:
+    """Return the time as records have it."""
+    return rfc3339(datetime.now(UTC))
