@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import copy
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,6 +75,11 @@ class Parameters:
     def as_json(self) -> dict[str, list[float]]:
         """Return the arrays as lists; floats survive JSON bit for bit."""
         return {name: getattr(self, name).tolist() for name in self.__slots__}
+
+    @classmethod
+    def from_json(cls, lists: Mapping[str, Any]) -> Parameters:
+        """Read what `as_json` returned."""
+        return cls(**{name: np.array(lists[name], dtype=np.float64) for name in cls.__slots__})
 
     def digest(self) -> str:
         """SHA-256 over the parameters, the same for the same data, seed and library versions.
@@ -146,6 +152,20 @@ class CompiledScorer:
             return self._score_block(rows)
         blocks = [self._score_block(rows[i : i + BLOCK]) for i in range(0, len(rows), BLOCK)]
         return Scores(*(np.concatenate(part) for part in zip(*blocks, strict=True)))
+
+    def contributions(self, rows: Matrix, own: Labels, rival: Labels) -> Matrix:
+        """Split each row's gap ``d2² - d1²`` exactly over the features, shape (n, n_features).
+
+        |z - c2|² - |z - c1|² = Σ (c1 - c2)(2z - c1 - c2) over the features, for own centroid c1 and rival c2
+        (clustering study, section 5).
+
+        Parameters
+        ----------
+        rows : shape (n, n_features), in the features' units, NaN for missing.
+        own, rival : clusters, shape (n,).
+        """
+        first, second = self.parameters.centroids[own], self.parameters.centroids[rival]
+        return (first - second) * (2.0 * self.parameters.standardise(rows) - first - second)
 
     def _score_block(self, rows: Matrix) -> Scores:
         squares = self.squared_distances(rows)

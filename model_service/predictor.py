@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from types import MappingProxyType
 
 import numpy as np
 
-from model_service.manifest import StoredSegment
+from model_service.artefact import LoadedModel
+from model_service.explanation import Explainer
+from model_service.labels import Labels, displayed_name
 from model_service.pipeline import Matrix, Scores
-from model_service.registry import LoadedModel
-from shared.contract import ColumnarAnswer, ModelSummary, Prediction, Segment, SegmentRef
+from shared.contract import ColumnarAnswer, Prediction, SegmentRef
 from shared.features import DISTANCE_NAMES
 from shared.findings import Finding
 
@@ -21,22 +24,31 @@ DECIMALS = 6
 
 
 class Predictor:
-    """Scores customers with one model version. Assumes faultless rows: validation happened at the edge."""
+    """Scores customers with one model version. Assumes faultless rows: validation happened at the edge.
 
-    def __init__(self, model: LoadedModel) -> None:
+    Parameters
+    ----------
+    labels : what people call the segments, by segment id.
+    """
+
+    def __init__(self, model: LoadedModel, labels: Labels = MappingProxyType({})) -> None:
         manifest = model.manifest
+        self.model = model
+        self.labels = labels
         self.version = model.version
         self.manifest = manifest
         self._scorer = model.scorer
         by_cluster = sorted(manifest["segments"], key=lambda s: s["cluster"])
         if [s["cluster"] for s in by_cluster] != list(range(manifest["k"])):
             raise ValueError("the segments are not the model's clusters")
-        self._refs = [SegmentRef(id=s["id"], name=s["name"]) for s in by_cluster]
+        self._refs = [SegmentRef(id=s["id"], name=displayed_name(s, labels)) for s in by_cluster]
         self._intercept = float(manifest["calibration"]["intercept"])
         self._slope = float(manifest["calibration"]["slope"])
         self._low = np.array([manifest["ranges"][name]["low"] for name in DISTANCE_NAMES])
         self._high = np.array([manifest["ranges"][name]["high"] for name in DISTANCE_NAMES])
         self._distance_limit = float(manifest["distance_limit"])
+        self._clusters = {ref["id"]: cluster for cluster, ref in enumerate(self._refs)}
+        self._explainer = Explainer(model.scorer, self._low, self._high)
 
     def predict_one(self, row: Matrix) -> Prediction:
         """Predict one row, shape (n_features,) in the order of DISTANCE_NAMES, NaN for missing."""
@@ -59,6 +71,14 @@ class Predictor:
             self._remark(predictions[i], rows[i])
         return predictions
 
+    def explain(self, predictions: Sequence[Prediction], rows: Matrix) -> None:
+        """Add an explanation to each of the `predictions` of `rows`, shape (n, n_features)."""
+        own = np.array([p["cluster"] for p in predictions], dtype=np.intp)
+        rival = np.array([self._clusters[p["rival"]["id"]] for p in predictions if p["rival"]], dtype=np.intp)
+        explanations = self._explainer.explain(rows, own, rival, predictions)
+        for prediction, explanation in zip(predictions, explanations, strict=True):
+            prediction["explanation"] = explanation
+
     def score_columns(self, rows: Matrix) -> ColumnarAnswer:
         """Score rows, shape (n, n_features), into the columnar answer."""
         scores, confidence = self._score(rows)
@@ -70,19 +90,6 @@ class Predictor:
             confidence=confidence.tolist(),
             distance=scores.distance.tolist(),
             margin=scores.margin.tolist(),
-        )
-
-    def summary(self) -> ModelSummary:
-        """Describe the model: its segments, profiles, actions and the record of every k tried."""
-        m = self.manifest
-        return ModelSummary(
-            version=self.version,
-            created_at=m["created_at"],
-            k=m["k"],
-            rows=m["rows"],
-            features=m["features"],
-            segments=[_published(segment) for segment in m["segments"]],
-            scores=m["scores"],
         )
 
     def _score(self, rows: Matrix) -> tuple[Scores, Matrix]:
@@ -132,15 +139,3 @@ class Predictor:
             )
             found.append(Finding(pointer="", code="far_from_all_segments", detail=detail))
         return found
-
-
-def _published(segment: StoredSegment) -> Segment:
-    return Segment(
-        id=segment["id"],
-        name=segment["name"],
-        cluster=segment["cluster"],
-        size=segment["size"],
-        share=segment["share"],
-        actions=segment["actions"],
-        profile=segment["profile"],
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Any
 
 from fastapi import Request
@@ -9,16 +10,19 @@ from fastapi import Request
 from model_service.api.errors import ApiError
 from shared.strict_json import MalformedJSON, loads
 
+JSON = "application/json"
 
-async def read_body(request: Request, limit: int) -> bytes:
+
+async def read_body(request: Request, limit: int, allowed: Container[str] = (JSON,)) -> bytes:
     """Return the body, counted while it arrives, so that no length header need be believed.
 
     Raises
     ------
     ApiError
-        415 when the body is not declared as JSON, 413 when it is longer than `limit` bytes.
+        415 when its media type is not one of the `allowed` ("" for undeclared), 413 when it is longer than `limit`
+        bytes.
     """
-    _require_json(request.headers.get("content-type", ""))
+    _require_media_type(request.headers.get("content-type", ""), allowed)
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > limit:
         raise _too_large(limit)
@@ -45,10 +49,10 @@ def parse(body: bytes) -> Any:
         raise ApiError(400, "malformed_json", str(error)) from error
 
 
-def _require_json(content_type: str) -> None:
+def _require_media_type(content_type: str, allowed: Container[str]) -> None:
     media_type = content_type.partition(";")[0].strip().lower()
-    if media_type != "application/json":
-        detail = f"The body must be application/json, not {media_type or 'undeclared'}."
+    if media_type not in allowed:
+        detail = f"The body must be {JSON}, not {media_type or 'undeclared'}."
         raise ApiError(415, "unsupported_media_type", detail)
 
 

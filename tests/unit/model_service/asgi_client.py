@@ -57,6 +57,7 @@ class AsgiClient:
     async def _call(
         self, method: str, path: str, body: bytes | list[bytes] | None, headers: Mapping[str, str]
     ) -> Answer:
+        path, _, query = path.partition("?")
         chunks = body if isinstance(body, list) else [body or b""]
         messages = [
             {"type": "http.request", "body": chunk, "more_body": i < len(chunks) - 1} for i, chunk in enumerate(chunks)
@@ -77,7 +78,7 @@ class AsgiClient:
             "scheme": "http",
             "path": path,
             "raw_path": path.encode(),
-            "query_string": b"",
+            "query_string": query.encode(),
             "root_path": "",
             "headers": [(name.lower().replace("_", "-").encode(), value.encode()) for name, value in headers.items()],
             "client": ("testclient", 1),

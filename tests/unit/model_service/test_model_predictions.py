@@ -225,9 +225,9 @@ def test_records_are_a_list_and_columns_an_object(client, value):
 
 def test_the_active_model_is_described(client, tiny):
     summary = client.get(ACTIVE_MODEL).json()
-    assert set(summary) == set(ModelSummary.__annotations__)
+    assert set(summary) >= set(ModelSummary.__annotations__)
     assert summary["version"] == ModelStore(tiny.store).versions()[0]
-    assert all(list(segment) == list(Segment.__annotations__) for segment in summary["segments"])
+    assert all(set(segment) >= set(Segment.__annotations__) for segment in summary["segments"])
     assert [s["id"] for s in summary["segments"]] == ["seg-01", "seg-02", "seg-03"]
     assert summary["scores"][0]["k"] == 3
 

@@ -1,0 +1,109 @@
+"""Reasons and changes for all customers of the public data set."""
+
+from __future__ import annotations
+
+import csv
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from model_service.explanation import Explainer
+from model_service.pipeline import CompiledScorer, Parameters, Scores, make_pipeline
+from model_service.training.dataset import read_customers
+from shared.features import CUST_ID, DISTANCE_NAMES, complete
+from shared.findings import findings
+
+
+class Base(NamedTuple):
+    """All customers, explained by a model of six segments."""
+
+    rows: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    distances: np.ndarray
+    scorer: CompiledScorer
+    scores: Scores
+    explanations: list
+
+
+@pytest.fixture(scope="module")
+def base(real_csv):
+    frame: pd.DataFrame = read_customers(real_csv).distance
+    pipeline = make_pipeline(6, seed=0).fit(frame)
+    rows, scorer = frame.to_numpy(), CompiledScorer(Parameters.of(pipeline))
+    low, high = np.nanquantile(rows, [0.001, 0.999], axis=0)
+    scores = scorer.score(rows)
+    predictions = [{"segment": {"name": "One"}, "rival": {"name": "Other"}, "borderline": False}] * len(rows)
+    explanations = Explainer(scorer, low, high).explain(rows, scores.nearest, scores.rival, predictions)
+    return Base(rows, low, high, np.sort(pipeline.transform(frame), axis=1), scorer, scores, explanations)
+
+
+def test_contributions_sum_to_the_gap_of_scikit_learn_s_distances_for_every_customer(base):
+    assert len(base.rows) == 8950
+    nearest, rival = base.distances[:, :2].T
+    sums = [sum(c["contribution"] for c in e["contributions"]) for e in base.explanations]
+    np.testing.assert_allclose(sums, rival**2 - nearest**2, rtol=0, atol=1e-9)
+    np.testing.assert_allclose([e["gap"] for e in base.explanations], sums, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("cust_id", "gap", "largest"),
+    [
+        (
+            "C18579",
+            8.65,
+            {"CREDIT_LIMIT": 3.51, "ONEOFF_PURCHASES_FREQUENCY": 2.61, "ONEOFF_PURCHASES": -1.94, "PAYMENTS": 1.66},
+        ),
+        (
+            "C13575",
+            0.39,
+            {"PURCHASES": 1.01, "ONEOFF_PURCHASES": 1.00, "CASH_ADVANCE_FREQUENCY": 0.98, "CASH_ADVANCE_TRX": 0.86},
+        ),
+    ],
+)
+def test_the_examples_of_the_study_come_out(base, real_csv, cust_id, gap, largest):
+    """Clustering study, section 5."""
+    with real_csv.open() as file:
+        place = [row[CUST_ID] for row in csv.DictReader(file)].index(cust_id)
+    explanation = base.explanations[place]
+    assert explanation["gap"] == pytest.approx(gap, abs=0.02)
+    found = {c["feature"]: c["contribution"] for c in explanation["contributions"][: len(largest)]}
+    assert found == pytest.approx(largest, abs=0.02)
+
+
+def test_nearly_all_customers_have_reasons_of_both_signs(base):
+    signs = [{np.sign(c["contribution"]) for c in e["contributions"]} for e in base.explanations]
+    assert np.mean([{-1.0, 1.0} <= s for s in signs]) > 0.99
+
+
+def test_every_change_leads_to_the_rival_inside_the_training_range(base):
+    changed, moved = apply_changes(base)
+    assert np.mean(moved) > 0.97
+    assert (base.scorer.score(changed).nearest == base.scores.rival)[moved].all()
+    touched = (changed != base.rows) & ~np.isnan(changed)
+    assert ((changed >= base.low) & (changed <= base.high))[touched].all()
+    assert set(touched.sum(axis=1)[moved].tolist()) == {1, 2}
+
+
+def test_two_thirds_of_the_changes_make_nothing_odd(base):
+    changed, moved = apply_changes(base)
+    places = np.flatnonzero(moved)[::10]
+    sound = [oddities(changed[i]) <= oddities(base.rows[i]) for i in places]
+    assert np.mean(sound) > 0.6
+
+
+def apply_changes(base):
+    """Return all rows after their changes, and which have one."""
+    changed = base.rows.copy()
+    moved = np.array([e["counterfactual"] is not None for e in base.explanations])
+    for i in np.flatnonzero(moved).tolist():
+        for change in base.explanations[i]["counterfactual"]["changes"]:
+            changed[i, DISTANCE_NAMES.index(change["feature"])] = change["changed"]
+    return changed, moved
+
+
+def oddities(row):
+    values = dict(zip(DISTANCE_NAMES, [None if value != value else value for value in row.tolist()], strict=True))
+    return {(finding["pointer"], finding["code"]) for finding in findings(complete(values))}

@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from plausible_models import Drawn, drawn
+
+from model_service.counterfactual import CONSISTENT, DECIMALS, SIMPLER, CounterfactualSearch
+from model_service.pipeline import CompiledScorer, Parameters
+from shared.features import DISTANCE, DISTANCE_NAMES
+
+SEEDS = st.integers(0, 2**32 - 1)
+
+
+def search(model: Drawn):
+    scores = model.scorer.score(model.rows)
+    found = CounterfactualSearch(model.scorer, model.low, model.high).find(model.rows, scores.nearest, scores.rival)
+    return scores, found
+
+
+def length(model: Drawn, row, changes) -> float:
+    changed = row.copy()
+    changed[list(changes)] = list(changes.values())
+    standardise = model.scorer.parameters.standardise
+    return float(np.linalg.norm(standardise(changed) - standardise(row)))
+
+
+@given(seed=SEEDS, k=st.integers(2, 6))
+def test_a_changed_customer_is_sound_and_belongs_to_the_rival(seed, k):
+    model = drawn(seed, k)
+    scores, found = search(model)
+    for row, rival, changes in zip(model.rows, scores.rival, found, strict=True):
+        if changes is None:
+            continue
+        assert 1 <= len(changes) <= 2
+        changed = row.copy()
+        for f, value in changes.items():
+            assert DISTANCE[f].fault(value) is None
+            assert model.low[f] <= value <= model.high[f]
+            assert value == round(value, DECIMALS[DISTANCE[f].kind])
+            assert value != row[f]
+            changed[f] = value
+        assert model.scorer.score(changed[None]).nearest[0] == rival
+        assert model.scorer.score_one(changed).nearest == rival
+
+
+def grid(model: Drawn, f: int, points: int = 60):
+    logs = np.linspace(*np.log1p([model.low[f], model.high[f]]), points)
+    values = np.unique(np.expm1(logs).round(DECIMALS[DISTANCE[f].kind]))
+    return values[(values >= model.low[f]) & (values <= model.high[f])]
+
+
+def shortest_on_grid(model: Drawn, row, rival, features, combinations) -> float:
+    """The length of the shortest change of `features` to any of `combinations` that leads to the rival."""
+    changed = np.repeat(row[None], len(combinations), axis=0)
+    changed[:, features] = combinations
+    there = changed[model.scorer.score(changed).nearest == rival]
+    standardise = model.scorer.parameters.standardise
+    lengths = np.linalg.norm(standardise(there) - standardise(row), axis=1)
+    return float(lengths.min(initial=np.inf))
+
+
+@given(seed=SEEDS)
+def test_no_much_shorter_single_change_exists(seed):
+    """By trying them; with two segments, as no third one can then stand in the way."""
+    model = drawn(seed, 2, rows=4)
+    scores, found = search(model)
+    for row, rival, changes in zip(model.rows, scores.rival, found, strict=True):
+        best = min(shortest_on_grid(model, row, rival, [f], grid(model, f)[:, None]) for f in range(len(DISTANCE)))
+        if changes is None:
+            assert best == np.inf
+        else:
+            assert length(model, row, changes) <= CONSISTENT * best + 1e-6
+
+
+@given(seed=SEEDS, data=st.data())
+def test_no_much_shorter_change_of_two_features_exists(seed, data):
+    model = drawn(seed, 2, rows=4)
+    scores, found = search(model)
+    fractional = [f for f, feature in enumerate(DISTANCE) if not feature.whole]
+    pair = data.draw(st.lists(st.sampled_from(fractional), min_size=2, max_size=2, unique=True))
+    values = np.stack([axis.ravel() for axis in np.meshgrid(*(grid(model, f) for f in pair))], axis=1)
+    for row, rival, changes in zip(model.rows, scores.rival, found, strict=True):
+        best = shortest_on_grid(model, row, rival, pair, values)
+        if changes is None:
+            assert best == np.inf
+        else:
+            assert length(model, row, changes) <= CONSISTENT * SIMPLER * best + 0.05
+
+
+def test_where_the_ranges_leave_no_room_nothing_is_found():
+    model = drawn(1, 3)
+    assert any(changes is not None for changes in search(model)[1])
+    narrow = model._replace(low=model.scorer.parameters.fill, high=model.scorer.parameters.fill)
+    at_the_median = narrow._replace(rows=np.repeat(narrow.low[None], 3, axis=0))
+    assert search(at_the_median)[1] == [None] * 3
+
+
+def test_nobody_can_be_asked_about():
+    model = drawn(1, 3, rows=0)
+    assert search(model)[1] == []
+
+
+def toy(**places: tuple[float, ...]) -> Drawn:
+    """Segments that differ in the named features only, at these places in log space, and a customer in the first.
+
+    The standardised log space of this model is the log space itself.
+    """
+    model = drawn(0, 2)
+    median = model.scorer.parameters.fill
+    centroids = np.repeat(np.log1p(median)[None], len(next(iter(places.values()))), axis=0)
+    for name, logs in places.items():
+        centroids[:, DISTANCE_NAMES.index(name)] = logs
+    scorer = CompiledScorer(Parameters(median, np.zeros_like(median), np.ones_like(median), centroids))
+    low = np.array([f.minimum for f in DISTANCE])
+    high = np.array([12.0 if f.whole else min(f.maximum, 1e5) for f in DISTANCE])
+    return Drawn(scorer, low, high, np.expm1(centroids[:1]))
+
+
+def only_change(model: Drawn) -> dict[str, float] | None:
+    """The change that moves the toy's customer from the first to the second segment."""
+    found = CounterfactualSearch(model.scorer, model.low, model.high).find(model.rows, np.array([0]), np.array([1]))
+    return found[0] and {DISTANCE_NAMES[f]: value for f, value in found[0].items()}
+
+
+def test_the_nearest_sound_value_beyond_the_border_is_taken():
+    changes = only_change(toy(BALANCE=(np.log1p(100), np.log1p(900))))
+    border = np.sqrt(101 * 901) - 1  # halfway in log space
+    assert set(changes) == {"BALANCE"}
+    assert border < changes["BALANCE"] < border + 0.01
+
+
+def test_whole_features_stay_whole():
+    assert only_change(toy(TENURE=(np.log1p(12), np.log1p(6)))) == {"TENURE": 8.0}  # the border is at 8.5
+
+
+def test_two_features_share_the_way_when_one_alone_is_much_longer():
+    changes = only_change(toy(CREDIT_LIMIT=(4.0, 8.0), PAYMENTS=(4.0, 8.0)))
+    assert changes == {
+        "CREDIT_LIMIT": pytest.approx(np.expm1(6), abs=0.02),
+        "PAYMENTS": pytest.approx(np.expm1(6), abs=0.02),
+    }
+
+
+def test_one_feature_is_enough_when_it_is_hardly_longer():
+    assert set(only_change(toy(CREDIT_LIMIT=(4.0, 8.0), PAYMENTS=(4.0, 5.0)))) == {"CREDIT_LIMIT"}
+
+
+def test_a_third_segment_in_the_way_is_gone_round():
+    """It lies on the way by both features and on that by PAYMENTS, but not on that by CREDIT_LIMIT."""
+    changes = only_change(toy(CREDIT_LIMIT=(4.0, 8.0, 5.0), PAYMENTS=(4.0, 8.0, 7.0)))
+    assert changes == {"CREDIT_LIMIT": pytest.approx(np.expm1(8), abs=0.02)}
+
+
+def test_a_third_segment_that_covers_the_border_leaves_no_way():
+    assert only_change(toy(CREDIT_LIMIT=(4.0, 8.0, 6.1))) is None
+
+
+def test_a_blank_starts_at_the_median():
+    model = toy(CREDIT_LIMIT=(np.log1p(3000), np.log1p(9000)))
+    model.scorer.parameters.fill[DISTANCE_NAMES.index("CREDIT_LIMIT")] = 3000
+    known = only_change(model)
+    model.rows[0, DISTANCE_NAMES.index("CREDIT_LIMIT")] = np.nan
+    assert only_change(model) == known == {"CREDIT_LIMIT": pytest.approx(np.sqrt(3001 * 9001) - 1, abs=0.02)}
+
+
+def test_changes_that_make_nothing_odd_are_preferred():
+    """PURCHASES is the shorter way, but would then differ from the sum of its parts."""
+    model = toy(PURCHASES=(6.0, 8.0), PAYMENTS=(6.0, 7.9))
+    values = {name: np.expm1(6.0) / 2 for name in ("ONEOFF_PURCHASES", "INSTALLMENTS_PURCHASES")}
+    values |= {"PURCHASES_FREQUENCY": 1.0, "PURCHASES_TRX": 1.0, "BALANCE": 1.0}
+    odd = toy(PURCHASES=(6.0, 8.0), PAYMENTS=(6.0, 7.0))
+    for name, value in values.items():
+        model.rows[0, DISTANCE_NAMES.index(name)] = odd.rows[0, DISTANCE_NAMES.index(name)] = value
+    assert set(only_change(model)) == {"PAYMENTS"}
+    assert "PURCHASES" in only_change(odd), "the other way is too long here"
