@@ -59,6 +59,9 @@ format: install ## Format the code and sort its imports
 bench: install ## Measure server CPU per request and throughput against the floors, on an otherwise idle machine
 	python -m tests.benchmarks
 
+quality: install ## Measure what the README says about the model's quality (make quality CSV=customers.csv)
+	python -m tests.benchmarks.quality $(CSV)
+
 sample: install ## Generate data/sample.csv anew
 	python data/generate.py --rows 6000 --seed 1 --out data/sample.csv
 
@@ -66,4 +69,4 @@ clean: ## Remove everything generated: environment, caches, models and the devel
 	rm -rf .venv .data build *.egg-info .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help run train import secrets install test test-unit check lint types layers coverage format bench sample clean
+.PHONY: help run train import secrets install test test-unit check lint types layers coverage format bench quality sample clean

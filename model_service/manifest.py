@@ -78,10 +78,10 @@ class Condition(TypedDict):
 
 
 class Rule(TypedDict):
-    """One line of a segment's rule sheet.
+    """One line of a segment's rule sheet, best first; its ``conditions`` hold together (a range takes two of them).
 
-    ``precision`` is the share of the customers the rule covers that belong to the segment, ``coverage`` the share of
-    the segment's customers that the rule covers.
+    ``operator`` is ``>`` or ``<=``. ``precision`` is the share of the customers the rule covers that belong to the
+    segment, ``coverage`` the share of the segment's customers that the rule covers.
     """
 
     conditions: list[Condition]
@@ -140,9 +140,10 @@ class Baseline(TypedDict):
 class Evidence(TypedDict):
     """What makes a version understandable and comparable; serving does not need it.
 
-    ``remarks`` say in words where the scores disagree about k. ``segments`` is by segment id. ``fidelity`` is the share
-    of training customers for whom the surrogate tree's segment is the model's, ``distances`` are the training
-    customers' distances to their centroid at the quantiles 0, 0.01, ..., 1.
+    ``remarks`` say in words where the scores disagree about k. ``segments`` is by segment id. ``calibration_error`` is
+    the largest absolute error of a bin in ``reliability``. ``fidelity`` is the share of held-out customers (five folds)
+    for whom the surrogate tree's segment is the model's, ``distances`` are the training customers' distances to their
+    centroid at the quantiles 0, 0.01, ..., 1.
     """
 
     elbow: Elbow

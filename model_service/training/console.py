@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from model_service.manifest import Manifest
+from model_service.manifest import Evidence, Manifest
 
 _SCORES = {
     "k": "d",
@@ -19,8 +19,14 @@ _SCORES = {
 
 
 def describe(manifest: Manifest) -> str:
-    """Return the table of every k tried, why k was chosen, and the segments found."""
-    return "\n".join(["", scores_table(manifest), "", manifest["choice"], "", segments_text(manifest)])
+    """Return the table of every k tried, why k was chosen and what speaks against it, and the segments found."""
+    parts = [
+        scores_table(manifest),
+        choice_text(manifest),
+        segments_text(manifest),
+        evidence_text(manifest["evidence"]),
+    ]
+    return "\n" + "\n\n".join(parts)
 
 
 def scores_table(manifest: Manifest) -> str:
@@ -31,6 +37,24 @@ def scores_table(manifest: Manifest) -> str:
         for s in manifest["scores"]
     ]
     return _table([name.replace("_", " ") for name in _SCORES], rows)
+
+
+def choice_text(manifest: Manifest) -> str:
+    """Return why k was chosen, and what the scores say about it."""
+    return "\n".join([manifest["choice"], *(f"- {remark}" for remark in manifest["evidence"]["remarks"])])
+
+
+def evidence_text(evidence: Evidence) -> str:
+    """Return how far confidence, rule sheet and model can be trusted, each in a line."""
+    baseline = evidence["baseline"]
+    return "\n".join(
+        [
+            f"confidence: off by {evidence['calibration_error']:.3f} at most on refits it was not fitted to",
+            f"rule sheet: agrees with the model on {evidence['fidelity']:.1%} of held-out customers",
+            f"plain rule ({baseline['rule']}): explains {baseline['eta2_rule']:.1%} of the rank variance of the key "
+            f"figures, the model {baseline['eta2_model']:.1%}",
+        ]
+    )
 
 
 def segments_text(manifest: Manifest) -> str:

@@ -13,11 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from model_service.gate import MAX_DISTANCE
 from model_service.manifest import Manifest, Match
 from model_service.pipeline import Matrix, Parameters
 from shared.features import DISTANCE_NAMES
-
-MAX_DISTANCE = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +88,6 @@ def _kept(parameters: Parameters, parent: Manifest | None) -> dict[int, tuple[in
     """Pair new clusters with the parent's that they continue: {new: (old, distance)}."""
     if parent is None or parent["features"] != list(DISTANCE_NAMES):
         return {}  # other features: another space, in which nothing can be compared
-    reference = Parameters(**{name: np.array(values) for name, values in parent["parameters"].items()})
+    reference = Parameters.from_json(parent["parameters"])
     pairs = hungarian(parameters.log_centroids(), reference)
     return {new: (old, distance) for new, old, distance in pairs if distance <= MAX_DISTANCE}

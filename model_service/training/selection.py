@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from sklearn import config_context
 from sklearn.metrics import (
     adjusted_rand_score,
     calinski_harabasz_score,
@@ -23,13 +24,13 @@ from sklearn.metrics import (
 )
 from sklearn.pipeline import Pipeline
 
-from model_service.training.work import Tick, fit, run_all
+from model_service.gate import MIN_SHARE, MIN_STABILITY
+from model_service.training.errors import DataRefused
+from model_service.training.work import STUDY_ROWS, Progress, fit, run_all, study_sample
 
 SPLITS = 12
-MIN_STABILITY = 0.85
-MIN_SHARE = 0.05
-STUDY_ROWS = 20_000
-"""Most rows used for silhouette and stability, whose cost grows with the square of the rows or with many fits."""
+SILHOUETTE_MB = 64
+"""Memory for distances between all pairs of customers; scikit-learn would take up to 1 GB, for each k at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,20 +70,26 @@ def work_units(ks: Sequence[int]) -> int:
     return len(ks) * (1 + SPLITS)
 
 
-def select(rows: pd.DataFrame, ks: Sequence[int], seed: int, tick: Tick) -> Selection:
+def select(rows: pd.DataFrame, ks: Sequence[int], seed: int, progress: Progress) -> Selection:
     """Score every k in `ks` and choose one by the rule; a single k is taken as given.
 
     Parameters
     ----------
     rows : float64 columns that take part in the distance, NaN for missing; shape (n_rows, n_features).
     """
-    fits = run_all([partial(_fit_and_score, rows, k, seed) for k in ks], tick)
-    stability = _stability(rows, ks, seed, tick)
+    progress.phase(f"trying k = {_range(ks)}")
+    fits = run_all([partial(_fit_and_score, rows, k, seed) for k in ks], progress)
+    progress.phase("stability")
+    stability = _stability(rows, ks, seed, progress)
     scores = [KScores(k=k, **quality, **stability[k]) for k, (_, quality) in zip(ks, fits, strict=True)]
     k, reason = (
         (ks[0], f"k = {ks[0]} was asked for; the stability rule was not applied") if len(ks) == 1 else choose(scores)
     )
     return Selection(k, reason, fits[list(ks).index(k)][0], scores)
+
+
+def _range(ks: Sequence[int]) -> str:
+    return f"{ks[0]} to {ks[-1]}" if len(ks) > 1 else str(ks[0])
 
 
 def choose(scores: Sequence[KScores]) -> tuple[int, str]:
@@ -105,24 +112,29 @@ def choose(scores: Sequence[KScores]) -> tuple[int, str]:
 
 def _fit_and_score(rows: pd.DataFrame, k: int, seed: int) -> tuple[Pipeline, dict[str, float]]:
     pipeline = fit(rows, k, seed)
-    z = pipeline[:-1].transform(rows)
-    labels = pipeline.named_steps["cluster"].labels_
+    cluster = pipeline.named_steps["cluster"]
+    studied = study_sample(len(rows), seed)
+    z, labels = pipeline[:-1].transform(rows.iloc[studied]), cluster.labels_[studied]
+    if (labels == labels[0]).all():
+        raise DataRefused(f"with k = {k} as good as all customers fall into one segment")
+    with config_context(working_memory=SILHOUETTE_MB):
+        silhouette = silhouette_score(z, labels)
     quality = {
-        "inertia": float(pipeline.named_steps["cluster"].inertia_),
-        "silhouette": float(silhouette_score(z, labels, sample_size=min(len(z), STUDY_ROWS), random_state=seed)),
+        "inertia": float(cluster.inertia_),
+        "silhouette": float(silhouette),
         "davies_bouldin": float(davies_bouldin_score(z, labels)),
         "calinski_harabasz": float(calinski_harabasz_score(z, labels)),
-        "smallest_share": float(np.bincount(labels, minlength=k).min() / len(labels)),
+        "smallest_share": float(np.bincount(cluster.labels_, minlength=k).min() / len(rows)),
     }
     return pipeline, quality
 
 
-def _stability(rows: pd.DataFrame, ks: Sequence[int], seed: int, tick: Tick) -> dict[int, dict[str, float]]:
+def _stability(rows: pd.DataFrame, ks: Sequence[int], seed: int, progress: Progress) -> dict[int, dict[str, float]]:
     """Mean and minimum ARI over the same half splits for every k."""
     generator = np.random.default_rng(seed)
     orders = [generator.permutation(len(rows))[:STUDY_ROWS] for _ in range(SPLITS)]
     jobs = [partial(_half_split_ari, rows, order, k, seed) for k in ks for order in orders]
-    found = np.array(run_all(jobs, tick)).reshape(len(ks), SPLITS)
+    found = np.array(run_all(jobs, progress)).reshape(len(ks), SPLITS)
     return {
         k: {"stability_mean": float(a.mean()), "stability_min": float(a.min())} for k, a in zip(ks, found, strict=True)
     }

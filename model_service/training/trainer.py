@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import joblib
@@ -18,12 +19,12 @@ from model_service.manifest import Manifest, Range
 from model_service.pipeline import CompiledScorer, Matrix, Parameters
 from model_service.registry import ModelStore
 from model_service.registry_errors import ArtefactDamaged
-from model_service.training import calibration, selection
+from model_service.training import calibration, evidence, selection
 from model_service.training.dataset import TrainingData
 from model_service.training.errors import DataRefused
 from model_service.training.matching import identify
 from model_service.training.segments import describe_segments
-from model_service.training.work import Tick
+from model_service.training.work import Progress, study_sample
 from shared.features import DISTANCE_NAMES
 
 SAMPLE_ROWS = 200
@@ -38,8 +39,12 @@ class Options:
     seed: int = 0
 
     def work_units(self) -> int:
-        """Return how often `train` calls its `tick`."""
-        return selection.work_units(self.ks) + calibration.REFITS
+        """Return how many units of work `train` reports."""
+        return selection.work_units(self.ks) + calibration.REFITS + calibration.HELD_OUT
+
+
+Draw = Callable[[Path, Manifest, TrainingData, Manifest | None], None]
+"""Puts pictures and report into a version's directory: (directory, manifest, data, the parent's manifest)."""
 
 
 class Trained(NamedTuple):
@@ -49,10 +54,13 @@ class Trained(NamedTuple):
     manifest: Manifest
 
 
-def train_version(store: ModelStore, data: TrainingData, options: Options, tick: Tick) -> Manifest:
+def train_version(
+    store: ModelStore, data: TrainingData, options: Options, progress: Progress, draw: Draw | None = None
+) -> Manifest:
     """Train a model, store it as a new version and return its manifest; activating it is another step.
 
-    Its segments continue those of the active model.
+    Its segments continue those of the active model. What `draw` puts into the version's directory appears together
+    with the version.
 
     Raises
     ------
@@ -63,8 +71,12 @@ def train_version(store: ModelStore, data: TrainingData, options: Options, tick:
     manifests = _readable_manifests(store)
     parent = next((manifests[version] for version in store.candidates() if version in manifests), None)
     next_number = max((m["next_segment_number"] for m in manifests.values()), default=1)
-    trained = train(data, options, parent, next_number, tick)
-    store.save(trained.pipeline, trained.manifest)
+    trained = train(data, options, parent, next_number, progress)
+    if draw is None:
+        store.save(trained.pipeline, trained.manifest)
+    else:
+        progress.phase("drawing")
+        store.save(trained.pipeline, trained.manifest, lambda into, manifest: draw(into, manifest, data, parent))
     return trained.manifest
 
 
@@ -77,14 +89,16 @@ def _readable_manifests(store: ModelStore) -> dict[str, Manifest]:
     return found
 
 
-def train(data: TrainingData, options: Options, parent: Manifest | None, next_number: int, tick: Tick) -> Trained:
+def train(
+    data: TrainingData, options: Options, parent: Manifest | None, next_number: int, progress: Progress
+) -> Trained:
     """Train a model without a store.
 
     Parameters
     ----------
     parent : manifest of the model whose segments keep their ids; None at the first training.
     next_number : first segment number that was never used.
-    tick : called after each unit of work, `Options.work_units` times in all.
+    progress : is told the phases, and of each unit of work, `Options.work_units` in all.
 
     Raises
     ------
@@ -92,13 +106,15 @@ def train(data: TrainingData, options: Options, parent: Manifest | None, next_nu
         when there are too few distinct rows for the largest k.
     """
     rows = data.distance
-    _refuse_too_few(rows, max(options.ks))
-    chosen = selection.select(rows, options.ks, options.seed, tick)
+    _refuse_too_few(rows.iloc[study_sample(len(rows), options.seed)], max(options.ks))
+    chosen = selection.select(rows, options.ks, options.seed, progress)
     parameters = Parameters.of(chosen.pipeline)
     scorer = CompiledScorer(parameters)
     scores = scorer.score(rows.to_numpy())
     sizes = np.bincount(scores.nearest, minlength=chosen.k)
     identity = identify(parameters, (sizes / len(rows)).tolist(), parent, next_number)
+    calibrated = calibration.calibrate(rows, scorer, options.seed, progress)
+    progress.phase("describing segments")
     manifest = Manifest(
         version="",
         created_at="",
@@ -113,7 +129,7 @@ def train(data: TrainingData, options: Options, parent: Manifest | None, next_nu
         parameters=parameters.as_json(),
         ranges=_ranges(rows),
         distance_limit=float(np.quantile(scores.distance, 0.999)),
-        calibration=calibration.calibrate(rows, scorer, options.seed, tick),
+        calibration=calibrated.calibration,
         choice=chosen.reason,
         scores=[s.as_json() for s in chosen.scores],
         segments=describe_segments(data.frame, scores.nearest, identity),
@@ -121,6 +137,7 @@ def train(data: TrainingData, options: Options, parent: Manifest | None, next_nu
         retired=identity.retired,
         next_segment_number=identity.next_number,
         sample=_sample(rows.to_numpy(), options.seed),
+        evidence=evidence.gather(data, chosen, scores, calibrated, identity.ids, options.seed),
     )
     return Trained(chosen.pipeline, manifest)
 

@@ -3,18 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar, cast
+from typing import Protocol, TypeVar, cast
 
+import numpy as np
 import pandas as pd
 from joblib import Parallel, cpu_count, delayed
+from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it ships no types
 
 from model_service.pipeline import make_pipeline
 
 Result = TypeVar("Result")
-Tick = Callable[[], object]
-"""Called once for each finished unit of work."""
+
+STUDY_ROWS = 10_000
+"""Most rows used for what takes many fits, or time that grows with the square of the rows.
+
+About as many as in the clustering study, so that its limits hold for larger data, too.
+"""
+
+
+class Progress(Protocol):
+    """Is told how far a training is."""
+
+    def phase(self, name: str) -> None:
+        """A new phase of the training begins."""
+
+    def tick(self) -> None:
+        """One more unit of the work that `model_service.training.trainer.Options.work_units` counts is done."""
+
+
+class Silent:
+    """A `Progress` for callers who do not watch."""
+
+    def phase(self, name: str) -> None:
+        """Do nothing."""
+
+    def tick(self) -> None:
+        """Do nothing."""
+
+
+def study_sample(rows: int, seed: int) -> NDArray[np.intp]:
+    """Return which of so many `rows` are studied: all up to `STUDY_ROWS`, otherwise some, drawn by chance, in order."""
+    if rows <= STUDY_ROWS:
+        return np.arange(rows)
+    return np.sort(np.random.default_rng(seed).choice(rows, STUDY_ROWS, replace=False))
 
 
 def fit(rows: pd.DataFrame, k: int, seed: int) -> Pipeline:
@@ -27,7 +60,7 @@ def fit(rows: pd.DataFrame, k: int, seed: int) -> Pipeline:
         return make_pipeline(k, seed).fit(rows)
 
 
-def run_all(jobs: Sequence[Callable[[], Result]], tick: Tick) -> list[Result]:
+def run_all(jobs: Sequence[Callable[[], Result]], progress: Progress) -> list[Result]:
     """Run `jobs` on a thread per processor and return their results in order.
 
     Threads, not processes: K-Means leaves the interpreter lock while it works, and the data need no copying.
@@ -36,5 +69,5 @@ def run_all(jobs: Sequence[Callable[[], Result]], tick: Tick) -> list[Result]:
     # One result at a time, so that progress is seen while the work runs.
     for result in Parallel(n_jobs=cpu_count(), prefer="threads", return_as="generator")(delayed(job)() for job in jobs):
         results.append(cast(Result, result))
-        tick()
+        progress.tick()
     return results

@@ -21,8 +21,9 @@ import pytest
 from fakes.servers import free_port
 
 from model_service.registry import MODEL_FILE, ModelStore
-from model_service.training.dataset import read_csv
+from model_service.training.dataset import read_customers
 from model_service.training.trainer import Options, train_version
+from model_service.training.work import Silent
 from shared.contract import ACTIVE_MODEL, PREDICT, PREDICT_BATCH
 from shared.features import INPUTS
 
@@ -86,14 +87,14 @@ def running(store: Path, log: Path, server: str = "uvicorn", **environment: str)
 
 @pytest.fixture(scope="module")
 def customers(sample_csv) -> list[dict[str, Any]]:
-    frame = read_csv(sample_csv).frame[[f.name for f in INPUTS]].head(200)
+    frame = read_customers(sample_csv).frame[[f.name for f in INPUTS]].head(200)
     return json.loads(frame.to_json(orient="records"))
 
 
 @pytest.fixture(scope="module")
 def store(sample_csv, tmp_path_factory) -> ModelStore:
     store = ModelStore(tmp_path_factory.mktemp("served") / "models")
-    store.activate(train_version(store, read_csv(sample_csv), Options(ks=(6,)), lambda: None)["version"])
+    store.activate(train_version(store, read_customers(sample_csv), Options(ks=(6,)), Silent())["version"])
     return store
 
 

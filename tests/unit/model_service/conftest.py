@@ -14,8 +14,9 @@ from model_customers import TINY_K, Tiny, tiny_customers
 from model_service.app import create_app
 from model_service.registry import ModelStore
 from model_service.settings import Settings
-from model_service.training.dataset import read_csv
+from model_service.training.dataset import read_customers
 from model_service.training.trainer import Options, train_version
+from model_service.training.work import Silent
 
 
 @pytest.fixture(scope="session")
@@ -23,9 +24,9 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
     directory = tmp_path_factory.mktemp("tiny")
     csv = directory / "customers.csv"
     tiny_customers().to_csv(csv, index=False)
-    data = read_csv(csv)
+    data = read_customers(csv)
     store = ModelStore(directory / "models")
-    manifest = train_version(store, data, Options(ks=(TINY_K,)), lambda: None)
+    manifest = train_version(store, data, Options(ks=(TINY_K,)), Silent())
     store.activate(manifest["version"], "test")
     return Tiny(csv, data, store.directory)
 

@@ -2,9 +2,21 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from training_progress import Watched
 
 from model_service.pipeline import CompiledScorer, Parameters
-from model_service.training.calibration import REFITS, calibrate, fit_logistic
+from model_service.training import work
+from model_service.training.calibration import (
+    HELD_OUT,
+    REFITS,
+    Confidence,
+    calibrate,
+    confidence,
+    fit_logistic,
+    reliability,
+)
 from model_service.training.work import fit
 
 
@@ -33,8 +45,43 @@ def test_customers_who_all_move_half_of_the_time_make_a_flat_one():
 def test_clear_customers_are_confident_and_the_work_is_counted(tiny):
     rows = tiny.data.distance
     scorer = CompiledScorer(Parameters.of(fit(rows, 3, 0)))
-    ticks = []
-    found = calibrate(rows, scorer, 0, lambda: ticks.append(1))
-    assert len(ticks) == found["refits"] == REFITS
-    margins = scorer.score(rows.to_numpy()).margin
-    assert sigmoid(found["intercept"] + found["slope"] * margins).min() > 0.9
+    watched = Watched()
+    found = calibrate(rows, scorer, 0, watched)
+    assert watched.phases == ["calibrating confidence"]
+    assert watched.ticks == REFITS + HELD_OUT
+    assert found.calibration["refits"] == REFITS
+    numbers = found.calibration["intercept"], found.calibration["slope"]
+    assert confidence(*numbers, scorer.score(rows.to_numpy()).margin).min() > 0.9
+    assert sum(b["customers"] for b in found.reliability) == len(rows)
+    assert all(b["observed"] == 1.0 for b in found.reliability)
+
+
+def test_large_data_are_judged_by_a_sample(tiny, monkeypatch):
+    monkeypatch.setattr(work, "STUDY_ROWS", 60)
+    rows = tiny.data.distance
+    found = calibrate(rows, CompiledScorer(Parameters.of(fit(rows, 3, 0))), 0, work.Silent())
+    assert sum(b["customers"] for b in found.reliability) == 60
+
+
+def test_a_reliability_table_counted_by_hand():
+    predicted = np.array([0.5, 0.6, 0.7, 0.95, 1.0])
+    observed = np.array([0.4, 0.8, 0.6, 1.0, 1.0])
+    low, middle, high = reliability(predicted, observed, (0.0, 0.7, 0.9, 0.95, 1.0))
+    assert low == {"low": 0.0, "high": 0.7, "customers": 2, "predicted": 0.55, "observed": pytest.approx(0.6)}
+    assert (middle["low"], middle["customers"], middle["observed"]) == (0.7, 1, 0.6)
+    assert (high["low"], high["high"], high["customers"]) == (0.95, 1.0, 2), "the bin between is empty"
+    error = Confidence({"intercept": 0.0, "slope": 1.0, "refits": 1}, [low, middle, high]).error()
+    assert error == pytest.approx(0.1)
+
+
+@given(
+    st.lists(st.floats(0, 1), min_size=1, max_size=50).map(np.array),
+    st.floats(-5, 5),
+    st.floats(-500, 500),
+)
+def test_every_customer_is_in_one_bin_and_confidence_is_a_probability(margin, intercept, slope):
+    predicted = confidence(intercept, slope, margin)
+    assert ((predicted >= 0) & (predicted <= 1)).all()
+    table = reliability(predicted, predicted)
+    assert sum(b["customers"] for b in table) == len(margin)
+    assert all(b["low"] <= b["predicted"] <= b["high"] or b["predicted"] == pytest.approx(b["low"]) for b in table)

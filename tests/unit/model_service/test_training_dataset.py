@@ -5,9 +5,11 @@ import pandas as pd
 import pytest
 from model_customers import tiny_customers
 
-from model_service.training.dataset import SHOWN, read_csv
+from model_service.training.dataset import SHOWN, read_customers
 from model_service.training.errors import DataRefused
 from shared.features import CUST_ID, DERIVED, DISTANCE_NAMES, FEATURES, INPUTS
+
+HEADER = ",".join(f.name for f in INPUTS)
 
 
 @pytest.fixture
@@ -28,7 +30,7 @@ def written(tmp_path):
 
 
 def test_a_good_file_is_read_whole(written):
-    data = read_csv(written(tiny_customers()))
+    data = read_customers(written(tiny_customers()))
     assert list(data.frame.columns) == [f.name for f in FEATURES]
     assert (data.frame.dtypes == np.float64).all()
     assert len(data.frame) == data.source["rows"] == 180
@@ -42,7 +44,7 @@ def test_derived_columns_are_computed_and_those_given_are_not_believed(written):
     table = tiny_customers()
     for feature in DERIVED:
         table[feature.name] = -1.0
-    frame = read_csv(written(table)).frame
+    frame = read_customers(written(table)).frame
     for feature in DERIVED:
         assert frame[feature.name].tolist() == [feature.derive(row) for row in frame.to_dict("records")]
 
@@ -54,50 +56,56 @@ def test_derived_columns_are_computed_and_those_given_are_not_believed(written):
         ("\n\n", "is empty"),
         (b"\x89PNG\r\n\x1a\n\x00\xff\xfe\x00", "is not a CSV file"),
         ("A,B\n1,2\n", "missing columns: BALANCE"),
-        (",".join(f.name for f in INPUTS) + "\n", "has no rows"),
-        (",".join(f.name for f in INPUTS) + "\n\n\n", "has no rows"),
-        ("a,b\n1,2\n1,2,3\n", "is not a CSV file"),
-        ("a,b\n1,2,3\n1,2,3\n", "is not a CSV file"),
+        (HEADER + "\n", "has no rows"),
+        (HEADER + "\n\n\n", "has no rows"),
+        (HEADER + "\n" + "1," * 30 + "\n", "is not a CSV file"),
+        (HEADER + "\n" + "1," * 16 + "1\n" + "1," * 30 + "\n", "is not a CSV file: .* line 3"),
+        (HEADER + ",tenure\n", "columns that are there twice: TENURE"),
+        (HEADER.replace("BALANCE,", "Größe,").encode("latin-1"), "is not UTF-8 text"),
+        (HEADER.encode("utf-16"), "is not a CSV file"),
+        (HEADER.encode("utf-16-le"), "is not a CSV file: it holds zero bytes"),
+        (HEADER + '\n"1,2\n', "is not a CSV file"),
+        ("x" * 200_000, "missing columns"),
     ],
 )
 def test_what_is_not_a_table_of_customers_is_refused(written, content, message):
     with pytest.raises(DataRefused, match=message):
-        read_csv(written(content))
+        read_customers(written(content))
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path):
     with pytest.raises(DataRefused, match=r"none\.csv: No such file"):
-        read_csv(tmp_path / "none.csv")
+        read_customers(tmp_path / "none.csv")
 
 
 @pytest.mark.parametrize("feature", INPUTS, ids=lambda f: f.name)
 def test_each_missing_column_is_named(written, feature):
     with pytest.raises(DataRefused, match=f"missing columns: {feature.name}$"):
-        read_csv(written(tiny_customers().drop(columns=feature.name)))
+        read_customers(written(tiny_customers().drop(columns=feature.name)))
 
 
 def test_customers_need_no_id(written):
-    assert len(read_csv(written(tiny_customers().drop(columns=CUST_ID))).frame) == 180
+    assert len(read_customers(written(tiny_customers().drop(columns=CUST_ID))).frame) == 180
 
 
 def test_duplicate_ids_are_listed(written):
     table = tiny_customers()
     table.loc[5, CUST_ID] = "C1"
     with pytest.raises(DataRefused, match=f"1 {CUST_ID} values occur more than once: C1$"):
-        read_csv(written(table))
+        read_customers(written(table))
 
 
 def test_many_duplicate_ids_are_counted(written):
     table = tiny_customers()
     table = pd.concat([table, table])
     with pytest.raises(DataRefused, match=f"C{SHOWN - 1} and {180 - SHOWN} more"):
-        read_csv(written(table))
+        read_customers(written(table))
 
 
 def test_a_bad_row_is_left_out_and_named_by_its_line(written):
     table = tiny_customers().astype({"BALANCE": object, "TENURE": object})
     table.loc[3, "BALANCE"] = "much"
-    data = read_csv(written(table))
+    data = read_customers(written(table))
     assert data.notes == ["line 5: BALANCE must be a number, not 'much'"]
     assert (data.source["rows"], data.source["refused"], len(data.frame)) == (180, 1, 179)
     assert data.frame.index.tolist() == list(range(179))
@@ -108,7 +116,7 @@ def test_blank_lines_do_not_shift_line_numbers(written):
     cells = lines[10].split(",")
     cells[1] = "-1"
     lines[10] = ",".join(cells)
-    data = read_csv(written("\n".join([*lines[:5], "", "", *lines[5:]])))
+    data = read_customers(written("\n".join([*lines[:5], "", "", *lines[5:]])))
     assert data.notes == ["line 13: BALANCE must be at least 0"]
 
 
@@ -116,6 +124,11 @@ def test_blank_lines_do_not_shift_line_numbers(written):
     ("column", "value", "fault"),
     [
         ("BALANCE", "inf", "must be a finite number"),
+        ("BALANCE", "1e400", "must be a finite number"),
+        ("BALANCE", "9" * 400, "must be a finite number"),
+        ("BALANCE", "1e13", "must be at most 1e+12"),
+        ("BALANCE", "1_000", "must be a number, not '1_000'"),
+        ("BALANCE", "1\0", "must be a number, not '1\\x00'"),
         ("BALANCE", "", "must not be null"),
         ("BALANCE", "-0.5", "must be at least 0"),
         ("BALANCE", "True", "must be a number, not 'True'"),
@@ -128,7 +141,7 @@ def test_blank_lines_do_not_shift_line_numbers(written):
 def test_hard_rules_hold_in_files_too(written, column, value, fault):
     table = tiny_customers().astype({column: object})
     table.loc[0, column] = value
-    assert read_csv(written(table)).notes == [f"line 2: {column} {fault}"]
+    assert read_customers(written(table)).notes == [f"line 2: {column} {fault}"]
 
 
 @pytest.mark.parametrize("blanks", [0, 5])
@@ -137,14 +150,14 @@ def test_a_column_of_words_is_no_column_of_numbers(written, blanks):
     table["MINIMUM_PAYMENTS"] = "True"
     table.loc[: blanks - 1, "MINIMUM_PAYMENTS"] = np.nan
     with pytest.raises(DataRefused, match=f"{180 - blanks} of 180 rows"):
-        read_csv(written(table))
+        read_customers(written(table))
 
 
 def test_more_than_one_percent_of_bad_rows_stops_the_training(written):
     table = tiny_customers()
     table.loc[:1, "BALANCE"] = -1
     with pytest.raises(DataRefused, match="2 of 180 rows break a hard rule") as caught:
-        read_csv(written(table))
+        read_customers(written(table))
     assert "line 2: BALANCE must be at least 0\nline 3: BALANCE" in str(caught.value)
 
 
@@ -152,23 +165,39 @@ def test_only_the_first_bad_rows_are_shown(written):
     table = tiny_customers()
     table["BALANCE"] = -1.0
     with pytest.raises(DataRefused) as caught:
-        read_csv(written(table))
+        read_customers(written(table))
     assert str(caught.value).count("line ") == SHOWN
     assert f"and {180 - SHOWN} more rows" in str(caught.value)
 
 
 def test_columns_that_nobody_asked_for_are_reported(written):
-    data = read_csv(written(tiny_customers().assign(CITY="Oslo", ZIP=1)))
+    data = read_customers(written(tiny_customers().assign(CITY="Oslo", ZIP=1)))
     assert data.notes == ["ignored columns: CITY, ZIP"]
 
 
 def test_a_byte_order_mark_is_no_part_of_the_first_name(written):
     table = tiny_customers().drop(columns=CUST_ID)
-    assert len(read_csv(written(b"\xef\xbb\xbf" + table.to_csv(index=False).encode())).frame) == 180
+    assert len(read_customers(written(b"\xef\xbb\xbf" + table.to_csv(index=False).encode())).frame) == 180
 
 
 def test_columns_that_say_nothing_are_refused(written):
-    with pytest.raises(DataRefused, match="columns without any value: MINIMUM_PAYMENTS"):
-        read_csv(written(tiny_customers().assign(MINIMUM_PAYMENTS=np.nan)))
+    with pytest.raises(DataRefused, match=r"hardly any value: MINIMUM_PAYMENTS \(0 of 180 rows\); at least 20"):
+        read_customers(written(tiny_customers().assign(MINIMUM_PAYMENTS=np.nan)))
     with pytest.raises(DataRefused, match="same value in every row: TENURE"):
-        read_csv(written(tiny_customers().assign(TENURE=12)))
+        read_customers(written(tiny_customers().assign(TENURE=12)))
+
+
+def test_a_handful_of_values_is_not_enough(written):
+    table = tiny_customers()
+    known = table.index < 19
+    with pytest.raises(DataRefused, match=r"hardly any value: MINIMUM_PAYMENTS \(\d+ of 180 rows\)"):
+        read_customers(written(table.assign(MINIMUM_PAYMENTS=table["MINIMUM_PAYMENTS"].where(known))))
+
+
+def test_each_row_knows_its_line(written):
+    table = tiny_customers().astype({"BALANCE": object})
+    table.loc[3, "BALANCE"] = "much"
+    lines = table.to_csv(index=False).splitlines()
+    data = read_customers(written("\n".join(["", *lines[:3], "", *lines[3:]])))
+    assert data.notes == ["line 7: BALANCE must be a number, not 'much'"]
+    assert data.lines.tolist() == [3, 4, 6, *range(8, 184)]

@@ -1,8 +1,13 @@
 from __future__ import annotations
 
+import pandas as pd
 import pytest
+from training_progress import Watched
 
+from model_service.training import selection, work
+from model_service.training.errors import DataRefused
 from model_service.training.selection import SPLITS, KScores, choose, select, work_units
+from model_service.training.work import Silent
 
 
 def scored(k: int, stability: float, share: float) -> KScores:
@@ -38,10 +43,11 @@ def test_when_every_k_has_a_tiny_segment_it_is_said_too():
 
 
 def test_selection_finds_the_three_kinds_and_counts_its_work(tiny):
-    ticks = []
-    found = select(tiny.data.distance, [2, 3], 0, lambda: ticks.append(1))
+    watched = Watched()
+    found = select(tiny.data.distance, [2, 3], 0, watched)
     assert found.k == 3
-    assert len(ticks) == work_units([2, 3]) == 2 * (1 + SPLITS)
+    assert watched.phases == ["trying k = 2 to 3", "stability"]
+    assert watched.ticks == work_units([2, 3]) == 2 * (1 + SPLITS)
     three = found.scores[1]
     assert three.stability_mean == pytest.approx(1.0)
     assert three.smallest_share == pytest.approx(1 / 3)
@@ -49,7 +55,27 @@ def test_selection_finds_the_three_kinds_and_counts_its_work(tiny):
 
 
 def test_a_k_that_was_asked_for_is_taken(tiny):
-    found = select(tiny.data.distance, [2], 0, lambda: None)
+    found = select(tiny.data.distance, [2], 0, Silent())
     assert found.k == 2
     assert "asked for" in found.reason
     assert len(found.scores) == 1
+
+
+def test_the_scores_of_large_data_come_from_a_sample(tiny, monkeypatch):
+    whole = select(tiny.data.distance, [3], 0, Silent()).scores[0]
+    monkeypatch.setattr(work, "STUDY_ROWS", 90)
+    monkeypatch.setattr(selection, "STUDY_ROWS", 90)
+    part = select(tiny.data.distance, [3], 0, Silent()).scores[0]
+    assert part.inertia == whole.inertia
+    assert part.smallest_share == whole.smallest_share
+    assert part.silhouette != whole.silhouette
+    assert part.silhouette == pytest.approx(whole.silhouette, abs=0.02)
+    assert part.stability_mean == pytest.approx(1.0)
+
+
+def test_as_good_as_one_segment_is_refused(tiny, monkeypatch):
+    rows = tiny.data.distance.iloc[:60]  # one kind of customers, and one who is far from all of them
+    rows = pd.concat([rows, tiny.data.distance.iloc[[-1]]], ignore_index=True)
+    monkeypatch.setattr(work, "STUDY_ROWS", 12)
+    with pytest.raises(DataRefused, match="k = 2 as good as all customers"):
+        select(rows, [2], 0, Silent())
