@@ -9,6 +9,8 @@ import os
 
 import click
 
+from model_service.commands.analysis import drift, preview
+from model_service.commands.registry import COMMANDS
 from model_service.commands.train import train
 from model_service.settings import SettingsError, load_settings
 
@@ -35,7 +37,8 @@ def serve(host: str | None, port: int | None, workers: int | None) -> None:
     run(settings)
 
 
-main.add_command(train)
+for command in (train, drift, preview, *COMMANDS):
+    main.add_command(command)
 
 if __name__ == "__main__":
     main()

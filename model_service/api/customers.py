@@ -119,6 +119,17 @@ def rows_of_columns(columns: Any) -> Matrix:
     ApiError
         422 with pointers to missing, unknown or unequally long columns and to refused cells.
     """
+    return distance_matrix(input_columns(columns))
+
+
+def input_columns(columns: Any) -> dict[str, Matrix]:
+    """Return the checked input columns of customers given by column, float64 with NaN for missing, shape (n,) each.
+
+    Raises
+    ------
+    ApiError
+        422 with pointers to missing, unknown or unequally long columns and to refused cells.
+    """
     if not isinstance(columns, dict):
         raise validation_failed([FieldError(pointer="/columns", detail="must be an object")])
     errors = _shape_errors(columns)
@@ -130,7 +141,7 @@ def rows_of_columns(columns: Any) -> Matrix:
         arrays[name] = _column(BY_NAME[name], cells, errors)
     if errors:
         raise validation_failed(errors[:MAX_ERRORS])
-    return distance_matrix({name: arrays[name] for name in _input_names})
+    return {name: arrays[name] for name in _input_names}
 
 
 def _shape_errors(columns: Mapping[str, Any]) -> list[FieldError]:
