@@ -5,8 +5,8 @@ from __future__ import annotations
 from flask import Flask
 
 from gateway import error_handlers, request_log
-from gateway.routes import register
-from gateway.routes.api import API, customer_routes, model_routes, service_routes
+from gateway.routes import converters, register
+from gateway.routes.api import API, customer_routes, model_routes, picture_routes, registry_routes, service_routes
 from gateway.settings import Settings, read_settings
 from gateway.wiring import Services, build_controllers, build_services
 
@@ -26,8 +26,11 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     request_log.register(app)
     error_handlers.register(app)
-    controllers = build_controllers(services or build_services(app, settings))
-    register(app, API, customer_routes(controllers.customers))
-    register(app, API, model_routes(controllers.predictions, controllers.segments))
-    register(app, "", service_routes(controllers.service))
+    converters.register(app)
+    c = build_controllers(services or build_services(app, settings), settings)
+    register(app, API, customer_routes(c.customers, c.customer_segments))
+    register(app, API, model_routes(c.predictions, c.segments))
+    register(app, API, registry_routes(c.models, c.trainings))
+    register(app, API, picture_routes(c.pictures, c.analyses))
+    register(app, "", service_routes(c.service))
     return app

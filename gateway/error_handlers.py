@@ -6,10 +6,11 @@ import logging
 from collections.abc import Sequence
 
 import orjson
-from flask import Flask, Response, g
+from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
 from gateway.services import errors as e
+from shared.features import CUST_ID_RULE
 from shared.problems import MEDIA_TYPE, FieldError, code_of, problem
 from shared.strict_json import MalformedJSON
 
@@ -24,6 +25,7 @@ STATUSES: dict[type[Exception], tuple[int, str]] = {
     e.StaleRevision: (412, "revision_mismatch"),
     e.Contended: (409, "contended"),
     e.SegmentNotFound: (404, "segment_not_found"),
+    e.AnalysisBusy: (503, "analysis_busy"),
     e.StoreUnavailable: (503, "store_unavailable"),
     e.StoreError: (500, "store_error"),
     e.ModelUnavailable: (503, "model_unavailable"),
@@ -32,12 +34,14 @@ STATUSES: dict[type[Exception], tuple[int, str]] = {
     e.ModelRefused: (502, "model_refused"),
 }
 RETRY_AFTER_SECONDS = "1"
+_NOWHERE = "there is nothing at this address"
 
 
 def register(app: Flask) -> None:
     """Make every error of the application a problem."""
     for kind in STATUSES:
         app.register_error_handler(kind, _known)
+    app.register_error_handler(e.RegistryRefusal, _refused)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(Exception, _unforeseen)
 
@@ -46,19 +50,28 @@ def _known(error: Exception) -> Response:
     status, code = STATUSES[type(error)]
     if status >= 500:
         log.warning("%s: %s", code, error, exc_info=error.__cause__ if status == 500 else None)
-    answer = _answer(status, code, str(error), getattr(error, "errors", ()))
-    if status == 503:
-        answer.headers["Retry-After"] = RETRY_AFTER_SECONDS
-    return answer
+    return _answer(status, code, str(error), getattr(error, "errors", ()))
+
+
+def _refused(error: e.RegistryRefusal) -> Response:
+    """Pass on what only the model service can judge: the one error that brings its status along."""
+    return _answer(error.status, error.code, str(error), error.errors)
 
 
 def _http(error: HTTPException) -> Response:
     status = error.code or 500
-    answer = _answer(status, code_of(status), error.description or "")
+    answer = _answer(status, code_of(status), _detail(error))
     for name, value in error.get_headers():
         if name != "Content-Type":
             answer.headers[name] = value
     return answer
+
+
+def _detail(error: HTTPException) -> str:
+    if error.code != 404:
+        return error.description or ""
+    # A slash in the id makes another address of it, also when it is written as %2F.
+    return f"{_NOWHERE}; a CUST_ID {CUST_ID_RULE}" if "/customers/" in request.path else _NOWHERE
 
 
 def _unforeseen(error: Exception) -> Response:
@@ -68,4 +81,5 @@ def _unforeseen(error: Exception) -> Response:
 
 def _answer(status: int, code: str, detail: str, errors: Sequence[FieldError] = ()) -> Response:
     body = problem(status, code, detail, g.get("request_id", ""), errors)
-    return Response(orjson.dumps(body), status, mimetype=MEDIA_TYPE)
+    headers = {"Retry-After": RETRY_AFTER_SECONDS} if status == 503 else None
+    return Response(orjson.dumps(body), status, headers, mimetype=MEDIA_TYPE)

@@ -26,11 +26,13 @@ class Settings:
     assignment_deadline: float = 0.4
     prediction_deadline: float = 2.0
     bulk_deadline: float = 30.0
+    analysis_deadline: float = 600.0
     host: str = "127.0.0.1"
     port: int = 8000
     workers: int = 1
     threads: int = 4
     max_body_bytes: int = 2 * 1024 * 1024
+    max_upload_bytes: int = 1024**3
     worker_interval: float = 1.0
     worker_heartbeat: Path | None = None
     log_level: str = "INFO"
@@ -87,11 +89,13 @@ def read_settings() -> Settings:
         assignment_deadline=env.float("ASSIGNMENT_DEADLINE", plain.assignment_deadline, validate=_between(0.01)),
         prediction_deadline=env.float("PREDICTION_DEADLINE", plain.prediction_deadline, validate=_between(0.01)),
         bulk_deadline=env.float("BULK_DEADLINE", plain.bulk_deadline, validate=_between(0.1)),
+        analysis_deadline=env.float("ANALYSIS_DEADLINE", plain.analysis_deadline, validate=_between(1, 24 * 3600)),
         host=env.str("GATEWAY_HOST", plain.host),
         port=env.int("GATEWAY_PORT", plain.port, validate=validate.Range(1, 65535)),
         workers=env.int("GATEWAY_WORKERS", plain.workers, validate=_between(1, 256)),
         threads=env.int("GATEWAY_THREADS", plain.threads, validate=_between(1, 256)),
         max_body_bytes=env.int("GATEWAY_MAX_BODY_BYTES", plain.max_body_bytes, validate=_between(1024, 2**30)),
+        max_upload_bytes=env.int("GATEWAY_MAX_UPLOAD_BYTES", plain.max_upload_bytes, validate=_between(1024, 2**50)),
         worker_interval=env.float("WORKER_INTERVAL", plain.worker_interval, validate=_between(0.05)),
         worker_heartbeat=env.path("WORKER_HEARTBEAT", None, validate=_heartbeat),
         log_level=env.str("LOG_LEVEL", plain.log_level, validate=validate.OneOf(_LOG_LEVELS)),

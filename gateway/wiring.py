@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from flask import Flask
 from flask_pymongo import PyMongo
@@ -11,31 +11,53 @@ from pymongo import WriteConcern
 from pymongo.collection import Collection
 from pymongo.read_concern import ReadConcern
 
+from gateway.controllers.customer_segments import CustomerSegmentController
 from gateway.controllers.customers import CustomerController
+from gateway.controllers.models import ModelController
+from gateway.controllers.pictures import AnalysisController, PictureController
 from gateway.controllers.predictions import PredictionController
 from gateway.controllers.segments import SegmentController
 from gateway.controllers.service import ServiceController
+from gateway.controllers.trainings import TrainingController
 from gateway.data_access.customer_store import MongoCustomerStore
+from gateway.data_access.fresh_calls import FreshCalls
+from gateway.data_access.http_registry import HttpRegistry
 from gateway.data_access.model_client import HttpModel
 from gateway.request_log import current_request_id
+from gateway.services.analyses import AnalysisService
 from gateway.services.assignment import Assigner
+from gateway.services.customer_segments import CustomerSegmentService
 from gateway.services.customers import CustomerService
 from gateway.services.health import HealthService
 from gateway.services.imports import ImportService
 from gateway.services.ports import CustomerStore, Model
 from gateway.services.predictions import PredictionService
 from gateway.services.reconciliation import Reconciler
+from gateway.services.registry_ports import Analyst, Gallery, ModelRegistry, TrainingOffice
 from gateway.services.segments import SegmentService
+from gateway.services.trainings import TrainingService
 from gateway.settings import Settings
+
+
+class Registry(ModelRegistry, TrainingOffice, Gallery, Analyst, Protocol):
+    """All that the model service offers beside predictions."""
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Every service, ready for use by controllers, the worker and the command line."""
+    """Every service, ready for use by controllers, the worker and the command line.
+
+    What only passes on what the model service says needs no service in between: `registry` and `gallery` are ports.
+    """
 
     customers: CustomerService
+    customer_segments: CustomerSegmentService
     predictions: PredictionService
     segments: SegmentService
+    registry: ModelRegistry
+    trainings: TrainingService
+    gallery: Gallery
+    analyses: AnalysisService
     health: HealthService
     imports: ImportService
     reconciler: Reconciler
@@ -46,8 +68,13 @@ class Controllers:
     """Every controller."""
 
     customers: CustomerController
+    customer_segments: CustomerSegmentController
     predictions: PredictionController
     segments: SegmentController
+    models: ModelController
+    trainings: TrainingController
+    pictures: PictureController
+    analyses: AnalysisController
     service: ServiceController
 
 
@@ -74,28 +101,41 @@ def connect(app: Flask, settings: Settings) -> Collection[dict[str, Any]]:
 def build_services(app: Flask, settings: Settings) -> Services:
     """Build the services on MongoDB and the model service over HTTP."""
     store = MongoCustomerStore(connect(app, settings), settings.bulk_deadline)
-    model = HttpModel(settings.model_service_url, settings.bulk_deadline, settings.threads, current_request_id)
-    return assemble(store, model, settings)
+    url = settings.model_service_url
+    model = HttpModel(url, settings.bulk_deadline, settings.threads, current_request_id)
+    registry = HttpRegistry(FreshCalls(url, current_request_id), settings.bulk_deadline, settings.analysis_deadline)
+    return assemble(store, model, registry, settings)
 
 
-def assemble(store: CustomerStore, model: Model, settings: Settings) -> Services:
+def assemble(store: CustomerStore, model: Model, registry: Registry, settings: Settings) -> Services:
     """Build the services on any adapters of the ports."""
     assigner = Assigner(model, settings.assignment_deadline)
+    customers = CustomerService(store, assigner)
     return Services(
-        customers=CustomerService(store, assigner),
+        customers=customers,
+        customer_segments=CustomerSegmentService(customers, store, model, assigner, settings.prediction_deadline),
         predictions=PredictionService(model, settings.prediction_deadline),
-        segments=SegmentService(store, model),
+        segments=SegmentService(store, model, registry),
+        registry=registry,
+        trainings=TrainingService(store, registry),
+        gallery=registry,
+        analyses=AnalysisService(store, registry),
         health=HealthService(store, model),
         imports=ImportService(store, assigner),
         reconciler=Reconciler(store, model, assigner),
     )
 
 
-def build_controllers(services: Services) -> Controllers:
+def build_controllers(services: Services, settings: Settings) -> Controllers:
     """Build the controllers on the services."""
     return Controllers(
         customers=CustomerController(services.customers),
+        customer_segments=CustomerSegmentController(services.customer_segments),
         predictions=PredictionController(services.predictions),
         segments=SegmentController(services.segments),
+        models=ModelController(services.registry),
+        trainings=TrainingController(services.trainings, settings.max_upload_bytes),
+        pictures=PictureController(services.gallery),
+        analyses=AnalysisController(services.analyses, services.gallery),
         service=ServiceController(services.health),
     )

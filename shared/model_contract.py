@@ -136,7 +136,10 @@ class MixDrift(TypedDict):
 
 
 class DistanceDrift(TypedDict):
-    """How far customers lie from their centroid: medians in training and now, and their ratio."""
+    """How far customers lie from their centroid: medians in training and now, and their ratio ``inflation``.
+
+    ``beyond_limit`` is the share of customers beyond the distance that 0.1 % of the training customers exceed.
+    """
 
     training_median: float
     median: float
@@ -145,7 +148,11 @@ class DistanceDrift(TypedDict):
 
 
 class Drift(TypedDict):
-    """Whether the customers of now are those the model was trained on."""
+    """Whether the customers of now are those the model was trained on.
+
+    ``features`` come from the most shifted on. Below ``minimum_rows`` there is no verdict: ``features`` is empty, and
+    ``segment_mix`` and ``distance`` are null.
+    """
 
     model_version: str
     verdict: Literal["stable", "watch", "retrain", "not_enough_data"]
@@ -192,7 +199,8 @@ class PreviewSegment(TypedDict):
 class Preview(TypedDict):
     """Who moves if `candidate` replaces `active`.
 
-    ``transitions[i][j]`` counts customers that go from ``before[i]`` to ``after[j]``.
+    ``transitions[i][j]`` counts customers that go from ``before[i]`` to ``after[j]``. ``customers`` are the most
+    affected: of those who move, first whom both versions are sure of, by balance.
     """
 
     candidate: str

@@ -44,7 +44,7 @@ class CustomerController:
 
     def get(self, cust_id: str) -> Response:
         """GET /customers/{CUST_ID}."""
-        customer = self._customers.get(_checked(cust_id))
+        customer = self._customers.get(checked_id(cust_id))
         if request.if_none_match.contains_weak(customer["revision"]):
             return Response(status=304, headers=_etag(customer))
         return answer(customer, headers=_etag(customer))
@@ -63,18 +63,24 @@ class CustomerController:
 
     def delete(self, cust_id: str) -> Response:
         """DELETE /customers/{CUST_ID}."""
-        self._customers.delete(_checked(cust_id), accepted_revisions())
+        self._customers.delete(checked_id(cust_id), accepted_revisions())
         return Response(status=204)
 
 
-def _checked(cust_id: str) -> str:
+def checked_id(cust_id: str) -> str:
+    """Return the CUST_ID of an address, if it can be one.
+
+    Raises
+    ------
+    InvalidInput
+    """
     if fault := cust_id_fault(cust_id):
         raise InvalidInput([FieldError(pointer=f"/{CUST_ID}", detail=f"the address's CUST_ID {fault}")])
     return cust_id
 
 
 def _without_id(cust_id: str, sent: dict[str, Any]) -> dict[str, Any]:
-    if sent.pop(CUST_ID, cust_id) != _checked(cust_id):
+    if sent.pop(CUST_ID, cust_id) != checked_id(cust_id):
         detail = f"must be the {cust_id!r} of the address: a customer's id never changes"
         raise InvalidInput([FieldError(pointer=f"/{CUST_ID}", detail=detail)])
     return sent

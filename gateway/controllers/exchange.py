@@ -11,7 +11,9 @@ from marshmallow import Schema, ValidationError
 from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
 from gateway.schemas.customers import field_errors
+from gateway.schemas.queries import Query, load_parameters
 from gateway.services.errors import InvalidInput
+from shared.problems import FieldError
 from shared.strict_json import loads
 
 JSON = "application/json"
@@ -34,6 +36,30 @@ def read_json(*media_types: str) -> Any:
     if request.mimetype not in accepted:
         raise UnsupportedMediaType(f"send the body as {' or '.join(accepted)}, not {request.mimetype or 'untyped'!r}")
     return loads(_body())
+
+
+def read_order(*media_types: str) -> dict[str, Any]:
+    """Return the body, which must be a JSON object, or nothing at all; an order has no query.
+
+    Raises
+    ------
+    InvalidInput, and what `read_json` raises
+    """
+    load_parameters(query())
+    body = read_json(*media_types) if has_body() else {}
+    if not isinstance(body, dict):
+        raise InvalidInput([FieldError(pointer="", detail="must be an object")])
+    return body
+
+
+def query() -> Query:
+    """Return the query string's parameters."""
+    return request.args.items(multi=True)
+
+
+def has_body() -> bool:
+    """Whether the request has a body, empty ones aside."""
+    return bool(request.content_length) or "Transfer-Encoding" in request.headers
 
 
 def _body() -> bytes:

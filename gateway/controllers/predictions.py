@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Response, g
+from flask import Response, g, request
 
-from gateway.controllers.exchange import answer, load, read_json
+from gateway.controllers.exchange import answer, load, query, read_json
 from gateway.schemas.customers import customer_schema
+from gateway.schemas.queries import load_asked
 from gateway.services.errors import InvalidInput
-from gateway.services.ports import Features
+from gateway.services.ports import PLAIN, Features
 from gateway.services.predictions import PredictionService
 from shared.contract import MAX_BATCH, RowError
 from shared.features import CUST_ID
@@ -26,10 +27,11 @@ class PredictionController:
 
     def create(self) -> Response:
         """POST /predictions."""
+        asked = load_asked(query()) if request.query_string else PLAIN
         body = read_json()
         if isinstance(body, dict) and "customers" in body:
-            return answer({"predictions": self._predictions.predict_batch(_rows(body))})
-        return answer(self._predictions.predict(_features(body)))
+            return answer({"predictions": self._predictions.predict_batch(_rows(body), asked)})
+        return answer(self._predictions.predict(_features(body), asked))
 
 
 def _features(body: Any, prefix: str = "") -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Response
 
-from gateway.controllers.exchange import answer
+from gateway.controllers.exchange import JSON, MERGE_PATCH, answer, read_order
 from gateway.services.segments import SegmentService
 
 
@@ -21,3 +21,7 @@ class SegmentController:
     def get(self, segment_id: str) -> Response:
         """GET /segments/{id}."""
         return answer(self._segments.get(segment_id))
+
+    def label(self, segment_id: str) -> Response:
+        """PATCH /segments/{id}."""
+        return answer(self._segments.label(segment_id, read_order(MERGE_PATCH, JSON)))

@@ -7,6 +7,8 @@ from flask import Response
 from gateway.controllers.exchange import answer
 from gateway.services.health import HealthService
 
+_RESOURCES = ("customers", "segments", "predictions", "models", "trainings", "activations")
+
 
 class ServiceController:
     """Index and health checks."""
@@ -16,7 +18,7 @@ class ServiceController:
 
     def index(self) -> Response:
         """GET /."""
-        links = {name: f"/api/v1/{name}" for name in ("customers", "segments", "predictions")}
+        links = {name: f"/api/v1/{name}" for name in _RESOURCES}
         return answer({"service": "customer-segmentation gateway", "links": {**links, "health": "/health/ready"}})
 
     def live(self) -> Response:

@@ -22,7 +22,7 @@ from pymongo.errors import (
 from gateway.data_access.mongo_schema import prepare
 from gateway.services.assignment import ASSIGNED, PENDING
 from gateway.services.errors import CustomerExists, StoreError, StoreUnavailable
-from gateway.services.ports import Assignment, Customer, SegmentCounts
+from gateway.services.ports import Assignment, Block, Customer, SegmentCounts
 from shared.features import CUST_ID
 
 Document = dict[str, Any]
@@ -106,6 +106,19 @@ class MongoCustomerStore:
         due: Document = {"$or": [{"segment_status": PENDING}, {"segment.model_version": {"$ne": model_version}}]}
         return self._find(due if after is None else {"_id": {"$gt": after}, **due}, limit)
 
+    def stream(self, features: Sequence[str], rows: int) -> Iterator[Block]:
+        """Yield all customers' `features` in CUST_ID order, in blocks of at most `rows`; null where one has no value.
+
+        A query for each block rather than one cursor for all: it may be retried after a fail-over, and nothing stays
+        open on the server when the caller takes its time or leaves.
+        """
+        fields = dict.fromkeys(features, 1)
+        after: Document = {}
+        while found := self._block(after, fields, rows):
+            ids = [document["_id"] for document in found]
+            yield Block(ids, {name: [document.get(name) for document in found] for name in features})
+            after = {"_id": {"$gt": ids[-1]}}
+
     def insert(self, customer: Customer) -> None:
         """Store a new customer; raise `CustomerExists` when the CUST_ID is taken."""
         with _faults():
@@ -171,6 +184,10 @@ class MongoCustomerStore:
             hello = self._customers.database.client.admin.command("hello")
         if not hello.get("isWritablePrimary"):
             raise StoreUnavailable("the database has no primary")
+
+    def _block(self, query: Document, fields: Document, rows: int) -> list[Document]:
+        with _faults(), timeout(self._bulk_deadline):
+            return list(self._customers.find(query, fields, sort=[("_id", 1)], limit=rows, batch_size=rows))
 
     def _find(self, query: Document, limit: int) -> list[Customer]:
         with _faults():

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, cast
 
+from gateway.data_access.shapes import check_of
 from gateway.services.errors import ModelMalformed
-from shared.contract import ColumnarAnswer, ModelSummary, Prediction, RowError
+from shared.contract import ColumnarAnswer, Explanation, ModelSummary, Prediction, RowError
 
 Answer = TypeVar("Answer")
 
@@ -46,10 +47,11 @@ _SEGMENT: dict[str, set[type]] = {**_REF, "size": {int}, "share": _NUMBER, "acti
 _MODEL: dict[str, set[type]] = {"version": {str}, "segments": {list}}
 _PROBLEM: dict[str, set[type]] = {"code": {str}, "detail": {str}}
 _FINDING: dict[str, set[type]] = {"pointer": {str}, "code": {str}, "detail": {str}}
+_explanation = check_of(Explanation)
 
 
-def prediction(answer: Any) -> Prediction:
-    """Check the answer for one customer."""
+def prediction(answer: Any, explained: bool = False) -> Prediction:
+    """Check the answer for one customer, with its explanation if one was asked for."""
     _shape(answer, _PREDICTION)
     _shape(answer["segment"], _REF)
     _must(0 < len(answer["segment"]["id"]) <= _LONGEST and 0 < len(answer["model_version"]) <= _LONGEST, "length")
@@ -60,14 +62,16 @@ def prediction(answer: Any) -> Prediction:
     _must(all(type(name) is str for name in answer["imputed"]), "imputed")
     for finding in answer["warnings"]:
         _shape(finding, _FINDING)
+    if explained:
+        _explanation(answer["explanation"])
     return cast(Prediction, answer)
 
 
-def batch(answer: Any, rows: int) -> list[Prediction | RowError]:
+def batch(answer: Any, rows: int, explained: bool = False) -> list[Prediction | RowError]:
     """Check the answer for `rows` customers sent as records."""
     predictions = answer["predictions"]
     _must(isinstance(predictions, list) and len(predictions) == rows, "number of predictions")
-    return [_row_error(p) if "error" in p else prediction(p) for p in predictions]
+    return [_row_error(p) if "error" in p else prediction(p, explained) for p in predictions]
 
 
 def _row_error(answer: Any) -> RowError:

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from gateway.services.errors import ModelServiceError
 from gateway.services.ports import Assignment, Features, Model
-from shared.contract import ColumnarAnswer, Prediction
+from shared.contract import ColumnarAnswer, ModelSummary, Prediction
 from shared.features import INPUT_NAMES
 
 log = logging.getLogger(__name__)
@@ -62,6 +62,10 @@ class Assigner:
         """Return the customer's segment, or None when the model cannot say in time: the worker will."""
         prediction = self._ask(lambda: self._model.predict(features, self._deadline))
         return assignment_of(prediction) if prediction else None
+
+    def active(self) -> ModelSummary | None:
+        """Return the active model's description, or None while the model is away."""
+        return self._ask(lambda: self._model.active(self._deadline))
 
     def assign_columns(self, rows: Sequence[Features]) -> list[Assignment] | None:
         """Return the segments of many customers, in order, or None when the model is away."""

@@ -65,7 +65,7 @@ def same_features(customer: Customer, features: Features) -> bool:
     return all(customer.get(name) == value for name, value in features.items())
 
 
-def _refuse_gaps(features: Features) -> None:
+def refuse_gaps(features: Features) -> None:
     """Raise InvalidInput where a customer that was stored before a feature existed still lacks it."""
     missing = [f.name for f in INPUTS if not f.nullable and features.get(f.name) is None]
     if missing:
@@ -180,7 +180,7 @@ class CustomerService:
         """Write the edited features over `old`; None when somebody else was faster."""
         self._checked(old, expected)
         sent = edit({name: old.get(name) for name in INPUT_NAMES})
-        _refuse_gaps(sent)
+        refuse_gaps(sent)
         features = complete(sent)
         warnings = findings(features, sent)
         if same_features(old, features):

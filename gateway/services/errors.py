@@ -8,6 +8,8 @@ SegmentationError
 ├── StaleRevision                not the revision that the caller named
 ├── Contended                    others kept changing the customer
 ├── SegmentNotFound
+├── AnalysisBusy                 another analysis of the whole base is running
+├── RegistryRefusal              the model service says no, in a way that a client should hear
 ├── StoreError                   the database refused or failed
 │   └── StoreUnavailable         it cannot be reached, or has no primary at the moment
 └── ModelServiceError
@@ -76,6 +78,29 @@ class SegmentNotFound(SegmentationError):
 
     def __init__(self, segment_id: str):
         super().__init__(f"the active model has no segment {segment_id!r}")
+
+
+class AnalysisBusy(SegmentationError):
+    """Another analysis of all stored customers is running in this process."""
+
+    def __init__(self) -> None:
+        super().__init__("another preview or drift analysis is running; try again when it has ended")
+
+
+class RegistryRefusal(SegmentationError):
+    """The model service refuses something that only it can judge, such as activating a version that is not there.
+
+    Attributes
+    ----------
+    status, code : one of the pairs that the wire contract knows; whatever else the model service says is malformed.
+    errors : what is to blame, where that can be said.
+    """
+
+    def __init__(self, status: int, code: str, detail: str, errors: Sequence[FieldError] = ()) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        self.errors = list(errors)
 
 
 class StoreError(SegmentationError):

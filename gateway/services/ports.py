@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol, TypedDict
+from typing import Any, NamedTuple, Protocol, TypedDict
 
 from shared.contract import ColumnarAnswer, ModelSummary, Prediction, RowError
 
@@ -40,6 +40,23 @@ class SegmentCounts:
         return sum(self.by_segment.values()) + self.pending
 
 
+class Block(NamedTuple):
+    """Some stored customers by column: their CUST_IDs and, under each feature's name, one value for each of them."""
+
+    ids: list[str]
+    columns: dict[str, list[float | int | None]]
+
+
+class Asked(NamedTuple):
+    """How a prediction is asked for: with its reasons or without, by which version (None: the active one)."""
+
+    explain: bool = False
+    version: str | None = None
+
+
+PLAIN = Asked()
+
+
 class CustomerStore(Protocol):
     """Customers, kept durably. Every method may raise `StoreError` or `StoreUnavailable`."""
 
@@ -51,6 +68,12 @@ class CustomerStore(Protocol):
 
     def page(self, after: str | None, limit: int) -> list[Customer]:
         """Return up to `limit` customers with CUST_ID greater than `after`, in CUST_ID order."""
+
+    def stream(self, features: Sequence[str], rows: int) -> Iterator[Block]:
+        """Yield all customers' `features` in CUST_ID order, in blocks of at most `rows`; null where one has no value.
+
+        Memory stays that of a block. Customers written meanwhile may or may not be among them, none comes twice.
+        """
 
     def insert(self, customer: Customer) -> None:
         """Store a new customer; raise `CustomerExists` when the CUST_ID is taken."""
@@ -81,12 +104,15 @@ class CustomerStore(Protocol):
 
 
 class Model(Protocol):
-    """The model service. Every method may raise `ModelUnavailable`, `ModelTimeout` or `ModelMalformed`."""
+    """The model service. Every method may raise `ModelUnavailable`, `ModelTimeout` or `ModelMalformed`.
 
-    def predict(self, features: Features, deadline: float) -> Prediction:
+    Those that are told a version may raise `RegistryRefusal`: it may be missing or damaged.
+    """
+
+    def predict(self, features: Features, deadline: float, asked: Asked = PLAIN) -> Prediction:
         """Return one customer's prediction; give up after `deadline` seconds."""
 
-    def predict_batch(self, customers: Sequence[Features]) -> list[Prediction | RowError]:
+    def predict_batch(self, customers: Sequence[Features], asked: Asked = PLAIN) -> list[Prediction | RowError]:
         """Return a prediction or an error for each of at most `shared.contract.MAX_BATCH` customers, in order."""
 
     def score(self, columns: Mapping[str, Sequence[float | int | None]]) -> ColumnarAnswer:
@@ -95,5 +121,5 @@ class Model(Protocol):
     def version(self) -> str:
         """Return the active model's version; cheap enough to ask every second."""
 
-    def active(self) -> ModelSummary:
-        """Return the active model: its version, segments and profiles."""
+    def active(self, deadline: float | None = None) -> ModelSummary:
+        """Return the active model: its version, segments and profiles; give up after `deadline` seconds, if given."""

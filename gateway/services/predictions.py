@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gateway.services.ports import Features, Model
+from gateway.services.ports import PLAIN, Asked, Features, Model
 from shared.contract import Prediction, RowError
 from shared.features import complete
 from shared.findings import findings
@@ -22,32 +22,32 @@ class PredictionService:
         self._model = model
         self._deadline = deadline
 
-    def predict(self, sent: Features) -> Prediction:
+    def predict(self, sent: Features, asked: Asked = PLAIN) -> Prediction:
         """Return one customer's prediction.
 
         Raises
         ------
-        ModelServiceError
+        ModelServiceError, RegistryRefusal
         """
         features = complete(sent)
-        prediction = self._model.predict(features, self._deadline)
+        prediction = self._model.predict(features, self._deadline, asked)
         prediction["warnings"] = findings(features, sent) + prediction["warnings"]
         return prediction
 
-    def predict_batch(self, rows: Sequence[Features | RowError]) -> list[Prediction | RowError]:
+    def predict_batch(self, rows: Sequence[Features | RowError], asked: Asked = PLAIN) -> list[Prediction | RowError]:
         """Return a prediction or an error for every row, in order; rows that come in as errors stay so.
 
         Raises
         ------
-        ModelServiceError
+        ModelServiceError, RegistryRefusal
         """
         sound = [row for row in rows if "error" not in row]
-        scored = iter(self._predict_sound(sound) if sound else [])
+        scored = iter(self._predict_sound(sound, asked) if sound else [])
         return [next(scored) if "error" not in row else row for row in rows]  # type: ignore[misc]  # told apart by "error"
 
-    def _predict_sound(self, rows: Sequence[Features]) -> list[Prediction | RowError]:
+    def _predict_sound(self, rows: Sequence[Features], asked: Asked) -> list[Prediction | RowError]:
         completed = [complete(row) for row in rows]
-        answers = self._model.predict_batch(completed)
+        answers = self._model.predict_batch(completed, asked)
         for sent, features, answer in zip(rows, completed, answers, strict=True):
             if "error" not in answer:
                 answer["warnings"] = findings(features, sent) + answer["warnings"]

@@ -2,4 +2,5 @@
 
 import pytest
 
-pytest.register_assert_rewrite("fakes.store_contract", "fakes.problems", "fakes.model_contract")
+for _name in ("store_contract", "problems", "model_contract", "registry_contract"):
+    pytest.register_assert_rewrite(f"fakes.{_name}")

@@ -11,6 +11,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from fakes.model import FakeModel
+from fakes.registry import FakeRegistry
 from fakes.store import InMemoryCustomerStore
 from gateway.app import create_app
 from gateway.settings import Settings
@@ -19,6 +20,8 @@ from gateway.wiring import assemble
 CUSTOMERS = "/api/v1/customers"
 PREDICTIONS = "/api/v1/predictions"
 SEGMENTS = "/api/v1/segments"
+MODELS = "/api/v1/models"
+TRAININGS = "/api/v1/trainings"
 
 
 @dataclass
@@ -28,11 +31,12 @@ class FakeGateway:
     settings: Settings = field(default_factory=Settings)
     store: Any = field(default_factory=InMemoryCustomerStore)
     model: FakeModel = field(default_factory=FakeModel)
+    registry: FakeRegistry = field(default_factory=FakeRegistry)
 
     @cached_property
     def app(self) -> Flask:
         """The application."""
-        return create_app(self.settings, assemble(self.store, self.model, self.settings))
+        return create_app(self.settings, assemble(self.store, self.model, self.registry, self.settings))
 
     @cached_property
     def client(self) -> FlaskClient:

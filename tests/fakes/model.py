@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from gateway.services.errors import ModelMalformed, ModelServiceError, ModelTimeout, ModelUnavailable
-from gateway.services.ports import Features
-from shared.contract import ColumnarAnswer, ModelSummary, Prediction, RowError, Segment, SegmentRef
+from gateway.services.errors import ModelMalformed, ModelServiceError, ModelTimeout, ModelUnavailable, RegistryRefusal
+from gateway.services.ports import PLAIN, Asked, Features
+from shared.contract import ColumnarAnswer, Explanation, ModelSummary, Prediction, RowError, Segment, SegmentRef
 from shared.features import DISTANCE_NAMES
+from shared.model_contract import ACTIVE
 
 DOWN = ModelUnavailable("the model service cannot be reached")
 SLOW = ModelTimeout("the model service did not answer in time")
 MALFORMED = ModelMalformed("the model service's answer breaks the contract")
 
 SEGMENTS: list[SegmentRef] = [{"id": "seg-01", "name": "Low balance"}, {"id": "seg-02", "name": "High balance"}]
+OTHER = "20240201T000000Z-00000002"
+"""A version that predicts when it is asked for by name."""
 LIMIT = 1_000.0
 """Customers with this BALANCE and more are in the second segment."""
 
@@ -40,14 +43,14 @@ class FakeModel:
         self.meanwhile: Callable[[], object] = lambda: None
         self.rival: int | None = None
 
-    def predict(self, features: Features, deadline: float) -> Prediction:
+    def predict(self, features: Features, deadline: float, asked: Asked = PLAIN) -> Prediction:
         self.deadlines.append(deadline)
         self._note("predict", 1)
-        return self._prediction(features)
+        return self._prediction(features, asked)
 
-    def predict_batch(self, customers: Sequence[Features]) -> list[Prediction | RowError]:
+    def predict_batch(self, customers: Sequence[Features], asked: Asked = PLAIN) -> list[Prediction | RowError]:
         self._note("predict_batch", len(customers))
-        return [self._prediction(c) for c in customers]
+        return [self._prediction(c, asked) for c in customers]
 
     def score(self, columns: Mapping[str, Sequence[float | int | None]]) -> ColumnarAnswer:
         assert set(columns) == set(DISTANCE_NAMES)
@@ -68,7 +71,9 @@ class FakeModel:
         self._note("version", 0)
         return self.current
 
-    def active(self) -> ModelSummary:
+    def active(self, deadline: float | None = None) -> ModelSummary:
+        if deadline is not None:
+            self.deadlines.append(deadline)
         self._note("active", 0)
         return ModelSummary(
             version=self.current,
@@ -85,10 +90,12 @@ class FakeModel:
         if self.failure:
             raise self.failure
 
-    def _prediction(self, features: Features) -> Prediction:
+    def _prediction(self, features: Features, asked: Asked) -> Prediction:
         assert set(DISTANCE_NAMES) <= set(features)
+        if asked.version not in (None, ACTIVE, self.current, OTHER):
+            raise RegistryRefusal(404, "version_not_found", f"there is no version {asked.version!r}")
         cluster = cluster_of(features["BALANCE"])
-        return Prediction(
+        prediction = Prediction(
             segment=SEGMENTS[cluster],
             cluster=cluster,
             confidence=0.95,
@@ -96,15 +103,29 @@ class FakeModel:
             rival=SEGMENTS[1 - cluster],
             distance=1.0,
             margin=0.5,
-            model_version=self.current,
+            model_version=OTHER if asked.version == OTHER else self.current,
             imputed=[name for name in DISTANCE_NAMES if features[name] is None],
             warnings=[],
         )
+        return prediction | {"explanation": explanation(features, cluster)} if asked.explain else prediction
 
 
 def cluster_of(balance: Any) -> int:
     """Return the cluster index of a customer with this BALANCE."""
     return int(balance >= LIMIT)
+
+
+def explanation(features: Features, cluster: int) -> Explanation:
+    """Explain by BALANCE alone why a customer is in this cluster."""
+    limit = {"feature": "BALANCE", "unit": "currency units", "value": features["BALANCE"], "changed": LIMIT}
+    moves = {"segment": SEGMENTS[1 - cluster], "changes": [limit], "sentence": "The customer moves at 1,000."}
+    reason = {"feature": "BALANCE", "value": features["BALANCE"], "unit": "currency units", "contribution": 0.75}
+    return Explanation(
+        gap=0.75,
+        contributions=[reason],  # type: ignore[list-item]
+        sentence=f"In {SEGMENTS[cluster]['name']}.",
+        counterfactual=None if cluster else moves,  # type: ignore[typeddict-item]
+    )
 
 
 def _segment(cluster: int, ref: SegmentRef) -> Segment:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from fakes.customers import inputs
-from fakes.model import SEGMENTS
-from gateway.services.ports import Model
+from fakes.model import OTHER, SEGMENTS, explanation
+from gateway.services.errors import RegistryRefusal
+from gateway.services.ports import Asked, Model
 from shared.features import DISTANCE_NAMES, complete
 
 POOR = complete(inputs())
@@ -28,11 +31,32 @@ class ModelContract:
         assert (answer["cluster"], answer["rival"], answer["segments"]) == ([1, 0, 0], [0, 1, 1], SEGMENTS)
         assert (answer["confidence"], answer["model_version"]) == ([0.95] * 3, "v1")
 
+    def test_predict_with_reasons(self, model: Model) -> None:
+        prediction = model.predict(RICH, 5.0, Asked(explain=True))
+        assert prediction["explanation"] == explanation(RICH, 1)
+        assert "explanation" not in model.predict(RICH, 5.0)
+
+    def test_predict_batch_with_reasons(self, model: Model) -> None:
+        asked = Asked(explain=True)
+        assert model.predict_batch([RICH, POOR], asked) == [model.predict(c, 5.0, asked) for c in (RICH, POOR)]
+
+    def test_predict_by_a_version(self, model: Model) -> None:
+        asked = Asked(version=OTHER)
+        assert model.predict(RICH, 5.0, asked)["model_version"] == OTHER
+        assert model.predict_batch([RICH], Asked(True, OTHER)) == [model.predict(RICH, 5.0, Asked(True, OTHER))]
+
+    def test_predict_by_a_version_that_is_not_there(self, model: Model) -> None:
+        for predict in (lambda a: model.predict(RICH, 5.0, a), lambda a: model.predict_batch([RICH], a)):
+            with pytest.raises(RegistryRefusal) as caught:
+                predict(Asked(version="20200101T000000Z-00000000"))
+            assert (caught.value.status, caught.value.code) == (404, "version_not_found")
+
     def test_version(self, model: Model) -> None:
         assert model.version() == "v1"
 
-    def test_active(self, model: Model) -> None:
-        summary = model.active()
+    @pytest.mark.parametrize("deadline", [None, 5.0])
+    def test_active(self, model: Model, deadline: float | None) -> None:
+        summary = model.active(deadline)
         assert summary["version"] == "v1"
         assert [segment["id"] for segment in summary["segments"]] == ["seg-01", "seg-02"]
         assert set(summary["segments"][0]["profile"]) == set(DISTANCE_NAMES)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from threading import RLock
 
 from gateway.services.assignment import ASSIGNED, PENDING
 from gateway.services.errors import CustomerExists, StoreError
-from gateway.services.ports import Assignment, Customer, SegmentCounts
+from gateway.services.ports import Assignment, Block, Customer, SegmentCounts
 from shared.features import CUST_ID
 
 
@@ -31,6 +31,12 @@ class InMemoryCustomerStore:
     def page(self, after: str | None, limit: int) -> list[Customer]:
         self._use()
         return [deepcopy(c) for i, c in sorted(self.customers.items()) if after is None or i > after][:limit]
+
+    def stream(self, features: Sequence[str], rows: int) -> Iterator[Block]:
+        after = None
+        while page := self.page(after, rows):
+            yield Block([c[CUST_ID] for c in page], {name: [c.get(name) for c in page] for name in features})
+            after = page[-1][CUST_ID]
 
     def insert(self, customer: Customer) -> None:
         self._use()

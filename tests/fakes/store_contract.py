@@ -88,6 +88,29 @@ class SingleOperations:
         assert ids(store.page(None, 1)) == ["A"]
         assert store.page("E", 5) == []
 
+    def test_stream_gives_every_customer_once_by_column_in_order(self, store: CustomerStore) -> None:
+        store.insert_many([stored(name, BALANCE=float(n), CREDIT_LIMIT=None) for n, name in enumerate("CABED")])
+        blocks = list(store.stream(["BALANCE", "CREDIT_LIMIT", "TENURE"], 2))
+        assert [block.ids for block in blocks] == [["A", "B"], ["C", "D"], ["E"]]
+        assert [block.columns["BALANCE"] for block in blocks] == [[1.0, 2.0], [0.0, 4.0], [3.0]]
+        assert blocks[2].columns == {"BALANCE": [3.0], "CREDIT_LIMIT": [None], "TENURE": [12]}
+        assert type(blocks[2].columns["TENURE"][0]) is int
+
+    def test_stream_of_a_feature_that_a_customer_lacks_is_null(self, store: CustomerStore) -> None:
+        store.insert(stored("A"))
+        assert [block.columns for block in store.stream(["NEW"], 2)] == [{"NEW": [None]}]
+
+    def test_stream_of_an_empty_store(self, store: CustomerStore) -> None:
+        assert list(store.stream(["BALANCE"], 2)) == []
+
+    def test_stream_goes_on_after_customers_that_come_and_go_meanwhile(self, store: CustomerStore) -> None:
+        store.insert_many([stored(name) for name in "BDF"])
+        blocks = store.stream(["BALANCE"], 1)
+        assert next(blocks).ids == ["B"]
+        store.insert_many([stored(name) for name in "AE"])
+        store.delete("D", None)
+        assert [block.ids for block in blocks] == [["E"], ["F"]]
+
     def test_replace_of_the_expected_revision(self, store: CustomerStore) -> None:
         old, new = stored("A", assignment()), stored("A", BALANCE=5.0)
         store.insert(old)

@@ -7,12 +7,13 @@ import socket
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from fakes.model import FakeModel
+from fakes.model import FakeModel, explanation
 from fakes.model_contract import POOR
 from fakes.scripted_server import Request, ScriptedServer, always, http, serving
 
 from gateway.data_access.model_client import HttpModel
 from gateway.services.errors import ModelMalformed
+from gateway.services.ports import Asked
 from shared.features import DISTANCE_NAMES
 
 COLUMNS = {name: [POOR[name]] for name in DISTANCE_NAMES}
@@ -59,6 +60,19 @@ class TestContract:
         answers += [PREDICTION | {"warnings": [{"pointer": "/BALANCE", "code": 1, "detail": "x"}]}]
         _all_refused(lambda model: model.predict(POOR, 5.0), answers)
 
+    def test_of_explanations(self) -> None:
+        good = explanation(POOR, 0)
+        wrong = [_without(good, name) for name in good]
+        wrong += [good | {name: rubbish} for name in good for rubbish in RUBBISH if not _allowed(name, rubbish)]
+        wrong += [
+            good | {"contributions": [{}]},
+            good | {"counterfactual": _without(good["counterfactual"], "segment")},
+        ]
+        answers = [PREDICTION, *(PREDICTION | {"explanation": value} for value in (*wrong, *RUBBISH))]
+        asked = Asked(explain=True)
+        _all_refused(lambda model: model.predict(POOR, 5.0, asked), answers)
+        _all_refused(lambda model: model.predict_batch([POOR], asked), [{"predictions": [a]} for a in answers])
+
     def test_of_predict_batch(self) -> None:
         batches = [[], [PREDICTION] * 2, {}, "x", None, ["error"], [["error"]], [{"error": None}], [{"error": {}}]]
         batches += [[rubbish] for rubbish in RUBBISH] + [[_without(PREDICTION, "segment")]]
@@ -95,6 +109,13 @@ class TestContract:
         refusal = {"error": {"status": 422, "code": "validation_failed", "detail": "no"}}
         with serving(always(http(json.dumps({"predictions": [refusal]})))) as server:
             assert HttpModel(server.url, 5.0, 1).predict_batch([POOR]) == [refusal]
+
+
+def _allowed(name: str, rubbish: Any) -> bool:
+    if name == "contributions":
+        return bool(rubbish == [])
+    allowed = {"gap": (int, float), "sentence": (str,), "counterfactual": (type(None),)}[name]
+    return type(rubbish) in allowed
 
 
 def _all_refused(call: Callable[[HttpModel], object], answers: list[Any]) -> None:

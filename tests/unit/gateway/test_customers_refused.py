@@ -17,8 +17,8 @@ from shared.features import CUST_ID, CUST_ID_RULE, FEATURES, INPUTS, Feature
 NOT_NUMBERS = [('"12"', "a string"), ('""', "a string"), ("true", "a boolean"), ("false", "a boolean")]
 NOT_NUMBERS += [("[1]", "an array"), ("{}", "an object")]
 # As they stand in an address: "%252F" is "%2F" to the application.
-BAD_ADDRESSES = ["a/b", "a%2Fb", "a%252Fb", "a%20b", "%C3%A4", "ä", "%F0%9F%99%82", "%FF", "%00", "%E2%80%AE"]
-BAD_ADDRESSES += ["%2E%2E", "%2E", "C1/", "C1/segment", "x" * 65, "a%3Fb", "a;b", "a+b", "$ne", "{'$gt': ''}"]
+BAD_ADDRESSES = ["a%252Fb", "a%20b", "%C3%A4", "ä", "%F0%9F%99%82", "%FF", "%00", "%E2%80%AE"]
+BAD_ADDRESSES += ["%2E%2E", "%2E", "a%0A", "x" * 65, "a%3Fb", "a;b", "a+b", "$ne", "{'$gt': ''}"]
 each_feature = pytest.mark.parametrize("feature", FEATURES, ids=lambda f: f.name)
 
 
@@ -175,6 +175,17 @@ def test_ids_in_an_address_that_break_the_rule(gateway: FakeGateway, method: str
     assert gateway.store.customers == {}
 
 
+@pytest.mark.parametrize(
+    "written", ["a/b", "a%2Fb", "C1/", "C1/nonsense", "C1/segment/", "C1/segment/x", "a/b/segment"]
+)
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE"])
+def test_what_lies_below_a_customer_without_being_anything(gateway: FakeGateway, method: str, written: str) -> None:
+    """An id with a slash is one such address, however the slash is written."""
+    answer = gateway.client.open(f"{CUSTOMERS}/{written}", method=method, json={})
+    assert CUST_ID_RULE in assert_problem(answer, 404, "not_found")["detail"]
+    assert gateway.store.customers == {}
+
+
 # Any JSON value in any field: either refused with a pointer to that field, or stored as it was sent.
 _json_values = (
     any_numbers().filter(lambda v: v is None or v - v == 0)
@@ -204,9 +215,3 @@ def test_any_bytes_are_answered_with_a_problem(text: bytes) -> None:
     assert_problem(
         answer, answer.status_code, answer.json["code"], [e["pointer"] for e in answer.json.get("errors", [])]
     )
-
-
-@pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE"])
-def test_an_id_with_a_line_break_in_an_address_is_no_address_at_all(gateway: FakeGateway, method: str) -> None:
-    sent = {"PUT": inputs(), "PATCH": {}}.get(method)
-    assert_problem(gateway.client.open(f"{CUSTOMERS}/a%0A", method=method, json=sent), 404, "not_found")

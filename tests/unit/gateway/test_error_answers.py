@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator
 
 import pytest
 from fakes.customers import body, inputs
-from fakes.gateway import CUSTOMERS, PREDICTIONS, SEGMENTS, FakeGateway
+from fakes.gateway import CUSTOMERS, MODELS, PREDICTIONS, SEGMENTS, TRAININGS, FakeGateway
 from fakes.problems import assert_problem
+from fakes.registry import OLD
 
 from gateway.error_handlers import STATUSES
 from gateway.services import errors
@@ -21,6 +23,15 @@ WITH_BODY = [("POST", CUSTOMERS), ("PUT", f"{CUSTOMERS}/C1"), ("PATCH", f"{CUSTO
 UNKNOWN = ["/nowhere", "/api", "/api/v1", "/api/v1/", "/api/v2/customers", "/health", "/static/x", "/%2e%2e/etc", "/ä"]
 # A slash at the end makes another address.
 UNKNOWN += [f"{CUSTOMERS}/", f"{SEGMENTS}/", f"{PREDICTIONS}/", "/health/live/", f"{SEGMENTS}/seg-01/"]
+EXAMPLES_OF = {"cust_id": "C1", "segment_id": "seg-01", "version:version": OLD}
+EXAMPLES_OF |= {"name:training_id": "20240101T000000.5Z-ae30", "name:name": "elbow", "any(svg,png):kind": "svg"}
+# What could lead elsewhere in the model service is no address here.
+UNKNOWN += [
+    f"{MODELS}/{v}" for v in ("v1", "active%252Fgate", "%2E%2E", f"{OLD}0", f"{OLD}%0A", "ACTIVE", "x/activate")
+]
+UNKNOWN += [f"{TRAININGS}/{i}" for i in ("a%2Fb", "%2E%2E", "x" * 65, ".b", "%00", "t1/logs")]
+UNKNOWN += [f"{MODELS}/active/plots/{n}" for n in ("elbow", "elbow.pdf", "..svg", "a%2Fb.svg", "elbow.svg/")]
+UNKNOWN += ["/api/v1/plots/drift.svg", "/api/v1/activations/1", f"{MODELS}/active/model.joblib"]
 each_write = pytest.mark.parametrize(("method", "path"), WITH_BODY)
 
 
@@ -28,7 +39,7 @@ def _routes() -> list[tuple[str, set[str]]]:
     """Every address of the application with the methods that it knows there."""
     known: dict[str, set[str]] = {}
     for rule in FakeGateway().app.url_map.iter_rules():
-        path = rule.rule.replace("<path:cust_id>", "C1").replace("<segment_id>", "seg-01")
+        path = re.sub("<([^>]+)>", lambda variable: EXAMPLES_OF[variable[1]], rule.rule)
         known.setdefault(path, set()).update(rule.methods or ())
     return sorted(known.items())
 
@@ -125,6 +136,7 @@ def test_a_fault_that_nobody_foresaw(
 EXAMPLES = {
     MalformedJSON: MalformedJSON("the body is not valid JSON"),
     errors.InvalidInput: errors.InvalidInput([FieldError(pointer="/BALANCE", detail="is missing")]),
+    errors.AnalysisBusy: errors.AnalysisBusy(),
 }
 
 

@@ -19,6 +19,7 @@ from gateway.services.errors import SegmentationError, StoreError, StoreUnavaila
 from gateway.services.ports import CustomerStore
 
 ABSTRACT = {errors.SegmentationError, errors.ModelServiceError}
+BRINGS_ITS_STATUS = {errors.RegistryRefusal}
 
 
 def _family(kind: type[Exception]) -> Iterator[type[Exception]]:
@@ -31,7 +32,9 @@ def _errors_of_services() -> list[type[Exception]]:
     return [kind for kind in _family(SegmentationError) if kind.__module__ == errors.__name__]
 
 
-@pytest.mark.parametrize("kind", [k for k in _errors_of_services() if k not in ABSTRACT], ids=lambda k: k.__name__)
+@pytest.mark.parametrize(
+    "kind", [k for k in _errors_of_services() if k not in ABSTRACT | BRINGS_ITS_STATUS], ids=lambda k: k.__name__
+)
 def test_every_error_of_the_services_has_a_status(kind: type[Exception]) -> None:
     status, code = STATUSES[kind]
     assert 400 <= status < 600
@@ -82,6 +85,7 @@ CALLS: dict[str, tuple[Any, ...]] = {
     "get": ("A",),
     "get_many": (["A"],),
     "page": (None, 1),
+    "stream": (["BALANCE"], 1),
     "insert": (CUSTOMER,),
     "replace": (CUSTOMER, "r"),
     "delete": ("A", None),
@@ -104,11 +108,16 @@ def test_the_calls_above_are_the_whole_port() -> None:
     assert set(CALLS) == {name for name in vars(CustomerStore) if not name.startswith("_")}
 
 
+def _ask(store: MongoCustomerStore, method: str) -> None:
+    answer = getattr(store, method)(*CALLS[method])
+    next(answer)  # a stream asks only then
+
+
 @pytest.mark.parametrize("method", CALLS)
 @pytest.mark.parametrize("error", _driver_errors(), ids=lambda e: type(e).__name__)
 def test_every_driver_error_becomes_one_of_the_stores(error: Exception, method: str) -> None:
     with pytest.raises((StoreError, errors.CustomerExists)) as caught:
-        getattr(_store(error), method)(*CALLS[method])
+        _ask(_store(error), method)
     assert caught.value.__cause__ is error
     assert "something" not in str(caught.value)
     if isinstance(caught.value, errors.CustomerExists):

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from fakes.customers import body, inputs
 from fakes.gateway import PREDICTIONS, FakeGateway
-from fakes.model import DOWN, MALFORMED, SLOW, FakeModel
+from fakes.model import DOWN, MALFORMED, OTHER, SLOW, FakeModel, explanation
 from fakes.problems import assert_problem
 
 from gateway.services.errors import ModelServiceError
-from gateway.services.ports import Features
+from gateway.services.ports import PLAIN, Asked, Features
 from shared.contract import MAX_BATCH, Prediction, RowError
 from shared.features import CUST_ID
 from shared.problems import REQUEST_ID_HEADER, problem
@@ -103,8 +104,8 @@ class TestMany:
         refusal = RowError(error=problem(422, "validation_failed", "no"))
 
         class Refusing(FakeModel):
-            def predict_batch(self, customers: list[Features]) -> list[Prediction | RowError]:
-                return [refusal, *super().predict_batch(customers[1:])]
+            def predict_batch(self, customers: Sequence[Features], asked: Asked = PLAIN) -> list[Prediction | RowError]:
+                return [refusal, *super().predict_batch(customers[1:], asked)]
 
         places = _many(FakeGateway(model=Refusing()), [inputs(), inputs()]).json["predictions"]
         assert places[0] == refusal
@@ -127,3 +128,50 @@ class TestMany:
     ) -> None:
         gateway.model.failure = failure
         assert_problem(_many(gateway, [inputs()]), status, code)
+
+
+class TestQuery:
+    def test_explains_one(self, gateway: FakeGateway) -> None:
+        sent = inputs(BALANCE=5_000)
+        answer = gateway.client.post(f"{PREDICTIONS}?explain=true", json=sent).json
+        assert answer.pop("explanation") == explanation(sent, 1)
+        assert answer == gateway.client.post(f"{PREDICTIONS}?explain=false", json=sent).json
+
+    def test_explains_many(self, gateway: FakeGateway) -> None:
+        rows = [inputs(), {}, inputs(BALANCE=5_000)]
+        answer = gateway.client.post(f"{PREDICTIONS}?explain=true", json={"customers": rows}).json["predictions"]
+        assert [place.get("explanation") for place in answer] == [
+            explanation(rows[0], 0),
+            None,
+            explanation(rows[2], 1),
+        ]
+
+    @pytest.mark.parametrize(("query", "version"), [(OTHER, OTHER), ("active", "v1")])
+    def test_asks_the_version_named(self, gateway: FakeGateway, query: str, version: str) -> None:
+        one = gateway.client.post(f"{PREDICTIONS}?version={query}", json=inputs()).json
+        many = gateway.client.post(f"{PREDICTIONS}?version={query}", json={"customers": [inputs()]}).json
+        assert one["model_version"] == many["predictions"][0]["model_version"] == version
+
+    @pytest.mark.parametrize("body", [inputs(), {"customers": [inputs()]}])
+    def test_a_version_that_is_not_there(self, gateway: FakeGateway, body: Any) -> None:
+        answer = gateway.client.post(f"{PREDICTIONS}?version=20200101T000000Z-00000000", json=body)
+        assert_problem(answer, 404, "version_not_found")
+
+    @pytest.mark.parametrize(
+        ("query", "pointers"),
+        [
+            ("explain=yes", ["?explain"]),
+            ("explain=", ["?explain"]),
+            ("explain=TRUE", ["?explain"]),
+            ("explain=true&explain=true", ["?explain"]),
+            ("version=", ["?version"]),
+            ("version=v1", ["?version"]),
+            ("version=../active", ["?version"]),
+            (f"version={OTHER}%0A", ["?version"]),
+            ("explain=true&deep=1&k=2", ["?deep", "?k"]),
+            ("%F0%9F%99%82", ["?🙂"]),
+        ],
+    )
+    def test_that_breaks_the_rules(self, gateway: FakeGateway, query: str, pointers: list[str]) -> None:
+        assert_problem(gateway.client.post(f"{PREDICTIONS}?{query}", json=inputs()), 422, "validation_failed", pointers)
+        assert gateway.model.calls == []

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fakes.customers import inputs, stored
@@ -16,6 +17,7 @@ from gateway.services import reconciliation
 from gateway.services.assignment import Assigner
 from gateway.services.customers import CustomerService
 from gateway.services.errors import ModelRefused, ModelUnavailable, StoreUnavailable
+from gateway.services.ports import Assignment, Customer
 from gateway.services.reconciliation import Reconciler
 from shared.contract import ColumnarAnswer
 
@@ -197,3 +199,90 @@ def test_a_customer_that_cannot_be_assigned_holds_up_no_other(
     assert reconciler.run_once() == 0
     assert [i for i, c in store.customers.items() if c["segment"] is None] == ["C4"]
     assert "customer C4 cannot be assigned" in caplog.text
+
+
+class Killed(BaseException):
+    """The process ends at this point, without any further step of its own."""
+
+
+class Mortal(InMemoryCustomerStore):
+    """A store whose process is killed at its n-th use, just before or just after the use has had its effect."""
+
+    def __init__(self, last: int, after: bool) -> None:
+        super().__init__()
+        self.last, self.after, self.uses = last, after, 0
+        self.alive = False
+
+    def due(self, model_version: str, after: str | None, limit: int) -> list[Customer]:
+        return self._mortally(lambda: super(Mortal, self).due(model_version, after, limit))
+
+    def assign_many(self, assignments: Sequence[tuple[str, str, Assignment, str]]) -> int:
+        return self._mortally(lambda: super(Mortal, self).assign_many(assignments))
+
+    def _mortally(self, use: Callable[[], Any]) -> Any:
+        self.uses += self.alive
+        if self.alive and self.uses == self.last and not self.after:
+            raise Killed
+        answer = use()
+        if self.alive and self.uses == self.last:
+            raise Killed
+        return answer
+
+
+class HalfWritten(Mortal):
+    """Killed while a batch is being written: MongoDB has taken part of it."""
+
+    def assign_many(self, assignments: Sequence[tuple[str, str, Assignment, str]]) -> int:
+        half = assignments[: len(assignments) // 2] if self.alive and self.uses + 1 == self.last else assignments
+        return super().assign_many(half)
+
+
+def _all_by(store: InMemoryCustomerStore) -> set[str]:
+    return {c["segment"]["model_version"] for c in store.customers.values()}
+
+
+@pytest.mark.parametrize("kind", [Mortal, HalfWritten])
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("last", range(1, 8))
+def test_killed_anywhere_after_an_activation_or_rollback_the_next_one_finishes(
+    kind: type[Mortal], last: int, after: bool, model: FakeModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconciliation, "BATCH", 2)
+    store = kind(last, after)
+    features = [stored(name, assignment(), BALANCE=5_000 * (name > "C")) for name in "ABCDE"]
+    store.insert_many(features)
+    for version in ("v2", "v1"):  # an activation, and the rollback
+        model.current, store.uses, store.alive = version, 0, True
+        try:
+            Reconciler(store, model, Assigner(model, 0.5)).run_once()
+            killed = False
+        except Killed:
+            killed = True
+        store.alive = False
+        assert killed is (store.uses == last)
+        assert len(store.customers) == 5
+        assert _all_by(store) <= {"v1", "v2"}
+        Reconciler(store, model, Assigner(model, 0.5)).run_once()
+        assert _all_by(store) == {version}
+        assert [c["segment"]["id"] for c in store.page(None, 9)] == ["seg-01"] * 3 + ["seg-02"] * 2
+        assert [c["BALANCE"] for c in store.page(None, 9)] == [c["BALANCE"] for c in features]
+        assert Reconciler(store, model, Assigner(model, 0.5)).run_once() == 0
+
+
+def test_an_activation_in_the_middle_of_a_pass_is_caught_up_with(
+    store: InMemoryCustomerStore, model: FakeModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconciliation, "BATCH", 2)
+    store.insert_many([stored(name) for name in "ABCDE"])
+
+    def activate() -> None:
+        if model.calls.count(("score", 2)) == 2:
+            model.current = "v2"
+
+    model.meanwhile = activate
+    reconciler = Reconciler(store, model, Assigner(model, 0.5))
+    reconciler.run_once()
+    assert _all_by(store) == {"v1", "v2"}
+    reconciler.run_once()
+    assert _all_by(store) == {"v2"}
+    assert reconciler.run_once() == 0

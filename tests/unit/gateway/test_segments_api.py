@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from fakes.customers import stored
 from fakes.gateway import CUSTOMERS, SEGMENTS, FakeGateway
 from fakes.model import DOWN, MALFORMED, SLOW
 from fakes.problems import assert_problem
+from fakes.registry import FakeRegistry
 from fakes.store_contract import assignment
 
-from gateway.services.errors import ModelServiceError, StoreError, StoreUnavailable
+from gateway.services.errors import ModelServiceError, RegistryRefusal, StoreError, StoreUnavailable
+from gateway.services.registry_ports import Order
+from shared.model_contract import Label
 
-MEMBERS = {"id", "name", "size", "share", "training_size", "training_share", "actions", "profile"}
+MEMBERS = {
+    "id",
+    "name",
+    "derived_name",
+    "description",
+    "owner",
+    "name_warning",
+    "size",
+    "share",
+    "training_size",
+    "training_share",
+    "actions",
+    "profile",
+}
 FAILURES = [(DOWN, 503, "model_unavailable"), (SLOW, 504, "model_timeout"), (MALFORMED, 502, "model_malformed")]
 
 
@@ -58,6 +76,16 @@ class TestSegments:
     def test_one_that_the_model_does_not_have(self, peopled: FakeGateway, segment_id: str) -> None:
         assert_problem(peopled.client.get(f"{SEGMENTS}/{segment_id}"), 404, "segment_not_found")
 
+    def test_one_has_its_rules_and_members_too(self, peopled: FakeGateway) -> None:
+        answer = peopled.client.get(f"{SEGMENTS}/seg-01").json
+        assert answer["rules"] == [{"sentence": "BALANCE is high"}]
+        assert answer["typical"] == []
+        assert "borderline" not in answer, "this version has none"
+        listed = peopled.client.get(SEGMENTS).json["items"][0]
+        assert {name: answer[name] for name in MEMBERS - {"derived_name"}} == {
+            name: listed[name] for name in MEMBERS - {"derived_name"}
+        }
+
     @pytest.mark.parametrize("path", [SEGMENTS, f"{SEGMENTS}/seg-01"])
     @pytest.mark.parametrize(("failure", "status", "code"), FAILURES)
     def test_need_the_model(
@@ -65,6 +93,56 @@ class TestSegments:
     ) -> None:
         gateway.model.failure = failure
         assert_problem(gateway.client.get(path), status, code)
+
+
+class TestLabels:
+    @pytest.mark.parametrize("content_type", ["application/json", "application/merge-patch+json"])
+    def test_are_given_by_a_merge_patch(self, peopled: FakeGateway, content_type: str) -> None:
+        text = '{"name": "Savers", "description": "Pay late", "owner": "ann", "by": "ben"}'
+        answer = peopled.send("PATCH", f"{SEGMENTS}/seg-01", text, content_type)
+        assert answer.status_code == 200
+        assert {n: answer.json[n] for n in ("name", "derived_name", "description", "owner", "size")} == {
+            "name": "Savers",
+            "derived_name": "Low balance",
+            "description": "Pay late",
+            "owner": "ann",
+            "size": 3,
+        }
+        assert peopled.registry.orders == [("label", "seg-01", json.loads(text))]
+        assert peopled.client.get(f"{SEGMENTS}/seg-01").json == answer.json
+
+    def test_are_cleared_by_null(self, peopled: FakeGateway) -> None:
+        for name in ("Savers", None):
+            answer = peopled.client.patch(f"{SEGMENTS}/seg-01", json={"name": name})
+        assert answer.json["name"] == "Low balance"
+
+    @pytest.mark.parametrize("segment_id", ["seg-09", "%C3%A4", "..", "x" * 1000])
+    def test_of_a_segment_that_the_active_model_does_not_have(self, peopled: FakeGateway, segment_id: str) -> None:
+        answer = peopled.client.patch(f"{SEGMENTS}/{segment_id}", json={"name": "x"})
+        assert_problem(answer, 404, "segment_not_found")
+        assert peopled.registry.orders == []
+
+    def test_that_are_refused(self, peopled: FakeGateway) -> None:
+        class Refuses(FakeRegistry):
+            def label(self, segment_id: str, changes: Order) -> Label:
+                raise RegistryRefusal(409, "name_taken", "seg-02 is called so already")
+
+        gateway = FakeGateway(store=peopled.store, registry=Refuses())
+        answer = gateway.client.patch(f"{SEGMENTS}/seg-01", json={"name": "x"})
+        assert_problem(answer, 409, "name_taken")
+
+    @pytest.mark.parametrize(("failure", "status", "code"), FAILURES)
+    def test_need_the_model_service(
+        self, gateway: FakeGateway, failure: ModelServiceError, status: int, code: str
+    ) -> None:
+        gateway.registry.failure = failure
+        assert_problem(gateway.client.patch(f"{SEGMENTS}/seg-01", json={}), status, code)
+
+    def test_in_a_wrong_body(self, gateway: FakeGateway) -> None:
+        assert_problem(gateway.send("PATCH", f"{SEGMENTS}/seg-01", "{"), 400, "malformed_json")
+        assert_problem(gateway.client.patch(f"{SEGMENTS}/seg-01", json=["x"]), 422, "validation_failed", [""])
+        assert_problem(gateway.send("PATCH", f"{SEGMENTS}/seg-01", "x", "text/plain"), 415, "unsupported_media_type")
+        assert gateway.registry.orders == []
 
 
 class TestHealth:
@@ -93,7 +171,7 @@ class TestHealth:
 
 def test_the_index_leads_to_everything(gateway: FakeGateway) -> None:
     links = gateway.client.get("/").json["links"]
-    assert set(links) == {"customers", "segments", "predictions", "health"}
+    assert set(links) == {"customers", "segments", "predictions", "models", "trainings", "activations", "health"}
     for name, path in links.items():
         assert gateway.client.get(path).status_code == (405 if name == "predictions" else 200)
 

@@ -1,0 +1,285 @@
+"""The client of the model's life against servers on loopback that behave well, badly or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from fakes.registry import NEW, OLD, FakeRegistry, drift, training
+from fakes.registry_contract import RegistryContract, blocks
+from fakes.registry_server import serving_registry
+from fakes.scripted_server import Request, Script, ScriptedServer, always, http, refused, serving
+from fakes.servers import free_port
+
+from gateway.data_access import fresh_calls
+from gateway.data_access.fresh_calls import FreshCalls
+from gateway.data_access.http_registry import HttpRegistry
+from gateway.services.errors import (
+    ModelMalformed,
+    ModelServiceError,
+    ModelTimeout,
+    ModelUnavailable,
+    RegistryRefusal,
+    StoreUnavailable,
+)
+from gateway.services.registry_ports import Upload
+from shared.model_contract import CSV
+from shared.problems import REQUEST_ID_HEADER
+
+DEADLINE = 0.3
+FAR_TOO_LONG = 5.0
+"""Seconds; no statement about speed, only that a deadline of 0.3 s ended the wait."""
+UPLOAD = Upload(CSV, 3, [b"a,b"])
+JSON_CALLS: dict[str, Callable[[HttpRegistry], object]] = {
+    "models": lambda r: r.models(),
+    "model": lambda r: r.model(OLD),
+    "gate": lambda r: r.gate(OLD),
+    "activate": lambda r: r.activate(NEW, {}),
+    "roll_back": lambda r: r.roll_back({}),
+    "activations": lambda r: r.activations(),
+    "label": lambda r: r.label("seg-01", {}),
+    "train": lambda r: r.train(UPLOAD, {}),
+    "trainings": lambda r: r.trainings(),
+    "training": lambda r: r.training("t1"),
+    "cancel": lambda r: r.cancel("t1"),
+    "plots": lambda r: r.plots(OLD),
+    "preview": lambda r: r.preview(NEW, blocks()),
+    "drift": lambda r: r.drift(NEW, blocks()),
+}
+CALLS = JSON_CALLS | {
+    "training_log": lambda r: r.training_log("t1"),
+    "report": lambda r: r.report(OLD, None),
+    "plot": lambda r: r.plot(OLD, "elbow", "svg", None),
+    "draw": lambda r: r.draw(drift(OLD, 1), "svg"),
+}
+every_call = pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+some_calls = pytest.mark.parametrize(
+    "call", [CALLS[name] for name in ("models", "activate", "train", "drift", "plot")], ids=str
+)
+
+
+def _registry(server: ScriptedServer, deadline: float = 5.0) -> HttpRegistry:
+    return HttpRegistry(FreshCalls(server.url), deadline, deadline)
+
+
+class TestHttpRegistry(RegistryContract):
+    @pytest.fixture
+    def registry(self) -> Iterator[HttpRegistry]:
+        with serving(serving_registry(FakeRegistry())) as server:
+            yield _registry(server)
+
+
+def _fails(
+    call: Callable[[HttpRegistry], object], script: Script, error: type[Exception], read_bodies: bool = True
+) -> ScriptedServer:
+    with serving(script, read_bodies) as server:
+        began = time.monotonic()
+        with pytest.raises(error) as caught:
+            call(_registry(server, DEADLINE))
+        assert type(caught.value) is error
+        assert time.monotonic() - began < FAR_TOO_LONG
+        return server
+
+
+def _hang(server: ScriptedServer, connection: socket.socket, request: Request) -> bool:
+    return server.stopping.wait() and False
+
+
+def _trickling(begin: bytes, piece: bytes) -> Script:
+    def script(server: ScriptedServer, connection: socket.socket, request: Request) -> bool:
+        connection.sendall(begin)
+        for _ in range(1_000):  # not for ever, so that a client that waits for the end fails its test
+            if server.stopping.wait(0.01):
+                break
+            connection.sendall(piece)
+        return False
+
+    return script
+
+
+class TestFaults:
+    @every_call
+    def test_refused_connection(self, call: Callable[[HttpRegistry], object]) -> None:
+        url = f"http://127.0.0.1:{free_port()}"
+        with pytest.raises(ModelUnavailable):
+            call(HttpRegistry(FreshCalls(url), DEADLINE, DEADLINE))
+
+    def test_a_host_that_does_not_exist(self) -> None:
+        with pytest.raises(ModelUnavailable):
+            HttpRegistry(FreshCalls("http://nowhere.invalid"), DEADLINE, DEADLINE).models()
+
+    @some_calls
+    def test_no_answer(self, call: Callable[[HttpRegistry], object]) -> None:
+        assert len(_fails(call, _hang, ModelTimeout).requests) == 1
+
+    @some_calls
+    @pytest.mark.parametrize(
+        ("begin", "piece"),
+        [
+            (b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", b" "),
+            (b"HTTP/1.1 200 OK\r\nX: ", b"x"),
+            (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+        ],
+    )
+    def test_an_answer_that_trickles(self, call: Callable[[HttpRegistry], object], begin: bytes, piece: bytes) -> None:
+        _fails(call, _trickling(begin, piece), ModelTimeout)
+
+    @every_call
+    @pytest.mark.parametrize(
+        ("answer", "error"),
+        [
+            (http("{}", "500 Internal Server Error"), ModelMalformed),
+            (http("{}", "503 Service Unavailable"), ModelUnavailable),
+            (http("{}", "404 Not Found"), ModelMalformed),
+            (http("{}", "201 Created"), ModelMalformed),
+            (http("", "304 Not Modified"), ModelMalformed),
+            (http("", "302 Found", "Location: http://127.0.0.1:1/\r\n"), ModelMalformed),
+            (http('{"code": "version_not_found", "detail": "no", "status": 404}', "404 Not Found"), ModelMalformed),
+            (b"rubbish\r\n\r\n", ModelMalformed),
+            (b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{}", ModelUnavailable),
+            (b"", ModelUnavailable),
+        ],
+    )
+    def test_a_wrong_answer(
+        self, call: Callable[[HttpRegistry], object], answer: bytes, error: type[ModelServiceError]
+    ) -> None:
+        """Asked once and never again: what breaks off may have been done."""
+        assert len(_fails(call, always(answer, keep_open=False), error).requests) == 1
+
+    @pytest.mark.parametrize("call", JSON_CALLS.values(), ids=JSON_CALLS)
+    @pytest.mark.parametrize("text", ["", "<html>", "null", "[]", "{}", '{"items": {}}', '{"items": [{}]}', "\xff"])
+    def test_an_answer_of_another_shape(self, call: Callable[[HttpRegistry], object], text: str) -> None:
+        _fails(call, always(http(text)), ModelMalformed)
+
+    @pytest.mark.parametrize("name", ["report", "plot", "draw"])
+    def test_a_picture_that_is_none(self, name: str) -> None:
+        _fails(CALLS[name], always(http("<script>", headers="Content-Type: text/javascript\r\n")), ModelMalformed)
+        _fails(CALLS[name], always(http("?", headers="")), ModelMalformed)
+
+    def test_an_answer_without_end(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(fresh_calls, "MAX_ANSWER", 1_000)
+        _fails(CALLS["report"], always(http(" " * 2_000)), ModelMalformed)
+
+    def test_a_refusal_comes_with_everything(self) -> None:
+        refusal = RegistryRefusal(409, "gate_refused", "no", [{"pointer": "/checks/match", "detail": "too far"}])
+        with serving(always(refused(refusal))) as server, pytest.raises(RegistryRefusal) as caught:
+            _registry(server).activate(NEW, {})
+        assert vars(caught.value) == vars(refusal)
+
+
+class TestRequest:
+    def test_carries_the_request_id_and_keeps_the_path_of_the_base_address(self) -> None:
+        with serving(serving_registry(FakeRegistry())) as server:
+            calls = FreshCalls(f"{server.url}/", lambda: "caller-1")
+            HttpRegistry(calls, 5.0, 5.0).models()
+        with serving(always(http(json.dumps(FakeRegistry().models())))) as other:
+            HttpRegistry(FreshCalls(f"{other.url}/base/"), 5.0, 5.0).models()
+        assert server.requests[0].headers[REQUEST_ID_HEADER.lower()] == "caller-1"
+        assert other.requests[0].path == "/base/v1/models"
+        assert REQUEST_ID_HEADER.lower() not in other.requests[0].headers
+
+    @pytest.mark.parametrize("part", ["../x", "a/b", "a?b", "a#b", "a b", "%2e%2e", "ä"])
+    def test_cannot_be_led_elsewhere_by_a_name(self, part: str) -> None:
+        with serving(always(http(json.dumps(training("t1"))))) as server:
+            _registry(server).training(part)
+        path = server.requests[0].path
+        assert path.startswith("/v1/trainings/")
+        assert not set(path.removeprefix("/v1/trainings/")) & set("/?# ")
+
+    def test_of_a_known_size_tells_it(self) -> None:
+        registry = FakeRegistry()
+        with serving(serving_registry(registry)) as server:
+            _registry(server).train(UPLOAD, {})
+            _registry(server).train(Upload(CSV, None, [b"a,b", b"", b"c"]), {"note": "x y&z"})
+        assert registry.uploads == [(CSV, 3, b"a,b"), (CSV, None, b"a,bc")]
+        assert registry.orders[1] == ("train", None, {"note": "x y&z"})
+
+    def test_asks_for_nothing_twice(self) -> None:
+        with serving(serving_registry(FakeRegistry())) as server:
+            for _ in range(3):
+                _registry(server).models()
+        assert (server.connections, len(server.requests)) == (3, 3)
+
+
+class TestStreaming:
+    def test_stops_as_soon_as_the_model_service_has_answered(self) -> None:
+        sent = []
+
+        def endless() -> Iterator[bytes]:
+            while len(sent) < 100_000:
+                sent.append(1)
+                yield b"x" * 10_000
+
+        refusal = RegistryRefusal(409, "training_running", "another one is running")
+        heard = pytest.raises(RegistryRefusal, match="another one")
+        with serving(_answer_and_wait(refused(refusal)), read_bodies=False) as server, heard:
+            _registry(server).train(Upload(CSV, None, endless()), {})
+        assert len(sent) < 100_000
+
+    def test_an_answer_before_the_connection_is_closed_is_heard(self) -> None:
+        refusal = RegistryRefusal(413, "body_too_large", "too large")
+
+        def slowly() -> Iterator[bytes]:
+            yield b"x"
+            assert answered.wait(5.0)
+            yield b"x" * 100_000
+
+        answered = threading.Event()
+
+        def script(server: ScriptedServer, connection: socket.socket, request: Request) -> bool:
+            connection.sendall(refused(refusal))
+            connection.shutdown(socket.SHUT_WR)
+            answered.set()
+            return server.stopping.wait() and False
+
+        with serving(script, read_bodies=False) as server, pytest.raises(RegistryRefusal, match="too large"):
+            _registry(server).train(Upload(CSV, None, slowly()), {})
+
+    @pytest.mark.parametrize("size", [None, 1_000_000])
+    def test_what_breaks_off_here_never_arrives_as_a_whole(self, size: int | None) -> None:
+        def fails() -> Iterator[bytes]:
+            yield b"BALANCE\n"
+            raise StoreUnavailable("the database cannot be reached")
+
+        registry = FakeRegistry()
+        with serving(serving_registry(registry)) as server, pytest.raises(StoreUnavailable):
+            _registry(server).train(Upload(CSV, size, fails()), {})
+        assert (server.requests, registry.uploads) == ([], [])
+
+    def test_a_model_service_that_does_not_read_ends_at_the_deadline(self) -> None:
+        def endless() -> Iterator[bytes]:
+            while True:
+                yield b"x" * 1_000_000
+
+        _fails(lambda r: r.train(Upload(CSV, None, endless()), {}), _hang, ModelTimeout, read_bodies=False)
+
+    def test_blocks_leave_one_at_a_time(self) -> None:
+        seen: list[Any] = []
+
+        def watched() -> Iterator[Any]:
+            for block in blocks():
+                seen.append(block.ids)
+                yield block
+
+        registry = FakeRegistry()
+        with serving(serving_registry(registry)) as server:
+            _registry(server).preview(NEW, watched())
+        assert [block.ids for block in registry.blocks] == seen == [["A"], ["B"]]
+        assert server.requests[0].headers["transfer-encoding"] == "chunked"
+
+
+def _answer_and_wait(answer: bytes) -> Script:
+    def script(server: ScriptedServer, connection: socket.socket, request: Request) -> bool:
+        connection.sendall(answer)
+        with contextlib.suppress(OSError):
+            while connection.recv(1_000_000):
+                pass
+        return False
+
+    return script

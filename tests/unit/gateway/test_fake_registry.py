@@ -1,0 +1,13 @@
+"""The fake registry keeps the contract that the client of the model service keeps as well."""
+
+from __future__ import annotations
+
+import pytest
+from fakes.registry import FakeRegistry
+from fakes.registry_contract import RegistryContract
+
+
+class TestFakeRegistry(RegistryContract):
+    @pytest.fixture
+    def registry(self) -> FakeRegistry:
+        return FakeRegistry()

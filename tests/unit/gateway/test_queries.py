@@ -1,0 +1,64 @@
+"""Query strings: whatever is in them, either it is understood exactly or the parameter is named."""
+
+from __future__ import annotations
+
+import pytest
+from fakes.registry import OLD
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.schemas.queries import VERSION, load_asked, load_explain, load_format, load_parameters
+from gateway.services.errors import InvalidInput
+from gateway.services.ports import PLAIN
+from tests.conftest import ROOT
+
+names = st.sampled_from(["explain", "version", "format", "k", "", "Explain", "explain "]) | st.text(max_size=4)
+values = st.sampled_from(["true", "false", "active", OLD, "svg", "", "\n", f"{OLD}\n", "１"]) | st.text(max_size=6)
+queries = st.lists(st.tuples(names, values), max_size=5)
+
+
+def _blamed(error: InvalidInput) -> set[str]:
+    return {fault["pointer"].removeprefix("?") for fault in error.errors}
+
+
+@given(queries, st.sets(names))
+def test_parameters_are_returned_or_blamed(query: list[tuple[str, str]], known: set[str]) -> None:
+    given_names = [name for name, _ in query]
+    wrong = {name for name in given_names if name not in known or given_names.count(name) > 1}
+    if not wrong:
+        assert load_parameters(query, known) == dict(query)
+        return
+    with pytest.raises(InvalidInput) as caught:
+        load_parameters(query, known)
+    assert _blamed(caught.value) == wrong
+
+
+@given(queries)
+def test_a_prediction_is_asked_for_as_the_query_says(query: list[tuple[str, str]]) -> None:
+    said = dict(query)
+    sound = len(said) == len(query) and said.keys() <= {"explain", "version"}
+    sound = sound and said.get("explain", "true") in ("true", "false")
+    sound = sound and said.get("version", OLD) in ("active", OLD)
+    if sound:
+        assert load_asked(query) == (said.get("explain") == "true", said.get("version"))
+        return
+    with pytest.raises(InvalidInput) as caught:
+        load_asked(query)
+    assert set() < _blamed(caught.value) <= said.keys()
+
+
+def test_nothing_asked_is_the_plain_prediction() -> None:
+    assert load_asked([]) == PLAIN
+    assert load_explain([]) is False
+    assert load_format([]) is None
+
+
+@pytest.mark.parametrize(("text", "kind"), [("svg", "svg"), ("png", "png"), ("json", None)])
+def test_formats(text: str, kind: str | None) -> None:
+    assert load_format([("format", text)]) == kind
+
+
+def test_versions_are_those_that_the_model_service_makes() -> None:
+    """The pattern stands in both tiers, which never import each other."""
+    theirs = (ROOT / "model_service" / "versions.py").read_text(encoding="utf-8")
+    assert VERSION.replace("[0-9]", r"\d") in theirs
