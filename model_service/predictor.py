@@ -12,12 +12,9 @@ from model_service.artefact import LoadedModel
 from model_service.explanation import Explainer
 from model_service.labels import Labels, displayed_name
 from model_service.pipeline import Matrix, Scores
-from shared.contract import ColumnarAnswer, Prediction, SegmentRef
+from shared.contract import BORDERLINE, ColumnarAnswer, Prediction, SegmentRef
 from shared.features import DISTANCE_NAMES
 from shared.findings import Finding
-
-BORDERLINE = 0.9
-"""Confidence below which a customer counts as borderline between two segments."""
 
 DECIMALS = 6
 """Digits given after the point. One row and a batch add up in different orders and differ around the fifteenth."""

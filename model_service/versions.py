@@ -46,7 +46,7 @@ class Versions:
         """
         path = self.directory / version
         if not _version.fullmatch(version) or not path.is_dir():
-            raise VersionNotFound(f"no model version {version!r} in {self.directory}")
+            raise VersionNotFound(f"there is no model version {version!r}")
         return path
 
     def manifest(self, version: str) -> Manifest:
@@ -134,7 +134,7 @@ class Versions:
                 try:
                     held.enter_context(exclusive(self.directory / ".training.lock", wait=False))
                 except BlockingIOError as error:
-                    raise TrainingRunning(f"another training works in {self.directory}; wait for its end") from error
+                    raise TrainingRunning("another training is running; wait for its end or cancel it") from error
                 for draft in self.directory.glob(f"{_DRAFT}*"):
                     shutil.rmtree(draft)
             self._training_thread = threading.get_ident()

@@ -18,6 +18,9 @@ MAX_BATCH = 1_000
 MAX_COLUMNAR = 50_000
 """Most customers in one columnar batch."""
 
+BORDERLINE = 0.9
+"""Confidence below which a customer counts as borderline between two segments."""
+
 
 class SegmentRef(TypedDict):
     """A segment as an answer names it: its permanent id and its name in the answering model."""
@@ -78,7 +81,7 @@ class Prediction(TypedDict):
 
     ``distance`` is Euclidean in the model's standardised log space; ``margin`` is how much farther the rival's
     centroid lies. ``confidence`` is the calibrated probability (0-1) that the customer keeps this segment if the
-    model is refitted on a similar sample; below 0.9 the customer is ``borderline``. ``rival`` is null only for
+    model is refitted on a similar sample; below `BORDERLINE` the customer is ``borderline``. ``rival`` is null only for
     a model of one segment.
     """
 

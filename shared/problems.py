@@ -61,6 +61,7 @@ _CODES = {
     404: "not_found",
     405: "method_not_allowed",
     408: "request_timeout",
+    411: "length_required",
     413: "body_too_large",
     414: "uri_too_long",
     415: "unsupported_media_type",

@@ -10,11 +10,8 @@ from gateway.services.assignment import ASSIGNED, Assigner, assignment_of, new_r
 from gateway.services.customers import MAX_ATTEMPTS, CustomerService, refuse_gaps
 from gateway.services.errors import Contended
 from gateway.services.ports import Asked, Assignment, Customer, CustomerStore, Model
-from shared.contract import Explanation, Prediction, SegmentRef
+from shared.contract import BORDERLINE, Explanation, Prediction, SegmentRef
 from shared.features import CUST_ID, INPUT_NAMES
-
-BORDERLINE = 0.9
-"""Below this confidence a customer is borderline (`shared.contract.Prediction`)."""
 
 
 class NamedSegment(TypedDict):

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model_service.pipeline import Matrix
-from model_service.predictor import BORDERLINE
+from shared.contract import BORDERLINE
 from shared.model_contract import Mover
 
 NAMED = 20

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from model_service.predictor import BORDERLINE
+from shared.contract import BORDERLINE
 from shared.model_contract import Preview, PreviewSegment
 
 LEAVING = 0.1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
@@ -13,7 +12,7 @@ from model_service.api.customers import MAX_ERRORS, input_columns
 from model_service.api.errors import ApiError, validation_failed
 from model_service.api.json_body import parse
 from model_service.api.schemas import pointer
-from model_service.api.upload import STALL_SECONDS, media_type
+from model_service.api.upload import chunks, media_type
 from model_service.pipeline import Matrix
 from shared.features import cust_id_fault
 from shared.model_contract import NDJSON
@@ -37,11 +36,11 @@ async def lines(request: Request) -> AsyncIterator[tuple[int, bytes]]:
     ------
     ApiError
         415 when the body is not declared as NDJSON, 413 when a line is longer than `MAX_LINE`, 408 when the client
-        sends nothing for `STALL_SECONDS`.
+        sends nothing for long.
     """
     media_type(request, (NDJSON,), sys.maxsize)  # a stream is as long as it likes to be
     number, line = 1, bytearray()
-    async for chunk in _chunks(request):
+    async for chunk in chunks(request):
         first, *others = chunk.split(b"\n")
         line += first
         for other in others:
@@ -65,20 +64,6 @@ def block_of(number: int, line: bytes) -> ColumnBlock:
         return _block(parse(line))
     except ApiError as error:
         raise ApiError(error.status, error.code, f"Line {number}: {error.detail}", error.errors) from error
-
-
-async def _chunks(request: Request) -> AsyncIterator[bytes]:
-    stream = aiter(request.stream())
-    try:
-        while True:
-            async with asyncio.timeout(STALL_SECONDS):
-                chunk = await anext(stream, None)
-            if chunk is None:
-                return
-            yield chunk
-    except TimeoutError as error:
-        detail = f"The client sent nothing for {STALL_SECONDS:.0f} seconds."
-        raise ApiError(408, "request_timeout", detail) from error
 
 
 def _checked(line: bytearray, number: int) -> bytearray:

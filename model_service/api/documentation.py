@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from model_service.api.customers import CustomerFeatures
 from model_service.api.schemas import answer_model
@@ -11,8 +11,22 @@ from shared.features import INPUTS
 from shared.model_contract import ACTIVE
 from shared.problems import MEDIA_TYPE, Problem
 
+
+def _self_contained(schema: dict[str, Any]) -> dict[str, Any]:
+    """Put definitions where they are referred to: inside of an OpenAPI document the references would lead nowhere."""
+    definitions = schema.pop("$defs", {})
+
+    def resolved(value: Any) -> Any:
+        if isinstance(value, dict):
+            name = value.get("$ref", "").removeprefix("#/$defs/")
+            return resolved(definitions[name]) if name else {key: resolved(part) for key, part in value.items()}
+        return [resolved(part) for part in value] if isinstance(value, list) else value
+
+    return cast(dict[str, Any], resolved(schema))
+
+
 _customer = CustomerFeatures.model_json_schema()
-_problem_schema = answer_model(Problem).model_json_schema()
+_problem_schema = _self_contained(answer_model(Problem).model_json_schema())
 _columns = {
     "type": "object",
     "additionalProperties": False,

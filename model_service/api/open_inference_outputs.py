@@ -10,8 +10,7 @@ import numpy as np
 
 from model_service.api.errors import validation_failed
 from model_service.api.open_inference_inputs import BINARY_SIZE, InferRequest
-from model_service.predictor import BORDERLINE
-from shared.contract import ColumnarAnswer
+from shared.contract import BORDERLINE, ColumnarAnswer
 from shared.problems import FieldError
 
 

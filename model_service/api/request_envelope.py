@@ -46,7 +46,9 @@ class RequestEnvelope:
             # The raw path is percent-encoded, so that no request can write a line of its own into the log.
             path = scope["raw_path"].decode("latin-1")
             # Health is asked every second; those lines would drown the others.
-            level = logging.DEBUG if path.startswith("/health/") and sender.status < 400 else logging.INFO
+            level = (
+                logging.DEBUG if path.startswith(("/health/", "/v2/health/")) and sender.status < 400 else logging.INFO
+            )
             log.log(level, "%s %s %d %.2f ms", scope["method"], path, sender.status, milliseconds)
             current_request_id.reset(token)
 

@@ -54,9 +54,6 @@ async def receive(request: Request, path: Path, limit: int) -> int:
                 if size > limit:
                     raise _too_large(limit)
                 await asyncio.to_thread(file.write, block)
-    except TimeoutError as error:
-        detail = f"The client sent nothing for {STALL_SECONDS:.0f} seconds."
-        raise ApiError(408, "request_timeout", detail) from error
     except OSError as error:
         raise StoreNotWritable(f"the file cannot be stored: {error.strerror}") from error
     if not size:
@@ -64,15 +61,31 @@ async def receive(request: Request, path: Path, limit: int) -> int:
     return size
 
 
+async def chunks(request: Request) -> AsyncIterator[bytes]:
+    """Yield the body as it arrives.
+
+    Raises
+    ------
+    ApiError
+        408 when the client sends nothing for `STALL_SECONDS`.
+    """
+    stream = aiter(request.stream())
+    try:
+        while True:
+            async with asyncio.timeout(STALL_SECONDS):
+                chunk = await anext(stream, None)
+            if chunk is None:
+                return
+            yield chunk
+    except TimeoutError as error:
+        detail = f"The client sent nothing for {STALL_SECONDS:.0f} seconds."
+        raise ApiError(408, "request_timeout", detail) from error
+
+
 async def _blocks(request: Request) -> AsyncIterator[bytes]:
     """Yield the body in blocks that are worth a thread's while."""
     block = bytearray()
-    stream = aiter(request.stream())
-    while True:
-        async with asyncio.timeout(STALL_SECONDS):
-            chunk = await anext(stream, None)
-        if chunk is None:
-            break
+    async for chunk in chunks(request):
         block += chunk
         if len(block) >= _WRITTEN_AT_ONCE:
             yield bytes(block)

@@ -15,7 +15,7 @@ from registry_changes import copy_version, edit_manifest
 
 from model_service.analysis.drift import DriftCounter
 from model_service.analysis.preview import PreviewCounter
-from model_service.api import column_blocks
+from model_service.api import column_blocks, upload
 from model_service.api.analysis import AT_ONCE, RETRY_SECONDS
 from model_service.app import create_app
 from model_service.settings import Settings
@@ -254,7 +254,7 @@ def test_a_client_that_leaves_gets_no_answer_and_frees_its_place(client):
 
 def test_a_client_that_falls_silent_is_told_and_frees_its_place(client, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(column_blocks, "STALL_SECONDS", 0.01)
+        patch.setattr(upload, "STALL_SECONDS", 0.01)
         for _ in range(AT_ONCE + 1):
             silent = Client(client)
             client._runner.run(silent.call)

@@ -6,10 +6,10 @@ from asgi_client import assert_problem
 
 from model_service.api import customers
 from model_service.api.errors import ApiError
-from model_service.predictor import BORDERLINE
 from model_service.registry import ModelStore
 from shared.contract import (
     ACTIVE_MODEL,
+    BORDERLINE,
     MAX_BATCH,
     MAX_COLUMNAR,
     PREDICT,

@@ -94,7 +94,7 @@ class TestOnAFile:
             headers={"Transfer-Encoding": "chunked"},
             environ_overrides={"wsgi.input_terminated": True},
         )
-        assert_problem(answer, 411, "http_411")
+        assert_problem(answer, 411, "length_required")
         assert gateway.registry.uploads == []
 
     @pytest.mark.parametrize("arrived", [FILE[:5], b"", None])
