@@ -59,9 +59,8 @@ CALLS = JSON_CALLS | {
     "draw": lambda r: r.draw(drift(OLD, 1), "svg"),
 }
 every_call = pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
-some_calls = pytest.mark.parametrize(
-    "call", [CALLS[name] for name in ("models", "activate", "train", "drift", "plot")], ids=str
-)
+_SOME = ("models", "activate", "train", "drift", "plot")
+some_calls = pytest.mark.parametrize("call", [CALLS[name] for name in _SOME], ids=_SOME)
 
 
 def _registry(server: ScriptedServer, deadline: float = 5.0) -> HttpRegistry:

@@ -15,7 +15,6 @@ from model_service.analysis.preview import PreviewCounter
 from model_service.artefact import LoadedModel
 from model_service.pipeline import CompiledScorer, Parameters
 from model_service.predictor import Predictor
-from model_service.training.dataset import read_customers
 from model_service.training.histograms import histograms
 from model_service.training.trainer import Options, train
 from model_service.training.work import Silent
@@ -27,14 +26,13 @@ MONEY_SPENT = [name for name in MONEY if "PURCHASES" in name]
 
 
 @pytest.fixture(scope="module")
-def data(real_csv):
-    return read_customers(real_csv)
+def data(real_data):
+    return real_data
 
 
 @pytest.fixture(scope="module")
-def predictor(data):
-    trained = train(data, Options(ks=(6,)), None, 1, Silent())
-    return Predictor(LoadedModel(trained.manifest, CompiledScorer(Parameters.of(trained.pipeline))))
+def predictor(real_trained):
+    return Predictor(LoadedModel(real_trained.manifest, CompiledScorer(Parameters.of(real_trained.pipeline))))
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,6 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from model_service.pipeline import CompiledScorer, Parameters, label_differences
 from model_service.predictor import Predictor
 from model_service.registry import ModelStore
-from model_service.training import calibration
 from model_service.training.calibration import confidence, kept, reliability
 from model_service.training.dataset import read_customers
 from model_service.training.trainer import Options, train, train_version
@@ -57,13 +56,13 @@ FRESH_REFITS = 40
 
 
 @pytest.fixture(scope="module")
-def data(real_csv):
-    return read_customers(real_csv)
+def data(real_data):
+    return real_data
 
 
 @pytest.fixture(scope="module")
-def trained(data):
-    return train(data, Options(), None, 1, Silent())
+def trained(real_trained):
+    return real_trained
 
 
 @pytest.fixture(scope="module")
@@ -178,13 +177,6 @@ def test_histograms_cover_every_customer(data, evidence):
     assert all(sum(h["counts"]) + h["missing"] == 8950 for h in found.values())
     assert (found["MINIMUM_PAYMENTS"]["missing"], found["CREDIT_LIMIT"]["missing"]) == (313, 1)
     assert [len(found[name]["counts"]) for name in ("BALANCE", "TENURE")] == [10, 3]
-
-
-@pytest.fixture
-def few_refits(monkeypatch):
-    """Makes a training short where its confidence does not matter."""
-    monkeypatch.setattr(calibration, "REFITS", 3)
-    monkeypatch.setattr(calibration, "HELD_OUT", 3)
 
 
 @pytest.mark.usefixtures("few_refits")

@@ -22,8 +22,6 @@ from fakes.servers import free_port
 
 from model_service.registry import MODEL_FILE, ModelStore
 from model_service.training.dataset import read_customers
-from model_service.training.trainer import Options, train_version
-from model_service.training.work import Silent
 from shared.contract import ACTIVE_MODEL, PREDICT, PREDICT_BATCH
 from shared.features import INPUTS
 
@@ -92,10 +90,8 @@ def customers(sample_csv) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def store(sample_csv, tmp_path_factory) -> ModelStore:
-    store = ModelStore(tmp_path_factory.mktemp("served") / "models")
-    store.activate(train_version(store, read_customers(sample_csv), Options(ks=(6,)), Silent())["version"])
-    return store
+def store(sample_store) -> ModelStore:
+    return sample_store
 
 
 @pytest.fixture(scope="module", params=SERVERS)

@@ -1,0 +1,43 @@
+"""Models that several modules look at, each trained once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from model_service.registry import ModelStore
+from model_service.training import calibration
+from model_service.training.dataset import TrainingData, read_customers
+from model_service.training.trainer import Options, Trained, train, train_version
+from model_service.training.work import Silent
+
+
+@pytest.fixture(scope="session")
+def real_data(real_csv: Path) -> TrainingData:
+    """The real customers."""
+    return read_customers(real_csv)
+
+
+@pytest.fixture(scope="session")
+def real_trained(real_data: TrainingData) -> Trained:
+    """The model of the real customers, with the full table of k."""
+    return train(real_data, Options(), None, 1, Silent())
+
+
+@pytest.fixture
+def few_refits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes a training short where its confidence does not matter."""
+    monkeypatch.setattr(calibration, "REFITS", 3)
+    monkeypatch.setattr(calibration, "HELD_OUT", 3)
+
+
+@pytest.fixture(scope="module")
+def sample_store(sample_csv: Path, tmp_path_factory: pytest.TempPathFactory) -> ModelStore:
+    """A store whose active model was quickly trained on the sample, with k = 6."""
+    store = ModelStore(tmp_path_factory.mktemp("served") / "models")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(calibration, "REFITS", 3)
+        patch.setattr(calibration, "HELD_OUT", 3)
+        store.activate(train_version(store, read_customers(sample_csv), Options(ks=(6,)), Silent())["version"])
+    return store

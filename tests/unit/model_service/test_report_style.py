@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from matplotlib import pyplot
+
+from model_service.registry import ModelStore
+from model_service.report.comparison_plots import drift, transitions
+from model_service.report.heat_map import heat_map
+from model_service.report.scored_rows import score_rows
+from model_service.report.space_plots import LABEL_GAP, LABEL_SHAPE, _push, silhouette
+from model_service.report.style import file_content, new_figure, segment_styles, settings, wrap
+
+ids = st.lists(st.integers(1, 400).map("seg-{:02d}".format), unique=True, max_size=40)
+
+
+@given(ids)
+def test_no_two_segments_look_alike(identities):
+    styles = segment_styles(identities)
+    assert set(styles) == set(identities)
+    assert len(set(styles.values())) == len(identities)
+    if len(identities) <= 10:
+        assert len({style.colour for style in styles.values()}) == len(identities)
+
+
+@given(ids, st.randoms())
+def test_the_style_depends_on_no_order(identities, random):
+    shuffled = random.sample(identities, len(identities))
+    assert segment_styles(shuffled) == segment_styles(identities)
+
+
+def test_a_segment_looks_alike_in_every_version():
+    first = segment_styles([f"seg-{n:02d}" for n in range(1, 7)])
+    later = segment_styles(["seg-02", "seg-05", "seg-07", "seg-08"])
+    assert later["seg-02"] == first["seg-02"]
+    assert later["seg-05"] == first["seg-05"]
+
+
+@pytest.mark.parametrize("strange", ["", "no number", "seg-00", "seg-99999999999999999999", "x" * 300])
+def test_strange_ids_have_a_style(strange):
+    assert strange in segment_styles([strange, "seg-01"])
+
+
+@given(st.text(max_size=300), st.integers(5, 60), st.integers(1, 5))
+def test_wrapped_text_keeps_to_its_place(text, width, lines):
+    wrapped = wrap(text, width, lines).split("\n")
+    assert len(wrapped) <= lines
+    assert all(len(line) <= width and line.isprintable() for line in wrapped)
+
+
+def test_labels_that_are_near_are_pushed_apart():
+    labels = np.array([[0.0, 0.0], [3.0, 1.0], [500.0, 0.0]])
+    push = _push(labels, labels)
+    assert push[0, 0] < 0 < push[1, 0]
+    assert (push[2] == 0).all()
+    away = np.array([[0.0, 0.0], [LABEL_GAP * LABEL_SHAPE + 1, 0.0]])
+    assert (_push(away, away) == 0).all()
+
+
+def a_drift(features=3, segments=2, **changes):
+    tiers = ["none", "detected", "material", "severe"]
+    shares = {f"seg-{n:02d}": 1 / segments for n in range(1, segments + 1)}
+    return {
+        "model_version": "20260101T000000Z-0badf00d",
+        "verdict": "retrain",
+        "rows": 1000,
+        "minimum_rows": 200,
+        "as_of": "2026-01-01T00:00:00Z",
+        "features": [
+            {"feature": f"F{i}", "psi": 0.4 / (i + 1), "limit": 0.02, "bins": 10, "tier": tiers[i % 4]}
+            for i in range(features)
+        ],
+        "segment_mix": {"psi": 0.1, "limit": 0.01, "tier": "severe", "training": shares, "now": shares},
+        "distance": None,
+        "remarks": ["F0 has shifted."],
+    } | changes
+
+
+def a_preview(before=2, after=3, name="Some customers", counts=None):
+    segments = [
+        {"id": f"seg-{n:02d}", "name": name, "status": "kept" if n <= before else "new"} for n in range(1, after + 1)
+    ]
+    moved = {
+        "customers": 1,
+        "share": 0.1,
+        "balance": 1.0,
+        "balance_share": 0.1,
+        "credit_limit": 1.0,
+        "credit_limit_share": 0.1,
+    }
+    return {
+        "candidate": "20260202T000000Z-0badf00d",
+        "active": "20260101T000000Z-0badf00d",
+        "rows": 100,
+        "as_of": "2026-01-01T00:00:00Z",
+        "moved": moved,
+        "before": segments[:before],
+        "after": segments,
+        "transitions": counts or [[10 * (i == j) + 1 for j in range(after)] for i in range(before)],
+        "customers": [],
+    }
+
+
+EXTREME = a_drift(
+    features=0,
+    segment_mix={"psi": 0.0, "limit": 0.0, "tier": "none", "training": {"": 1e300, "seg-01": 0.0}, "now": {}},
+)
+EXTREME["features"] = [
+    {"feature": "", "psi": psi, "limit": 0.0, "bins": 1, "tier": "none"} for psi in (0.0, 1e300, -1.0)
+]
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        a_drift(),
+        a_drift(features=0, segment_mix=None, verdict="not_enough_data", rows=0),
+        a_drift(features=60, segments=30),
+        a_drift(model_version="$\x00</svg>" * 50, remarks=["$\\frac{1$" * 100]),
+        EXTREME,
+    ],
+    ids=["usual", "nobody", "many", "hostile", "extreme"],
+)
+def test_any_drift_can_be_drawn(found):
+    with settings():
+        assert file_content(drift(found), "svg").rstrip().endswith(b"</svg>")
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        a_preview(),
+        a_preview(1, 1, counts=[[0]]),
+        a_preview(20, 25, name="$\x00<b>" + "endless" * 30),
+        a_preview(3, 3, name=""),
+        a_preview(1, 2, counts=[[10**12, 0]]),
+    ],
+    ids=["usual", "nobody", "many", "nameless", "extreme"],
+)
+def test_any_transitions_can_be_drawn(found):
+    with settings():
+        assert file_content(transitions(found), "svg").rstrip().endswith(b"</svg>")
+    assert pyplot.get_fignums() == []
+
+
+def test_a_cell_is_written_in_ink_that_can_be_read_on_it():
+    axes = new_figure(1).subplots()
+    heat_map(axes, np.array([[0.0, 1.0]]), [["a", "b"]], mpl.colormaps["Greys"], (0.0, 1.0))
+    assert [text.get_color() for text in axes.texts] == ["#1a1a1a", "white"]
+
+
+def test_rows_of_one_segment_have_no_silhouette(tiny):
+    store = ModelStore(tiny.store)
+    alone = type(tiny.data)(frame=tiny.data.frame.iloc[:1], source=tiny.data.source, notes=[], lines=tiny.data.lines)
+    assert silhouette(score_rows(store.manifest(store.versions()[0]), alone)) is None
