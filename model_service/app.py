@@ -9,11 +9,22 @@ from collections.abc import AsyncIterator
 from fastapi import FastAPI
 
 from model_service.active_model import ActiveModel
-from model_service.api import errors, health, models, predictions
+from model_service.api import (
+    analysis,
+    errors,
+    health,
+    models,
+    open_inference,
+    pictures,
+    predictions,
+    segments,
+    trainings,
+)
 from model_service.api.request_envelope import RequestEnvelope
 from model_service.api.routes import add_routes
 from model_service.registry import ModelStore
 from model_service.settings import Settings, load_settings
+from model_service.training_jobs.jobs import TrainingJobs
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -27,7 +38,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         when an environment variable has a wrong value.
     """
     settings = settings or load_settings()
-    model = ActiveModel(ModelStore(settings.model_store))
+    store = ModelStore(settings.model_store)
+    model = ActiveModel(store)
+    jobs = TrainingJobs(settings.model_store)
     app = FastAPI(
         title="Model service",
         description="Predicts which segment a credit-card customer belongs to.",
@@ -35,12 +48,17 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         docs_url=None,  # its page would load scripts from a CDN
         redoc_url=None,
         redirect_slashes=False,
-        lifespan=lambda _: _following(model, settings.model_poll_seconds),
+        lifespan=lambda _: _following(model, settings.model_poll_seconds, jobs),
     )
     app.add_middleware(RequestEnvelope)
     tables = [
         predictions.routes(model, settings.max_body_bytes),
-        models.routes(model),
+        models.routes(model, store),
+        segments.routes(model, store),
+        trainings.routes(jobs, settings.max_upload_bytes),
+        analysis.routes(model),
+        pictures.routes(model, store),
+        open_inference.routes(model, store, settings.max_body_bytes),
         health.routes(model),
     ]
     add_routes(app, tables)
@@ -49,8 +67,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 
 @contextlib.asynccontextmanager
-async def _following(model: ActiveModel, seconds: float) -> AsyncIterator[None]:
+async def _following(model: ActiveModel, seconds: float, jobs: TrainingJobs) -> AsyncIterator[None]:
     await asyncio.to_thread(model.refresh)
+    await asyncio.to_thread(jobs.tidy)
     task = asyncio.create_task(model.follow(seconds))
     yield
     task.cancel()

@@ -9,6 +9,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from model_service.manifest import Baseline
 from model_service.pipeline import Labels, Matrix
+from model_service.training.profiles import UTILISATION, with_utilisation
 
 RULE = "buys in one go or not, buys in instalments or not, takes cash or not: 8 groups"
 
@@ -37,8 +38,8 @@ def compare_with_rule(frame: pd.DataFrame, labels: Labels) -> Baseline:
     labels : cluster of each row, shape (n_rows,).
     """
     cells = (frame[list(_SIGNS)].to_numpy() > 0) @ (1 << np.arange(len(_SIGNS), dtype=np.intp))
-    figures = [frame[name].to_numpy() for name in _KEY_FIGURES]
-    figures.append((frame["BALANCE"] / frame["CREDIT_LIMIT"]).to_numpy())
+    known = with_utilisation(frame)
+    figures = [known[name].to_numpy() for name in (*_KEY_FIGURES, UTILISATION)]
     return Baseline(
         rule=RULE,
         cells=len(np.unique(cells)),

@@ -15,7 +15,7 @@ THRESHOLD = 0.35
 NEW_TENURE = -1.5
 FULL_PAYING = 0.5
 
-_COMPOSITES = {
+COMPOSITES = {
     "spend": ("PURCHASES", "PURCHASES_TRX", "PURCHASES_FREQUENCY"),
     "oneoff": ("ONEOFF_PURCHASES", "ONEOFF_PURCHASES_FREQUENCY"),
     "instalment": ("INSTALLMENTS_PURCHASES", "PURCHASES_INSTALLMENTS_FREQUENCY"),
@@ -116,7 +116,7 @@ def name_segments(profiles: Sequence[Mapping[str, Quartiles]], taken: Sequence[s
     profiles : by segment, then by feature.
     taken : names that no segment may get.
     """
-    positions = [_composites(profile) for profile in profiles]
+    positions = [composites(profile) for profile in profiles]
     kinds = [next(kind for kind in _KINDS if kind.applies(z)) for z in positions]
     plain = [
         _sentence([*_adjectives(z, profile), kind.noun])
@@ -126,10 +126,11 @@ def name_segments(profiles: Sequence[Mapping[str, Quartiles]], taken: Sequence[s
     return [Naming(name, list(kind.actions)) for name, kind in zip(names, kinds, strict=True)]
 
 
-def _composites(profile: Mapping[str, Quartiles]) -> dict[str, float]:
+def composites(profile: Mapping[str, Quartiles]) -> dict[str, float]:
+    """Return a segment's mean z on each composite of features."""
     return {
         composite: sum(profile[name]["z"] for name in features) / len(features)
-        for composite, features in _COMPOSITES.items()
+        for composite, features in COMPOSITES.items()
     }
 
 
@@ -160,7 +161,7 @@ def _split_equal(names: Sequence[str], positions: Sequence[Composites]) -> list[
         same = [i for i, other in enumerate(names) if other == name]
         if len(same) == 1:
             continue
-        by = max(_COMPOSITES, key=lambda c: max(positions[i][c] for i in same) - min(positions[i][c] for i in same))
+        by = max(COMPOSITES, key=lambda c: max(positions[i][c] for i in same) - min(positions[i][c] for i in same))
         ranked = sorted(same, key=lambda i: -positions[i][by])
         for rank, i in enumerate(ranked):
             result[i] = f"{name}, {_degree(rank, len(ranked))} {by}"

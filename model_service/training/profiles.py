@@ -13,6 +13,11 @@ UTILISATION = "UTILISATION"
 """Share of the credit limit in use, ``BALANCE / CREDIT_LIMIT``; computed for profiles only."""
 
 
+def with_utilisation(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return `frame`, shape (n_rows, n_features), with the column `UTILISATION` added; NaN without a limit."""
+    return frame.assign(**{UTILISATION: frame["BALANCE"] / frame["CREDIT_LIMIT"]})
+
+
 def profiles(frame: pd.DataFrame, labels: NDArray[np.intp], k: int) -> list[dict[str, Quartiles]]:
     """Describe each of `k` segments by every feature and utilisation.
 
@@ -25,8 +30,7 @@ def profiles(frame: pd.DataFrame, labels: NDArray[np.intp], k: int) -> list[dict
     frame : a column per feature, in its unit, NaN for missing; shape (n_rows, n_features).
     labels : cluster of each row, shape (n_rows,).
     """
-    utilisation = frame["BALANCE"] / frame["CREDIT_LIMIT"]
-    columns = {str(name): values.to_numpy() for name, values in frame.items()} | {UTILISATION: utilisation.to_numpy()}
+    columns = {str(name): values.to_numpy() for name, values in with_utilisation(frame).items()}
     found: list[dict[str, Quartiles]] = [{} for _ in range(k)]
     for name, values in columns.items():
         known = ~np.isnan(values)

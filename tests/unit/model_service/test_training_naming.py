@@ -4,18 +4,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model_service.training.naming import _COMPOSITES, name_segments
+from model_service.training.naming import COMPOSITES, name_segments
 from shared.contract import Quartiles
 from shared.features import BY_NAME
 
-NAMES = sorted({name for features in _COMPOSITES.values() for name in features})
+NAMES = sorted({name for features in COMPOSITES.values() for name in features})
 
 
 def profile(full: float = 0.1, **positions: float) -> dict[str, Quartiles]:
     """A profile whose composites lie at `positions` (0 where not given); `full` is the mean of PRC_FULL_PAYMENT."""
     z = dict.fromkeys(NAMES, 0.0)
     for composite, value in positions.items():
-        z |= dict.fromkeys(_COMPOSITES[composite], value)
+        z |= dict.fromkeys(COMPOSITES[composite], value)
     return {name: Quartiles(mean=full, q25=0.0, median=0.0, q75=0.0, z=z[name]) for name in NAMES}
 
 
@@ -64,7 +64,7 @@ def test_a_name_that_is_taken_is_numbered():
     assert name_segments([profile(oneoff=0.6)], taken)[0].name == "One-off shoppers (3)"
 
 
-positions = st.fixed_dictionaries({name: st.sampled_from([-1.6, -0.4, 0.0, 0.4, 1.6]) for name in _COMPOSITES})
+positions = st.fixed_dictionaries({name: st.sampled_from([-1.6, -0.4, 0.0, 0.4, 1.6]) for name in COMPOSITES})
 
 
 @given(st.lists(positions, min_size=1, max_size=12), st.lists(st.just("Light users"), max_size=1))

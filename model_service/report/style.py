@@ -1,0 +1,130 @@
+"""How every picture looks: colours, markers and hatches of the segments, sizes, and files that never differ by chance.
+
+Colour is never alone: each segment also has a marker, a hatch and its id in words, so that the pictures can be read in
+grey print and by colour-blind people. The colours are seaborn's "colorblind" palette, the palest last.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import textwrap
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from typing import Any, Literal, NamedTuple
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+FileKind = Literal["svg", "png"]
+
+WIDTH = 7.0
+"""Width of every picture in inches: what an A4 page leaves between its margins."""
+DPI = 150
+
+INK = "#1a1a1a"
+FAINT = "#8a8a8a"
+
+_COLOURS = [
+    "#0173b2",
+    "#de8f05",
+    "#029e73",
+    "#d55e00",
+    "#cc78bc",
+    "#56b4e9",
+    "#ca9161",
+    "#949494",
+    "#ece133",
+    "#fbafe4",
+]
+_MARKERS = "os^DvP*X<"
+_HATCHES = ("", "///", "\\\\\\", "xxx", "---", "|||", "+++")
+
+_SETTINGS: dict[Any, Any] = {
+    "axes.axisbelow": True,
+    "axes.edgecolor": FAINT,
+    "axes.grid": True,
+    "axes.labelcolor": INK,
+    "axes.labelsize": 8,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 8.5,
+    "font.family": "DejaVu Sans",  # comes with matplotlib, so every machine draws the same
+    "font.size": 8,
+    "grid.color": "#e4e4e4",
+    "grid.linewidth": 0.6,
+    "hatch.linewidth": 0.5,
+    "legend.frameon": False,
+    "legend.fontsize": 7.5,
+    "svg.fonttype": "path",  # a file that needs no font of its reader
+    "svg.hashsalt": "customer-segmentation",
+    "text.parse_math": False,  # a "$" in a segment's name is a dollar
+    "xtick.color": INK,
+    "xtick.labelsize": 7,
+    "ytick.color": INK,
+    "ytick.labelsize": 7,
+}
+
+
+class SegmentStyle(NamedTuple):
+    """How one segment is drawn, everywhere."""
+
+    colour: str
+    marker: str
+    hatch: str
+
+
+def settings() -> AbstractContextManager[None]:
+    """Matplotlib's settings for drawing and saving, in force inside ``with``."""
+    return mpl.rc_context(_SETTINGS)
+
+
+def segment_styles(ids: Iterable[str]) -> dict[str, SegmentStyle]:
+    """Give each segment its style by the number in its permanent id, so that it looks alike in every version.
+
+    Two segments of one model never share a style: of two that would, the one with the later id takes the next free.
+    """
+    places: dict[str, int] = {}
+    ordered = sorted(set(ids))
+    for position, identity in enumerate(ordered):
+        number = re.search(r"\d+$", identity)
+        place = int(number.group()) - 1 if number else position
+        taken = {p % len(_COLOURS) for p in places.values()} if len(ordered) <= len(_COLOURS) else set()
+        while place % len(_COLOURS) in taken or place in places.values():
+            place += 1
+        places[identity] = place
+    return {identity: _style(place) for identity, place in places.items()}
+
+
+def _style(place: int) -> SegmentStyle:
+    return SegmentStyle(
+        _COLOURS[place % len(_COLOURS)], _MARKERS[place % len(_MARKERS)], _HATCHES[place % len(_HATCHES)]
+    )
+
+
+def new_figure(height: float) -> Figure:
+    """Return an empty page-wide figure, `height` inches high, that lays itself out without overlaps."""
+    return Figure(figsize=(WIDTH, height), layout="constrained")
+
+
+def wrap(text: str, width: int, lines: int = 3) -> str:
+    """Break `text` into at most so many lines of `width` characters; what cannot be printed becomes a space."""
+    printable = "".join(c if c.isprintable() else " " for c in text)
+    return "\n".join(textwrap.wrap(printable, width, max_lines=lines, placeholder=" …"))
+
+
+def frame_off(axes: Axes) -> None:
+    """Take grid, ticks and spines away: the cells of a table need none."""
+    axes.grid(visible=False)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+
+
+def file_content(figure: Figure, kind: FileKind) -> bytes:
+    """Return `figure` as a file of this kind; the same figure always gives the same bytes."""
+    buffer = io.BytesIO()
+    metadata = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
+    figure.savefig(buffer, format=kind, dpi=DPI, metadata=metadata)
+    return buffer.getvalue()

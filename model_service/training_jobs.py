@@ -1,1 +1,0 @@
-"""Trainings as background processes with a record each."""
