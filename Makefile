@@ -31,8 +31,9 @@ install: .venv/.installed ## Make the virtual environment in .venv and install b
 	.venv/bin/pip install --quiet --disable-pip-version-check -e '.[gateway,model,dev]'
 	@touch $@
 
-test: install ## Run every test, in about five minutes: unit, integration on a real mongod, end to end with both tiers as processes
-	python -m pytest --cov --cov-report=
+# Two at a time, a file each: most of the time a test waits for processes.
+test: install ## Run every test, in about seven minutes: unit, integration on a real mongod, end to end with both tiers as processes
+	python -m pytest -n 2 --dist loadfile --cov --cov-report=
 
 test-unit: install ## Run the unit tests only (no network, about a minute)
 	python -m pytest tests/unit

@@ -1,0 +1,142 @@
+"""A model's life over the gateway: from the stored base to a new version, in force and back, and what dies midway."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import requests
+
+from tests.e2e.conftest import GRANIAN, UVICORN, System, free_port, wait_until
+
+
+@pytest.fixture
+def loaded(system: System, tmp_path: Path, model_store: Path, sample_csv: Path) -> System:
+    """The running system with the sample stored, on a model store of its own."""
+    shutil.copytree(model_store, tmp_path / "own-models")
+    system.env["MODEL_STORE"] = str(tmp_path / "own-models")
+    system.start_model(UVICORN)
+    system.start_gateway(GRANIAN)
+    assert system.run("gateway", "import", str(sample_csv)).returncode == 0
+    return system
+
+
+def call(system: System, method: str, path: str, **rest: Any) -> requests.Response:
+    return system.http.request(method, f"{system.base}/api/v1{path}", timeout=120, **rest)
+
+
+def train(system: System, **query: object) -> dict:
+    """Train on the stored customers; return the record of the ended training."""
+    accepted = call(system, "POST", "/models", params=query)
+    assert accepted.status_code == 202, accepted.text
+    address = system.base + accepted.headers["Location"]
+    record: dict = {}
+
+    def ended() -> bool:
+        record.update(system.http.get(address, timeout=10).json())
+        return record["status"] not in ("queued", "running")
+
+    wait_until(ended, "the training has ended", 120)
+    return record
+
+
+def versions(system: System) -> Counter[str | None]:
+    return Counter((c["segment"] or {}).get("model_version") for c in system.customers())
+
+
+def test_train_on_the_stored_base_see_who_moves_activate_and_roll_back(loaded: System) -> None:
+    before = call(loaded, "GET", "/segments").json()
+    record = train(loaded, k=6, seed=7, note="quarterly")
+    assert (record["status"], record["activated"], record["note"]) == ("completed", False, "quarterly"), record
+    version = record["version"]
+
+    gate = call(loaded, "GET", f"/models/{version}/gate").json()
+    assert gate["passed"], gate
+    preview = call(loaded, "GET", f"/models/{version}/preview").json()
+    assert (preview["rows"], preview["moved"]["share"] < 0.02) == (6000, True)
+    assert sum(map(sum, preview["transitions"])) == 6000
+    drift = call(loaded, "GET", f"/models/{version}/drift").json()
+    assert (drift["verdict"], drift["rows"]) == ("stable", 6000)
+
+    loaded.start_worker()
+    done = call(loaded, "POST", f"/models/{version}/activate", json={"reason": "tried it", "by": "ann"})
+    assert done.status_code == 200, done.text
+    wait_until(lambda: versions(loaded) == {version: 6000}, "everybody assigned by the new version", 60)
+    after = call(loaded, "GET", "/segments").json()
+    assert {(s["id"], s["name"]) for s in after["items"]} == {(s["id"], s["name"]) for s in before["items"]}
+
+    back = call(loaded, "POST", "/models/rollback", json={"reason": "second thoughts", "by": "ben"})
+    assert (back.status_code, back.json()["version"]) == (200, before["model_version"])
+    wait_until(lambda: versions(loaded) == {before["model_version"]: 6000}, "everybody back", 60)
+    history = call(loaded, "GET", "/activations").json()["items"]
+    assert [(a["kind"], a["by"]) for a in history[:2]] == [("rollback", "ben"), ("activate", "ann")]
+
+    report = call(loaded, "GET", f"/models/{version}/report")
+    assert report.headers["Content-Type"].startswith("text/html")
+    assert version in report.text
+
+
+def test_a_worker_killed_while_it_reassigns_harms_nothing(loaded: System) -> None:
+    old = call(loaded, "GET", "/segments").json()["model_version"]
+    version = train(loaded, k=6, seed=3)["version"]
+    assert call(loaded, "POST", f"/models/{version}/activate", json={}).status_code == 200
+    for _ in range(4):  # each one gets a little further, or nowhere
+        loaded.start_worker()
+        wait_until(lambda: versions(loaded)[old] < 6000, "the worker has begun", 60)
+        loaded.kill("worker")
+        assert versions(loaded).total() == 6000
+    loaded.start_worker()
+    wait_until(lambda: versions(loaded) == {version: 6000}, "the next worker has finished", 60)
+
+
+def test_a_killed_training_is_reported_and_the_next_one_works(loaded: System) -> None:
+    active = call(loaded, "GET", "/models/active").json()["version"]
+    accepted = call(loaded, "POST", "/models", params={"k_min": 3, "k_max": 8})
+    address = loaded.base + accepted.headers["Location"]
+    wait_until(lambda: loaded.http.get(address, timeout=10).json()["progress"]["done"] > 0, "the training works", 60)
+    refused = call(loaded, "POST", "/models")
+    assert (refused.status_code, refused.json()["code"]) == (409, "training_running")
+    # The service first: its restart must tell the truth about a training that it did not see dying.
+    loaded.kill("model")
+    for process in training_processes(loaded):
+        os.kill(process.pid, signal.SIGKILL)
+    loaded.start_model(UVICORN)
+    record = loaded.http.get(address, timeout=10).json()
+    assert (record["status"], record["version"]) == ("failed", None), record
+    assert record["reason"]
+    assert call(loaded, "GET", "/models/active").json()["version"] == active
+    assert train(loaded, k=6)["status"] == "completed"
+
+
+def training_processes(system: System) -> list[psutil.Process]:
+    store = system.env["MODEL_STORE"]
+    return [
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if "model_service.run_training" in (line := " ".join(process.info["cmdline"] or ())) and store in line
+    ]
+
+
+def test_two_model_services_follow_one_store(loaded: System) -> None:
+    version = train(loaded, k=6, seed=5)["version"]
+    port = free_port()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(loaded.env, "MODEL_PORT", str(port))
+        loaded.start("replica", UVICORN)
+    replica = f"http://127.0.0.1:{port}/health/ready"
+
+    def serves(expected: str) -> bool:
+        try:
+            return loaded.http.get(replica, timeout=2).json().get("model_version") == expected
+        except requests.ConnectionError:
+            return False
+
+    wait_until(lambda: not serves(version) and serves(call(loaded, "GET", "/models").json()["active"]), "the replica")
+    assert call(loaded, "POST", f"/models/{version}/activate", json={}).status_code == 200
+    wait_until(lambda: serves(version), "the replica follows", 10)
