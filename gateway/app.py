@@ -6,7 +6,15 @@ from flask import Flask
 
 from gateway import error_handlers, request_log
 from gateway.routes import converters, register
-from gateway.routes.api import API, customer_routes, model_routes, picture_routes, registry_routes, service_routes
+from gateway.routes.api import (
+    API,
+    customer_routes,
+    long_routes,
+    model_routes,
+    picture_routes,
+    registry_routes,
+    service_routes,
+)
 from gateway.settings import Settings, read_settings
 from gateway.wiring import Services, build_controllers, build_services
 
@@ -27,10 +35,12 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
     request_log.register(app)
     error_handlers.register(app)
     converters.register(app)
-    c = build_controllers(services or build_services(app, settings), settings)
+    services = services or build_services(app, settings)
+    c, bounds = build_controllers(services, settings), services.bounds
     register(app, API, customer_routes(c.customers, c.customer_segments))
-    register(app, API, model_routes(c.predictions, c.segments))
-    register(app, API, registry_routes(c.models, c.trainings))
-    register(app, API, picture_routes(c.pictures, c.analyses))
+    register(app, API, model_routes(c.predictions, c.segments), bounds.waits)
+    register(app, API, registry_routes(c.models, c.trainings), bounds.waits)
+    register(app, API, picture_routes(c.pictures), bounds.waits)
+    register(app, API, long_routes(c.trainings, c.analyses), bounds.long_calls, bounds.waits)
     register(app, "", service_routes(c.service))
     return app

@@ -29,6 +29,7 @@ STATUSES: dict[type[Exception], tuple[int, str]] = {
     e.StoreUnavailable: (503, "store_unavailable"),
     e.StoreError: (500, "store_error"),
     e.ModelUnavailable: (503, "model_unavailable"),
+    e.ModelBusy: (503, "model_busy"),
     e.ModelTimeout: (504, "model_timeout"),
     e.ModelMalformed: (502, "model_malformed"),
     e.ModelRefused: (502, "model_refused"),

@@ -21,7 +21,7 @@ from gateway.controllers.service import ServiceController
 from gateway.controllers.trainings import TrainingController
 from gateway.data_access.customer_store import MongoCustomerStore
 from gateway.data_access.fresh_calls import FreshCalls
-from gateway.data_access.http_registry import HttpRegistry
+from gateway.data_access.http_registry import Deadlines, HttpRegistry
 from gateway.data_access.model_client import HttpModel
 from gateway.request_log import current_request_id
 from gateway.services.analyses import AnalysisService
@@ -35,6 +35,7 @@ from gateway.services.predictions import PredictionService
 from gateway.services.reconciliation import Reconciler
 from gateway.services.registry_ports import Analyst, Gallery, ModelRegistry, TrainingOffice
 from gateway.services.segments import SegmentService
+from gateway.services.slots import Bounds, bounds
 from gateway.services.trainings import TrainingService
 from gateway.settings import Settings
 
@@ -61,6 +62,7 @@ class Services:
     health: HealthService
     imports: ImportService
     reconciler: Reconciler
+    bounds: Bounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,8 @@ def build_services(app: Flask, settings: Settings) -> Services:
     store = MongoCustomerStore(connect(app, settings), settings.bulk_deadline)
     url = settings.model_service_url
     model = HttpModel(url, settings.bulk_deadline, settings.threads, current_request_id)
-    registry = HttpRegistry(FreshCalls(url, current_request_id), settings.bulk_deadline, settings.analysis_deadline)
+    deadlines = Deadlines(reading=settings.prediction_deadline, carrying=settings.analysis_deadline)
+    registry = HttpRegistry(FreshCalls(url, current_request_id), deadlines)
     return assemble(store, model, registry, settings)
 
 
@@ -111,11 +114,12 @@ def assemble(store: CustomerStore, model: Model, registry: Registry, settings: S
     """Build the services on any adapters of the ports."""
     assigner = Assigner(model, settings.assignment_deadline)
     customers = CustomerService(store, assigner)
+    bound, deadline = bounds(settings.threads), settings.prediction_deadline
     return Services(
         customers=customers,
-        customer_segments=CustomerSegmentService(customers, store, model, assigner, settings.prediction_deadline),
-        predictions=PredictionService(model, settings.prediction_deadline),
-        segments=SegmentService(store, model, registry),
+        customer_segments=CustomerSegmentService(customers, store, model, assigner, deadline, bound.waits),
+        predictions=PredictionService(model, deadline),
+        segments=SegmentService(store, model, registry, deadline),
         registry=registry,
         trainings=TrainingService(store, registry),
         gallery=registry,
@@ -123,6 +127,7 @@ def assemble(store: CustomerStore, model: Model, registry: Registry, settings: S
         health=HealthService(store, model),
         imports=ImportService(store, assigner),
         reconciler=Reconciler(store, model, assigner),
+        bounds=bound,
     )
 
 

@@ -11,7 +11,7 @@ from marshmallow import Schema, ValidationError
 from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
 from gateway.schemas.customers import field_errors
-from gateway.schemas.queries import Query, load_parameters
+from gateway.schemas.queries import Query
 from gateway.services.errors import InvalidInput
 from shared.problems import FieldError
 from shared.strict_json import loads
@@ -39,13 +39,12 @@ def read_json(*media_types: str) -> Any:
 
 
 def read_order(*media_types: str) -> dict[str, Any]:
-    """Return the body, which must be a JSON object, or nothing at all; an order has no query.
+    """Return the body, which must be a JSON object, or nothing at all.
 
     Raises
     ------
     InvalidInput, and what `read_json` raises
     """
-    load_parameters(query())
     body = read_json(*media_types) if has_body() else {}
     if not isinstance(body, dict):
         raise InvalidInput([FieldError(pointer="", detail="must be an object")])

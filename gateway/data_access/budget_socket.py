@@ -13,8 +13,13 @@ class BudgetSocket(socket.socket):
 
     urllib3 and http.client set it once an exchange; a server that trickles its answer, headers included, could
     otherwise hold its caller for ever.
+
+    Attributes
+    ----------
+    silence : seconds in which something must be received, or a call to send end, whatever is left of the budget.
     """
 
+    silence = math.inf
     _give_up_at = math.inf
 
     @classmethod
@@ -25,7 +30,7 @@ class BudgetSocket(socket.socket):
     def settimeout(self, value: float | None) -> None:
         """Start a budget of `value` seconds."""
         self._give_up_at = math.inf if value is None else time.monotonic() + value
-        super().settimeout(value)
+        super().settimeout(None if value is None else min(value, self.silence))
 
     def recv_into(self, *arguments: Any) -> int:
         """Receive what is there before the budget ends."""
@@ -33,5 +38,5 @@ class BudgetSocket(socket.socket):
             left = self._give_up_at - time.monotonic()
             if left <= 0:
                 raise TimeoutError("the budget is used up")
-            super().settimeout(left)
+            super().settimeout(min(left, self.silence))
         return super().recv_into(*arguments)

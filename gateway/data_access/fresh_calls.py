@@ -23,6 +23,8 @@ from shared.problems import REQUEST_ID_HEADER
 
 MAX_ANSWER = 64 * 1024 * 1024
 CONNECT_SECONDS = 1.0
+SILENCE_SECONDS = 60.0
+"""Longest wait in which nothing moves, in either direction; a long deadline is for calls that go on."""
 _PIECE = 64 * 1024
 _NONE: Mapping[str, str] = {}
 
@@ -66,8 +68,8 @@ class FreshCalls:
     ) -> Reply:
         """Send a request, once, and return the answer; give up after `deadline` seconds.
 
-        A body of unknown size is sent chunked. What its pieces raise ends the request half-sent, so that the model
-        service cannot take it for a whole one.
+        A silence of `SILENCE_SECONDS` ends it too. A body of unknown size is sent chunked. What its pieces raise ends
+        the request half-sent, so that the model service cannot take it for a whole one.
 
         Raises
         ------
@@ -79,7 +81,7 @@ class FreshCalls:
             self._begin(connection, method, path, {**headers, **_described(body)})
             if body:
                 _send(connection, body, give_up_at)
-            connection.sock.settimeout(_left(give_up_at))
+            _wait(connection.sock, give_up_at)
             return _read(connection.getresponse())
         except TimeoutError as error:
             raise ModelTimeout(f"the model service did not answer in time{_unsure(method)}") from error
@@ -104,7 +106,8 @@ class FreshCalls:
             raise ModelUnavailable("the model service cannot be reached") from error
         if not self._tls:
             connection.sock = BudgetSocket.around(connection.sock)
-        connection.sock.settimeout(_left(give_up_at))
+            connection.sock.silence = SILENCE_SECONDS
+        _wait(connection.sock, give_up_at)
         return connection
 
     def _begin(
@@ -132,7 +135,7 @@ def _described(body: Body | None) -> dict[str, str]:
 
 def _send(connection: http.client.HTTPConnection, body: Body, give_up_at: float) -> None:
     for piece in filter(None, body.pieces):  # an empty chunk would be the last one
-        connection.sock.settimeout(_left(give_up_at))
+        _wait(connection.sock, give_up_at)
         if _has_answered(connection.sock):
             return
         try:
@@ -162,6 +165,11 @@ def _read(response: http.client.HTTPResponse) -> Reply:
     if response.length:  # read(n) returns what there is when the connection ends too early
         raise http.client.IncompleteRead(b"", response.length)
     return Reply(response.status, response.headers, b"".join(pieces))
+
+
+def _wait(connected: socket.socket, give_up_at: float) -> None:
+    left = _left(give_up_at)
+    connected.settimeout(min(left, SILENCE_SECONDS) if isinstance(connected, ssl.SSLSocket) else left)
 
 
 def _left(give_up_at: float) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 from urllib.parse import quote, urlencode
 
 import orjson
@@ -46,19 +46,25 @@ JSON = "application/json"
 MEDIA_TYPES: Mapping[Format, str] = {"svg": "image/svg+xml", "png": "image/png"}
 
 
-class HttpRegistry:
-    """The model service's registry, trainings, pictures and analyses.
+class Deadlines(NamedTuple):
+    """Seconds to wait for an answer.
 
-    Parameters
-    ----------
-    deadline : seconds to wait for an answer.
-    long_deadline : seconds for calls that carry many customers or draw: trainings, previews, drift.
+    ``reading`` is for what lies ready; ``carrying`` for calls with many customers: trainings, previews, drift;
+    ``changing`` for orders, since an activation checks the whole artefact; ``drawing`` for pictures of an analysis.
     """
 
-    def __init__(self, calls: FreshCalls, deadline: float, long_deadline: float) -> None:
+    reading: float
+    carrying: float
+    changing: float = 10.0
+    drawing: float = 40.0
+
+
+class HttpRegistry:
+    """The model service's registry, trainings, pictures and analyses."""
+
+    def __init__(self, calls: FreshCalls, deadlines: Deadlines) -> None:
         self._calls = calls
-        self._deadline = deadline
-        self._long_deadline = long_deadline
+        self._deadlines = deadlines
 
     def models(self) -> ModelList:
         """Return all versions."""
@@ -92,7 +98,7 @@ class HttpRegistry:
         """Hand over a file of customers and begin to train on it."""
         path = f"{MODELS}?{urlencode(query)}" if query else MODELS
         body = Body(upload.media_type, upload.pieces, upload.size)
-        return _json(Training, self._call("POST", path, self._long_deadline, body))
+        return _json(Training, self._call("POST", path, self._deadlines.carrying, body))
 
     def trainings(self) -> Trainings:
         """Return the latest trainings."""
@@ -104,7 +110,7 @@ class HttpRegistry:
 
     def training_log(self, training_id: str) -> str:
         """Return what a training has said so far."""
-        reply = self._call("GET", _address(TRAININGS, training_id, "log"), self._deadline)
+        reply = self._call("GET", _address(TRAININGS, training_id, "log"), self._deadlines.reading)
         return reply.body.decode("utf-8", "replace")  # a process that is killed can end within a character
 
     def cancel(self, training_id: str) -> Training:
@@ -127,7 +133,7 @@ class HttpRegistry:
         """Draw the result of an analysis."""
         subject = "transitions" if "transitions" in figure else "drift"
         path = _address(PLOTS, f"{subject}.{kind}")
-        return _document(self._call("POST", path, self._long_deadline, _json_body(figure)), MEDIA_TYPES[kind])
+        return _document(self._call("POST", path, self._deadlines.drawing, _json_body(figure)), MEDIA_TYPES[kind])
 
     def preview(self, version: str, blocks: Iterable[Block]) -> Preview:
         """Say who moves if the version replaces the active one."""
@@ -138,17 +144,17 @@ class HttpRegistry:
         return self._analysis(Drift, _address(MODELS, version, "drift"), _lines(blocks))
 
     def _get(self, kind: type[Answer], path: str) -> Answer:
-        return _json(kind, self._call("GET", path, self._deadline))
+        return _json(kind, self._call("GET", path, self._deadlines.reading))
 
     def _order(self, kind: type[Answer], method: str, path: str, order: Order) -> Answer:
-        return _json(kind, self._call(method, path, self._deadline, _json_body(order)))
+        return _json(kind, self._call(method, path, self._deadlines.changing, _json_body(order)))
 
     def _analysis(self, kind: type[Answer], path: str, lines: Iterable[bytes]) -> Answer:
-        return _json(kind, self._call("POST", path, self._long_deadline, Body(NDJSON, lines)))
+        return _json(kind, self._call("POST", path, self._deadlines.carrying, Body(NDJSON, lines)))
 
     def _document(self, path: str, media_type: str, known: str | None) -> Document:
         headers = {"If-None-Match": known} if known else {}
-        return _document(self._call("GET", path, self._long_deadline, headers=headers), media_type)
+        return _document(self._call("GET", path, self._deadlines.reading, headers=headers), media_type)
 
     def _call(
         self,

@@ -10,6 +10,7 @@ from typing import Any, TypeVar, cast
 
 from gateway.data_access.shapes import check_of
 from gateway.services.errors import ModelMalformed
+from gateway.services.ports import ModelStatus
 from shared.contract import ColumnarAnswer, Explanation, ModelSummary, Prediction, RowError
 
 Answer = TypeVar("Answer")
@@ -94,10 +95,12 @@ def columnar(answer: Any, rows: int) -> ColumnarAnswer:
     return cast(ColumnarAnswer, answer)
 
 
-def version(answer: Any) -> str:
-    """Check what the model service says of its readiness, and return the active version."""
+def status(answer: Any) -> ModelStatus:
+    """Check what the model service says of its readiness."""
     _shape(answer, {"model_version": {str}})
-    return cast(str, answer["model_version"])
+    damage = [answer.get("fallback"), answer.get("labels")]  # younger than the version: an older service lacks them
+    _must(set(map(type, damage)) <= {str, type(None)}, "damage")
+    return ModelStatus(answer["model_version"], *damage)
 
 
 def summary(answer: Any) -> ModelSummary:

@@ -28,7 +28,7 @@ from gateway.data_access import model_answers
 from gateway.data_access.budget_socket import BudgetSocket
 from gateway.data_access.model_problems import fault_of
 from gateway.services.errors import ModelMalformed, ModelRefused, ModelServiceError, ModelTimeout, ModelUnavailable
-from gateway.services.ports import PLAIN, Asked, Features
+from gateway.services.ports import PLAIN, Asked, Features, ModelStatus
 from shared.contract import (
     ACTIVE_MODEL,
     PREDICT,
@@ -100,7 +100,11 @@ class HttpModel:
 
     def version(self) -> str:
         """Return the active model's version; cheap enough to ask every second."""
-        return model_answers.checked(model_answers.version, self._call("GET", READY, QUICK_SECONDS))
+        return self.status().version
+
+    def status(self) -> ModelStatus:
+        """Return the active model's version and what is damaged; as cheap as `version`."""
+        return model_answers.checked(model_answers.status, self._call("GET", READY, QUICK_SECONDS))
 
     def active(self, deadline: float | None = None) -> ModelSummary:
         """Return the active model: its version, segments and profiles; give up after `deadline` seconds, if given."""

@@ -11,6 +11,8 @@ from gateway.controllers.segments import SegmentController
 from gateway.controllers.service import ServiceController
 from gateway.controllers.trainings import TrainingController
 from gateway.routes import Route
+from gateway.schemas.paging import PAGE
+from gateway.schemas.queries import ASKED, EXPLAIN, FORMAT, TRAINING
 
 API = "/api/v1"
 
@@ -18,59 +20,65 @@ API = "/api/v1"
 def customer_routes(customers: CustomerController, segments: CustomerSegmentController) -> tuple[Route, ...]:
     """Return the routes below /api/v1 that read and write customers."""
     return (
-        ("POST", "/customers", customers.create),
-        ("GET", "/customers", customers.list),
-        ("GET", "/customers/<cust_id>", customers.get),
-        ("PUT", "/customers/<cust_id>", customers.replace),
-        ("PATCH", "/customers/<cust_id>", customers.patch),
-        ("DELETE", "/customers/<cust_id>", customers.delete),
-        ("GET", "/customers/<cust_id>/segment", segments.get),
-        ("POST", "/customers/<cust_id>/segment", segments.rescore),
+        Route("POST", "/customers", customers.create),
+        Route("GET", "/customers", customers.list, PAGE),
+        Route("GET", "/customers/<cust_id>", customers.get),
+        Route("PUT", "/customers/<cust_id>", customers.replace),
+        Route("PATCH", "/customers/<cust_id>", customers.patch),
+        Route("DELETE", "/customers/<cust_id>", customers.delete),
+        Route("GET", "/customers/<cust_id>/segment", segments.get, EXPLAIN),
+        Route("POST", "/customers/<cust_id>/segment", segments.rescore, EXPLAIN),
     )
 
 
 def model_routes(predictions: PredictionController, segments: SegmentController) -> tuple[Route, ...]:
     """Return the routes below /api/v1 that ask the model."""
     return (
-        ("POST", "/predictions", predictions.create),
-        ("GET", "/segments", segments.list),
-        ("GET", "/segments/<segment_id>", segments.get),
-        ("PATCH", "/segments/<segment_id>", segments.label),
+        Route("POST", "/predictions", predictions.create, ASKED),
+        Route("GET", "/segments", segments.list),
+        Route("GET", "/segments/<segment_id>", segments.get),
+        Route("PATCH", "/segments/<segment_id>", segments.label),
     )
 
 
 def registry_routes(models: ModelController, trainings: TrainingController) -> tuple[Route, ...]:
     """Return the routes below /api/v1 that lead to the model's versions and trainings."""
     return (
-        ("GET", "/models", models.list),
-        ("POST", "/models", trainings.create),
-        ("POST", "/models/rollback", models.roll_back),
-        ("GET", "/models/<version:version>", models.get),
-        ("GET", "/models/<version:version>/gate", models.gate),
-        ("POST", "/models/<version:version>/activate", models.activate),
-        ("GET", "/activations", models.activations),
-        ("GET", "/trainings", trainings.list),
-        ("GET", "/trainings/<name:training_id>", trainings.get),
-        ("GET", "/trainings/<name:training_id>/log", trainings.log),
-        ("POST", "/trainings/<name:training_id>/cancel", trainings.cancel),
+        Route("GET", "/models", models.list),
+        Route("POST", "/models/rollback", models.roll_back),
+        Route("GET", "/models/<version:version>", models.get),
+        Route("GET", "/models/<version:version>/gate", models.gate),
+        Route("POST", "/models/<version:version>/activate", models.activate),
+        Route("GET", "/activations", models.activations),
+        Route("GET", "/trainings", trainings.list),
+        Route("GET", "/trainings/<name:training_id>", trainings.get),
+        Route("GET", "/trainings/<name:training_id>/log", trainings.log),
+        Route("POST", "/trainings/<name:training_id>/cancel", trainings.cancel),
     )
 
 
-def picture_routes(pictures: PictureController, analyses: AnalysisController) -> tuple[Route, ...]:
-    """Return the routes below /api/v1 that show what a version is and what it would do."""
+def picture_routes(pictures: PictureController) -> tuple[Route, ...]:
+    """Return the routes below /api/v1 that show what a version is."""
     return (
-        ("GET", "/models/<version:version>/report", pictures.report),
-        ("GET", "/models/<version:version>/plots", pictures.plots),
-        ("GET", "/models/<version:version>/plots/<name:name>.<any(svg,png):kind>", pictures.plot),
-        ("GET", "/models/<version:version>/preview", analyses.preview),
-        ("GET", "/models/<version:version>/drift", analyses.drift),
+        Route("GET", "/models/<version:version>/report", pictures.report),
+        Route("GET", "/models/<version:version>/plots", pictures.plots),
+        Route("GET", "/models/<version:version>/plots/<name:name>.<any(svg,png):kind>", pictures.plot),
+    )
+
+
+def long_routes(trainings: TrainingController, analyses: AnalysisController) -> tuple[Route, ...]:
+    """Return the routes below /api/v1 that go over a whole file or all stored customers."""
+    return (
+        Route("POST", "/models", trainings.create, TRAINING),
+        Route("GET", "/models/<version:version>/preview", analyses.preview, FORMAT),
+        Route("GET", "/models/<version:version>/drift", analyses.drift, FORMAT),
     )
 
 
 def service_routes(service: ServiceController) -> tuple[Route, ...]:
     """Return the routes outside of the API."""
     return (
-        ("GET", "/", service.index),
-        ("GET", "/health/live", service.live),
-        ("GET", "/health/ready", service.ready),
+        Route("GET", "/", service.index),
+        Route("GET", "/health/live", service.live),
+        Route("GET", "/health/ready", service.ready),
     )

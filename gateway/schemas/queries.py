@@ -22,6 +22,10 @@ VERSION_OR_ACTIVE = rf"(?:{ACTIVE}|{VERSION})"
 TRAINING = ("k", "k_min", "k_max", "seed", "activate", "by", "note")
 """Parameters of a training; what they may say is for the model service to judge."""
 
+ASKED = Asked._fields
+EXPLAIN = ("explain",)
+FORMAT = ("format",)
+
 _FLAGS = {"true": True, "false": False}
 _FORMATS: tuple[str, ...] = get_args(Format)
 _version_or_active = re.compile(VERSION_OR_ACTIVE)
@@ -54,7 +58,7 @@ def load_asked(query: Query) -> Asked:
     ------
     InvalidInput
     """
-    found = load_parameters(query, Asked._fields)
+    found = load_parameters(query, ASKED)
     version = found.get("version")
     if version is not None and not _version_or_active.fullmatch(version):
         _refuse([_error("version", f"must be {ACTIVE!r} or the name of a version")])
@@ -68,7 +72,7 @@ def load_explain(query: Query) -> bool:
     ------
     InvalidInput
     """
-    return _flag(load_parameters(query, ("explain",)), "explain")
+    return _flag(load_parameters(query, EXPLAIN), "explain")
 
 
 def load_format(query: Query) -> Format | None:
@@ -78,7 +82,7 @@ def load_format(query: Query) -> Format | None:
     ------
     InvalidInput
     """
-    kind = load_parameters(query, ("format",)).get("format", "json")
+    kind = load_parameters(query, FORMAT).get("format", "json")
     if kind not in ("json", *_FORMATS):
         _refuse([_error("format", f"must be json, {' or '.join(_FORMATS)}")])
     return None if kind == "json" else cast(Format, kind)

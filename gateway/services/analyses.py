@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import compress
-from threading import Lock
 from typing import TypeVar, cast
 
-from gateway.services.errors import AnalysisBusy
 from gateway.services.ports import Block, CustomerStore
 from gateway.services.registry_ports import Analyst
 from shared.features import INPUT_NAMES, INPUTS
@@ -22,19 +20,18 @@ Result = TypeVar("Result", bound=Drift | Preview)
 
 
 class AnalysisService:
-    """Looks at a model version over the whole base, one analysis at a time: each occupies a thread for its while."""
+    """Looks at a model version over the whole base."""
 
     def __init__(self, store: CustomerStore, analyst: Analyst) -> None:
         self._store = store
         self._analyst = analyst
-        self._running = Lock()
 
     def preview(self, version: str) -> Preview:
         """Say which customers move if the version replaces the active one.
 
         Raises
         ------
-        AnalysisBusy, RegistryRefusal, ModelServiceError, StoreError
+        RegistryRefusal, ModelServiceError, StoreError
         """
         return self._over_the_base(lambda blocks: self._analyst.preview(version, blocks))
 
@@ -43,18 +40,13 @@ class AnalysisService:
 
         Raises
         ------
-        AnalysisBusy, RegistryRefusal, ModelServiceError, StoreError
+        RegistryRefusal, ModelServiceError, StoreError
         """
         return self._over_the_base(lambda blocks: self._analyst.drift(version, blocks))
 
     def _over_the_base(self, analyse: Callable[[Iterable[Block]], Result]) -> Result:
-        if not self._running.acquire(blocking=False):
-            raise AnalysisBusy
         base = _WholeCustomers(self._store.stream(INPUT_NAMES, BLOCK_ROWS))
-        try:
-            return base.remarked(analyse(base))
-        finally:
-            self._running.release()
+        return base.remarked(analyse(base))
 
 
 class _WholeCustomers:

@@ -10,6 +10,7 @@ from gateway.services.assignment import ASSIGNED, Assigner, assignment_of, new_r
 from gateway.services.customers import MAX_ATTEMPTS, CustomerService, refuse_gaps
 from gateway.services.errors import Contended
 from gateway.services.ports import Asked, Assignment, Customer, CustomerStore, Model
+from gateway.services.slots import Slots
 from shared.contract import BORDERLINE, Explanation, Prediction, SegmentRef
 from shared.features import CUST_ID, INPUT_NAMES
 
@@ -50,16 +51,24 @@ class CustomerSegmentService:
     Parameters
     ----------
     deadline : seconds to wait for a prediction.
+    waits : bounds how many wait for one at once.
     """
 
     def __init__(
-        self, customers: CustomerService, store: CustomerStore, model: Model, assigner: Assigner, deadline: float
+        self,
+        customers: CustomerService,
+        store: CustomerStore,
+        model: Model,
+        assigner: Assigner,
+        deadline: float,
+        waits: Slots,
     ) -> None:
         self._customers = customers
         self._store = store
         self._model = model
         self._assigner = assigner
         self._deadline = deadline
+        self._waits = waits
 
     def get(self, cust_id: str, *, explain: bool = False) -> CustomerSegment:
         """Return the stored assignment and, if asked, why the active model puts the customer where it does.
@@ -92,7 +101,8 @@ class CustomerSegmentService:
     def _predict(self, customer: Customer, asked: Asked) -> Prediction:
         features = {name: customer.get(name) for name in INPUT_NAMES}
         refuse_gaps(features)
-        return self._model.predict(features, self._deadline, asked)
+        with self._waits.taken():
+            return self._model.predict(features, self._deadline, asked)
 
     def _names(self) -> Mapping[str, str]:
         model = self._assigner.active()

@@ -8,12 +8,13 @@ SegmentationError
 ├── StaleRevision                not the revision that the caller named
 ├── Contended                    others kept changing the customer
 ├── SegmentNotFound
-├── AnalysisBusy                 another analysis of the whole base is running
+├── AnalysisBusy                 as many long calls as may are running
 ├── RegistryRefusal              the model service says no, in a way that a client should hear
 ├── StoreError                   the database refused or failed
 │   └── StoreUnavailable         it cannot be reached, or has no primary at the moment
 └── ModelServiceError
     ├── ModelUnavailable         no connection, or it has no model loaded
+    ├── ModelBusy                as many requests as may are waiting for it
     ├── ModelTimeout             no answer within the deadline
     └── ModelMalformed           an answer that breaks the contract, or an internal error
         └── ModelRefused         a customer's data are refused there, though not here
@@ -81,10 +82,10 @@ class SegmentNotFound(SegmentationError):
 
 
 class AnalysisBusy(SegmentationError):
-    """Another analysis of all stored customers is running in this process."""
+    """As many previews, drift analyses, drawings and hand-overs to a training as may are running in this process."""
 
     def __init__(self) -> None:
-        super().__init__("another preview or drift analysis is running; try again when it has ended")
+        super().__init__("other analyses or uploads are running; try again when one has ended")
 
 
 class RegistryRefusal(SegmentationError):
@@ -117,6 +118,13 @@ class ModelServiceError(SegmentationError):
 
 class ModelUnavailable(ModelServiceError):
     """The model service cannot be reached, or has no model loaded."""
+
+
+class ModelBusy(ModelServiceError):
+    """As many requests as may are waiting for the model service already."""
+
+    def __init__(self) -> None:
+        super().__init__("too many requests are waiting for the model service; try again in a moment")
 
 
 class ModelTimeout(ModelServiceError):

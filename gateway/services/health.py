@@ -9,12 +9,17 @@ from gateway.services.ports import CustomerStore, Model
 
 
 class Health(TypedDict):
-    """State of the gateway; ``model_service`` may be away while ``status`` is ok: writes do not depend on it."""
+    """State of the gateway; ``model_service`` may be away while ``status`` is ok: writes do not depend on it.
+
+    ``fallback`` and ``labels`` are those of `ModelStatus`: the model service works, but a person should look after it.
+    """
 
     status: str
     database: str
     model_service: str
     model_version: str | None
+    fallback: str | None
+    labels: str | None
 
 
 class HealthService:
@@ -34,7 +39,14 @@ class HealthService:
         """
         self._store.ping()
         try:
-            version = self._model.version()
+            model, said = self._model.status(), "ok"
         except ModelServiceError as error:
-            return Health(status="ok", database="ok", model_service=str(error), model_version=None)
-        return Health(status="ok", database="ok", model_service="ok", model_version=version)
+            model, said = None, str(error)
+        return Health(
+            status="ok",
+            database="ok",
+            model_service=said,
+            model_version=model.version if model else None,
+            fallback=model.fallback if model else None,
+            labels=model.labels if model else None,
+        )

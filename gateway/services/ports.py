@@ -47,6 +47,18 @@ class Block(NamedTuple):
     columns: dict[str, list[float | int | None]]
 
 
+class ModelStatus(NamedTuple):
+    """What the model service serves: the active version, and what it has to make do with.
+
+    ``fallback`` says why an older version than the active one serves (its artefact is damaged), ``labels`` why the
+    names that people gave are not used (their file is damaged); None where all is well.
+    """
+
+    version: str
+    fallback: str | None = None
+    labels: str | None = None
+
+
 class Asked(NamedTuple):
     """How a prediction is asked for: with its reasons or without, by which version (None: the active one)."""
 
@@ -120,6 +132,9 @@ class Model(Protocol):
 
     def version(self) -> str:
         """Return the active model's version; cheap enough to ask every second."""
+
+    def status(self) -> ModelStatus:
+        """Return the active model's version and what is damaged; as cheap as `version`."""
 
     def active(self, deadline: float | None = None) -> ModelSummary:
         """Return the active model: its version, segments and profiles; give up after `deadline` seconds, if given."""

@@ -57,12 +57,18 @@ class SegmentList(TypedDict):
 
 
 class SegmentService:
-    """What kinds of customer there are."""
+    """What kinds of customer there are.
 
-    def __init__(self, store: CustomerStore, model: Model, registry: ModelRegistry) -> None:
+    Parameters
+    ----------
+    deadline : seconds to wait for the model's description.
+    """
+
+    def __init__(self, store: CustomerStore, model: Model, registry: ModelRegistry, deadline: float) -> None:
         self._store = store
         self._model = model
         self._registry = registry
+        self._deadline = deadline
 
     def list(self) -> SegmentList:
         """Return every segment of the active model.
@@ -71,7 +77,7 @@ class SegmentService:
         ------
         ModelServiceError
         """
-        model = self._model.active()
+        model = self._model.active(self._deadline)
         counts = self._store.segment_counts()
         items = [_now(segment, counts) for segment in model["segments"]]
         return SegmentList(

@@ -15,7 +15,7 @@ from fakes.registry import FakeRegistry
 from fakes.store import InMemoryCustomerStore
 from gateway.app import create_app
 from gateway.settings import Settings
-from gateway.wiring import assemble
+from gateway.wiring import Services, assemble
 
 CUSTOMERS = "/api/v1/customers"
 PREDICTIONS = "/api/v1/predictions"
@@ -34,9 +34,14 @@ class FakeGateway:
     registry: FakeRegistry = field(default_factory=FakeRegistry)
 
     @cached_property
+    def services(self) -> Services:
+        """The services on the fakes."""
+        return assemble(self.store, self.model, self.registry, self.settings)
+
+    @cached_property
     def app(self) -> Flask:
         """The application."""
-        return create_app(self.settings, assemble(self.store, self.model, self.registry, self.settings))
+        return create_app(self.settings, self.services)
 
     @cached_property
     def client(self) -> FlaskClient:

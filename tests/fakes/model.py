@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from gateway.services.errors import ModelMalformed, ModelServiceError, ModelTimeout, ModelUnavailable, RegistryRefusal
-from gateway.services.ports import PLAIN, Asked, Features
+from gateway.services.ports import PLAIN, Asked, Features, ModelStatus
 from shared.contract import ColumnarAnswer, Explanation, ModelSummary, Prediction, RowError, Segment, SegmentRef
 from shared.features import DISTANCE_NAMES
 from shared.model_contract import ACTIVE
@@ -32,11 +32,14 @@ class FakeModel:
     calls : (method, number of customers) in the order of the calls, failed ones too.
     deadlines : those that callers of `predict` gave.
     meanwhile : called in the middle of every call: what others do while a caller waits for the model.
+    fallback, labels : what is damaged.
     rival : answered by `score` in place of the real one, such as -1 for none.
     """
 
     def __init__(self, version: str = "v1") -> None:
         self.current = version
+        self.fallback: str | None = None
+        self.labels: str | None = None
         self.failure: ModelServiceError | None = None
         self.calls: list[tuple[str, int]] = []
         self.deadlines: list[float] = []
@@ -70,6 +73,9 @@ class FakeModel:
     def version(self) -> str:
         self._note("version", 0)
         return self.current
+
+    def status(self) -> ModelStatus:
+        return ModelStatus(self.version(), self.fallback, self.labels)
 
     def active(self, deadline: float | None = None) -> ModelSummary:
         if deadline is not None:

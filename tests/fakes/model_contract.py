@@ -54,6 +54,9 @@ class ModelContract:
     def test_version(self, model: Model) -> None:
         assert model.version() == "v1"
 
+    def test_status(self, model: Model) -> None:
+        assert model.status() == ("v1", None, None)
+
     @pytest.mark.parametrize("deadline", [None, 5.0])
     def test_active(self, model: Model, deadline: float | None) -> None:
         summary = model.active(deadline)

@@ -171,7 +171,8 @@ def _answer(model: FakeModel, request: Request) -> Any:
     if (request.method, request.path) == ("GET", ACTIVE_MODEL):
         return model.active()
     if (request.method, request.path) == ("GET", READY):
-        return {"status": "ready", "model_version": model.version()}
+        status = model.status()
+        return {"model_version": status.version, "fallback": status.fallback, "labels": status.labels}
     sent = json.loads(request.body)
     if (request.method, request.path) == ("POST", PREDICT):
         return model.predict(sent, 0.0, asked)

@@ -19,7 +19,7 @@ from fakes.servers import free_port
 
 from gateway.data_access import fresh_calls
 from gateway.data_access.fresh_calls import FreshCalls
-from gateway.data_access.http_registry import HttpRegistry
+from gateway.data_access.http_registry import Deadlines, HttpRegistry
 from gateway.services.errors import (
     ModelMalformed,
     ModelServiceError,
@@ -64,7 +64,7 @@ some_calls = pytest.mark.parametrize("call", [CALLS[name] for name in _SOME], id
 
 
 def _registry(server: ScriptedServer, deadline: float = 5.0) -> HttpRegistry:
-    return HttpRegistry(FreshCalls(server.url), deadline, deadline)
+    return HttpRegistry(FreshCalls(server.url), Deadlines(*[deadline] * 4))
 
 
 class TestHttpRegistry(RegistryContract):
@@ -84,6 +84,14 @@ def _fails(
         assert type(caught.value) is error
         assert time.monotonic() - began < FAR_TOO_LONG
         return server
+
+
+@contextlib.contextmanager
+def _given_up_soon() -> Iterator[None]:
+    began = time.monotonic()
+    with pytest.raises(ModelTimeout):
+        yield
+    assert time.monotonic() - began < FAR_TOO_LONG
 
 
 def _hang(server: ScriptedServer, connection: socket.socket, request: Request) -> bool:
@@ -107,15 +115,52 @@ class TestFaults:
     def test_refused_connection(self, call: Callable[[HttpRegistry], object]) -> None:
         url = f"http://127.0.0.1:{free_port()}"
         with pytest.raises(ModelUnavailable):
-            call(HttpRegistry(FreshCalls(url), DEADLINE, DEADLINE))
+            call(HttpRegistry(FreshCalls(url), Deadlines(*[DEADLINE] * 4)))
 
     def test_a_host_that_does_not_exist(self) -> None:
         with pytest.raises(ModelUnavailable):
-            HttpRegistry(FreshCalls("http://nowhere.invalid"), DEADLINE, DEADLINE).models()
+            HttpRegistry(FreshCalls("http://nowhere.invalid"), Deadlines(*[DEADLINE] * 4)).models()
 
     @some_calls
     def test_no_answer(self, call: Callable[[HttpRegistry], object]) -> None:
         assert len(_fails(call, _hang, ModelTimeout).requests) == 1
+
+    @every_call
+    def test_no_answer_and_a_deadline_that_is_far_away(
+        self, call: Callable[[HttpRegistry], object], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A long deadline is for what goes on, not for silence."""
+        monkeypatch.setattr(fresh_calls, "SILENCE_SECONDS", DEADLINE)
+        with serving(_hang) as server, _given_up_soon():
+            call(_registry(server, FAR_TOO_LONG * 10))
+
+    def test_an_answer_that_trickles_is_no_silence(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(fresh_calls, "SILENCE_SECONDS", DEADLINE)
+        text = json.dumps(FakeRegistry().models()).encode()
+
+        def script(server: ScriptedServer, connection: socket.socket, request: Request) -> bool:
+            for piece in (b"HTTP/1.1 200 OK\r\n", b"Content-Length: %d\r\n\r\n" % len(text), text[:5], text[5:]):
+                server.stopping.wait(DEADLINE / 2)
+                connection.sendall(piece)
+            return False
+
+        with serving(script) as server:
+            assert _registry(server, FAR_TOO_LONG * 10).models()["active"] == OLD
+
+    @pytest.mark.parametrize(
+        ("name", "call"),
+        [
+            *(("reading", n) for n in ("models", "model", "gate", "activations", "trainings", "training", "plots")),
+            *(("reading", n) for n in ("training_log", "report", "plot")),
+            *(("changing", n) for n in ("activate", "roll_back", "label", "cancel")),
+            *(("carrying", n) for n in ("train", "preview", "drift")),
+            ("drawing", "draw"),
+        ],
+    )
+    def test_each_call_has_the_deadline_of_its_kind(self, name: str, call: str) -> None:
+        deadlines = Deadlines(*[FAR_TOO_LONG * 10] * 4)._replace(**{name: DEADLINE})
+        with serving(_hang) as server, _given_up_soon():
+            CALLS[call](HttpRegistry(FreshCalls(server.url), deadlines))
 
     @some_calls
     @pytest.mark.parametrize(
@@ -176,9 +221,9 @@ class TestRequest:
     def test_carries_the_request_id_and_keeps_the_path_of_the_base_address(self) -> None:
         with serving(serving_registry(FakeRegistry())) as server:
             calls = FreshCalls(f"{server.url}/", lambda: "caller-1")
-            HttpRegistry(calls, 5.0, 5.0).models()
+            HttpRegistry(calls, Deadlines(5.0, 5.0)).models()
         with serving(always(http(json.dumps(FakeRegistry().models())))) as other:
-            HttpRegistry(FreshCalls(f"{other.url}/base/"), 5.0, 5.0).models()
+            HttpRegistry(FreshCalls(f"{other.url}/base/"), Deadlines(5.0, 5.0)).models()
         assert server.requests[0].headers[REQUEST_ID_HEADER.lower()] == "caller-1"
         assert other.requests[0].path == "/base/v1/models"
         assert REQUEST_ID_HEADER.lower() not in other.requests[0].headers
@@ -257,6 +302,18 @@ class TestStreaming:
                 yield b"x" * 1_000_000
 
         _fails(lambda r: r.train(Upload(CSV, None, endless()), {}), _hang, ModelTimeout, read_bodies=False)
+
+    def test_a_model_service_that_does_not_read_is_left_long_before_the_deadline(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(fresh_calls, "SILENCE_SECONDS", DEADLINE)
+
+        def endless() -> Iterator[bytes]:
+            while True:
+                yield b"x" * 1_000_000
+
+        with serving(_hang, read_bodies=False) as server, _given_up_soon():
+            _registry(server, FAR_TOO_LONG * 10).train(Upload(CSV, None, endless()), {})
 
     def test_blocks_leave_one_at_a_time(self) -> None:
         seen: list[Any] = []

@@ -90,6 +90,13 @@ class TestContract:
 
     def test_of_version(self) -> None:
         _all_refused(lambda model: model.version(), [*RUBBISH, {"model_version": None}, {"model_version": 1}])
+        wrong = [{"model_version": "v1", name: value} for name in ("fallback", "labels") for value in (1, True, [], {})]
+        _all_refused(lambda model: model.status(), wrong)
+
+    def test_of_what_is_damaged(self) -> None:
+        for said, status in (({"fallback": "x"}, ("v1", "x", None)), ({"labels": "y"}, ("v1", None, "y"))):
+            with serving(always(http(json.dumps({"model_version": "v1"} | said)))) as server:
+                assert HttpModel(server.url, 5.0, 1).status() == status
 
     def test_of_active(self) -> None:
         segment = SUMMARY["segments"][0]

@@ -89,7 +89,9 @@ def test_pages_are_bounded(query: dict[str, str], size: int) -> None:
         ("cursor=C1", ["?cursor"]),
         ("cursor=%FF", ["?cursor"]),
         ("page=2", ["?page"]),
-        ("BALANCE[$gt]=1&limit=-1&cursor=x", ["?BALANCE[$gt]", "?cursor", "?limit"]),
+        ("BALANCE[$gt]=1&limit=-1&page=x", ["?BALANCE[$gt]", "?page"]),
+        ("limit=-1&cursor=x", ["?limit", "?cursor"]),
+        ("limit=1&limit=2", ["?limit"]),
     ],
 )
 def test_queries_that_break_the_rules(gateway: FakeGateway, query: str, pointers: list[str]) -> None:

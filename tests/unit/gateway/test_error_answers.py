@@ -137,6 +137,7 @@ EXAMPLES = {
     MalformedJSON: MalformedJSON("the body is not valid JSON"),
     errors.InvalidInput: errors.InvalidInput([FieldError(pointer="/BALANCE", detail="is missing")]),
     errors.AnalysisBusy: errors.AnalysisBusy(),
+    errors.ModelBusy: errors.ModelBusy(),
 }
 
 

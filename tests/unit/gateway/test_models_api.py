@@ -37,6 +37,9 @@ class TestReading:
         answer = gateway.client.get(f"{MODELS}/{version}").json
         assert (answer["version"], answer["choice"]) == (found, "k was given")
 
+    def test_the_gate_of_the_active_one(self, gateway: FakeGateway) -> None:
+        assert gateway.client.get(f"{MODELS}/active/gate").json["version"] == OLD
+
     def test_the_gate(self, gateway: FakeGateway) -> None:
         answer = gateway.client.get(f"{MODELS}/{NEW}/gate").json
         assert (answer["version"], answer["against"], answer["passed"]) == (NEW, OLD, True)
@@ -55,6 +58,10 @@ class TestActivating:
         assert (answer.json["version"], answer.json["by"], answer.json["forced"]) == (NEW, "ann", True)
         assert gateway.registry.orders == [("activate", NEW, order)]
         assert gateway.client.get(MODELS).json["active"] == NEW
+
+    def test_the_active_one_by_that_name(self, gateway: FakeGateway) -> None:
+        answer = gateway.client.post(f"{MODELS}/active/activate", json={})
+        assert (answer.status_code, answer.json["version"]) == (200, OLD)
 
     def test_and_back(self, gateway: FakeGateway) -> None:
         gateway.client.post(ACTIVATE, json={})

@@ -13,6 +13,7 @@ from fakes.registry import ETAG, NEW, OLD, POLICY, REPORT, SVG
 from gateway.services import analyses
 from gateway.services.errors import StoreUnavailable
 from gateway.services.ports import Block
+from gateway.settings import Settings
 from shared.features import INPUT_NAMES
 
 ACTIVE = f"{MODELS}/active"
@@ -105,8 +106,9 @@ class TestAnalyses:
         assert_problem(answer, 422, "validation_failed", [pointer])
         assert gateway.registry.blocks == []
 
-    def test_come_one_at_a_time(self, analysis: str) -> None:
+    def test_come_no_more_at_a_time_than_half_of_the_threads(self, analysis: str) -> None:
         gateway = _peopled()
+        gateway.settings = Settings(threads=3)
         others = []
 
         def ask_again() -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from fakes.customers import stored
+from fakes.gateway import FakeGateway
+from fakes.problems import assert_problem
 from fakes.registry import OLD
 from hypothesis import given
 from hypothesis import strategies as st
@@ -62,3 +65,26 @@ def test_versions_are_those_that_the_model_service_makes() -> None:
     """The pattern stands in both tiers, which never import each other."""
     theirs = (ROOT / "model_service" / "versions.py").read_text(encoding="utf-8")
     assert VERSION.replace("[0-9]", r"\d") in theirs
+
+
+def _every_call() -> list[tuple[str, str]]:
+    parts = {"cust_id": "A", "segment_id": "seg-01", "version": "active", "training_id": "t1", "name": "elbow"}
+    adapter = FakeGateway().app.url_map.bind("localhost")
+    calls = []
+    for rule in adapter.map.iter_rules():
+        values = {name: parts.get(name, "svg") for name in rule.arguments}
+        path = adapter.build(rule.endpoint, values)
+        calls += [(method, path) for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"})]
+    return calls
+
+
+@pytest.mark.parametrize(("method", "path"), _every_call())
+@pytest.mark.parametrize("query", ["nonsense=1", "limits=", "=1"])
+def test_no_address_takes_a_parameter_that_it_does_not_know(
+    gateway: FakeGateway, method: str, path: str, query: str
+) -> None:
+    gateway.store.insert(stored("A"))
+    answer = gateway.client.open(f"{path}?{query}", method=method)
+    assert_problem(answer, 422, "validation_failed", [f"?{query.partition('=')[0]}"])
+    assert gateway.registry.orders == []
+    assert gateway.model.calls == []

@@ -14,6 +14,7 @@ from fakes.store_contract import assignment
 
 from gateway.services.errors import ModelServiceError, RegistryRefusal, StoreError, StoreUnavailable
 from gateway.services.registry_ports import Order
+from gateway.settings import Settings
 from shared.model_contract import Label
 
 MEMBERS = {
@@ -154,13 +155,22 @@ class TestHealth:
     def test_ready(self, gateway: FakeGateway) -> None:
         answer = gateway.client.get("/health/ready")
         assert answer.status_code == 200
-        assert answer.json == {"status": "ok", "database": "ok", "model_service": "ok", "model_version": "v1"}
+        damage = {"fallback": None, "labels": None}
+        assert answer.json == {"status": "ok", "database": "ok", "model_service": "ok", "model_version": "v1"} | damage
+
+    @pytest.mark.parametrize("member", ["fallback", "labels"])
+    def test_ready_though_something_of_the_model_is_damaged(self, gateway: FakeGateway, member: str) -> None:
+        setattr(gateway.model, member, "the file is damaged")
+        answer = gateway.client.get("/health/ready")
+        assert (answer.status_code, answer.json["model_version"]) == (200, "v1")
+        assert (answer.json["model_service"], answer.json[member]) == ("ok", "the file is damaged")
 
     def test_ready_without_the_model_because_writes_need_none(self, gateway: FakeGateway) -> None:
         gateway.model.failure = DOWN
         answer = gateway.client.get("/health/ready")
         assert (answer.status_code, answer.json["status"], answer.json["model_version"]) == (200, "ok", None)
         assert answer.json["model_service"] == str(DOWN)
+        assert answer.json["fallback"] is answer.json["labels"] is None
 
     def test_not_ready_without_the_database(self, gateway: FakeGateway) -> None:
         gateway.store.failure = StoreUnavailable("the database has no primary")
@@ -174,6 +184,12 @@ def test_the_index_leads_to_everything(gateway: FakeGateway) -> None:
     assert set(links) == {"customers", "segments", "predictions", "models", "trainings", "activations", "health"}
     for name, path in links.items():
         assert gateway.client.get(path).status_code == (405 if name == "predictions" else 200)
+
+
+def test_the_list_waits_for_the_model_no_longer_than_a_prediction() -> None:
+    gateway = FakeGateway(settings=Settings(prediction_deadline=1.25))
+    assert gateway.client.get(SEGMENTS).status_code == 200
+    assert gateway.model.deadlines == [1.25]
 
 
 @pytest.mark.parametrize("path", [CUSTOMERS, f"{CUSTOMERS}/C1", SEGMENTS, f"{SEGMENTS}/seg-01"])

@@ -7,8 +7,9 @@ from flask.json.provider import DefaultJSONProvider
 from pymongo import WriteConcern
 
 from gateway.app import create_app
+from gateway.data_access.http_registry import Deadlines, HttpRegistry
 from gateway.settings import Settings
-from gateway.wiring import connect
+from gateway.wiring import build_services, connect
 
 
 def test_the_application_starts_without_its_neighbours() -> None:
@@ -25,6 +26,18 @@ def test_flask_pymongo_does_not_bring_its_json_dialect() -> None:
 def test_two_applications_have_two_databases() -> None:
     names = [connect(Flask("x"), Settings(mongodb_uri=f"mongodb://h/{n}")).database.name for n in ("one", "two")]
     assert names == ["one", "two"]
+
+
+def test_the_model_service_is_waited_for_as_long_as_each_call_deserves() -> None:
+    settings = Settings(prediction_deadline=1.5, bulk_deadline=31.0, analysis_deadline=500.0)
+    registry = build_services(Flask("x"), settings).registry
+    assert isinstance(registry, HttpRegistry)
+    assert registry._deadlines == Deadlines(reading=1.5, carrying=500.0, changing=10.0, drawing=40.0)
+
+
+def test_a_process_is_bound_by_its_threads() -> None:
+    bound = build_services(Flask("x"), Settings(threads=8)).bounds
+    assert [slots._free._value for slots in bound] == [4, 7]
 
 
 def test_writes_are_acknowledged_only_when_they_are_durable() -> None:
