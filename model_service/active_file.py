@@ -10,7 +10,7 @@ from typing import Any, TypedDict, cast
 import orjson
 
 from model_service.durable_files import Stamp, replace_files, rfc3339, stamp
-from model_service.registry_errors import ArtefactDamaged, NoActiveModel
+from model_service.registry_errors import ArtefactDamaged, NoActiveModel, cause
 from shared.model_contract import Activation
 
 UNKNOWN = "unknown"
@@ -49,19 +49,19 @@ class ActiveFile:
             return _record(self.path, None)
         except FileNotFoundError as error:
             if not self.copy.exists():
-                raise NoActiveModel(f"no model is active in {self.path.parent}; train one first") from error
+                raise NoActiveModel("no model is active yet: train and activate one") from error
             return self._read_copy(error)
         except (OSError, ValueError, LookupError, TypeError) as error:
             return self._read_copy(error)
 
     def _read_copy(self, fault: Exception) -> ActiveRecord:
-        damage = f"{self.path} cannot be read ({fault!r})"
+        damage = f"{self.path.name} cannot be read ({cause(fault)})"
         try:
             return _record(self.copy, f"{damage}; its copy {self.copy.name} was read instead")
         except (OSError, ValueError, LookupError, TypeError) as error:
             raise ArtefactDamaged(
-                f"{damage}, nor can its copy {self.copy.name} ({error!r}); restore one of them from a backup, or move "
-                "both away to begin a new history"
+                f"the record of activations is damaged: {damage}, nor can its copy {self.copy.name} ({cause(error)}); "
+                "restore one of them from a backup, or move both away and activate a version: a new history begins"
             ) from error
 
     def stamp(self) -> Stamp | None:

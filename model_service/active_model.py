@@ -66,7 +66,7 @@ class ActiveModel:
         NoActiveModel
         """
         if self.predictor is None:
-            raise NoActiveModel("no model is loaded: train and activate one")
+            raise NoActiveModel(f"no model is loaded: {self._fallback or 'train and activate one'}")
         return self.predictor
 
     async def of(self, version: str | None) -> Predictor:
@@ -116,7 +116,7 @@ class ActiveModel:
         try:
             self._labels = self._store.labels.read()
         except LabelsDamaged as error:
-            log.error("people's names for segments are not used: %s", error)
+            log.error("people's names for segments in %s are not used: %s", self._store.directory, error)
             self._labels, self._labels_damage = {}, str(error)
 
     def _follow_activation(self) -> None:
@@ -124,12 +124,12 @@ class ActiveModel:
         try:
             record = self._store.active.read()
             if record["damage"]:
-                log.error("%s", record["damage"])
+                log.error("%s (in %s)", record["damage"], self._store.directory)
                 self._fallback = record["damage"]
             if self.predictor is None or self.predictor.version != record["version"]:
                 self._serve(record["version"])
         except RegistryError as error:
-            log.error("the active model cannot be served: %s", error)
+            log.error("the active model in %s cannot be served: %s", self._store.directory, error)
             self._fallback = str(error)
             self._serve_earlier()
 

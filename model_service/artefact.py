@@ -17,7 +17,7 @@ from sklearn.pipeline import Pipeline
 
 from model_service.manifest import Manifest
 from model_service.pipeline import CompiledScorer, Parameters, label_differences
-from model_service.registry_errors import ArtefactDamaged, IncompatibleModel, LabelsDiffer
+from model_service.registry_errors import ArtefactDamaged, IncompatibleModel, LabelsDiffer, cause
 from shared.features import DISTANCE_NAMES
 
 MODEL_FILE = "model.joblib"
@@ -55,7 +55,7 @@ def read_manifest(directory: Path) -> Manifest:
     try:
         manifest = orjson.loads((directory / MANIFEST_FILE).read_bytes())
     except (OSError, ValueError) as error:
-        raise ArtefactDamaged(f"{directory.name}: the manifest cannot be read ({error})") from error
+        raise ArtefactDamaged(f"{directory.name}: the manifest cannot be read ({cause(error)})") from error
     missing = Manifest.__required_keys__ - set(manifest if isinstance(manifest, dict) else ())
     if missing:
         raise ArtefactDamaged(f"{directory.name}: the manifest lacks {', '.join(sorted(missing))}")
@@ -107,13 +107,13 @@ def _read_pipeline(directory: Path, manifest: Manifest) -> Pipeline:
     try:
         found = _sha256(path)
     except OSError as error:
-        raise ArtefactDamaged(f"{version}: {MODEL_FILE} cannot be read ({error})") from error
+        raise ArtefactDamaged(f"{version}: {MODEL_FILE} cannot be read ({cause(error)})") from error
     if found != manifest["model_sha256"]:
         raise ArtefactDamaged(f"{version}: SHA-256 of {MODEL_FILE} is {found}, not {manifest['model_sha256']}")
     try:
         return joblib.load(path)
     except Exception as error:  # unpickling raises whatever the missing or changed code raises
-        raise ArtefactDamaged(f"{version}: {MODEL_FILE} cannot be unpickled ({error!r})") from error
+        raise ArtefactDamaged(f"{version}: {MODEL_FILE} cannot be unpickled ({cause(error)})") from error
 
 
 def _prove(manifest: Manifest, pipeline: Pipeline) -> LoadedModel:

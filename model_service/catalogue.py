@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from datetime import UTC, datetime
 from typing import Literal, TypedDict
 
 from model_service.artefact import reading
 from model_service.description import ModelDescription, describe
-from model_service.durable_files import rfc3339
+from model_service.durable_files import moment_of
 from model_service.labels import Labels, displayed_name
 from model_service.registry import ModelStore
 from model_service.registry_errors import ArtefactDamaged, NoActiveModel
@@ -16,21 +15,27 @@ from shared.model_contract import Activation, ModelEntry
 
 
 class Catalogue(TypedDict):
-    """All versions, newest first, and which is active."""
+    """All versions, newest first, which is active, and which serves: another one while the active one is damaged."""
 
     items: list[ModelEntry]
     active: str | None
+    serving: str | None
 
 
-def catalogue(store: ModelStore) -> Catalogue:
-    """List all versions; none is left out because it, the labels or the record of activations is damaged."""
+def catalogue(store: ModelStore, serving: str | None = None) -> Catalogue:
+    """List all versions; none is left out because it, the labels or the record of activations is damaged.
+
+    Parameters
+    ----------
+    serving : the version that serves, for those who know it.
+    """
     labels, items = store.labels.usable(), []
     activated = [entry["version"] for entry in _readable_history(store)]
     active = activated[0] if activated else None
     for version in reversed(store.versions()):
         status: Literal["active", "former", "candidate"] = "former" if version in activated else "candidate"
         items.append(_entry(store, version, "active" if version == active else status, labels))
-    return Catalogue(items=items, active=active)
+    return Catalogue(items=items, active=active, serving=serving)
 
 
 def history(store: ModelStore) -> list[Activation]:
@@ -80,10 +85,9 @@ def _entry(
                 {"id": s["id"], "name": displayed_name(s, labels), "share": s["share"]} for s in manifest["segments"]
             ],
         )
-    made = datetime.strptime(version[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
     return ModelEntry(
         version=version,
-        created_at=rfc3339(made),
+        created_at=moment_of(version),
         status="damaged",
         k=None,
         rows=None,

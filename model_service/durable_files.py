@@ -6,7 +6,7 @@ import contextlib
 import fcntl
 import os
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 Stamp = tuple[int, int, int]
@@ -15,6 +15,14 @@ Stamp = tuple[int, int, int]
 def rfc3339(moment: datetime) -> str:
     """Return a UTC time as the API writes it."""
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def moment_of(name: str) -> str:
+    """Return the time with which the name of a version or a training begins; 1970 when there is no such time."""
+    try:
+        return rfc3339(datetime.strptime(name[:15], "%Y%m%dT%H%M%S").replace(tzinfo=UTC))
+    except ValueError:  # people may have made the folder
+        return rfc3339(datetime.fromtimestamp(0, UTC))
 
 
 def fsync(path: Path) -> None:

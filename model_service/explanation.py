@@ -90,7 +90,8 @@ class _Case:
         return sentence + (f"; on the other hand, {_enumerated(objections)}." if objections else ".")
 
     def _clause(self, f: int) -> str:
-        return _CLAUSES[f].format(self._shown(f, _rough(DISTANCE[f], self.used[f])))
+        number = _rough(DISTANCE[f], self.used[f])
+        return _worded(f, self._shown(f, number), number)
 
     def _shown(self, f: int, number: str) -> str:
         return f"unknown (taken as {number})" if self._missing(f) else number
@@ -108,18 +109,18 @@ class _Case:
 
     def _changed_clause(self, f: int, changed: float) -> str:
         now, then = (_exact(DISTANCE[f], value) for value in (self.used[f], changed))
-        return _CLAUSES[f].format(f"{then} instead of {self._shown(f, now)}")
+        return _worded(f, f"{then} instead of {self._shown(f, now)}", now)
 
 
 def _clause_template(feature: Feature) -> str:
-    """Make a clause with a place for the value out of a feature's description.
+    """Make a clause with a place for the value, and one for its unit if that has a plural, out of a description.
 
     "How often cash is taken in advance" gives "cash is taken in advance in {} of months", "Limit of the credit card"
     gives "the limit of the credit card is {}".
     """
     when = re.match(r"(?:How often|Share of months in which|Months in which) ([^,:]+)", feature.description)
     if when:
-        return f"{when[1]} in {{}} {'months' if feature.kind is Kind.MONTHS else 'of months'}"
+        return f"{when[1]} in {{}} {'{}' if feature.kind is Kind.MONTHS else 'of months'}"
     subject = re.split("[,:]", feature.description)[0]
     return f"the {subject[0].lower()}{subject[1:]} is {{}}"
 
@@ -127,10 +128,15 @@ def _clause_template(feature: Feature) -> str:
 _CLAUSES = tuple(map(_clause_template, DISTANCE))
 
 
+def _worded(f: int, value: str, number: str) -> str:
+    """Return a feature's clause with `value` in it, which ends with `number`."""
+    return _CLAUSES[f].format(value, "month" if number == "1" else "months")
+
+
 def _rough(feature: Feature, value: float) -> str:
     """Write a value as one would say it: whole percents, no cents from 100 on."""
     if feature.kind is Kind.FREQUENCY:
-        return f"{100 * value:.0f} %"
+        return f"{_number(100 * value, 0)} %"
     return _number(value, 0 if feature.whole or value >= 100 else 2)
 
 
@@ -142,7 +148,10 @@ def _exact(feature: Feature, value: float) -> str:
 
 
 def _number(value: float, decimals: int) -> str:
+    """Write a value with at most so many decimals, but never one that is not zero as zero."""
     text = f"{value:,.{decimals}f}"
+    if value and not text.strip("-0."):
+        return f"{value:.3g}"
     return text.rstrip("0").rstrip(".") if decimals else text
 
 

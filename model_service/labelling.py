@@ -9,7 +9,7 @@ from typing import cast
 
 from model_service.artefact import reading
 from model_service.durable_files import rfc3339
-from model_service.labels import LabelPatch, Labels, name_key, names_by_id
+from model_service.labels import LabelPatch, Labels, name_key
 from model_service.manifest import StoredSegment
 from model_service.registry import ModelStore
 from model_service.registry_errors import ArtefactDamaged, NameTaken, SegmentNotFound, VersionNotFound
@@ -48,7 +48,8 @@ def relabel(store: ModelStore, segment: str, patch: LabelPatch) -> Label:
     stored, changes = _find(store, segment), patch.changes()
     with store.writing():
         labels = store.labels.read()
-        _refuse_taken(changes.get("name"), segment, store, labels)
+        if "name" in changes:
+            _refuse_taken(changes["name"], stored, store, labels)
         label = labels.get(segment) or _blank(stored)
         if not changes:
             return label
@@ -70,12 +71,19 @@ def _blank(segment: StoredSegment) -> Label:
     )
 
 
-def _refuse_taken(name: str | None, segment: str, store: ModelStore, labels: Labels) -> None:
-    if name is None:
-        return
-    for other, taken in names_by_id(_active_segments(store), labels).items():
-        if other != segment and name_key(taken) == name_key(name):
-            raise NameTaken(f"{other} is called {taken!r} already")
+def _refuse_taken(name: str | None, segment: StoredSegment, store: ModelStore, labels: Labels) -> None:
+    """Refuse a name that people or rules gave to another segment; None asks for the segment's own by rule.
+
+    Names by rule are taken even where people's stand in for them: they come back when those are cleared. Those of one
+    version differ, so that one of them can only be in the way of a name that somebody gave.
+    """
+    taken = [(identity, label["name"]) for identity, label in labels.items() if label["name"]]
+    if name is not None:
+        taken += [(s["id"], s["name"]) for s in _active_segments(store)]
+    wanted = name_key(name or segment["name"])
+    for other, theirs in taken:
+        if other != segment["id"] and theirs and name_key(theirs) == wanted:
+            raise NameTaken(f"{other} is called {theirs!r} already, by people or by rule")
 
 
 def _active_segments(store: ModelStore) -> Iterable[StoredSegment]:

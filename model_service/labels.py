@@ -6,6 +6,7 @@ They lie in ``<store>/labels.json``, apart from the versions, so that they follo
 from __future__ import annotations
 
 import logging
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -16,7 +17,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
 
 from model_service.durable_files import Stamp, replace_files, stamp
 from model_service.manifest import StoredSegment
-from model_service.registry_errors import LabelsDamaged
+from model_service.registry_errors import LabelsDamaged, cause
 from shared.model_contract import Label
 
 log = logging.getLogger(__name__)
@@ -26,6 +27,10 @@ Labels = Mapping[str, Label]
 
 _INVISIBLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 """Unicode's categories of control and format characters, lone surrogates, and separators of lines and paragraphs."""
+
+
+_UNSEEN = set(map(chr, (0x34F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2800, *range(0x180B, 0x1810), *range(0xFE00, 0xFE10))))
+"""Letters, marks and symbols (after NFKC) that leave no ink: joiners, fillers, variation selectors, empty braille."""
 
 
 def _one_line(value: str) -> str:
@@ -40,9 +45,24 @@ def _text(value: str) -> str:
     return value
 
 
+def _name(value: str) -> str:
+    """Refuse what shows nothing to read, or reads as the id of a segment; runs of white space become one space."""
+    name = " ".join(value.split())
+    key = name_key(name)
+    if not any(unicodedata.category(character)[0] in "LN" for character in key):
+        raise ValueError("must have a letter or a digit")
+    if re.fullmatch(r"seg[-_ ]?\d+", key):
+        raise ValueError("must not look like a segment's id")
+    return name
+
+
+Name = Annotated[str, Field(min_length=1, max_length=80), AfterValidator(_one_line), AfterValidator(_name)]
+"""What a segment is called."""
 Line = Annotated[str, Field(max_length=200), AfterValidator(_one_line)]
 """A short text on one line, such as who did something."""
 Text = Annotated[str, AfterValidator(_text)]
+Reason = Annotated[Text, Field(max_length=1_000)]
+"""Why something was done, on one line or more."""
 
 
 class LabelPatch(BaseModel):
@@ -50,7 +70,7 @@ class LabelPatch(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, str_strip_whitespace=True)
 
-    name: Annotated[str, Field(min_length=1, max_length=80), AfterValidator(_one_line)] | None = None
+    name: Name | None = None
     description: Annotated[Text, Field(min_length=1, max_length=2_000)] | None = None
     owner: Annotated[Line, Field(min_length=1)] | None = None
     by: Line = "unknown"
@@ -81,14 +101,14 @@ class LabelFile:
         except FileNotFoundError:
             return {}
         except (OSError, ValueError, TypeError, AttributeError) as error:
-            raise LabelsDamaged(f"{self.path} cannot be read ({type(error).__name__}: {error})") from error
+            raise LabelsDamaged(f"{self.path.name} cannot be read ({cause(error)})") from error
 
     def usable(self) -> dict[str, Label]:
         """Return all labels, or none when they are damaged: the names made by rule serve then."""
         try:
             return self.read()
         except LabelsDamaged as error:
-            log.error("names made by rule stand in for people's: %s", error)
+            log.error("names made by rule stand in for people's in %s: %s", self.path.parent, error)
             return {}
 
     def stamp(self) -> Stamp | None:
@@ -133,4 +153,12 @@ def names_by_id(segments: Iterable[StoredSegment], labels: Labels) -> dict[str, 
 
 def name_key(name: str) -> str:
     """Return what two names have in common that people cannot tell apart at a glance."""
-    return unicodedata.normalize("NFKC", name).casefold()
+    folded = (_folded(character) for character in unicodedata.normalize("NFKC", name).casefold())
+    return " ".join("".join(folded).split())
+
+
+def _folded(character: str) -> str:
+    category = unicodedata.category(character)
+    if category == "Cf" or character in _UNSEEN:
+        return ""
+    return "-" if category == "Pd" else character

@@ -34,7 +34,7 @@ from model_service.registry_errors import (
     VersionNotFound,
 )
 from model_service.versions import Versions, writable
-from shared.model_contract import Activation, Gate, GateCheck
+from shared.model_contract import ACTIVE, Activation, Gate, GateCheck
 
 ACTIVE_FILE = "active.json"
 LABELS_FILE = "labels.json"
@@ -71,14 +71,23 @@ class ModelStore(Versions):
             return []
         return list(dict.fromkeys([*reversed(undo_stack(history)), *(entry["version"] for entry in reversed(history))]))
 
-    def gate(self, version: str) -> Gate:
-        """Say whether a version may replace the active one now.
+    def named(self, version: str) -> str:
+        """Return the version that `version` stands for: ``active`` for the active one, any other for itself.
 
         Raises
         ------
-        VersionNotFound
+        NoActiveModel, ArtefactDamaged
         """
-        against = self._in_force()
+        return self.active.read()["version"] if version == ACTIVE else version
+
+    def gate(self, version: str) -> Gate:
+        """Say whether a version (or ``active``) may replace the active one now.
+
+        Raises
+        ------
+        VersionNotFound; NoActiveModel and ArtefactDamaged for ``active`` alone
+        """
+        version, against = self.named(version), self._in_force()
         checks: list[GateCheck] = []
         try:
             manifest = self.load(version).manifest
@@ -96,7 +105,11 @@ class ModelStore(Versions):
 
     def _in_force(self) -> Manifest | None:
         """Return the manifest of the active version or, when it is damaged, of the one that serves in its place."""
-        for version in self.candidates():
+        candidates = self.candidates()
+        for version in candidates:
+            with contextlib.suppress(VersionNotFound, ArtefactRefused):
+                return self.load(version).manifest
+        for version in candidates:  # none can serve, as after a change of scikit-learn, but segments can be compared
             with contextlib.suppress(VersionNotFound, ArtefactDamaged):
                 return self.manifest(version)
         return None
@@ -112,14 +125,16 @@ class ModelStore(Versions):
     def activate(self, version: str, reason: str = "", by: str = UNKNOWN, force: bool = False) -> Activation:
         """Make `version` the active one, after proving that it can be served and is no worse than the one before.
 
-        Nothing happens when it is active already. With `force` it may be worse, if a reason is given.
+        Nothing happens when it is active already, as the one called ``active`` is. With `force` it may be worse, if a
+        reason is given.
 
         Raises
         ------
-        VersionNotFound, ArtefactRefused, GateRefused, ReasonRequired, StoreNotWritable
+        VersionNotFound, NoActiveModel, ArtefactRefused, GateRefused, ReasonRequired, StoreNotWritable
         """
         if force and not reason.strip():
             raise ReasonRequired
+        version = self.named(version)
         manifest = self.load(version).manifest
         with self.writing():
             entry = self._current()

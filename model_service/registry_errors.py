@@ -8,6 +8,11 @@ from shared.model_contract import GateCheck
 from shared.problems import FieldError
 
 
+def cause(error: Exception) -> str:
+    """Return what went wrong without where files lie, which concerns no client; it is in the chained error."""
+    return (isinstance(error, OSError) and error.strerror) or f"{type(error).__name__}: {error}"
+
+
 class RegistryError(Exception):
     """Anything wrong with the model store; the message is for the operator.
 

@@ -15,12 +15,12 @@ from sklearn.pipeline import Pipeline
 
 from model_service import artefact
 from model_service.artefact import MANIFEST_FILE, MODEL_FILE, LoadedModel
-from model_service.durable_files import Stamp, exclusive, fsync, rfc3339, stamp
+from model_service.durable_files import Stamp, fsync, rfc3339, stamp
 from model_service.manifest import Manifest
 from model_service.pipeline import Parameters
-from model_service.registry_errors import StoreNotWritable, TrainingRunning, VersionNotFound
+from model_service.registry_errors import StoreNotWritable, TrainingRunning, VersionNotFound, cause
+from model_service.version_drafts import PREFIX, drafting
 
-_DRAFT = ".writing-"
 _version = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
 
 
@@ -88,7 +88,7 @@ class Versions:
         TrainingRunning, StoreNotWritable
         """
         with self.training_lock(), writable(self.directory):
-            temporary = Path(tempfile.mkdtemp(prefix=_DRAFT, dir=self.directory))
+            temporary = Path(tempfile.mkdtemp(prefix=PREFIX, dir=self.directory))
             try:
                 self._fill(temporary, pipeline, manifest)
                 if draw:
@@ -132,11 +132,9 @@ class Versions:
         with contextlib.ExitStack() as held:
             with writable(self.directory):
                 try:
-                    held.enter_context(exclusive(self.directory / ".training.lock", wait=False))
+                    held.enter_context(drafting(self.directory))
                 except BlockingIOError as error:
                     raise TrainingRunning("another training is running; wait for its end or cancel it") from error
-                for draft in self.directory.glob(f"{_DRAFT}*"):
-                    shutil.rmtree(draft)
             self._training_thread = threading.get_ident()
             held.callback(setattr, self, "_training_thread", None)
             yield
@@ -154,7 +152,7 @@ def writable(directory: Path) -> Iterator[None]:
         directory.mkdir(parents=True, exist_ok=True)
         yield
     except OSError as error:
-        raise StoreNotWritable(f"the model store {directory} cannot be written: {error}") from error
+        raise StoreNotWritable(f"the model store cannot be written: {cause(error)}") from error
 
 
 def _version_name(created: datetime, digest: str) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from model_service.active_file import UNKNOWN
-from model_service.labels import Line, Text
+from model_service.labels import Line, Reason
 
 
 class Rollback(BaseModel):
@@ -15,7 +15,7 @@ class Rollback(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, str_strip_whitespace=True)
 
-    reason: Annotated[Text, Field(max_length=1_000, description="Why")] = ""
+    reason: Annotated[Reason, Field(description="Why")] = ""
     by: Annotated[Line, Field(description="Who")] = UNKNOWN
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 
 import orjson
@@ -14,6 +15,8 @@ from model_service.analysis.drift import NoEvidence
 from model_service.log_format import current_request_id
 from model_service.training_jobs.errors import TrainingEnded, TrainingNotFound
 from shared.problems import MEDIA_TYPE, FieldError, code_of, problem
+
+log = logging.getLogger(__name__)
 
 STATUSES: dict[type[Exception], tuple[int, str]] = {
     registry.NoActiveModel: (503, "model_not_loaded"),
@@ -80,6 +83,8 @@ async def _answer_api_error(_request: Request, error: Exception) -> Response:
 async def _answer_registry_error(_request: Request, error: Exception) -> Response:
     status, code = next(answer for kind, answer in STATUSES.items() if isinstance(error, kind))
     assert isinstance(error, registry.RegistryError)
+    if error.__cause__:  # with the places of files, which no client is told
+        log.warning("%s (%s: %s)", error, type(error.__cause__).__name__, error.__cause__)
     return problem_response(status, code, str(error), error.errors)
 
 

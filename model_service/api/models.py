@@ -43,7 +43,7 @@ class _Endpoints:
         self._store = store
 
     async def list(self, _request: Request) -> Response:
-        return json_answer(await asyncio.to_thread(catalogue, self._store))
+        return json_answer(await asyncio.to_thread(catalogue, self._store, self._model.status.version))
 
     async def active(self, _request: Request) -> Response:
         predictor = self._model.serving()

@@ -28,6 +28,7 @@ from model_service.predictor import Predictor
 from model_service.registry import ModelStore
 from model_service.registry_errors import RegistryError, VersionNotFound
 from shared.features import INPUTS
+from shared.model_contract import ACTIVE
 from shared.problems import MEDIA_TYPE, FieldError, problem
 
 MODEL = "customer-segmentation"
@@ -79,7 +80,9 @@ class _Endpoints:
     async def metadata(self, request: Request) -> Response:
         version = _version(request)
         versions = await asyncio.to_thread(self._store.versions)
-        if version is not None and version not in versions:
+        if version == ACTIVE:
+            self._model.serving()
+        elif version is not None and version not in versions:
             raise VersionNotFound(f"no model version {version!r}")
         return json_answer(
             {

@@ -26,7 +26,7 @@ def _in_path(name: str) -> dict[str, Any]:
 
 
 LIST: dict[str, Any] = {
-    "summary": "List all versions, newest first, and say which is active",
+    "summary": "List all versions, newest first, and say which is active and which serves",
     "response_model": answer_model(Catalogue),
 }
 ACTIVE_MODEL: dict[str, Any] = {
@@ -44,7 +44,7 @@ GATE: dict[str, Any] = {
     "summary": "Say whether a version may replace the active one now",
     "openapi_extra": _in_path("version"),
     "response_model": answer_model(Gate),
-    "responses": problems(**_NO_VERSION),
+    "responses": problems(**_NO_VERSION, **NO_MODEL, s409="The record of activations is damaged"),
 }
 ACTIVATE: dict[str, Any] = {
     "summary": "Make a version the active one",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any, NamedTuple
 
@@ -9,6 +10,10 @@ import orjson
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
 from fastapi.routing import APIRoute
+
+from model_service.api.documentation import problems
+from model_service.api.errors import validation_failed
+from shared.problems import FieldError
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -35,10 +40,31 @@ class DirectRoute(APIRoute):
 
 
 def add_routes(app: FastAPI, tables: Iterable[Iterable[Route]]) -> None:
-    """Give `app` the routes of all `tables`."""
+    """Give `app` the routes of all `tables`; those of our own API that describe no query refuse any."""
     app.router.route_class = DirectRoute
     for route in (route for table in tables for route in table):
-        app.add_api_route(route.path, route.endpoint, methods=[route.method], **route.described)
+        checked = _without_query(route) if _takes_no_query(route) else route
+        app.add_api_route(checked.path, checked.endpoint, methods=[checked.method], **checked.described)
+
+
+def _takes_no_query(route: Route) -> bool:
+    parameters = route.described.get("openapi_extra", {}).get("parameters", [])
+    return route.path.startswith("/v1/") and not any(parameter["in"] == "query" for parameter in parameters)
+
+
+def _without_query(route: Route) -> Route:
+    """Return `route` refusing parameters that it would not look at, since they may be misspelt or misplaced."""
+
+    @functools.wraps(route.endpoint)
+    async def answering(request: Request) -> Response:
+        names = sorted(set(request.query_params))
+        if names:
+            detail = "is not a parameter of this request"
+            raise validation_failed([FieldError(pointer=f"?{name}", detail=detail) for name in names])
+        return await route.endpoint(request)
+
+    responses = problems(s422="A query, which this request has not") | route.described.get("responses", {})
+    return route._replace(endpoint=answering, described=route.described | {"responses": responses})
 
 
 def json_answer(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:

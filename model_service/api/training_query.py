@@ -8,6 +8,7 @@ from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from model_service.api.errors import validation_failed
+from model_service.labels import Line, Reason
 from shared.model_contract import TrainingOptions
 from shared.problems import FieldError
 
@@ -18,7 +19,7 @@ SegmentNumber = Annotated[int, Field(ge=2, le=20)]
 class TrainingQuery(BaseModel):
     """The parameters of the query, one attribute each; `k` takes the place of `k_min` and `k_max`."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
     k: SegmentNumber | None = Field(None, description="Take this number of segments instead of choosing it")
     k_min: SegmentNumber = Field(3, description="Least number of segments to try")
@@ -27,8 +28,8 @@ class TrainingQuery(BaseModel):
     activate: Literal["true", "false"] = Field(
         "false", description="Make the new version the active one if the gate lets it pass"
     )
-    by: str = Field("", max_length=100, description="Who asks")
-    note: str = Field("", max_length=500, description="Why, or where the customers come from")
+    by: Line = Field("", description="Who asks")
+    note: Reason = Field("", description="Why, or where the customers come from")
 
 
 class Asked(NamedTuple):
@@ -73,7 +74,7 @@ def _parsed(given: dict[str, str], faults: list[FieldError]) -> TrainingQuery | 
 def _said(fault: Any) -> str:
     if fault["type"] == "extra_forbidden":
         return "is not a parameter of this request"
-    message: str = fault["msg"]
+    message: str = fault["msg"].removeprefix("Value error, ")
     return message[0].lower() + message[1:]
 
 

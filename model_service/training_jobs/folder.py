@@ -19,7 +19,7 @@ from typing import cast
 
 import orjson
 
-from model_service.durable_files import replace_files, rfc3339
+from model_service.durable_files import moment_of, replace_files, rfc3339
 from shared.model_contract import CSV, PARQUET, Progress, Training, TrainingOptions
 
 UPLOADS = {CSV: "upload.csv", PARQUET: "upload.parquet"}
@@ -103,9 +103,8 @@ def new_record(identity: str, by: str, note: str, options: TrainingOptions, data
 def unreadable(identity: str) -> Training:
     """Return what can be said about a training whose record is damaged; the id tells when it was made."""
     record = new_record(identity, "", "", TrainingOptions(k_min=0, k_max=0, seed=0, activate=False), "", 0)
-    made = datetime.strptime(identity[:15], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
     record["status"], record["reason"] = "failed", "the record cannot be read"
-    record["created_at"], record["progress"]["phase"] = rfc3339(made), ""
+    record["created_at"], record["progress"]["phase"] = moment_of(identity), ""
     return record
 
 

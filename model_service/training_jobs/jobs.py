@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from model_service import version_drafts
 from model_service.durable_files import exclusive, fsync
 from model_service.registry_errors import StoreNotWritable, TrainingRunning
 from model_service.training_jobs.errors import TrainingEnded, TrainingNotFound
@@ -43,7 +44,8 @@ class TrainingJobs:
     """The trainings in a model store, which need not exist yet; any number of processes may use it at once."""
 
     def __init__(self, store: Path) -> None:
-        self.directory = (store / "trainings").absolute()
+        self._store = store.absolute()
+        self.directory = self._store / "trainings"
 
     def records(self) -> list[Training]:
         """Return all records, newest first; a damaged one is among them as failed."""
@@ -142,8 +144,16 @@ class TrainingJobs:
             with self._alone():
                 self._delete_abandoned()
                 self._delete_oldest()
+            self.clear_drafts()
         except StoreNotWritable as error:
             log.warning("the trainings in %s cannot be tidied: %s", self.directory, error)
+
+    def clear_drafts(self) -> None:
+        """Delete the version that a dead training left half written, unless another training runs."""
+        try:
+            version_drafts.clear(self._store)
+        except OSError as error:
+            log.warning("what a training left in %s cannot be deleted: %s", self._store, error)
 
     def _delete_abandoned(self) -> None:
         for path in self.directory.glob(f"{_DRAFT}*"):
@@ -186,7 +196,9 @@ class TrainingJobs:
         record = folder.read()
         if record["status"] in ENDED or folder.is_held():
             return record
-        return _vanished(folder)
+        record = _vanished(folder)
+        self.clear_drafts()
+        return record
 
 
 def _vanished(folder: Folder) -> Training:

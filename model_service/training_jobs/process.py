@@ -42,3 +42,4 @@ def _reap(process: subprocess.Popen[bytes], jobs: TrainingJobs, identity: str) -
     process.wait()
     with contextlib.suppress(TrainingNotFound):
         jobs.get(identity)  # should it have died, then that goes on record, and the customers go
+    jobs.clear_drafts()  # one that was cancelled could not do so itself

@@ -14,7 +14,7 @@ from model_service.active_model import KEPT, LOOKS_BETWEEN_TRIES, ActiveModel, S
 from model_service.labelling import relabel
 from model_service.labels import LabelPatch
 from model_service.registry import ACTIVE_FILE, LABELS_FILE, MANIFEST_FILE, MODEL_FILE, ModelStore
-from model_service.registry_errors import ArtefactDamaged, VersionNotFound
+from model_service.registry_errors import ArtefactDamaged, NoActiveModel, VersionNotFound
 from shared.features import DISTANCE_NAMES
 
 ROWS = np.ones((1, len(DISTANCE_NAMES)))
@@ -112,6 +112,28 @@ def test_without_any_record_no_version_serves_that_was_never_activated(store):
     active.refresh()
     assert active.predictor is None
     assert "restore one of them" in active.status.fallback
+    with pytest.raises(NoActiveModel, match=r"record of activations is damaged: active\.json .* restore one of them"):
+        active.serving()
+    for name in (ACTIVE_FILE, "active.copy.json"):
+        (store.directory / name).unlink()
+    second = store.versions()[-1]
+    store.activate(second)
+    active.refresh()
+    assert active.status == Status(second, None), "what the message recommends helps"
+
+
+def test_the_log_says_where_the_damage_is_and_clients_are_not_told(store, caplog):
+    for name in (ACTIVE_FILE, LABELS_FILE):
+        (store.directory / name).write_bytes(b"{")
+    active = ActiveModel(store)
+    active.refresh()
+    assert caplog.text.count(str(store.directory)) == 2
+    for told in (active.status.fallback, active.status.labels):
+        assert str(store.directory) not in told
+    (store.directory / "active.copy.json").unlink()
+    (store.directory / ACTIVE_FILE).unlink()
+    active.refresh()
+    assert str(store.directory) not in active.status.fallback
 
 
 def test_an_unreadable_record_stops_no_model_that_serves(store):

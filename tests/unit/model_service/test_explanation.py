@@ -148,6 +148,22 @@ def test_the_sentence_gives_the_main_reasons_of_both_signs(customer, borderline,
 LIMITS = ({"CREDIT_LIMIT": 3000}, {"CREDIT_LIMIT": 999})
 
 
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"TENURE": 1}, "the card was used in 1 month."),
+        ({"CREDIT_LIMIT": 1e-300}, "the limit of the credit card is 1e-300."),
+        ({"CREDIT_LIMIT": 0.001}, "the limit of the credit card is 0.001."),
+        ({"PURCHASES_FREQUENCY": 0.001}, "purchases are made in 0.1 % of months."),
+        ({"PURCHASES_FREQUENCY": 0.0}, "purchases are made in 0 % of months."),
+    ],
+)
+def test_numbers_are_said_as_people_read_them(values, said):
+    (name,) = values
+    explanation = explain(toy(values, {name: 12}, values))[1][0]
+    assert explanation["sentence"].endswith(said)
+
+
 def test_customers_on_top_of_each_other_have_no_reasons():
     (explanation,) = explain(toy(CASE[0], CASE[0], {}))[1]
     assert explanation["sentence"] == "In Own rather than Others."
@@ -170,6 +186,7 @@ def test_customers_on_top_of_each_other_have_no_reasons():
             "purchases are made in 22.5 % instead of 8.3 % of months",
         ),
         (({"TENURE": 12}, {"TENURE": 6}), {"TENURE": 12}, "the card was used in 8 instead of 12 months"),
+        (({"TENURE": 1}, {"TENURE": 12}), {"TENURE": 1}, "the card was used in 5 instead of 1 month"),
     ],
 )
 def test_the_change_is_said_exactly(segments, customer, sentence):

@@ -9,7 +9,7 @@ from registry_changes import copy_version, edit_manifest, only_version
 
 from model_service.catalogue import description
 from model_service.labelling import label_of, labels_in_use, relabel
-from model_service.labels import LabelPatch
+from model_service.labels import LabelPatch, name_key
 from model_service.registry import LABELS_FILE, ModelStore
 from model_service.registry_errors import LabelsDamaged, NameTaken, SegmentNotFound, StoreNotWritable
 from shared.model_contract import Label
@@ -45,8 +45,12 @@ def test_a_patch_changes_what_it_names_and_nothing_else(store):
 
 
 def test_names_may_have_what_people_paste(store):
-    for name in ("Café\u00a0au lait", "高额 🛒", "O'Neil & Söhne <b>"):
+    for name in ("Café au lait", "高额 🛒\ufe0f", "O'Neil & Söhne <b>", "7", "Segment 7"):
         assert relabel(store, "seg-01", LabelPatch(name=name))["name"] == name
+
+
+def test_runs_of_white_space_in_a_name_become_one_space():
+    assert LabelPatch(name=" The \u00a0 quiet\u3000ones ").changes() == {"name": "The quiet ones"}
 
 
 def test_an_empty_patch_changes_nothing(store):
@@ -122,10 +126,35 @@ def test_a_name_in_use_is_refused(store):
         with pytest.raises(NameTaken):
             relabel(store, "seg-01", LabelPatch(name=name))
     relabel(store, "seg-02", LabelPatch(name="X"))
-    relabel(store, "seg-01", LabelPatch(name=other))
+    with pytest.raises(NameTaken, match="seg-02"):
+        relabel(store, "seg-01", LabelPatch(name=other))
+    assert label_of(store, "seg-01")["name"] is None
+
+
+@pytest.mark.parametrize(
+    "alike", ["Pay\u2011day  ones", "PAY\u2013DAY ONES", "Pay-day\u2800 ones", "Pay-day ones\u3164\ufe0f"]
+)
+def test_names_that_look_alike_are_one(store, alike):
+    relabel(store, "seg-01", LabelPatch(name="Pay-day ones"))
     with pytest.raises(NameTaken, match="seg-01"):
-        relabel(store, "seg-02", LabelPatch(name=other))
-    assert label_of(store, "seg-02")["name"] == "X"
+        relabel(store, "seg-02", LabelPatch(name=alike))
+
+
+def test_format_characters_count_for_nothing_when_names_are_compared():
+    assert name_key("Pay\u00ad-day\u200b") == name_key("pay-day")
+
+
+def test_a_name_cannot_be_cleared_while_the_one_made_by_rule_is_another_s(store):
+    relabel(store, "seg-01", LabelPatch(name="X"))
+    second = copy_version(store)
+    change_segment(store, second, "seg-01", name="Newcomers", derived_name="Newcomers")
+    relabel(store, "seg-02", LabelPatch(name="Newcomers"))
+    store.activate(second)
+    with pytest.raises(NameTaken, match="seg-02"):
+        relabel(store, "seg-01", LabelPatch(name=None, owner="Ann"))
+    assert relabel(store, "seg-01", LabelPatch(owner="Ann"))["name"] == "X"
+    relabel(store, "seg-02", LabelPatch(name=None))
+    assert relabel(store, "seg-01", LabelPatch(name=None))["name"] is None
 
 
 def test_a_segment_may_keep_its_own_name(store):
@@ -154,8 +183,9 @@ def test_damaged_labels_are_never_overwritten_and_hide_no_model(store, content):
         lambda: label_of(store, "seg-01"),
         lambda: labels_in_use(store),
     ):
-        with pytest.raises(LabelsDamaged, match=LABELS_FILE):
+        with pytest.raises(LabelsDamaged, match=f"^{LABELS_FILE}") as told:
             act()
+        assert str(store.directory) not in str(told.value)
     assert (store.directory / LABELS_FILE).read_bytes() == content
     version = only_version(store)
     assert described(store, version, "seg-01")["name"]
@@ -182,6 +212,13 @@ def test_a_full_disk_is_said_and_the_labels_stay(store, monkeypatch):
         {"name": "two\nlines"},
         {"name": "bell\a"},
         {"name": "right-to-left \u202e"},
+        {"name": "\u3164"},
+        {"name": "\ufe0f"},
+        {"name": "\u2800"},
+        {"name": "-!?"},
+        {"name": "seg-03"},
+        {"name": "SEG 3"},
+        {"name": "seg\u201103"},
         {"name": 5},
         {"name": ["x"]},
         {"description": "x" * 2001},
@@ -210,7 +247,8 @@ def test_what_is_accepted_can_be_stored_and_shown(name, description):
     changes = patch.changes()
     assert orjson.loads(orjson.dumps(changes)) == changes
     assert 1 <= len(changes["name"]) <= 80
-    assert changes["name"] == name.strip()
+    assert changes["name"] == " ".join(name.split())
+    assert any(character.isalnum() for character in name_key(changes["name"]))
     controls = {chr(code) for code in (*range(32), 127, 0x85, 0x2028, 0x2029)}
     assert not set(changes["name"]) & controls
     assert not set(changes["description"]) & (controls - set("\t\n\r"))

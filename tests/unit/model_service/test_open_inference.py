@@ -98,7 +98,9 @@ def test_the_metadata_describe_every_tensor(client, tiny):
     assert all(t["datatype"] == ("INT64" if BY_NAME[t["name"]].whole else "FP64") for t in metadata["inputs"])
     answered = client.post(INFER, {"inputs": positional([tiny.customer()])}).json()["outputs"]
     assert metadata["outputs"] == [{"name": t["name"], "datatype": t["datatype"], "shape": [-1]} for t in answered]
-    assert client.get(f"{ADDRESS}/versions/{metadata['versions'][0]}").json() == metadata
+    for version in (metadata["versions"][0], "active"):
+        assert client.get(f"{ADDRESS}/versions/{version}").json() == metadata
+        assert client.get(f"{ADDRESS}/versions/{version}/ready").json()["ready"]
 
 
 def test_without_a_model_the_server_lives_but_is_not_ready(connect, customers):
@@ -108,6 +110,7 @@ def test_without_a_model_the_server_lives_but_is_not_ready(connect, customers):
     for answer in (
         client.get("/v2/health/ready"),
         client.get(f"{ADDRESS}/ready"),
+        client.get(f"{ADDRESS}/versions/active"),
         client.post(INFER, {"inputs": positional(customers)}),
     ):
         assert_refused(answer, 503, "model_not_loaded")

@@ -151,6 +151,25 @@ def test_the_gate_compares_with_what_serves_when_the_active_version_is_damaged(s
     assert (store.gate(third)["against"], store.gate(third)["passed"]) == (first, True)
 
 
+def test_the_version_that_serves_in_place_of_a_damaged_one_can_be_activated(store):
+    first, second = only_version(store), copy_version(store)
+    change = [s | {"id": f"seg-9{i}"} for i, s in enumerate(store.manifest(second)["segments"])]
+    edit_manifest(store, second, segments=change)
+    store.activate(second, "so decided", force=True)
+    assert not store.gate(first)["passed"]
+    damage(store, second)
+    assert (store.gate(first)["against"], store.gate(first)["passed"]) == (first, True)
+    assert not store.activate(first)["forced"]
+
+
+def test_versions_of_another_scikit_learn_can_still_be_compared_with(store):
+    first, second = only_version(store), worse_version(store)
+    edit_manifest(store, first, libraries={"scikit-learn": "0.24.2"})
+    assert store.gate(second)["against"] == first
+    with pytest.raises(GateRefused, match="stability"):
+        store.activate(second)
+
+
 def test_force_helps_against_an_active_version_that_cannot_be_compared_with(store):
     first, second = only_version(store), copy_version(store)
     edit_manifest(store, first, segments="none")

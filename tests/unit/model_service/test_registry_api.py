@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 import pytest
 from asgi_client import assert_problem
 from registry_changes import copy_version, damage, edit_manifest, only_version, worse_version
@@ -10,7 +12,7 @@ from model_service.api import segments
 from model_service.description import DescribedSegment, ModelDescription
 from model_service.registry import ACTIVE_FILE, LABELS_FILE
 from shared.contract import ACTIVE_MODEL, PREDICT, ModelSummary
-from shared.model_contract import ACTIVATIONS, MODELS, SEGMENTS, Activation, Gate, Label, ModelEntry
+from shared.model_contract import ACTIVATIONS, MODELS, SEGMENTS, TRAININGS, Activation, Gate, Label, ModelEntry
 
 JSON = {"content-type": "application/json"}
 EVIDENCE = {
@@ -71,9 +73,81 @@ def test_the_list_survives_all_damage(served, store):
     assert [e["status"] for e in answer["items"]] == ["candidate", "damaged"]
 
 
+def test_a_version_of_no_possible_date_is_listed_as_damaged(served, store):
+    (store.directory / "20269922T000000Z-00000000").mkdir()
+    entry = served.get(MODELS).json()["items"][0]
+    assert (entry["status"], entry["created_at"]) == ("damaged", "1970-01-01T00:00:00Z")
+
+
+def test_the_list_says_which_version_serves_in_place_of_a_damaged_one(connect, store):
+    first, second = only_version(store), copy_version(store)
+    store.activate(second)
+    damage(store, second)
+    client = connect(model_store=store.directory)
+    answer = client.get(MODELS).json()
+    assert (answer["active"], answer["serving"]) == (second, first)
+    assert client.post(f"{MODELS}/{first}/activate", {}).status == 200
+    answer = client.get(MODELS).json()
+    assert (answer["active"], answer["serving"]) == (first, first)
+
+
+def test_active_stands_for_the_active_version_in_every_address(served, store):
+    active, before = only_version(store), served.get(ACTIVATIONS).json()
+    assert served.get(f"{MODELS}/active/gate").json() == served.get(f"{MODELS}/{active}/gate").json()
+    assert served.post(f"{MODELS}/active/activate", {}).json()["version"] == active
+    assert served.get(ACTIVATIONS).json() == before
+
+
+def test_where_nothing_is_active_nothing_stands_for_it(connect):
+    client = connect()
+    assert_problem(client.get(f"{MODELS}/active/gate"), 503, "model_not_loaded")
+    assert_problem(client.post(f"{MODELS}/active/activate", {}), 503, "model_not_loaded")
+
+
+@pytest.mark.parametrize("path", [MODELS, ACTIVE_MODEL, ACTIVATIONS, SEGMENTS, TRAININGS, f"{SEGMENTS}/seg-01"])
+def test_parameters_that_no_request_has_are_refused(served, path):
+    assert_problem(served.get(f"{path}?limit=5&after=x"), 422, "validation_failed", ["?after", "?limit"])
+    assert served.get(f"{path}?").status == 200
+    described = served.get("/openapi.json").json()["paths"][path.replace("seg-01", "{id}")]["get"]
+    assert "422" in described["responses"]
+
+
+def test_no_client_is_told_where_files_lie(connect, store, caplog):
+    active, other = only_version(store), copy_version(store)
+    client = connect(model_store=store.directory, model_poll_seconds=60)
+    for version in (active, other):
+        (store.path(version) / "model.joblib").unlink()
+    for name in (ACTIVE_FILE, "active.copy.json", LABELS_FILE):
+        (store.directory / name).write_bytes(b"{")
+    client.wait(0)
+    answers = [
+        client.get(f"/v2/models/customer-segmentation/versions/{other}/ready"),
+        client.get(f"{MODELS}/{other}/gate"),
+        client.get(f"{MODELS}/active/gate"),
+        client.get(ACTIVATIONS),
+        client.get(SEGMENTS),
+        client.get(f"{MODELS}/{other}/report"),
+    ]
+    (store.path(other) / "manifest.json").unlink()
+    answers += [client.get(f"{MODELS}/{other}"), connect(model_store=store.directory).get("/health/ready")]
+    assert [answer.status for answer in answers] == [409, 200, 409, 409, 409, 404, 409, 503]
+    assert not [answer.body for answer in answers if str(store.directory.parent).encode() in answer.body]
+    assert str(store.directory) in caplog.text
+
+
+def test_a_store_that_cannot_be_written_is_said_without_its_place(served, store, caplog, monkeypatch):
+    def read_only(path, *_: object, **__: object):
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    monkeypatch.setattr("model_service.registry.exclusive", read_only)
+    body = assert_problem(patch(served, "seg-01", b'{"name": "X"}'), 507, "store_not_writable")
+    assert body["detail"] == "the model store cannot be written: Read-only file system"
+    assert str(store.directory) in caplog.text
+
+
 def test_an_empty_store_has_an_empty_list_and_history(connect):
     client = connect()
-    assert client.get(MODELS).json() == {"items": [], "active": None}
+    assert client.get(MODELS).json() == {"items": [], "active": None, "serving": None}
     assert client.get(ACTIVATIONS).json() == {"items": []}
     assert client.get(SEGMENTS).json() == {"items": {}}
 

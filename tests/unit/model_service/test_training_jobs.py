@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import subprocess
 import threading
 from pathlib import Path
 
@@ -10,8 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from model_service.durable_files import exclusive
 from model_service.registry_errors import StoreNotWritable, TrainingRunning
 from model_service.training_jobs import jobs as jobs_module
+from model_service.training_jobs import process as process_module
 from model_service.training_jobs.errors import TrainingEnded, TrainingNotFound
 from model_service.training_jobs.folder import UPLOADS, Folder
 from model_service.training_jobs.job import Job
@@ -197,6 +200,44 @@ def test_whatever_lies_in_a_record_it_is_read(tmp_path_factory, record):
     folder = Folder(path)
     folder.record.write_text(json.dumps(record))
     assert folder.read()["status"] == "failed"
+
+
+def test_a_folder_of_no_possible_date_is_listed_and_stops_nothing(jobs):
+    begin(jobs).finish("completed")
+    (jobs.directory / "20269922T000000.000000Z-abcd").mkdir()
+    (odd, _) = jobs.records()
+    assert (odd["status"], odd["created_at"]) == ("failed", "1970-01-01T00:00:00Z")
+    begin(jobs).finish("completed")
+
+
+@pytest.mark.parametrize("notice", ["read", "tidy", "reap"])
+def test_what_a_dead_training_left_half_written_goes_when_its_end_is_noticed(jobs, notice):
+    job = begin(jobs)
+    store = jobs.directory.parent
+    (store / ".writing-abc").mkdir()
+    (store / ".writing-abc" / "model.joblib").write_bytes(b"half")
+    with exclusive(store / ".training.lock"):
+        jobs.tidy()
+        assert (store / ".writing-abc").exists(), "somebody writes it"
+    if notice == "reap":  # the end is on record already
+        job.cancel("on request")
+        process_module._reap(subprocess.Popen(["true"]), jobs, job.folder.id)
+    else:
+        die(job)
+        jobs.get(job.folder.id) if notice == "read" else jobs.tidy()
+    assert not (store / ".writing-abc").exists()
+
+
+def test_what_cannot_be_cleared_away_hides_no_record(jobs, monkeypatch, caplog):
+    job = begin(jobs)
+    die(job)
+
+    def read_only(_store: Path) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr("model_service.version_drafts.clear", read_only)
+    assert jobs.get(job.folder.id)["status"] == "failed"
+    assert "Read-only file system" in caplog.text
 
 
 def test_a_missing_record_is_as_good_as_a_damaged_one(jobs):

@@ -16,6 +16,11 @@ def ask(query: str) -> Asked:
     return asked(Request({"type": "http", "query_string": query.encode("latin-1"), "headers": []}))
 
 
+def test_who_and_why_are_said_as_for_an_activation():
+    texts = ask("by=%20Ann%20&note=" + "x" * 990 + "%0Ay%20")
+    assert (texts.by, texts.note) == ("Ann", "x" * 990 + "\ny")
+
+
 def refused(query: str) -> list[str]:
     with pytest.raises(ApiError) as caught:
         ask(query)
@@ -52,8 +57,11 @@ def test_everything_can_be_said():
         ("seed=4294967296", ["?seed"]),
         ("activate=maybe", ["?activate"]),
         ("activate", ["?activate"]),
-        ("by=" + "x" * 101, ["?by"]),
-        ("note=" + "x" * 501, ["?note"]),
+        ("by=" + "x" * 201, ["?by"]),
+        ("note=" + "x" * 1001, ["?note"]),
+        ("by=a%0Ab&note=%1B", ["?by", "?note"]),
+        ("by=%00&note=%00", ["?by", "?note"]),
+        ("by=%E2%80%AE", ["?by"]),
         ("force=true", ["?force"]),
         ("K=3&k=99", ["?K", "?k"]),
         ("seed=1&seed=-1&version=active", ["?seed", "?seed", "?version"]),
