@@ -87,3 +87,9 @@ def test_packages_are_listed_for_setuptools() -> None:
     listed = set(re.findall(r'"((?:gateway|model_service|shared)[\w.]*)",', (ROOT / "pyproject.toml").read_text()))
     existing = {".".join(m.parent.relative_to(ROOT).parts) for m in modules() if m.name == "__init__.py"}
     assert existing <= listed
+
+
+def test_no_two_test_modules_share_a_name() -> None:
+    """They lie in folders without packages, where the second of two would not be collected."""
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert len(names) == len(set(names))
