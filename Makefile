@@ -32,7 +32,7 @@ install: .venv/.installed ## Make the virtual environment in .venv and install b
 	@touch $@
 
 # Two at a time, a file each: most of the time a test waits for processes.
-test: install ## Run every test, in about seven minutes: unit, integration on a real mongod, end to end with both tiers as processes
+test: install ## Run every test, in eight to nine minutes: unit, integration on a real mongod, end to end with both tiers as processes
 	python -m pytest -n 2 --dist loadfile --cov --cov-report=
 
 test-unit: install ## Run the unit tests only (no network, about a minute)
