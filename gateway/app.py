@@ -5,6 +5,8 @@ from __future__ import annotations
 from flask import Flask
 
 from gateway import error_handlers, request_log
+from gateway.guards.occupancy import within
+from gateway.guards.parameters import known_parameters
 from gateway.routes import converters, register
 from gateway.routes.api import (
     API,
@@ -37,10 +39,12 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
     converters.register(app)
     services = services or build_services(app, settings)
     c, bounds = build_controllers(services, settings), services.bounds
-    register(app, API, customer_routes(c.customers, c.customer_segments))
-    register(app, API, model_routes(c.predictions, c.segments), bounds.waits)
-    register(app, API, registry_routes(c.models, c.trainings), bounds.waits)
-    register(app, API, picture_routes(c.pictures), bounds.waits)
-    register(app, API, long_routes(c.trainings, c.analyses), bounds.long_calls, bounds.waits)
-    register(app, "", service_routes(c.service))
+    guards = (known_parameters,)
+    register(app, API, customer_routes(c.customers, c.customer_segments), guards)
+    waiting = (*guards, within(bounds.waits))
+    register(app, API, model_routes(c.predictions, c.segments), waiting)
+    register(app, API, registry_routes(c.models, c.trainings), waiting)
+    register(app, API, picture_routes(c.pictures), waiting)
+    register(app, API, long_routes(c.trainings, c.analyses), (*guards, within(bounds.long_calls, bounds.waits)))
+    register(app, "", service_routes(c.service), guards)
     return app

@@ -8,7 +8,7 @@ from typing import Any, Protocol, cast
 from flask import Flask
 from flask_pymongo import PyMongo
 from pymongo import WriteConcern
-from pymongo.collection import Collection
+from pymongo.database import Database
 from pymongo.read_concern import ReadConcern
 
 from gateway.controllers.customer_segments import CustomerSegmentController
@@ -80,8 +80,15 @@ class Controllers:
     service: ServiceController
 
 
-def connect(app: Flask, settings: Settings) -> Collection[dict[str, Any]]:
-    """Return the customers collection over Flask-PyMongo; connecting itself happens at the first use."""
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """What is kept durably."""
+
+    customers: CustomerStore
+
+
+def connect(app: Flask, settings: Settings) -> Database[dict[str, Any]]:
+    """Return the database over Flask-PyMongo; connecting itself happens at the first use."""
     provider = app.json
     mongo = PyMongo(
         app,
@@ -95,23 +102,31 @@ def connect(app: Flask, settings: Settings) -> Collection[dict[str, Any]]:
     # Flask-PyMongo 3 puts BSON's JSON dialect in place, which reads types into request bodies.
     app.json = provider
     # An acknowledged write survives a fail-over and a killed mongod, and nothing is read that might not.
-    durable = {"write_concern": WriteConcern("majority", j=True), "read_concern": ReadConcern("majority")}
     assert mongo.db is not None  # settings refuse an address without a database
-    return cast(Collection[dict[str, Any]], mongo.db["customers"].with_options(**durable))
+    durable = mongo.db.with_options(
+        write_concern=WriteConcern("majority", j=True), read_concern=ReadConcern("majority")
+    )
+    return cast(Database[dict[str, Any]], durable)
+
+
+def mongo_stores(database: Database[dict[str, Any]], settings: Settings) -> Stores:
+    """Return the stores on MongoDB."""
+    return Stores(customers=MongoCustomerStore(database["customers"], settings.bulk_deadline))
 
 
 def build_services(app: Flask, settings: Settings) -> Services:
     """Build the services on MongoDB and the model service over HTTP."""
-    store = MongoCustomerStore(connect(app, settings), settings.bulk_deadline)
+    stores = mongo_stores(connect(app, settings), settings)
     url = settings.model_service_url
     model = HttpModel(url, settings.bulk_deadline, settings.threads, current_request_id)
     deadlines = Deadlines(reading=settings.prediction_deadline, carrying=settings.analysis_deadline)
     registry = HttpRegistry(FreshCalls(url, current_request_id), deadlines)
-    return assemble(store, model, registry, settings)
+    return assemble(stores, model, registry, settings)
 
 
-def assemble(store: CustomerStore, model: Model, registry: Registry, settings: Settings) -> Services:
+def assemble(stores: Stores, model: Model, registry: Registry, settings: Settings) -> Services:
     """Build the services on any adapters of the ports."""
+    store = stores.customers
     assigner = Assigner(model, settings.assignment_deadline)
     customers = CustomerService(store, assigner)
     bound, deadline = bounds(settings.threads), settings.prediction_deadline

@@ -6,12 +6,13 @@ from collections.abc import Container, Mapping
 from typing import Any
 
 import orjson
-from flask import Response, request
+from flask import Response, g, request
 from marshmallow import Schema, ValidationError
 from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
 from gateway.schemas.customers import field_errors
 from gateway.schemas.queries import Query
+from gateway.services.access import Principal
 from gateway.services.errors import InvalidInput
 from shared.problems import FieldError
 from shared.strict_json import loads
@@ -54,6 +55,12 @@ def read_order(*media_types: str) -> dict[str, Any]:
 def query() -> Query:
     """Return the query string's parameters."""
     return request.args.items(multi=True)
+
+
+def caller() -> Principal:
+    """Return who calls; only where the route needs a scope."""
+    principal: Principal = g.principal
+    return principal
 
 
 def has_body() -> bool:

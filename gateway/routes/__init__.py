@@ -2,43 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from contextlib import ExitStack
-from functools import wraps
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple
 
-from flask import Flask, request
+from flask import Flask
 
-from gateway.schemas.queries import load_parameters
-from gateway.services.slots import Slots
+from gateway.services.access import Scope
 
 View = Callable[..., Any]
 
 
 class Route(NamedTuple):
-    """What a method of an address does, and the query parameters that it knows; any other is refused."""
+    """What a method of an address does.
+
+    Attributes
+    ----------
+    scope : what a caller needs; None where anybody may call.
+    parameters : the query parameters that it knows; any other is refused.
+    """
 
     method: str
     path: str
     view: View
+    scope: Scope | None
     parameters: Collection[str] = ()
 
 
-def register(app: Flask, prefix: str, routes: tuple[Route, ...], *within: Slots) -> None:
-    """Add a table of routes to the application; each request holds a slot of every bound that is given."""
+Around = Callable[[Route, View], View]
+"""A guard (`gateway.guards`)."""
+
+
+def register(app: Flask, prefix: str, routes: Sequence[Route], guards: Sequence[Around]) -> None:
+    """Add a table of routes to the application, within the guards: the first is asked first."""
     for route in routes:
-        name = f"{route.method} {prefix}{route.path}"
-        app.add_url_rule(prefix + route.path, name, _guarded(route, within), methods=[route.method])
-
-
-def _guarded(route: Route, within: tuple[Slots, ...]) -> View:
-    @wraps(route.view)
-    def view(**parts: Any) -> Any:
-        if request.query_string:
-            load_parameters(request.args.items(multi=True), route.parameters)
-        with ExitStack() as held:
-            for slots in within:
-                held.enter_context(slots.taken())
-            return route.view(**parts)
-
-    return view
+        view = route.view
+        for around in reversed(guards):
+            view = around(route, view)
+        app.add_url_rule(prefix + route.path, f"{route.method} {prefix}{route.path}", view, methods=[route.method])

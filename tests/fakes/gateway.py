@@ -15,7 +15,7 @@ from fakes.registry import FakeRegistry
 from fakes.store import InMemoryCustomerStore
 from gateway.app import create_app
 from gateway.settings import Settings
-from gateway.wiring import Services, assemble
+from gateway.wiring import Services, Stores, assemble
 
 CUSTOMERS = "/api/v1/customers"
 PREDICTIONS = "/api/v1/predictions"
@@ -33,10 +33,15 @@ class FakeGateway:
     model: FakeModel = field(default_factory=FakeModel)
     registry: FakeRegistry = field(default_factory=FakeRegistry)
 
+    @property
+    def stores(self) -> Stores:
+        """What the services keep things in."""
+        return Stores(customers=self.store)
+
     @cached_property
     def services(self) -> Services:
         """The services on the fakes."""
-        return assemble(self.store, self.model, self.registry, self.settings)
+        return assemble(self.stores, self.model, self.registry, self.settings)
 
     @cached_property
     def app(self) -> Flask:

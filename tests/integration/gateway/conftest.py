@@ -17,7 +17,7 @@ from gateway.wiring import connect
 @pytest.fixture
 def customers(mongodb_uri: str) -> Iterator[Collection]:
     """The test's customers collection, connected as the gateway connects."""
-    collection = connect(Flask("test"), Settings(mongodb_uri=mongodb_uri))
+    collection = connect(Flask("test"), Settings(mongodb_uri=mongodb_uri))["customers"]
     yield collection
     collection.database.client.close()
 

@@ -47,7 +47,7 @@ def own_mongod() -> Iterator[Mongod]:
 
 @contextlib.contextmanager
 def _gateway(uri: str, timeout: float = 30.0) -> Iterator[FakeGateway]:
-    collection = connect(Flask("test"), Settings(mongodb_uri=uri, mongodb_timeout=timeout))
+    collection = connect(Flask("test"), Settings(mongodb_uri=uri, mongodb_timeout=timeout))["customers"]
     yield FakeGateway(store=MongoCustomerStore(collection))
     collection.database.client.close()
 

@@ -21,7 +21,7 @@ ROWS = 2_500
 @pytest.fixture
 def services(gateway: FakeGateway) -> Services:
     """The services on real MongoDB and the fake model."""
-    return assemble(gateway.store, gateway.model, gateway.registry, gateway.settings)
+    return assemble(gateway.stores, gateway.model, gateway.registry, gateway.settings)
 
 
 def _write(file: Path, rows: int = ROWS, **changes: object) -> Path:

@@ -33,7 +33,7 @@ def file(tmp_path: Path) -> Path:
 @pytest.fixture
 def run(gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> Iterator[CliRunner]:
     """A runner of the commands, on fakes of the ports."""
-    services = assemble(gateway.store, gateway.model, gateway.registry, gateway.settings)
+    services = assemble(gateway.stores, gateway.model, gateway.registry, gateway.settings)
     monkeypatch.setattr(command_line, "build_services", lambda *_: services)
     return CliRunner()
 

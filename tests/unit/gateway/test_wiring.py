@@ -24,7 +24,7 @@ def test_flask_pymongo_does_not_bring_its_json_dialect() -> None:
 
 
 def test_two_applications_have_two_databases() -> None:
-    names = [connect(Flask("x"), Settings(mongodb_uri=f"mongodb://h/{n}")).database.name for n in ("one", "two")]
+    names = [connect(Flask("x"), Settings(mongodb_uri=f"mongodb://h/{n}")).name for n in ("one", "two")]
     assert names == ["one", "two"]
 
 
@@ -45,6 +45,6 @@ def test_writes_are_acknowledged_only_when_they_are_durable() -> None:
 
 
 def test_the_database_is_waited_for_as_long_as_the_settings_say() -> None:
-    client = connect(Flask("x"), Settings(mongodb_timeout=1.5)).database.client
+    client = connect(Flask("x"), Settings(mongodb_timeout=1.5)).client
     assert client.options.server_selection_timeout == 1.5
     assert client.options.pool_options.connect_timeout == 1.5
