@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 from flask import Flask
 from flask_pymongo import PyMongo
@@ -103,10 +103,7 @@ def connect(app: Flask, settings: Settings) -> Database[dict[str, Any]]:
     app.json = provider
     # An acknowledged write survives a fail-over and a killed mongod, and nothing is read that might not.
     assert mongo.db is not None  # settings refuse an address without a database
-    durable = mongo.db.with_options(
-        write_concern=WriteConcern("majority", j=True), read_concern=ReadConcern("majority")
-    )
-    return cast(Database[dict[str, Any]], durable)
+    return mongo.db.with_options(write_concern=WriteConcern("majority", j=True), read_concern=ReadConcern("majority"))
 
 
 def mongo_stores(database: Database[dict[str, Any]], settings: Settings) -> Stores:

@@ -12,7 +12,7 @@ from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
 from gateway.schemas.customers import field_errors
 from gateway.schemas.queries import Query
-from gateway.services.access import Principal
+from gateway.services.access import COMMAND_LINE, Principal
 from gateway.services.errors import InvalidInput
 from shared.problems import FieldError
 from shared.strict_json import loads
@@ -58,8 +58,8 @@ def query() -> Query:
 
 
 def caller() -> Principal:
-    """Return who calls; only where the route needs a scope."""
-    principal: Principal = g.principal
+    """Return who calls."""
+    principal: Principal = g.get("principal", COMMAND_LINE)
     return principal
 
 
