@@ -23,7 +23,7 @@ class Op(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One condition on a field, by its public name: CUST_ID, a feature, ``segment``, ``confidence``, ``borderline``, …
+    """One condition on a field, which has its public name: CUST_ID, a feature, ``segment``, ``confidence`` and so on.
 
     ``value`` has the field's own type (a tuple of them for `Op.IN`, a bool for `Op.EXISTS`, where false means null).
     """
