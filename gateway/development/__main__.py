@@ -12,7 +12,9 @@ import click
 from dotenv import load_dotenv
 from environs import EnvError
 
+from gateway.development.credentials import kept_secret
 from gateway.development.ports import refuse_taken
+from gateway.setting_rules import DEVELOPMENT
 from gateway.settings import Settings, read_settings
 
 SAMPLE = Path("data/sample.csv")
@@ -26,6 +28,9 @@ def main() -> None:
     Settings come from the environment and, where that is silent, from the file .env.
     """
     load_dotenv(".env")
+    os.environ["DEPLOYMENT"] = DEVELOPMENT
+    if "GATEWAY_SECRET_KEY" not in os.environ:
+        os.environ.setdefault("GATEWAY_SECRET_KEY_FILE", str(kept_secret()))
     try:
         settings = read_settings()
         refuse_taken_ports(settings)

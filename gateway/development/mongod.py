@@ -58,7 +58,7 @@ def command(folder: Path, port: int) -> list[str]:
         find(),
         *options,
         "--wiredTigerCacheSizeGB",
-        "0.5",
+        "1",
         "--quiet",
         "--logpath",
         str(folder / "mongod.log"),

@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 import requests
 
+from gateway.development.credentials import API_KEY, working_key
 from gateway.settings import read_settings
 
 START_SECONDS = 60.0
@@ -19,16 +20,19 @@ START_SECONDS = 60.0
 @click.command()
 @click.argument("sample", type=click.Path(exists=True, path_type=Path))
 def main(sample: Path) -> None:
-    """Wait for both tiers, load SAMPLE if there are no customers, print the address, then stay out of the way."""
+    """Wait for both tiers, load SAMPLE into an empty database, print address and key, then stay out of the way."""
     settings = read_settings()  # checked already by whoever started us
     base = f"http://{settings.host}:{settings.port}"
     with requests.Session() as session:
         wait_until_ready(session, base)
+        key = working_key(session, base)
+        session.headers["Authorization"] = f"Bearer {key}"
         empty = not session.get(f"{base}/api/v1/customers", params={"limit": 1}, timeout=10).json()["items"]
     if empty:
         subprocess.run([sys.executable, "-m", "gateway", "import", str(sample)], check=True)  # noqa: S603  # ourselves
     click.echo(f"Ready: {base}/  (Ctrl-C stops everything; the data stay in .data/)")
-    click.echo(f"Try:   curl -s '{base}/api/v1/customers?limit=1'")
+    click.echo(f"Key:   in {API_KEY}, opens everything; POST /api/v1/api-keys makes others")
+    click.echo(f"Try:   curl -s -H 'Authorization: Bearer {key}' '{base}/api/v1/customers?limit=1'")
     signal.pause()  # honcho stops everything when a process ends
 
 

@@ -1,0 +1,122 @@
+"""``python -m gateway keys``: API keys straight in the database, for the first administrator and for emergencies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+
+import click
+from flask import Flask
+from marshmallow import ValidationError
+
+from gateway import stores
+from gateway.commands import settings_or_end
+from gateway.schemas.api_keys import NewApiKeySchema
+from gateway.schemas.customers import field_errors
+from gateway.services.access import COMMAND_LINE, Scope
+from gateway.services.api_keys import (
+    DEFAULT_LIFETIME,
+    DEFAULT_OVERLAP,
+    LONGEST_LIFETIME,
+    LONGEST_OVERLAP,
+    ApiKeyService,
+    ApiKeyView,
+    NewApiKey,
+)
+from gateway.services.auditor import Auditor, Origin
+from gateway.services.errors import SegmentationError
+
+_PAGE = 500
+_SCOPES = [scope.value for scope in Scope]  # of an enumeration click would take the names
+_DAYS = click.IntRange(1, LONGEST_LIFETIME.days)
+
+
+@click.group()
+def keys() -> None:
+    """API keys: make, list, revoke, rotate. Works on the database itself, needs no key and no running gateway."""
+
+
+@keys.command()
+@click.option("--name", required=True, help="What uses the key, such as CRM.")
+@click.option("--scope", "scopes", type=click.Choice(_SCOPES), multiple=True, required=True, help="May be given often.")
+@click.option("--expires-days", type=_DAYS, default=DEFAULT_LIFETIME.days, show_default=True)
+def create(name: str, scopes: Sequence[str], expires_days: int) -> None:
+    """Make a key and print it. It is shown this once: only a digest of it is stored."""
+    try:
+        sent = NewApiKeySchema().load({"name": name, "scopes": list(scopes), "expires_in_days": expires_days})
+    except ValidationError as error:
+        faults = "; ".join(f"{fault['pointer'][1:]} {fault['detail']}" for fault in field_errors(error))
+        raise click.ClickException(faults) from error
+    with _service() as service:
+        _tell(service.create(**sent, maker=COMMAND_LINE))
+
+
+@keys.command("list")
+def list_() -> None:
+    """List all keys, whether they work or not."""
+    with _service() as service:
+        for key in _all(service):
+            used = f"last used {_minute(key['last_used_at'])}" if key["last_used_at"] else "never used"
+            period = f"{_minute(key['created_at'])} to {_minute(key['expires_at'])}"
+            click.echo(f"{key['id']}  {key['status']:<8}  {period}  {used}  {','.join(key['scopes'])}  {key['name']}")
+
+
+@keys.command()
+@click.argument("key_id", metavar="ID")
+def revoke(key_id: str) -> None:
+    """End a key for good; every gateway refuses it within two seconds."""
+    with _service() as service:
+        service.revoke(key_id)
+    click.echo(f"revoked {key_id}")
+
+
+@keys.command()
+@click.argument("key_id", metavar="ID")
+@click.option(
+    "--overlap-seconds",
+    type=click.IntRange(0, int(LONGEST_OVERLAP.total_seconds())),
+    default=int(DEFAULT_OVERLAP.total_seconds()),
+    show_default=True,
+    help="How long the old secret works as well.",
+)
+@click.option("--expires-days", type=_DAYS, default=None, help="A new expiry; the old one stays without.")
+def rotate(key_id: str, overlap_seconds: int, expires_days: int | None) -> None:
+    """Give a key a new secret and print it, this once."""
+    expires = None if expires_days is None else timedelta(days=expires_days)
+    with _service() as service:
+        _tell(service.rotate(key_id, timedelta(seconds=overlap_seconds), expires))
+
+
+@contextmanager
+def _service() -> Iterator[ApiKeyService]:
+    """Give the service on the database of the settings; what it refuses or cannot do ends the command."""
+    settings = settings_or_end()
+    database = stores.connect(Flask("gateway"), settings)
+    try:
+        # Nobody in this process checks keys, so nobody has to hear of changes.
+        kept = stores.mongo_stores(database, settings)
+        yield ApiKeyService(kept.keys, lambda _: None, Auditor(kept.audit, lambda: Origin(COMMAND_LINE)))
+    except SegmentationError as error:
+        raise click.ClickException(str(error)) from error
+    finally:
+        database.client.close()
+
+
+def _tell(key: NewApiKey) -> None:
+    """Print the key alone on standard output, for a variable or a file, and the rest beside it."""
+    click.echo(key["key"])
+    about = f"{key['id']} ({key['name']}): {', '.join(key['scopes'])}; expires {_minute(key['expires_at'])}"
+    click.echo(f"{about}. Keep it: it is not shown again.", err=True)
+
+
+def _all(service: ApiKeyService) -> Iterator[ApiKeyView]:
+    page = service.page(None, _PAGE)
+    yield from page.items
+    while page.more:
+        page = service.page(page.items[-1]["id"], _PAGE)
+        yield from page.items
+
+
+def _minute(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M}"

@@ -1,0 +1,81 @@
+"""API keys on a real mongod: the contract of the port, its failures, and rotations at the same time."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from fakes.audit import auditor
+from fakes.key_contract import KEY, KeyStoreContract
+from fakes.servers import free_port
+from flask import Flask
+from pymongo.collection import Collection
+
+from gateway.data_access.key_store import MongoKeyStore
+from gateway.development import mongod as development
+from gateway.services.access import COMMAND_LINE, Scope
+from gateway.services.api_keys import ApiKeyService, NewApiKey
+from gateway.services.errors import StoreUnavailable
+from gateway.services.key_ports import parse
+from gateway.settings import Settings
+from gateway.stores import connect
+
+
+@pytest.fixture
+def collection(mongodb_uri: str) -> Iterator[Collection[dict[str, Any]]]:
+    """The test's collection of keys, connected as the gateway connects."""
+    collection = connect(Flask("test"), Settings(mongodb_uri=mongodb_uri))["api_keys"]
+    yield collection
+    collection.database.client.close()
+
+
+@pytest.fixture
+def keys(collection: Collection[dict[str, Any]]) -> MongoKeyStore:
+    """An empty store in the test's database."""
+    return MongoKeyStore(collection)
+
+
+class TestMongoKeyStore(KeyStoreContract):
+    """The contract on a real mongod."""
+
+
+def test_a_scope_of_a_later_version_opens_nothing(keys: MongoKeyStore, collection: Collection[dict[str, Any]]) -> None:
+    keys.insert(KEY)
+    collection.update_one({"_id": KEY.id}, {"$push": {"scopes": "everything"}, "$set": {"colour": "red"}})
+    assert keys.get(KEY.id) == KEY
+
+
+def test_what_is_stored_does_not_hold_the_secret(keys: MongoKeyStore, collection: Collection[dict[str, Any]]) -> None:
+    text = ApiKeyService(keys, lambda _: None, auditor()).create("CRM", [Scope.ADMIN], COMMAND_LINE)["key"]
+    document = collection.find_one()
+    assert text.split("_")[2] not in repr(document)
+    assert document is not None
+    assert parse(text) == (document["_id"], document["digest"])
+
+
+def test_every_call_says_when_the_database_is_away() -> None:
+    settings = Settings(mongodb_uri=development.uri(free_port(), "test"), mongodb_timeout=0.1)
+    collection = connect(Flask("test"), settings)["api_keys"]
+    keys = MongoKeyStore(collection)
+    for call in (lambda: keys.get("x"), lambda: keys.page(None, 1), lambda: keys.insert(KEY)):
+        with pytest.raises(StoreUnavailable):
+            call()
+    collection.database.client.close()
+
+
+def test_of_many_rotations_at_once_one_secret_is_left(keys: MongoKeyStore) -> None:
+    service = ApiKeyService(keys, lambda _: None, auditor())
+    key_id = service.create("CRM", [Scope.ADMIN], COMMAND_LINE)["id"]
+    told: list[NewApiKey] = []
+    threads = [threading.Thread(target=lambda: told.append(service.rotate(key_id))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    stored = keys.get(key_id)
+    assert stored is not None
+    digests = [parsed[1] for new in told if (parsed := parse(new["key"]))]
+    assert len(set(digests)) == 8
+    assert {stored.digest, stored.old_digest} <= set(digests)

@@ -1,0 +1,230 @@
+"""Who may call what: every route of the application against every kind of key."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
+from typing import NamedTuple
+
+import pytest
+from fakes.gateway import CUSTOMERS, FakeGateway
+from fakes.keys import ADMIN_KEY, key_of
+from fakes.problems import assert_problem
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.routes import registered
+from gateway.services.access import Principal, Scope
+from gateway.services.errors import StoreUnavailable
+from gateway.services.rate_limits import Rate
+from gateway.settings import Settings
+
+REALM = 'Bearer realm="customer-segmentation"'
+REFUSED = 'Bearer realm="customer-segmentation", error="invalid_token"'
+PAST, FUTURE = datetime(2020, 1, 1), datetime(2200, 1, 1)
+
+
+class Address(NamedTuple):
+    """A route that can be asked: the method, a path that fits, and the scope that it names."""
+
+    method: str
+    path: str
+    scope: Scope | None
+
+
+def _addresses() -> Iterator[Address]:
+    """Every route of the application, so that a new one is asked as well."""
+    app = FakeGateway().app
+    for prefix, route in registered(app):
+        path = re.sub(r"<(?:\w+(?:\(([^)]*)\))?:)?\w+>", _example, prefix + route.path)
+        yield Address(route.method, path, route.scope)
+        if route.method == "GET":
+            yield Address("HEAD", path, route.scope)
+
+
+def _example(variable: re.Match[str]) -> str:
+    if variable[1]:  # any(…): one of these
+        return variable[1].split(",")[0].strip("'\"")
+    return "active" if variable[0].startswith("<version:") else "x1"
+
+
+def _unlimited() -> FakeGateway:
+    """A gateway that takes any number of failed attempts from an address."""
+    endless = (Rate(10**9, 60),)
+    return FakeGateway(Settings(rate_limit=endless, rate_limit_bulk=endless, rate_limit_anonymous=endless))
+
+
+ADDRESSES = sorted(_addresses())
+GUARDED = [address for address in ADDRESSES if address.scope is not None]
+
+
+def _text(number: int) -> str:
+    return f"csk_{number:012d}_{'k' * 43}"
+
+
+KEYS = {scope: _text(number) for number, scope in enumerate(Scope)}
+"""A key for each scope that has no other."""
+EXPIRED, REVOKED, ROTATED, WRONG = (_text(number) for number in range(100, 104))
+
+
+@pytest.fixture(scope="module")
+def gateway() -> FakeGateway:
+    """A gateway that knows all of these keys; what the routes do to its customers does not matter."""
+    gateway = _unlimited()
+    everything = list(Scope)
+    for scope, text in KEYS.items():
+        gateway.keys.insert(key_of(text, [scope]))
+    gateway.keys.insert(key_of(EXPIRED, everything, expires_at=PAST))
+    gateway.keys.insert(replace(key_of(REVOKED, everything), revoked_at=PAST))
+    old = key_of(ROTATED, everything)
+    gateway.keys.insert(replace(old, digest=b"new" * 10, old_digest=old.digest, old_until=PAST))
+    gateway.keys.insert(replace(key_of(WRONG, everything), digest=b"another" * 4))
+    return gateway
+
+
+def _ask(gateway: FakeGateway, address: Address, authorization: str | None):
+    headers = {} if authorization is None else {"Authorization": authorization}
+    return gateway.stranger.open(address.path, method=address.method, headers=headers)
+
+
+def _name(address: object) -> str:
+    return f"{address.method} {address.path}" if isinstance(address, Address) else str(address)
+
+
+def test_the_matrix_has_every_route() -> None:
+    rules = [(rule.rule, method) for rule in FakeGateway().app.url_map.iter_rules() for method in rule.methods or ()]
+    assert len([method for _, method in rules if method != "OPTIONS"]) == len(ADDRESSES)
+    assert len(ADDRESSES) > 40
+
+
+def test_few_routes_are_open_to_anybody() -> None:
+    open_to_all = {address.path.split("/")[1] for address in ADDRESSES if address.scope is None}
+    assert open_to_all <= {"", "health", "docs", "openapi.json", "openapi"}
+
+
+@pytest.mark.parametrize("address", GUARDED, ids=_name)
+class TestMatrix:
+    def test_without_a_key(self, gateway: FakeGateway, address: Address) -> None:
+        answer = _ask(gateway, address, None)
+        assert answer.headers["WWW-Authenticate"] == REALM
+        if address.method == "HEAD":
+            assert answer.status_code == 401
+        else:
+            assert_problem(answer, 401, "unauthenticated")
+
+    @pytest.mark.parametrize(
+        "key",
+        [EXPIRED, REVOKED, ROTATED, WRONG, _text(999), "csk_", "nonsense", ""],
+        ids=["expired", "revoked", "rotated away", "wrong secret", "unknown", "cut off", "nonsense", "empty"],
+    )
+    def test_with_a_key_that_does_not_hold(self, gateway: FakeGateway, address: Address, key: str) -> None:
+        answer = _ask(gateway, address, f"Bearer {key}")
+        assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, REFUSED)
+
+    @pytest.mark.parametrize("scope", Scope)
+    def test_with_a_key_for_one_scope(self, gateway: FakeGateway, address: Address, scope: Scope) -> None:
+        answer = _ask(gateway, address, f"Bearer {KEYS[scope]}")
+        if scope in (address.scope, Scope.ADMIN):
+            assert answer.status_code not in (401, 403)
+            return
+        assert answer.status_code == 403
+        challenge = answer.headers["WWW-Authenticate"]
+        assert challenge == f'{REALM}, error="insufficient_scope", scope="{address.scope}"'
+        if address.method != "HEAD":
+            assert f"'{address.scope}'" in assert_problem(answer, 403, "insufficient_scope")["detail"]
+
+
+@pytest.mark.parametrize("address", [a for a in ADDRESSES if a.scope is None], ids=_name)
+def test_open_routes_ask_for_nothing(gateway: FakeGateway, address: Address) -> None:
+    assert {_ask(gateway, address, shown).status_code < 400 for shown in (None, f"Bearer {WRONG}")} == {True}
+
+
+@pytest.mark.parametrize("path", sorted({address.path for address in ADDRESSES}))
+def test_options_never_need_a_key(gateway: FakeGateway, path: str) -> None:
+    answer = gateway.stranger.options(path)
+    assert answer.status_code in (200, 204)
+    assert "OPTIONS" in answer.headers["Allow"]
+
+
+def test_every_refusal_reads_the_same(gateway: FakeGateway) -> None:
+    said = set()
+    for key in (EXPIRED, REVOKED, ROTATED, WRONG, _text(999), "csk_", "nonsense"):
+        body = dict(gateway.stranger.get(CUSTOMERS, headers={"Authorization": f"Bearer {key}"}).json)
+        body.pop("request_id")
+        said.add(str(body))
+    assert len(said) == 1
+    assert "csk" not in said.pop()
+
+
+class TestHeader:
+    @pytest.mark.parametrize("scheme", ["Bearer ", "bearer ", "BEARER ", "Bearer    "])
+    def test_has_its_scheme_in_any_case(self, gateway: FakeGateway, scheme: str) -> None:
+        assert gateway.stranger.get(CUSTOMERS, headers={"Authorization": scheme + ADMIN_KEY}).status_code == 200
+
+    @pytest.mark.parametrize(
+        "other", ["", ADMIN_KEY, f"Basic {ADMIN_KEY}", f"Token {ADMIN_KEY}", f"Bearer:{ADMIN_KEY}"]
+    )
+    def test_of_another_scheme_shows_nothing(self, gateway: FakeGateway, other: str) -> None:
+        answer = gateway.stranger.get(CUSTOMERS, headers={"Authorization": other})
+        assert_problem(answer, 401, "unauthenticated")
+        assert answer.headers["WWW-Authenticate"] == REALM
+
+    @pytest.mark.parametrize(
+        "token",
+        [f"{ADMIN_KEY} x", f"{ADMIN_KEY},Bearer {ADMIN_KEY}", f"{ADMIN_KEY}x", ADMIN_KEY[:-1], ADMIN_KEY.upper()],
+    )
+    def test_holds_one_key_and_nothing_else(self, gateway: FakeGateway, token: str) -> None:
+        answer = gateway.stranger.get(CUSTOMERS, headers={"Authorization": f"Bearer {token}"})
+        assert_problem(answer, 401, "unauthenticated")
+
+    def test_twice_is_refused(self, gateway: FakeGateway) -> None:
+        twice = [("Authorization", f"Bearer {ADMIN_KEY}")] * 2
+        assert gateway.stranger.get(CUSTOMERS, headers=twice).status_code == 401
+
+    @pytest.mark.parametrize("place", [f"?access_token={ADMIN_KEY}", f"?key={ADMIN_KEY}"])
+    def test_is_the_only_place(self, gateway: FakeGateway, place: str) -> None:
+        assert gateway.stranger.get(CUSTOMERS + place, headers={"X-API-Key": ADMIN_KEY}).status_code == 401
+
+    @given(st.text(st.characters(codec="latin-1", exclude_characters="\r\n\0"), max_size=200))
+    def test_may_say_anything(self, text: str) -> None:
+        for header in (text, f"Bearer {text}", f"Bearer csk_{text}"):
+            assert SHARED.stranger.get(CUSTOMERS, headers={"Authorization": header}).status_code == 401
+
+
+SHARED = _unlimited()
+"""For hypothesis, which would build one for every example."""
+
+
+def test_the_key_is_checked_before_anything_else(gateway: FakeGateway) -> None:
+    """A stranger learns nothing of the rules, and no body is read."""
+    answer = gateway.stranger.post(f"{CUSTOMERS}?nonsense=1", data=b"x" * 5_000_000, content_type="text/plain")
+    assert_problem(answer, 401, "unauthenticated")
+
+
+def test_an_unknown_address_needs_no_key(gateway: FakeGateway) -> None:
+    assert_problem(gateway.stranger.get("/api/v1/nothing"), 404, "not_found")
+    assert_problem(gateway.stranger.delete(CUSTOMERS), 405, "method_not_allowed")
+
+
+def test_without_the_database_an_unknown_key_cannot_be_judged() -> None:
+    gateway = FakeGateway()
+    gateway.keys.failure = StoreUnavailable("away")
+    answer = gateway.client.get(CUSTOMERS)
+    assert_problem(answer, 503, "store_unavailable")
+    assert answer.headers["Retry-After"] == "1"
+    assert "WWW-Authenticate" not in answer.headers
+
+
+def test_without_the_database_a_known_key_opens_what_needs_none() -> None:
+    gateway = FakeGateway()
+    assert gateway.client.get("/api/v1/models").status_code == 200
+    gateway.keys.failure = gateway.store.failure = StoreUnavailable("away")
+    assert gateway.client.get("/api/v1/models").status_code == 200
+
+
+@pytest.mark.parametrize("scope", Scope)
+def test_only_administrators_may_do_everything(scope: Scope) -> None:
+    principal = Principal("api_key", "x", "x", frozenset({scope}))
+    assert {other for other in Scope if principal.may(other)} == (set(Scope) if scope is Scope.ADMIN else {scope})
