@@ -1,23 +1,46 @@
-"""The customers collection: its validator and indexes, derived from the data dictionary."""
+"""The customers collection: its validator, derived from the data dictionary, and its indexes."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from pymongo import ASCENDING, IndexModel
+from pymongo import ASCENDING, IndexModel, timeout
 from pymongo.collection import Collection
 from pymongo.errors import OperationFailure
 
-from shared.features import CUST_ID_PATTERN, FEATURES, Feature
+from gateway.data_access.customer_filters import PATHS
+from gateway.services.customer_query import SORTABLE, SORTABLE_WITHIN_SEGMENT
+from shared.features import CUST_ID, CUST_ID_PATTERN, FEATURES, Feature
+
+Customers = Collection[dict[str, Any]]
 
 _NAMESPACE_EXISTS = 48
+_INDEX_NOT_FOUND = 27
+_BUILD_SECONDS = 3600.0
+
+
+def _index(name: str, *fields: str) -> IndexModel:
+    """Return the index on `fields` and, among equals, CUST_ID."""
+    return IndexModel([(PATHS[field], ASCENDING) for field in (*fields, CUST_ID)], name=name)
+
 
 INDEXES = (
-    IndexModel([("segment_status", ASCENDING), ("_id", ASCENDING)], name="segment_status"),
-    IndexModel([("segment.model_version", ASCENDING), ("_id", ASCENDING)], name="model_version"),
-    IndexModel([("segment.id", ASCENDING), ("_id", ASCENDING)], name="segment_id"),
+    # Which customers are due for the worker.
+    _index("model_version", "model_version"),
+    # The customers of a segment, and those without one.
+    _index("segment_id", "segment"),
 )
+"""Indexes that the service always needs."""
+
+SORT_INDEXES = (
+    *(_index(f"by_{field}", field) for field in SORTABLE if field not in (CUST_ID, "segment")),
+    *(_index(f"segment_by_{field}", "segment", field) for field in SORTABLE_WITHIN_SEGMENT),
+)
+"""Indexes that only filtered and sorted lists need: a first load drops them, as they make it several times as slow."""
+
+RETIRED = ("segment_status",)
+"""Indexes that earlier versions made: pending customers are those without a segment."""
 
 
 def validator(features: Sequence[Feature] = FEATURES) -> dict[str, Any]:
@@ -43,8 +66,12 @@ def _property(feature: Feature) -> dict[str, Any]:
     return {"bsonType": [*numbers, "null"] if feature.nullable else numbers, **bounds}
 
 
-def prepare(customers: Collection[dict[str, Any]]) -> None:
-    """Bring the collection's validator and indexes up to date; harmless when they are."""
+def prepare(customers: Customers) -> None:
+    """Bring the collection's validator and indexes up to date; harmless when they are.
+
+    A collection with customers gets missing sort indexes from the worker: building them takes half a minute for a
+    million, in which nobody should have to wait here.
+    """
     database = customers.database
     try:
         # The server alone decides whether it exists: with a look beforehand, two processes that start together collide.
@@ -54,4 +81,33 @@ def prepare(customers: Collection[dict[str, Any]]) -> None:
             raise
         # An older version of the service may have made it.
         database.command("collMod", customers.name, validator=validator(), validationLevel="strict")
-    customers.create_indexes(list(INDEXES))
+    empty = not customers.estimated_document_count()
+    customers.create_indexes([*INDEXES, *SORT_INDEXES] if empty else list(INDEXES))
+    _drop(customers, RETIRED)
+
+
+def build_sort_indexes(customers: Customers, alive: Callable[[], None]) -> int:
+    """Build the sort indexes that are missing, calling `alive` after each; return how many were."""
+    existing = customers.index_information()
+    missing = [index for index in SORT_INDEXES if index.document["name"] not in existing]
+    for index in missing:
+        with timeout(_BUILD_SECONDS):
+            customers.create_indexes([index])
+        alive()
+    return len(missing)
+
+
+def drop_sort_indexes(customers: Customers) -> None:
+    """Drop the sort indexes."""
+    _drop(customers, [index.document["name"] for index in SORT_INDEXES])
+
+
+def _drop(customers: Customers, names: Sequence[str]) -> None:
+    existing = customers.index_information()
+    for name in names:
+        if name in existing:
+            try:
+                customers.drop_index(name)
+            except OperationFailure as error:
+                if error.code != _INDEX_NOT_FOUND:  # another process was faster
+                    raise

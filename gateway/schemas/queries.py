@@ -9,6 +9,7 @@ from typing import Any, cast, get_args
 from gateway.services.errors import InvalidInput
 from gateway.services.ports import Asked
 from gateway.services.registry_ports import Format
+from shared.features import CUST_ID, cust_id_fault
 from shared.model_contract import ACTIVE
 from shared.problems import FieldError
 
@@ -24,6 +25,7 @@ TRAINING = ("k", "k_min", "k_max", "seed", "activate", "by", "note")
 
 ASKED = Asked._fields
 EXPLAIN = ("explain",)
+ERASE = ("erase",)
 FORMAT = ("format",)
 
 _FLAGS = {"true": True, "false": False}
@@ -73,6 +75,31 @@ def load_explain(query: Query) -> bool:
     InvalidInput
     """
     return _flag(load_parameters(query, EXPLAIN), "explain")
+
+
+def load_erase(query: Query) -> bool:
+    """Return whether a customer is to be erased for good rather than deleted.
+
+    Raises
+    ------
+    InvalidInput
+    """
+    return _flag(load_parameters(query, ERASE), "erase")
+
+
+def load_cust_id(query: Query) -> str:
+    """Return the CUST_ID that is asked about.
+
+    Raises
+    ------
+    InvalidInput
+    """
+    found = load_parameters(query, (CUST_ID,))
+    if CUST_ID not in found:
+        _refuse([_error(CUST_ID, "is missing")])
+    if fault := cust_id_fault(found[CUST_ID]):
+        _refuse([_error(CUST_ID, fault)])
+    return found[CUST_ID]
 
 
 def load_format(query: Query) -> Format | None:

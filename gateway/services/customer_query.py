@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal, NamedTuple
+
+from shared.features import CUST_ID, FEATURES
 
 
 class Op(StrEnum):
@@ -26,6 +29,7 @@ class Condition:
     """One condition on a field, which has its public name: CUST_ID, a feature, ``segment``, ``confidence`` and so on.
 
     ``value`` has the field's own type (a tuple of them for `Op.IN`, a bool for `Op.EXISTS`, where false means null).
+    Null equals nothing, is unequal to every value, and neither greater nor less than any.
     """
 
     field: str
@@ -37,9 +41,150 @@ Filters = tuple[Condition, ...]
 """Conditions that must all hold."""
 
 
+class Kind(StrEnum):
+    """What the values of a field are; decides how they compare."""
+
+    ID = "id"
+    NUMBER = "number"
+    NAME = "name"
+    FLAG = "flag"
+    STATUS = "status"
+    TIME = "time"
+
+
+_EQUALITY = (Op.EQ, Op.NE, Op.IN)
+_RANGE = (Op.GT, Op.GTE, Op.LT, Op.LTE)
+_OPS: Mapping[Kind, tuple[Op, ...]] = {
+    Kind.ID: (*_EQUALITY, *_RANGE, Op.PREFIX),
+    Kind.NUMBER: (*_EQUALITY, *_RANGE),
+    Kind.NAME: _EQUALITY,
+    Kind.FLAG: (Op.EQ,),
+    Kind.STATUS: (Op.EQ,),
+    Kind.TIME: _RANGE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """What customers can be filtered by.
+
+    Attributes
+    ----------
+    name : its public name.
+    path : where the value is found in a `ports.Customer`; ``borderline`` is derived from the confidence there.
+    nullable : whether the value may be null.
+    """
+
+    name: str
+    kind: Kind
+    path: tuple[str, ...]
+    nullable: bool = False
+
+    @property
+    def ops(self) -> tuple[Op, ...]:
+        """How the field can be compared; ``exists`` only where null is possible."""
+        return (*_OPS[self.kind], Op.EXISTS) if self.nullable else _OPS[self.kind]
+
+
+FIELDS: Mapping[str, Field] = {
+    field.name: field
+    for field in (
+        Field(CUST_ID, Kind.ID, (CUST_ID,)),
+        *(Field(f.name, Kind.NUMBER, (f.name,), f.nullable) for f in FEATURES),
+        Field("segment", Kind.NAME, ("segment", "id"), nullable=True),
+        Field("rival", Kind.NAME, ("segment", "rival"), nullable=True),
+        Field("confidence", Kind.NUMBER, ("segment", "confidence"), nullable=True),
+        Field("borderline", Kind.FLAG, ("segment", "confidence")),
+        Field("model_version", Kind.NAME, ("segment", "model_version"), nullable=True),
+        Field("assigned_at", Kind.TIME, ("segment", "assigned_at"), nullable=True),
+        Field("segment_status", Kind.STATUS, ("segment_status",)),
+        Field("created_at", Kind.TIME, ("created_at",)),
+        Field("updated_at", Kind.TIME, ("updated_at",)),
+    )
+}
+"""Everything that customers can be filtered by, under its public name."""
+
+MEMBERS = (CUST_ID, *(f.name for f in FEATURES), "segment", "segment_status", "revision", "created_at", "updated_at")
+"""The members of a customer in an answer, which a reader may choose from."""
+
+SORTABLE_WITHIN_SEGMENT = ("confidence", "BALANCE", "PURCHASES", "CASH_ADVANCE", "CREDIT_LIMIT", "PAYMENTS")
+"""Sort keys that also have an index within each segment: the first page of one costs what the last one does."""
+SORTABLE = (CUST_ID, "segment", *SORTABLE_WITHIN_SEGMENT, "created_at", "updated_at")
+"""What customers can be sorted by; each has an index, so that a page costs the same at any depth.
+
+Every index makes each write dearer, so these are what people look through customers by, not every column.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class SortKey:
     """One field to sort by; null comes before every value when ascending. CUST_ID always decides at last."""
 
     field: str
     descending: bool = False
+
+
+Order = tuple[SortKey, ...]
+"""Sort keys of which the last is CUST_ID, so that no two customers are equal."""
+BY_ID: Order = (SortKey(CUST_ID),)
+
+
+def order_of(keys: Sequence[SortKey]) -> Order:
+    """Return the order by `keys`; where they leave it open, CUST_ID decides, in the direction of the last of them."""
+    for place, key in enumerate(keys):
+        if key.field == CUST_ID:
+            return tuple(keys[: place + 1])
+    return (*keys, SortKey(CUST_ID, keys[-1].descending)) if keys else BY_ID
+
+
+Position = tuple[Any, ...]
+"""A customer's place in an order: its value for each of the sort keys."""
+
+
+def value_of(customer: Mapping[str, Any], field: str) -> Any:
+    """Return a customer's value of a field that is not derived; None where there is none."""
+    value: Any = customer
+    for key in FIELDS[field].path:
+        value = value.get(key) if value is not None else None
+    return value
+
+
+def position_of(customer: Mapping[str, Any], order: Order) -> Position:
+    """Return a customer's place in the order."""
+    return tuple(value_of(customer, key.field) for key in order)
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerQuery:
+    """Which customers, in which order.
+
+    Attributes
+    ----------
+    after : only those that follow this place in the order.
+    limit : at most so many.
+    fields : which of `MEMBERS` to read, CUST_ID in any case; None for all.
+    """
+
+    filters: Filters = ()
+    order: Order = BY_ID
+    after: Position | None = None
+    limit: int = 50
+    fields: tuple[str, ...] | None = None
+
+
+Exactness = Literal["exact", "estimated"]
+"""How a number of customers is to be taken, or was."""
+
+ESTIMATE_LIMIT = 10_000
+"""How far an estimate counts customers that match filters."""
+
+
+class Total(NamedTuple):
+    """How many customers a list has.
+
+    An ``exact`` total is that at the moment of counting. An ``estimated`` one of a list without filters comes from the
+    store's own books, which may be a little behind; of a list with filters it is `ESTIMATE_LIMIT`: so many or more.
+    """
+
+    total: int
+    kind: Exactness

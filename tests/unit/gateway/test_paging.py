@@ -9,7 +9,7 @@ from fakes.customers import cust_ids
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.schemas.paging import DEFAULT_LIMIT, MAX_LIMIT, PageRequest, cursor_after, load_page_request
+from gateway.schemas.paging import DEFAULT_LIMIT, MAX_LIMIT, Cursors, PageRequest, cursor_after, load_page_request
 from gateway.services.errors import InvalidInput
 from shared.features import cust_id_fault
 
@@ -101,3 +101,51 @@ def test_limits_out_of_bounds(limit: str) -> None:
 
 def test_every_wrong_parameter_is_named() -> None:
     assert _pointers({"limit": "0", "cursor": "!"}) == ["?limit", "?cursor"]
+
+
+CURSORS = Cursors("a secret of the installation")
+positions = st.lists(
+    st.none() | st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**53), 2**53) | cust_ids
+)
+
+
+def _refused(cursor: str, list_id: str = "") -> str:
+    with pytest.raises(InvalidInput) as caught:
+        CURSORS.read(cursor, list_id)
+    (error,) = caught.value.errors
+    assert error["pointer"] == "?cursor"
+    return error["detail"]
+
+
+@given(st.text("0123456789abcdef"), positions)
+def test_a_signed_cursor_leads_back_to_where_it_was_made(list_id: str, position: list[object]) -> None:
+    cursor = CURSORS.write(list_id, position)
+    assert CURSORS.read(cursor, list_id) == position
+    assert cursor.replace("-", "").replace("_", "").replace(".", "").isalnum()
+
+
+def test_a_signed_cursor_of_another_list() -> None:
+    assert "another list" in _refused(CURSORS.write("one", ["A"]), "other")
+
+
+def test_a_signed_cursor_of_another_installation() -> None:
+    assert "unchanged" in _refused(Cursors("another secret").write("", ["A"]))
+
+
+@given(positions, st.data())
+def test_a_signed_cursor_that_was_changed(position: list[object], data: st.DataObject) -> None:
+    cursor = CURSORS.write("", position)
+    place = data.draw(st.integers(0, cursor.index(".")))
+    changed = cursor[:place] + data.draw(st.characters()) + cursor[place + 1 :]
+    if changed != cursor:
+        assert "unchanged" in _refused(changed)
+
+
+@given(st.text() | st.binary().map(_encoded) | cust_ids.map(cursor_after))
+def test_any_text_as_a_signed_cursor(text: str) -> None:
+    assert "unchanged" in _refused(text)
+
+
+def test_a_signed_cursor_shows_neither_filters_nor_the_secret() -> None:
+    place = base64.urlsafe_b64decode(CURSORS.write("a1", ["A"]).split(".")[0] + "==")
+    assert place == b'["a1","A"]'

@@ -1,0 +1,154 @@
+"""Pages of customers in any order, at the same cost at any depth.
+
+An index gives the order by one field and, among equal values, by CUST_ID in the same direction. Every other order is
+put together from such runs: first the rest of the customers who share the last page's value of the first sort key,
+ordered by the other keys; then those with further values, of whom whole groups of equals are sorted here; and of the
+last group, which the page may cut, again the first by the other keys. MongoDB alone would sort all that follow.
+
+A customer that keeps its values while others are written has one place in this, so it comes exactly once. One whose
+value of a sort key or of a filtered field changes meanwhile may move: it can come twice or not at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from gateway.data_access.customer_filters import PATHS, Document, both, mongo_filter
+from gateway.services.assignment import PENDING
+from gateway.services.customer_query import (
+    SORTABLE,
+    SORTABLE_WITHIN_SEGMENT,
+    CustomerQuery,
+    Filters,
+    Op,
+    Order,
+    Position,
+    SortKey,
+)
+from shared.features import CUST_ID
+
+Run = Callable[[Document, list[tuple[str, int]], int, str | None], list[Document]]
+"""Runs one query: a filter, a sort that an index gives, a limit, and the name of the index where it is certain."""
+
+_SEGMENT = ("segment", "segment_status")
+
+
+def find_page(run: Run, query: CustomerQuery) -> list[Document]:
+    """Return the documents of the customers that `query` asks for, in its order."""
+    others = any(c.field in SORTABLE and c.field not in (*_SEGMENT, query.order[0].field) for c in query.filters)
+    within = None if others else _is_one_segment(query.filters)
+    return _Walk(run, within).page(mongo_filter(query.filters), query.order, query.after, query.limit)
+
+
+def _is_one_segment(filters: Filters) -> bool:
+    """Whether all that fit are in one segment, or in none."""
+    return any(
+        (c.field, c.op) == ("segment", Op.EQ) or (c.field, c.value) == ("segment_status", PENDING) for c in filters
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Walk:
+    """Puts pages together.
+
+    Attributes
+    ----------
+    within : whether all customers are of one segment; None where other filters may have an index that is better.
+        There is an index within segments for each of the common sort keys. MongoDB would find the right one only by
+        running all of them for a while.
+    """
+
+    run: Run
+    within: bool | None
+
+    def page(self, query: Document, order: Order, after: Position | None, limit: int) -> list[Document]:
+        """Return up to `limit` of the documents that match `query`, in `order`, behind the place `after`."""
+        if _has_index(order):
+            return self._ranges(query, order, after, limit)
+        if after is None:
+            return self._groups(query, order, limit)
+        first, rest = order[0], order[1:]
+        found = self._among(first).page(both(query, _equal(first, after[0])), rest, after[1:], limit)
+        for further in _further(first, after[0]):
+            if len(found) < limit:
+                found += self._groups(both(query, further), order, limit - len(found))
+        return found
+
+    def _ranges(self, query: Document, order: Order, after: Position | None, limit: int) -> list[Document]:
+        sort, hint = [_direction(key) for key in order], self._index(order[0])
+        found: list[Document] = []
+        # One after the other: with $or MongoDB would sort what is in a segment that is null.
+        for each in _behind(order, after):
+            if len(found) < limit:
+                found += self.run(both(query, each), sort, limit - len(found), hint)
+        return found
+
+    def _groups(self, query: Document, order: Order, limit: int) -> list[Document]:
+        first, rest = order[0], order[1:]
+        by_id = SortKey(CUST_ID, first.descending)
+        ahead = self.page(query, (first, by_id), None, limit)
+        if len(ahead) < limit:
+            return _sorted(ahead, order)
+        last = _value(ahead[-1], first)
+        whole = [document for document in ahead if _value(document, first) != last]
+        missing = limit - len(whole)
+        return _sorted(whole, order) + self._among(first).page(both(query, _equal(first, last)), rest, None, missing)
+
+    def _among(self, key: SortKey) -> _Walk:
+        """Return the walk among customers with the same value of the key."""
+        return replace(self, within=True) if key.field == "segment" and self.within is False else self
+
+    def _index(self, key: SortKey) -> str | None:
+        if not self.within:
+            return None
+        if key.field in (CUST_ID, "segment"):
+            return "segment_id"
+        return f"segment_by_{key.field}" if key.field in SORTABLE_WITHIN_SEGMENT else None
+
+
+def _has_index(order: Order) -> bool:
+    """Whether an index gives this order."""
+    return len(order) == 1 or (order[1].field == CUST_ID and order[0].descending == order[1].descending)
+
+
+def _behind(order: Order, after: Position | None) -> list[Document]:
+    """Return the ranges that follow `after` in an order that has an index."""
+    if after is None:
+        return [{}]
+    if len(order) == 1:
+        return _further(order[0], after[0])
+    equals = [both(_equal(order[0], after[0]), each) for each in _further(order[1], after[1])]
+    return equals + _further(order[0], after[0])
+
+
+def _further(key: SortKey, value: Any) -> list[Document]:
+    """Return the ranges that follow a value, in order; null is less than all, but not to MongoDB's ``$lt``."""
+    path = PATHS[key.field]
+    if value is None:
+        return [] if key.descending else [{path: {"$ne": None}}]
+    if not key.descending:
+        return [{path: {"$gt": value}}]
+    return [{path: {"$lt": value}}] + ([] if key.field == CUST_ID else [{path: None}])
+
+
+def _equal(key: SortKey, value: Any) -> Document:
+    return {PATHS[key.field]: value}
+
+
+def _direction(key: SortKey) -> tuple[str, int]:
+    return PATHS[key.field], -1 if key.descending else 1
+
+
+def _value(document: Document, key: SortKey) -> Any:
+    value: Any = document
+    for name in PATHS[key.field].split("."):
+        value = value.get(name) if value is not None else None
+    return value
+
+
+def _sorted(documents: list[Document], order: Order) -> list[Document]:
+    for key in reversed(order):
+        documents = sorted(documents, key=lambda d: ((v := _value(d, key)) is not None, v), reverse=key.descending)
+    return documents

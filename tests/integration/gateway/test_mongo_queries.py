@@ -1,0 +1,141 @@
+"""Lists on a real mongod: what the store in memory says, walks while others write, and queries that take too long."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from fakes.customer_queries import disturbances, expected, filters, populations, query_string, sorts, walk
+from fakes.customers import stored
+from fakes.gateway import CUSTOMERS, FakeGateway
+from fakes.problems import assert_problem
+from fakes.store import InMemoryCustomerStore
+from fakes.store_contract import assignment
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pymongo.collection import Collection
+
+from gateway.data_access.customer_store import MongoCustomerStore
+from gateway.services.customer_query import SORTABLE, CustomerQuery, Filters, SortKey, order_of, position_of
+from gateway.services.errors import QueryTimeout
+from gateway.services.ports import Customer
+from shared.features import CUST_ID
+
+moderately = settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+
+
+def _filled(store: MongoCustomerStore, customers: Collection, population: list[Customer]) -> InMemoryCustomerStore:
+    """Put the customers into the store, and into one in memory that is returned."""
+    customers.delete_many({})
+    memory = InMemoryCustomerStore()
+    memory.insert_many(population)
+    if population:
+        store.insert_many(population)
+    return memory
+
+
+@moderately
+@given(population=populations, tries=st.lists(st.tuples(filters, sorts, st.integers(1, 8)), min_size=5, max_size=10))
+def test_it_finds_what_the_store_in_memory_finds(
+    store: MongoCustomerStore,
+    customers: Collection,
+    population: list[Customer],
+    tries: list[tuple[Filters, list[SortKey], int]],
+) -> None:
+    memory = _filled(store, customers, population)
+    for wanted, keys, limit in tries:
+        order = order_of(keys)
+        everyone = memory.find(CustomerQuery(wanted, order, limit=100))
+        assert store.find(CustomerQuery(wanted, order, limit=100)) == everyone
+        assert store.count(wanted, True) == memory.count(wanted, True)
+        assert store.count(wanted, False) == memory.count(wanted, False)
+        for customer in everyone[::3]:
+            following = CustomerQuery(wanted, order, position_of(customer, order), limit)
+            assert store.find(following) == memory.find(following)
+
+
+@moderately
+@given(population=populations, wanted=filters, keys=sorts, limit=st.integers(1, 8), data=st.data())
+def test_each_customer_that_is_there_throughout_comes_once_and_in_order(
+    gateway: FakeGateway,
+    customers: Collection,
+    population: list[Customer],
+    wanted: Filters,
+    keys: list[SortKey],
+    limit: int,
+    data: st.DataObject,
+) -> None:
+    _filled(gateway.store, customers, population)
+    stable = {c[CUST_ID] for c in population if data.draw(st.booleans())}
+    pages = walk(
+        gateway.client, query_string(wanted, keys, limit), lambda: data.draw(disturbances(gateway.store, stable))
+    )
+    found = [customer[CUST_ID] for customer in pages]
+    assert [i for i in found if i in stable] == expected(gateway.store, wanted, order_of(keys), stable)
+
+
+@contextmanager
+def _watched(customers: Collection) -> Iterator[list[dict[str, Any]]]:
+    """Yield a list that has afterwards what MongoDB's profiler says of each query."""
+    queries: list[dict[str, Any]] = []
+    customers.database.command("profile", 2)
+    yield queries
+    customers.database.command("profile", 0)
+    queries += customers.database["system.profile"].find({"op": "query"})
+
+
+@pytest.mark.parametrize("field", SORTABLE)
+@pytest.mark.parametrize("descending", [False, True])
+def test_a_sorted_page_reads_no_more_than_itself(
+    store: MongoCustomerStore, customers: Collection, field: str, descending: bool
+) -> None:
+    """At any depth: each sort key has an index, and MongoDB uses it."""
+    store.insert_many([stored(f"C{n}", BALANCE=float(n), PURCHASES=0.0) for n in range(1_500)])
+    order = order_of([SortKey(field, descending)])
+    place = store.find(CustomerQuery(order=order, limit=1_000))[-1]
+    with _watched(customers) as queries:
+        store.find(CustomerQuery(order=order, after=position_of(place, order), limit=10))
+    assert sum(query["nreturned"] for query in queries) == 10
+    assert not any(query.get("hasSortStage") for query in queries)
+    assert sum(query["docsExamined"] for query in queries) <= 100  # MongoDB tries some plans before it settles on one
+
+
+@pytest.fixture
+def impatient(store: MongoCustomerStore, customers: Collection) -> MongoCustomerStore:
+    """A store with many customers that gives queries a millisecond."""
+    store.insert_many([stored(f"C{n}") for n in range(20_000)])
+    return MongoCustomerStore(customers, query_timeout=0.001)
+
+
+def test_a_query_that_takes_too_long_is_stopped_and_says_how_to_narrow_it(impatient: MongoCustomerStore) -> None:
+    gateway = FakeGateway(store=impatient)
+    for query in ("TENURE=3", "TENURE=3&sort=BALANCE", "count=exact", "TENURE[lt]=99&count=exact&limit=1"):
+        problem = assert_problem(gateway.client.get(f"{CUSTOMERS}?{query}"), 503, "query_timeout")
+        assert "BALANCE" in problem["detail"]
+    assert gateway.client.get(f"{CUSTOMERS}/C1").status_code == 200
+
+
+def test_the_limit_of_a_query_holds_for_nothing_else(impatient: MongoCustomerStore) -> None:
+    with pytest.raises(QueryTimeout):
+        impatient.find(CustomerQuery(order=order_of([SortKey("BALANCE")]), limit=20_000))
+    assert len(list(impatient.stream(["BALANCE"], 20_000))) == 1
+
+
+@pytest.mark.parametrize("keys", ["BALANCE", "-BALANCE", "segment,-BALANCE", "CUST_ID"])
+@pytest.mark.parametrize("segment", [{"segment": "seg-01"}, {"segment_status": "pending"}])
+def test_a_page_of_a_segment_reads_no_more_than_itself(
+    gateway: FakeGateway, customers: Collection, segment: dict[str, str], keys: str
+) -> None:
+    """Each of the common sort keys has an index within segments, which MongoDB is told to use."""
+    some = [stored(f"C{n}", (assignment(), None)[n % 2], BALANCE=float(n)) for n in range(600)]
+    gateway.store.insert_many(some)
+    asked = {**segment, "sort": keys, "limit": "10"}
+    cursor = gateway.client.get(CUSTOMERS, query_string={**asked, "limit": "200"}).json["next_cursor"]
+    with _watched(customers) as queries:
+        answer = gateway.client.get(CUSTOMERS, query_string={**asked, "cursor": cursor})
+    assert len(answer.json["items"]) == 10
+    assert sum(query["docsExamined"] for query in queries) <= 25
