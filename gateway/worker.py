@@ -1,32 +1,39 @@
-"""The worker's loop: make stored assignments agree with the active model, again and again."""
+"""The worker's loop: make the world agree with what the database says it should be, again and again."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from gateway.services.errors import SegmentationError
-from gateway.services.reconciliation import Reconciler
 
 log = logging.getLogger(__name__)
 
 LONGEST_PAUSE = 5.0
 
 
-def work(reconciler: Reconciler, interval: float, heartbeat: Path | None = None) -> None:
-    """Reconcile for ever; while a tier is away, try again after growing pauses of at most `LONGEST_PAUSE` seconds.
+class Duty(Protocol):
+    """What the worker sees to. What is to be done is a query each time, so that nothing can be forgotten."""
+
+    def run_once(self, alive: Callable[[], None]) -> int:
+        """Do what there is to do now, calling `alive` after each part; may raise any `SegmentationError`."""
+
+
+def work(duties: Sequence[Duty], interval: float, heartbeat: Path | None = None) -> None:
+    """Do the duties for ever; while a tier is away, try again after growing pauses of at most `LONGEST_PAUSE` seconds.
 
     Parameters
     ----------
-    interval : seconds between two looks for customers that are due.
+    interval : seconds between two looks for what there is to do.
     heartbeat : a file whose time is renewed with every batch and every look, for health checks.
     """
     alive = heartbeat.touch if heartbeat else (lambda: None)
     pause = interval
     while True:
-        failure = attempt(reconciler, alive)
+        failure = attempt(duties, alive)
         if failure and pause == interval:
             log.info("waiting: %s", failure)  # at every start of a whole system the others are a moment behind
         elif not failure and pause > interval:
@@ -35,11 +42,13 @@ def work(reconciler: Reconciler, interval: float, heartbeat: Path | None = None)
         time.sleep(pause)
 
 
-def attempt(reconciler: Reconciler, alive: Callable[[], None]) -> SegmentationError | None:
-    """Make one pass; return what stopped it, if anything did."""
-    alive()
-    try:
-        reconciler.run_once(alive)
-    except SegmentationError as error:
-        return error
-    return None
+def attempt(duties: Sequence[Duty], alive: Callable[[], None]) -> SegmentationError | None:
+    """Make one pass over all duties; return what stopped one of them, if anything did. It stops no other."""
+    failure = None
+    for duty in duties:
+        alive()
+        try:
+            duty.run_once(alive)
+        except SegmentationError as error:
+            failure = failure or error
+    return failure

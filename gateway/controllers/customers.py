@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlencode
 
 from flask import Response, request
 
-from gateway.controllers.exchange import JSON, MERGE_PATCH, accepted_revisions, answer, load, read_json
+from gateway.controllers.exchange import JSON, MERGE_PATCH, answer, expected, first_tried_at, load, query, read_json
 from gateway.schemas.customers import customer_schema, patch_schema
-from gateway.schemas.paging import cursor_after, load_page_request
+from gateway.schemas.queries import load_erase
 from gateway.services.customers import CustomerService, Written
+from gateway.services.deletions import DeletionService
+from gateway.services.erasures import ErasureService
 from gateway.services.errors import InvalidInput
 from gateway.services.ports import Customer
+from gateway.services.preconditions import Precondition
 from shared.features import CUST_ID, cust_id_fault
 from shared.problems import FieldError
 
@@ -23,28 +25,24 @@ _patch = patch_schema()
 
 
 class CustomerController:
-    """Create, read, list, replace, change and delete customers."""
+    """Create, read, replace, change and delete customers."""
 
-    def __init__(self, customers: CustomerService) -> None:
+    def __init__(self, customers: CustomerService, deletions: DeletionService, erasures: ErasureService) -> None:
         self._customers = customers
+        self._deletions = deletions
+        self._erasures = erasures
 
     def create(self) -> Response:
         """POST /customers."""
         sent = load(_new, read_json())
-        written = self._customers.create(sent.pop(CUST_ID), sent)
-        return _written(written, location=f"{request.path}/{written.customer[CUST_ID]}")
-
-    def list(self) -> Response:
-        """GET /customers."""
-        asked = load_page_request(request.args)
-        page = self._customers.page(asked.after, asked.limit)
-        cursor = cursor_after(page.items[-1][CUST_ID]) if page.more else None
-        link = {"Link": f'<{request.path}?{urlencode({"limit": asked.limit, "cursor": cursor})}>; rel="next"'}
-        return answer({"items": page.items, "next_cursor": cursor}, headers=link if cursor else None)
+        written = self._customers.create(sent.pop(CUST_ID), sent, first_tried_at())
+        return written_answer(written, location=f"{request.path}/{written.customer[CUST_ID]}")
 
     def get(self, cust_id: str) -> Response:
         """GET /customers/{CUST_ID}."""
         customer = self._customers.get(checked_id(cust_id))
+        if "If-Match" in request.headers:
+            Precondition(any_of=expected().any_of).check(cust_id, customer)
         if request.if_none_match.contains_weak(customer["revision"]):
             return Response(status=304, headers=_etag(customer))
         return answer(customer, headers=_etag(customer))
@@ -52,19 +50,21 @@ class CustomerController:
     def replace(self, cust_id: str) -> Response:
         """PUT /customers/{CUST_ID}."""
         sent = _without_id(cust_id, load(_whole, read_json()))
-        only_new = request.if_none_match.star_tag
-        written = self._customers.replace(cust_id, sent, accepted_revisions(), only_new=only_new)
-        return _written(written, location=request.path)
+        return written_answer(self._customers.replace(cust_id, sent, expected()), location=request.path)
 
     def patch(self, cust_id: str) -> Response:
         """PATCH /customers/{CUST_ID}."""
         changes = _without_id(cust_id, load(_patch, read_json(MERGE_PATCH, JSON)))
-        return _written(self._customers.patch(cust_id, changes, accepted_revisions()))
+        return written_answer(self._customers.patch(cust_id, changes, expected()))
 
     def delete(self, cust_id: str) -> Response:
-        """DELETE /customers/{CUST_ID}."""
-        self._customers.delete(checked_id(cust_id), accepted_revisions())
-        return Response(status=204)
+        """DELETE /customers/{CUST_ID}; with ?erase=true for good, and everywhere."""
+        if load_erase(query()):
+            return answer(self._erasures.erase(checked_id(cust_id), expected()))
+        self._deletions.delete(checked_id(cust_id), expected())
+        done = Response(status=204)
+        del done.headers["Content-Type"]  # of nothing
+        return done
 
 
 def checked_id(cust_id: str) -> str:
@@ -90,7 +90,8 @@ def _etag(customer: Customer) -> Mapping[str, str]:
     return {"ETag": f'"{customer["revision"]}"'}
 
 
-def _written(written: Written, location: str = "") -> Response:
+def written_answer(written: Written, location: str = "") -> Response:
+    """Return the answer to a write; `location` is the address of a customer that it created."""
     headers = dict(_etag(written.customer))
     if written.created:
         headers["Location"] = location

@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from threading import RLock
+from typing import Any
 
 from gateway.services.assignment import ASSIGNED, PENDING
+from gateway.services.customer_query import (
+    ESTIMATE_LIMIT,
+    FIELDS,
+    Condition,
+    CustomerQuery,
+    Filters,
+    Kind,
+    Op,
+    Order,
+    Position,
+    Total,
+    position_of,
+    value_of,
+)
 from gateway.services.errors import CustomerExists, StoreError
-from gateway.services.ports import Assignment, Block, Customer, SegmentCounts
+from gateway.services.ports import Assignment, Block, Customer, Row, SegmentCounts
+from shared.contract import BORDERLINE
 from shared.features import CUST_ID
+
+SORT_INDEXES = 2
+"""How many sort indexes the store pretends to have."""
 
 
 class InMemoryCustomerStore:
@@ -18,6 +37,7 @@ class InMemoryCustomerStore:
     def __init__(self) -> None:
         self.customers: dict[str, Customer] = {}
         self.failure: StoreError | None = None
+        self.sort_indexes = SORT_INDEXES
         self._lock = RLock()
 
     def get(self, cust_id: str) -> Customer | None:
@@ -28,14 +48,33 @@ class InMemoryCustomerStore:
         self._use()
         return {i: deepcopy(self.customers[i]) for i in cust_ids if i in self.customers}
 
-    def page(self, after: str | None, limit: int) -> list[Customer]:
+    def find(self, query: CustomerQuery) -> list[Customer]:
         self._use()
-        return [deepcopy(c) for i, c in sorted(self.customers.items()) if after is None or i > after][:limit]
+        with self._lock:
+            found = [c for c in self.customers.values() if all(holds(each, c) for each in query.filters)]
+        for key in reversed(query.order):
+            found.sort(key=lambda c, field=key.field: _rank(value_of(c, field)), reverse=key.descending)
+        if query.after is not None:
+            found = [c for c in found if _follows(position_of(c, query.order), query.after, query.order)]
+        return [_part(c, query.fields) for c in found[: query.limit]]
+
+    def count(self, filters: Filters, exact: bool) -> Total:
+        self._use()
+        total = sum(all(holds(each, c) for each in filters) for c in self.customers.values())
+        if exact or (filters and total < ESTIMATE_LIMIT):
+            return Total(total, "exact")
+        return Total(min(total, ESTIMATE_LIMIT) if filters else total, "estimated")
 
     def stream(self, features: Sequence[str], rows: int) -> Iterator[Block]:
         after = None
-        while page := self.page(after, rows):
+        while page := self._block_after(after, (), rows):
             yield Block([c[CUST_ID] for c in page], {name: [c.get(name) for c in page] for name in features})
+            after = page[-1][CUST_ID]
+
+    def rows(self, filters: Filters, paths: Sequence[str], size: int) -> Iterator[list[Row]]:
+        after = None
+        while page := self._block_after(after, filters, size):
+            yield [row_of(customer, paths) for customer in page]
             after = page[-1][CUST_ID]
 
     def insert(self, customer: Customer) -> None:
@@ -73,7 +112,7 @@ class InMemoryCustomerStore:
         return {c[CUST_ID] for c, revision in customers if not self.replace(c, revision)}
 
     def due(self, model_version: str, after: str | None, limit: int) -> list[Customer]:
-        return [c for c in self.page(after, len(self.customers)) if _is_due(c, model_version)][:limit]
+        return [c for c in self._block_after(after, (), len(self.customers)) if _is_due(c, model_version)][:limit]
 
     def assign_many(self, assignments: Sequence[tuple[str, str, Assignment, str]]) -> int:
         self._use()
@@ -91,8 +130,22 @@ class InMemoryCustomerStore:
         ids = [c["segment"] and c["segment"]["id"] for c in self.customers.values()]
         return SegmentCounts(by_segment={i: ids.count(i) for i in set(ids) - {None}}, pending=ids.count(None))
 
+    def drop_sort_indexes(self) -> None:
+        self._use()
+        self.sort_indexes = 0
+
+    def build_sort_indexes(self, alive: Callable[[], None] = lambda: None) -> int:
+        self._use()
+        missing, self.sort_indexes = SORT_INDEXES - self.sort_indexes, SORT_INDEXES
+        for _ in range(missing):
+            alive()
+        return missing
+
     def ping(self) -> None:
         self._use()
+
+    def _block_after(self, after: str | None, filters: Filters, size: int) -> list[Customer]:
+        return self.find(CustomerQuery(filters, after=None if after is None else (after,), limit=size))
 
     def _use(self) -> None:
         if self.failure:
@@ -100,6 +153,53 @@ class InMemoryCustomerStore:
 
     def _has(self, cust_id: str, revision: str) -> bool:
         return cust_id in self.customers and self.customers[cust_id]["revision"] == revision
+
+
+def holds(condition: Condition, customer: Customer) -> bool:
+    """Whether a condition holds for a customer."""
+    value, wanted = value_of(customer, condition.field), condition.value
+    if FIELDS[condition.field].kind == Kind.FLAG:
+        value = None if value is None else value < BORDERLINE
+    return _COMPARE[condition.op](value, wanted)
+
+
+_COMPARE: dict[Op, Callable[[Any, Any], bool]] = {
+    Op.EQ: lambda value, wanted: value == wanted,
+    Op.NE: lambda value, wanted: value != wanted,
+    Op.GT: lambda value, wanted: value is not None and value > wanted,
+    Op.GTE: lambda value, wanted: value is not None and value >= wanted,
+    Op.LT: lambda value, wanted: value is not None and value < wanted,
+    Op.LTE: lambda value, wanted: value is not None and value <= wanted,
+    Op.IN: lambda value, wanted: value in wanted,
+    Op.EXISTS: lambda value, wanted: (value is not None) == wanted,
+    Op.PREFIX: lambda value, wanted: value.startswith(wanted),
+}
+
+
+def _rank(value: Any) -> tuple[bool, Any]:
+    return value is not None, value
+
+
+def _follows(place: Position, after: Position, order: Order) -> bool:
+    for key, mine, other in zip(order, place, after, strict=True):
+        if mine != other:
+            return (_rank(mine) > _rank(other)) != key.descending
+    return False
+
+
+def _part(customer: Customer, fields: Sequence[str] | None) -> Customer:
+    return deepcopy({name: v for name, v in customer.items() if fields is None or name == CUST_ID or name in fields})
+
+
+def row_of(customer: Customer, paths: Sequence[str]) -> Row:
+    """Return what `CustomerStore.rows` yields of the customer."""
+    return [deepcopy(_value_at(customer, path.split("."))) for path in paths]
+
+
+def _value_at(value: Any, parts: Sequence[str]) -> Any:
+    for part in parts:
+        value = (value or {}).get(part)
+    return value
 
 
 def _is_due(customer: Customer, model_version: str) -> bool:

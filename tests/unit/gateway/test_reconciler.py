@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes.audit import auditor
 from fakes.customers import inputs, stored
 from fakes.model import DOWN, FakeModel
 from fakes.store import InMemoryCustomerStore
@@ -15,6 +16,7 @@ from fakes.store_contract import assignment
 from gateway import worker
 from gateway.services import reconciliation
 from gateway.services.assignment import Assigner
+from gateway.services.customer_query import CustomerQuery
 from gateway.services.customers import CustomerService
 from gateway.services.errors import ModelRefused, ModelUnavailable, StoreUnavailable
 from gateway.services.ports import Assignment, Customer
@@ -130,7 +132,7 @@ def test_ends_where_the_model_fails_and_carries_on_later(
 def test_finishes_what_writes_left_pending(
     reconciler: Reconciler, store: InMemoryCustomerStore, model: FakeModel
 ) -> None:
-    service = CustomerService(store, Assigner(model, 0.5))
+    service = CustomerService(store, Assigner(model, 0.5), auditor())
     model.failure = DOWN
     service.create("A", inputs())
     model.failure = None
@@ -143,11 +145,11 @@ class TestWorker:
         self, reconciler: Reconciler, store: InMemoryCustomerStore, model: FakeModel
     ) -> None:
         signs: list[str] = []
-        assert worker.attempt(reconciler, lambda: signs.append("alive")) is None
+        assert worker.attempt([reconciler], lambda: signs.append("alive")) is None
         model.failure = DOWN
-        assert worker.attempt(reconciler, lambda: signs.append("alive")) is DOWN
+        assert worker.attempt([reconciler], lambda: signs.append("alive")) is DOWN
         model.failure, store.failure = None, StoreUnavailable("away")
-        assert worker.attempt(reconciler, lambda: signs.append("alive")) is store.failure
+        assert worker.attempt([reconciler], lambda: signs.append("alive")) is store.failure
         assert signs == ["alive"] * 3
 
     def test_goes_on_through_failures_and_shows_that_it_lives(
@@ -165,7 +167,7 @@ class TestWorker:
 
         model.meanwhile = play
         with pytest.raises(SystemExit):
-            worker.work(reconciler, 0.001, tmp_path / "heartbeat")
+            worker.work([reconciler], 0.001, tmp_path / "heartbeat")
         assert looks == [True] * 5
         assert store.customers["A"]["segment_status"] == "assigned"
 
@@ -175,16 +177,18 @@ class TestWorker:
 
         model.meanwhile = fail
         with pytest.raises(ZeroDivisionError):
-            worker.work(reconciler, 0.001)
+            worker.work([reconciler], 0.001)
 
 
 class PickyModel(FakeModel):
     """Refuses a whole batch for one customer without TENURE, as the model service does."""
 
-    def score(self, columns: Mapping[str, Sequence[float | int | None]]) -> ColumnarAnswer:
+    def score(
+        self, columns: Mapping[str, Sequence[float | int | None]], deadline: float | None = None
+    ) -> ColumnarAnswer:
         if None in columns["TENURE"]:
             raise ModelRefused("TENURE must not be null")
-        return super().score(columns)
+        return super().score(columns, deadline)
 
 
 def test_a_customer_that_cannot_be_assigned_holds_up_no_other(
@@ -264,8 +268,8 @@ def test_killed_anywhere_after_an_activation_or_rollback_the_next_one_finishes(
         assert _all_by(store) <= {"v1", "v2"}
         Reconciler(store, model, Assigner(model, 0.5)).run_once()
         assert _all_by(store) == {version}
-        assert [c["segment"]["id"] for c in store.page(None, 9)] == ["seg-01"] * 3 + ["seg-02"] * 2
-        assert [c["BALANCE"] for c in store.page(None, 9)] == [c["BALANCE"] for c in features]
+        assert [c["segment"]["id"] for c in store.find(CustomerQuery(limit=9))] == ["seg-01"] * 3 + ["seg-02"] * 2
+        assert [c["BALANCE"] for c in store.find(CustomerQuery(limit=9))] == [c["BALANCE"] for c in features]
         assert Reconciler(store, model, Assigner(model, 0.5)).run_once() == 0
 
 

@@ -1,0 +1,255 @@
+"""Deleted customers and erasures on a real mongod: the contracts, and many who delete, restore, change and erase."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import timedelta
+from threading import Barrier
+from typing import Any
+
+import pymongo.errors
+import pytest
+from fakes.customers import body, inputs, knowing
+from fakes.deletion_contract import AT, DeletedCustomersContract, ErasureRecordsContract, copy_of, erasure
+from fakes.gateway import CUSTOMERS, FakeGateway
+from pymongo.collection import Collection
+
+from gateway.data_access.customer_store import MongoCustomerStore
+from gateway.data_access.deleted_customers import INDEXES, MongoDeletedCustomers
+from gateway.data_access.erasure_store import INDEXES as ERASURE_INDEXES
+from gateway.data_access.erasure_store import MongoErasureRecords
+from gateway.services.errors import (
+    Contended,
+    CustomerExists,
+    CustomerNotDeleted,
+    CustomerNotFound,
+    StaleRevision,
+    StoreError,
+    StoreUnavailable,
+)
+from gateway.wiring import Services
+
+Documents = Collection[dict[str, Any]]
+
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture
+def deleted(customers: Documents) -> MongoDeletedCustomers:
+    """An empty store of deleted customers."""
+    return MongoDeletedCustomers(customers.database["deleted_customers"])
+
+
+@pytest.fixture
+def records(customers: Documents) -> MongoErasureRecords:
+    """An empty store of erasures."""
+    return MongoErasureRecords(customers.database["erasures"])
+
+
+@pytest.fixture
+def gateway(store: MongoCustomerStore, deleted: MongoDeletedCustomers, records: MongoErasureRecords) -> FakeGateway:
+    """The gateway over HTTP, with real MongoDB and a fake model."""
+    return FakeGateway(store=store, deleted=deleted, erasures=records)
+
+
+class TestMongoDeletedCustomers(DeletedCustomersContract):
+    """The contract on a real mongod."""
+
+
+class TestMongoErasureRecords(ErasureRecordsContract):
+    """The contract on a real mongod."""
+
+
+def test_copies_expire_by_an_index_and_are_found_by_another(
+    deleted: MongoDeletedCustomers, customers: Documents
+) -> None:
+    collection = customers.database["deleted_customers"]
+    deleted.keep("d", copy_of("A"), AT)
+    made = collection.index_information()
+    assert set(made) == {"_id_", *(index.document["name"] for index in INDEXES)}
+    assert made["expiry"]["expireAfterSeconds"] == 0
+    plan = collection.find({"CUST_ID": {"$gt": "A"}}).sort(list(INDEXES[0].document["key"].items())).explain()
+    assert "SORT" not in str(plan["queryPlanner"]["winningPlan"]).replace("SORT_KEY", "")
+
+
+def test_unfinished_erasures_are_found_by_an_index_that_holds_no_others(
+    records: MongoErasureRecords, customers: Documents
+) -> None:
+    collection = customers.database["erasures"]
+    for number in range(20):
+        records.add(erasure(f"e{number:02}"))
+        records.complete(f"e{number:02}", AT)
+    records.add(erasure("last"))
+    assert set(collection.index_information()) == {"_id_", *(index.document["name"] for index in ERASURE_INDEXES)}
+    query = {"cust_id": {"$exists": True}, "requested_at": {"$lte": AT}}
+    found = collection.database.command(
+        "explain", {"find": "erasures", "filter": query, "sort": {"_id": 1}}, verbosity="executionStats"
+    )
+    assert found["executionStats"]["totalDocsExamined"] == 1
+    complete = collection.find_one({"_id": "e00"})
+    assert complete is not None
+    assert "cust_id" not in complete
+
+
+class RaisingCollection:
+    """A collection whose every use raises one error of the driver."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        raise self._error
+
+
+CALLS: list[tuple[type[Any], str, tuple[Any, ...]]] = [
+    (MongoDeletedCustomers, "keep", ("d", copy_of("A"), AT)),
+    (MongoDeletedCustomers, "confirm", ("d",)),
+    (MongoDeletedCustomers, "claim", ("A", "c", AT, AT)),
+    (MongoDeletedCustomers, "release", ("A", "c")),
+    (MongoDeletedCustomers, "finish", ("A", "c")),
+    (MongoDeletedCustomers, "forget", ("d",)),
+    (MongoDeletedCustomers, "forget_until", ("A", AT)),
+    (MongoDeletedCustomers, "erase", ("A", AT)),
+    (MongoDeletedCustomers, "latest", ("A", AT)),
+    (MongoDeletedCustomers, "page", (None, 1, AT)),
+    (MongoErasureRecords, "add", (erasure(),)),
+    (MongoErasureRecords, "withdraw", ("e1",)),
+    (MongoErasureRecords, "note", ("e1", "audit", 1)),
+    (MongoErasureRecords, "complete", ("e1", AT)),
+    (MongoErasureRecords, "get", ("e1",)),
+    (MongoErasureRecords, "of", ("h1", 1)),
+    (MongoErasureRecords, "unfinished", (AT, None, 1)),
+]
+
+
+@pytest.mark.parametrize(("store", "name", "arguments"), CALLS, ids=[f"{c[0].__name__}.{c[1]}" for c in CALLS])
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (pymongo.errors.AutoReconnect("something"), StoreUnavailable),
+        (pymongo.errors.OperationFailure("something", 13), StoreError),
+    ],
+    ids=["away", "refused"],
+)
+def test_every_driver_error_becomes_one_of_the_stores(
+    store: type[Any], name: str, arguments: tuple[Any, ...], error: Exception, kind: type[StoreError]
+) -> None:
+    with pytest.raises(StoreError) as caught:
+        getattr(store(RaisingCollection(error)), name)(*arguments)
+    assert type(caught.value) is kind
+
+
+def in_threads(number: int, work: Callable[[int], Any]) -> list[Any]:
+    """Let so many threads do their work, all beginning at the same moment."""
+    start = Barrier(number)
+
+    def run(thread: int) -> Any:
+        start.wait()
+        return work(thread)
+
+    with ThreadPoolExecutor(number) as threads:
+        return list(threads.map(run, range(number)))
+
+
+def _count_up(services: Services) -> int:
+    """Read, add one, write if nobody was faster; return how much was added."""
+    try:
+        old = services.customers.get("C1")
+        services.customers.patch("C1", {"BALANCE": old["BALANCE"] + 1}, knowing(old["revision"]))
+    except (CustomerNotFound, StaleRevision, Contended):
+        return 0
+    return 1
+
+
+def _delete(services: Services) -> int:
+    with suppress(CustomerNotFound, Contended):
+        services.deletions.delete("C1")
+    return 0
+
+
+def _restore(services: Services) -> int:
+    with suppress(CustomerExists, CustomerNotDeleted):
+        services.deletions.restore("C1")
+    return 0
+
+
+def test_no_change_is_lost_however_often_the_customer_is_deleted_and_restored(
+    gateway: FakeGateway, deleted: MongoDeletedCustomers
+) -> None:
+    services = gateway.services
+    services.customers.create("C1", inputs(BALANCE=0.0))
+
+    def work(thread: int) -> int:
+        dice = random.Random(thread)
+        doings = dice.choices([_count_up, _delete, _restore], weights=[6, 2, 3], k=60)
+        return sum(do(services) for do in doings)
+
+    added = sum(in_threads(8, work))
+    assert added > 10
+    _delete(services)
+    (copy,) = services.deletions.page(None, 5).items
+    assert copy["BALANCE"] == added
+    assert services.deletions.restore("C1").customer["BALANCE"] == added
+    assert deleted.page(None, 5, AT) == []
+
+
+def test_who_is_erased_while_others_delete_and_restore_is_gone(
+    gateway: FakeGateway, deleted: MongoDeletedCustomers
+) -> None:
+    services = gateway.services
+
+    def work(thread: int) -> None:
+        dice = random.Random(thread)
+        for _ in range(20):
+            dice.choice([_delete, _restore, _count_up])(services)
+
+    for _ in range(5):
+        services.customers.create("C1", inputs())
+        receipts = in_threads(6, lambda thread: services.erasures.erase("C1") if thread == 0 else work(thread))
+        assert receipts[0]["status"] == "completed"
+        assert gateway.store.get("C1") is None
+        assert deleted.page(None, 5, AT) == []  # in years: not even copies that do not count yet
+
+
+def test_of_restores_at_the_same_time_one_succeeds(gateway: FakeGateway) -> None:
+    gateway.client.post(CUSTOMERS, json=body())
+    gateway.client.delete(f"{CUSTOMERS}/C1")
+    answers = in_threads(8, lambda _: gateway.app.test_client().post(f"{CUSTOMERS}/C1/restore"))
+    statuses = sorted(answer.status_code for answer in answers)
+    assert statuses[0] == 200
+    assert set(statuses[1:]) <= {404, 409}  # 404 while the first is under way
+
+
+def test_of_a_restore_and_creates_at_the_same_time_one_succeeds(gateway: FakeGateway) -> None:
+    gateway.client.post(CUSTOMERS, json=body())
+    gateway.client.delete(f"{CUSTOMERS}/C1")
+
+    def work(thread: int) -> int:
+        client = gateway.app.test_client()
+        if thread % 2:
+            return client.post(CUSTOMERS, json=body(BALANCE=5)).status_code
+        return client.post(f"{CUSTOMERS}/C1/restore").status_code
+
+    statuses = sorted(in_threads(8, work))
+    assert statuses[0] in (200, 201)
+    assert set(statuses[1:]) <= {404, 409}
+
+
+def test_batches_of_the_same_customers_at_the_same_time_write_each_of_them_whole(gateway: FakeGateway) -> None:
+    def work(thread: int) -> Any:
+        rows = [body(f"C{n}", BALANCE=float(thread), PAYMENTS=float(thread)) for n in range(50)]
+        random.Random(thread).shuffle(rows)
+        return gateway.app.test_client().post(f"{CUSTOMERS}/batch", json={"customers": rows}).json
+
+    answers = in_threads(6, work)
+    assert sum(answer["created"] for answer in answers) == 50
+    assert sum(answer["created"] + answer["updated"] for answer in answers) == 300
+    stored = gateway.client.get(f"{CUSTOMERS}?limit=500").json["items"]
+    assert len(stored) == 50
+    last = {(result["CUST_ID"], result["revision"]) for answer in answers for result in answer["results"]}
+    for customer in stored:
+        assert customer["BALANCE"] == customer["PAYMENTS"]
+        assert (customer["CUST_ID"], customer["revision"]) in last

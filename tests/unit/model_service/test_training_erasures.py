@@ -1,0 +1,150 @@
+"""A customer's id is taken out of what trainings have said."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from asgi_client import AsgiClient, assert_problem
+
+from model_service.registry_errors import TrainingRunning
+from model_service.training_jobs.erasing import ERASED, without
+from model_service.training_jobs.folder import UPLOADS
+from model_service.training_jobs.job import Job
+from model_service.training_jobs.jobs import TrainingJobs
+from shared.model_contract import CSV, ERASURES, TRAININGS, TrainingOptions
+
+REASON = "2 CUST_ID values occur more than once: C10001, C10002 and 3 more"
+
+
+@pytest.fixture
+def jobs(tmp_path: Path) -> TrainingJobs:
+    return TrainingJobs(tmp_path / "models")
+
+
+@pytest.fixture
+def service(connect, jobs) -> AsgiClient:
+    return connect(model_store=jobs.directory.parent)
+
+
+def begin(jobs: TrainingJobs, note: str = "") -> Job:
+    return jobs.begin(
+        jobs.draft(), "ann", note, TrainingOptions(k_min=3, k_max=3, seed=1, activate=False), UPLOADS[CSV], 1
+    )
+
+
+def failed(jobs: TrainingJobs, reason: str = REASON, said: bytes | None = None, note: str = "") -> Job:
+    job = begin(jobs, note)
+    job.folder.log.write_bytes(f"failed: {reason}\n".encode() if said is None else said)
+    job.finish("failed", reason)
+    return job
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("more than once: C1, C2", "more than once: [erased], C2"),
+        ("C1", "[erased]"),
+        ("only C1. And C1.", "only [erased]. And [erased]."),
+        ("'C1': (C1)", "'[erased]': ([erased])"),
+        ("C10, xC1, C1x, C1.csv, C1-2, a.C1, a-C1, C1_", None),
+        ("", None),
+    ],
+)
+def test_whole_ids_only(text, left):
+    assert without(text, "C1") == (text if left is None else left)
+
+
+@pytest.mark.parametrize(("cust_id", "text"), [("a.b", "axb"), ("...", "abc"), ("a-b", "a-bc")])
+def test_an_id_is_no_pattern(cust_id, text):
+    assert without(text, cust_id) == text
+    assert without(f"once: {cust_id}, c", cust_id) == f"once: {ERASED}, c"
+
+
+def test_record_and_log_quote_the_customer_no_more(jobs):
+    quoting, other = failed(jobs, note="without C10001"), failed(jobs, "killed")
+    before = jobs.get(other.folder.id)
+    assert jobs.erase("C10001") == 2
+    record = jobs.get(quoting.folder.id)
+    assert (record["reason"], record["note"]) == (REASON.replace("C10001", ERASED), "without [erased]")
+    assert jobs.log(quoting.folder.id) == f"failed: {record['reason']}\n".encode()
+    assert jobs.get(other.folder.id) == before
+    assert not any(b"C10001" in path.read_bytes() for path in jobs.directory.rglob("*") if path.is_file())
+    assert jobs.erase("C10001") == 0
+
+
+def test_bytes_that_are_no_text_stay_as_they_are(jobs):
+    job = failed(jobs, "killed", b"\xff C10001 \xc3")
+    assert jobs.erase("C10001") == 1
+    assert jobs.log(job.folder.id) == b"\xff [erased] \xc3"
+
+
+def test_a_training_without_a_log_and_a_damaged_record(jobs):
+    silent, damaged = failed(jobs), failed(jobs)
+    silent.folder.log.unlink()
+    damaged.folder.record.write_text("{")
+    assert jobs.erase("C10001") == 2
+    assert damaged.folder.record.read_text() == "{"
+
+
+def test_while_a_training_runs_it_has_to_wait(jobs):
+    job = begin(jobs)
+    with pytest.raises(TrainingRunning):
+        jobs.erase("C10001")
+    job.finish("failed", REASON)
+    assert jobs.erase("C10001") == 1
+
+
+def test_while_customers_are_received_it_has_to_wait(jobs):
+    draft = jobs.draft()
+    with pytest.raises(TrainingRunning, match="received"):
+        jobs.erase("C10001")
+    jobs.discard(draft)
+    assert jobs.erase("C10001") == 0
+
+
+def test_what_a_dead_process_left_is_not_waited_for(jobs):
+    draft, job = jobs.draft(), begin(jobs)
+    for lock in (draft.lock, job.lock):
+        os.close(lock)
+    assert jobs.erase("C10001") == 0
+    assert jobs.get(job.folder.id)["status"] == "failed"
+
+
+def test_without_a_store_there_is_nothing_and_nothing_is_made(jobs):
+    assert jobs.erase("C10001") == 0
+    assert not jobs.directory.parent.exists()
+
+
+class TestOverHttp:
+    def test_answers_how_many_quoted_it(self, service, jobs):
+        identity = failed(jobs).folder.id
+        answer = service.post(ERASURES, {"CUST_ID": "C10001"})
+        assert (answer.status, answer.json()) == (200, {"erased": 2})
+        assert "C10001" not in service.get(f"{TRAININGS}/{identity}").body.decode()
+        assert "C10001" not in service.get(f"{TRAININGS}/{identity}/log").body.decode()
+
+    def test_while_a_training_runs(self, service, jobs):
+        job = begin(jobs)
+        assert_problem(service.post(ERASURES, {"CUST_ID": "C10001"}), 409, "training_running")
+        job.finish("completed")
+
+    @pytest.mark.parametrize(
+        ("sent", "pointer"),
+        [
+            ({}, "/CUST_ID"),
+            ({"CUST_ID": "a b"}, "/CUST_ID"),
+            ({"CUST_ID": ".."}, "/CUST_ID"),
+            ({"CUST_ID": 5}, "/CUST_ID"),
+            ({"CUST_ID": None}, "/CUST_ID"),
+            ({"CUST_ID": "A", "all": True}, "/all"),
+            ([], ""),
+        ],
+    )
+    def test_bad_bodies(self, service, sent, pointer):
+        assert_problem(service.post(ERASURES, sent), 422, "validation_failed", [pointer])
+
+    def test_is_described(self, service):
+        described = service.get("/openapi.json").json()["paths"][ERASURES]["post"]
+        assert {"200", "400", "409", "413", "415", "422", "507"} <= set(described["responses"])
