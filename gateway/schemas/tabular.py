@@ -1,98 +1,76 @@
-"""Customers from a CSV stream of any size: read in batches, checked column by column."""
+"""Customers from a CSV file of any size: read in batches, checked column by column."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
-from itertools import chain
-from typing import NamedTuple, TextIO
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import repeat
 
 import numpy as np
+import orjson
 
-from gateway.schemas.csv_records import CsvRecords, Record
+from gateway.schemas.csv_records import CsvRecords, Record, Records
+from gateway.schemas.export_files import FORMULA_MARKS, NEUTRAL
+from gateway.schemas.text_blocks import text_blocks
 from gateway.services.errors import InvalidInput
-from gateway.services.imports import Batch, RowFault
+from gateway.services.import_batches import BATCH_ROWS, Batch, RowFault
+from shared.column_names import Header, read_header
 from shared.columns import Column, column_faults, stored_column
-from shared.features import CUST_ID, DERIVED, FEATURES, INPUTS, Feature, cust_id_fault
+from shared.features import CUST_ID, DERIVED, INPUTS, Feature, cust_id_fault
 from shared.problems import FieldError
 
-BATCH_ROWS = 1_000
-
-
-class _Chunk(NamedTuple):
-    """Records of the right length with the lines they start on, and the faults of the others."""
-
-    records: list[Record]
-    lines: list[int]
-    faults: list[RowFault]
+Parsed = tuple[Column, list[tuple[int, str]]]
+"""A column's numbers, and what was wrong by row."""
+_NUMBERS_OR_NULL = {float, int, type(None)}
 
 
 class CsvCustomers:
-    """A CSV file of customers (RFC 4180, comma, UTF-8 with or without a byte order mark).
+    """A CSV file of customers: separated by comma, semicolon or tab, UTF-8 with or without a byte order mark.
 
-    Columns may come in any order and letter case; unknown ones are ignored and named in `ignored_columns`.
+    Columns come in any order, under any name that `shared.column_names` understands; the others are ignored and named
+    in `ignored_columns`. A quote before an id that would be a formula to spreadsheet programs is taken off: an export
+    put it there.
 
     Raises
     ------
     InvalidInput
-        when the header lacks a required column or names one twice; nothing has been read beyond it then.
+        when the header lacks a required column or has one twice; nothing has been read beyond it then.
     """
 
-    def __init__(self, stream: TextIO, batch_rows: int = BATCH_ROWS) -> None:
-        first = next(stream, "").removeprefix("\ufeff")  # before anybody looks for quotes
-        self._records = CsvRecords(chain([first], stream))
+    def __init__(self, pieces: Iterable[bytes], batch_rows: int = BATCH_ROWS) -> None:
+        self._records = CsvRecords(text_blocks(pieces))
         self._batch_rows = batch_rows
-        header = self._read_header()
-        self._width = len(header)
-        names = [name.strip().upper() for name in header]
-        self._places = {name: names.index(name) for name in (CUST_ID, *(f.name for f in INPUTS)) if name in names}
-        _check_header(names)
-        known = {CUST_ID, *(f.name for f in FEATURES)}
-        self.ignored_columns = [name for name, upper in zip(header, names, strict=True) if upper not in known]
+        written = self._read_header()
+        header = read_header(written)
+        _check_header(header)
+        self._width = len(written)
+        self._places = header.places
+        self.ignored_columns = header.ignored
 
     def batches(self) -> Iterator[Batch]:
         """Yield the file's rows in order, each batch checked."""
-        while chunk := self._read_chunk():
-            yield self._checked(chunk)
+        while found := self._records.read(self._batch_rows):
+            yield self._checked(found)
 
     def _read_header(self) -> Record:
-        """Return the first record that is not blank."""
-        while found := self._records.read():
-            _, header = found
-            if isinstance(header, csv.Error):
-                raise InvalidInput([FieldError(pointer="", detail=str(header))], f"the header is not CSV: {header}")
-            if header:
-                return header
-        raise InvalidInput([FieldError(pointer="", detail="the file is empty")], "the file is empty")
+        try:
+            header = self._records.header()
+        except csv.Error as error:
+            raise _header_fault(f"the header is not CSV: {error}") from error
+        if header is None:
+            raise _header_fault("the file is empty")
+        if any("\0" in name for name in header):
+            raise _header_fault("the file holds zero bytes, as binary files and UTF-16 text do; save it as UTF-8")
+        return header
 
-    def _read_chunk(self) -> _Chunk | None:
-        chunk = _Chunk([], [], [])
-        while len(chunk.records) + len(chunk.faults) < self._batch_rows:
-            found = self._records.read()
-            if found is None:
-                break
-            self._place(*found, chunk)
-        return chunk if chunk.records or chunk.faults else None
-
-    def _place(self, line: int, record: Record | csv.Error, chunk: _Chunk) -> None:
-        if isinstance(record, csv.Error):
-            chunk.faults.append(RowFault(line=line, column=None, detail=f"is not valid CSV: {record}"))
-        elif len(record) == self._width:
-            chunk.records.append(record)
-            chunk.lines.append(line)
-        elif record:
-            self._records.put_back()
-            detail = f"has {len(record)} cells where the header has {self._width}"
-            chunk.faults.append(RowFault(line=line, column=None, detail=detail))
-
-    def _checked(self, chunk: _Chunk) -> Batch:
-        cells = list(zip(*chunk.records, strict=True)) or [()] * self._width
+    def _checked(self, found: Records) -> Batch:
+        cells = list(zip(*found.records, strict=True)) or [()] * self._width
         faults: dict[int, list[RowFault]] = {}
 
         def note(row: int, column: str, detail: str) -> None:
-            faults.setdefault(row, []).append(RowFault(line=chunk.lines[row], column=column, detail=detail))
+            faults.setdefault(row, []).append(RowFault(line=found.lines[row], column=column, detail=detail))
 
-        ids = [cell.strip() for cell in cells[self._places[CUST_ID]]]
+        ids = _ids(cells[self._places[CUST_ID]])
         for row, cust_id in enumerate(ids):
             if fault := cust_id_fault(cust_id):
                 note(row, CUST_ID, fault)
@@ -102,20 +80,31 @@ class CsvCustomers:
             for row, detail in unreadable or column_faults(values, feature):
                 note(row, feature.name, detail)
             columns.append(values)
-        good = [row for row in range(len(ids)) if row not in faults]
-        listed = sorted([*chunk.faults, *(f for row in faults.values() for f in row)], key=lambda f: f["line"])
-        return Batch(_customers(ids, columns, good), listed, len(faults) + len(chunk.faults))
+        listed = [RowFault(line=line, column=None, detail=detail) for line, detail in found.faults.items()]
+        listed += [fault for of_row in faults.values() for fault in of_row]
+        good = [row for row in range(len(ids)) if row not in faults] if faults else range(len(ids))
+        return Batch(
+            customers=customers_of(ids, columns, good),
+            lines=[found.lines[row] for row in good],
+            faults=sorted(listed, key=lambda fault: fault["line"]),
+            rejected=len(faults) + len(found.faults),
+        )
 
-    def _column(
-        self, cells: Sequence[Sequence[str]], feature: Feature, rows: int
-    ) -> tuple[Column, list[tuple[int, str]]]:
+    def _column(self, cells: Sequence[Sequence[str]], feature: Feature, rows: int) -> Parsed:
         place = self._places.get(feature.name)
         if place is None:  # a nullable feature that the file does not have
             return np.full(rows, np.nan), []
         return parse_numbers(cells[place], feature)
 
 
-def parse_numbers(cells: Sequence[str], feature: Feature) -> tuple[Column, list[tuple[int, str]]]:
+def _ids(cells: Sequence[str]) -> list[str]:
+    ids = [cell.strip() for cell in cells]
+    if NEUTRAL not in "".join(ids):
+        return ids
+    return [i[1:] if i.startswith(NEUTRAL) and i[1:].startswith(FORMULA_MARKS) else i for i in ids]
+
+
+def parse_numbers(cells: Sequence[str], feature: Feature) -> Parsed:
     """Read a column's cells; blank means null.
 
     Returns
@@ -123,24 +112,34 @@ def parse_numbers(cells: Sequence[str], feature: Feature) -> tuple[Column, list[
     float64 of shape (n_cells,) with NaN for blank and refused cells, and the faults as (row, detail): when a cell is
     not a finite decimal number, all faults of the column, otherwise none (`column_faults` finds the rest).
     """
+    values = _json_numbers(cells, feature.nullable)
+    return _parse_slowly(cells, feature) if values is None else (values, [])
+
+
+def _json_numbers(cells: Sequence[str], blanks: bool) -> Column | None:
+    """Return the cells' numbers if all are written as JSON writes them (or blank, where `blanks` may be), else None.
+
+    A column is a JSON array then, which orjson reads 3 times as fast as float() reads the cells. The elements being as
+    many as the cells, and numbers, each cell is one of them: a cell can bring more commas, none can take one away.
+    """
+    empty = cells.count("") if blanks else 0
     try:
-        values = np.fromiter(map(float, cells), np.float64, len(cells))
-    except ValueError:
-        return _parse_slowly(cells, feature)
-    text = "".join(cells)
-    # float() also reads '1_000', '١٢', 'nan' and 'inf'; none of them is a number in JSON.
-    if "_" in text or not text.isascii() or not np.isfinite(values).all():
-        return _parse_slowly(cells, feature)
-    return values, []
+        values = orjson.loads(f"[{','.join([cell or 'null' for cell in cells] if empty else cells)}]")
+    except orjson.JSONDecodeError:
+        return None
+    kinds = set(map(type, values))
+    if len(values) != len(cells) or not kinds <= _NUMBERS_OR_NULL or values.count(None) != empty:
+        return None
+    return np.array(values, np.float64)
 
 
-def _parse_slowly(cells: Sequence[str], feature: Feature) -> tuple[Column, list[tuple[int, str]]]:
+def _parse_slowly(cells: Sequence[str], feature: Feature) -> Parsed:
     values = np.full(len(cells), np.nan)
     faults: list[tuple[int, str]] = []
     for row, cell in enumerate(cells):
         value = _number(cell)
         if isinstance(value, str):
-            fault: str | None = f"must be a number, not {cell[:40]!r}"
+            fault: str | None = value
         else:
             fault = "must not be blank" if value is None and not feature.nullable else feature.fault(value)
         if fault:
@@ -151,44 +150,46 @@ def _parse_slowly(cells: Sequence[str], feature: Feature) -> tuple[Column, list[
 
 
 def _number(cell: str) -> float | str | None:
-    """Return the cell's number, None for a blank one, or the cell itself when it is not a number."""
+    """Return the cell's number, None for a blank one, or why it is no number; never the cell, which may hold an id."""
     text = cell.strip()
     if not text:
         return None
-    if "_" in text or not text.isascii():
-        return cell
-    try:
-        return float(text)
-    except ValueError:
-        return cell
+    if "_" not in text and text.isascii():  # float() also reads '1_000' and '１２', JSON does not
+        try:
+            return float(text)
+        except ValueError:
+            pass
+    if "," in text:
+        return "must be a number with a decimal point and no other marks, not with a comma"
+    return "must be a number"
 
 
-def _customers(ids: list[str], columns: list[Column], good: list[int]) -> list[tuple[str, dict[str, float | None]]]:
-    """Return (CUST_ID, features in stored form) of the good rows."""
-    names = [feature.name for feature in INPUTS]
-    stored = [stored_column(values[good], feature) for values, feature in zip(columns, INPUTS, strict=True)]
-    customers = []
-    for row, values in zip(good, zip(*stored, strict=True), strict=True):
-        features: dict[str, float | None] = dict(zip(names, values, strict=True))
-        for derived in DERIVED:
-            assert derived.derive is not None
-            features[derived.name] = derived.derive(features)
-        customers.append((ids[row], features))
-    return customers
+def customers_of(
+    ids: Sequence[str], columns: Sequence[Column], good: Sequence[int]
+) -> list[tuple[str, dict[str, float | int | None]]]:
+    """Return (CUST_ID, features in stored form) of the `good` rows of faultless columns in the order of INPUTS."""
+    whole = len(good) == len(ids)
+    stored = [stored_column(c if whole else c[good], f) for c, f in zip(columns, INPUTS, strict=True)]
+    names = [feature.name for feature in (*INPUTS, *DERIVED)]
+    room = [[None] * len(good)] * len(DERIVED)  # dicts that grew later would be made twice
+    features = [dict(zip(names, row, strict=True)) for row in zip(*stored, *room, strict=True)]
+    for derived in DERIVED:
+        assert derived.derive is not None
+        for row in features:
+            row[derived.name] = derived.derive(row)
+    return list(zip(ids if whole else [ids[row] for row in good], features, strict=True))
 
 
-def _check_header(names: list[str]) -> None:
-    if len(names) == 1 and any(mark in names[0] for mark in ";\t|"):
-        detail = "the cells must be separated by commas"
-        raise InvalidInput([FieldError(pointer="", detail=detail)], f"the header does not fit: {detail}")
-    required = [CUST_ID, *(f.name for f in INPUTS if not f.nullable)]
-    errors = [FieldError(pointer=f"/{name}", detail="column is missing") for name in required if name not in names]
-    known = {CUST_ID, *(f.name for f in FEATURES)}
-    errors += [
-        FieldError(pointer=f"/{name}", detail="column is there twice")
-        for name in sorted(known)
-        if names.count(name) > 1
-    ]
-    if errors:
-        wrong = ", ".join(f"{error['pointer'][1:]} {error['detail']}" for error in errors)
+def _check_header(header: Header) -> None:
+    missing = [CUST_ID] if CUST_ID not in header.places else []
+    faults = dict(zip([*missing, *header.missing], repeat("column is missing")))
+    for name, written in header.twice.items():
+        faults[name] = f"column is there twice: {' and '.join(map(repr, written))}"
+    if faults:
+        errors = [FieldError(pointer=f"/{name}", detail=detail) for name, detail in faults.items()]
+        wrong = "; ".join(f"{name} {detail}" for name, detail in faults.items())
         raise InvalidInput(errors, f"the header does not fit: {wrong}")
+
+
+def _header_fault(detail: str) -> InvalidInput:
+    return InvalidInput([FieldError(pointer="", detail=detail)], detail)

@@ -1,145 +1,197 @@
-"""Loading many customers: validated batches in, a receipt out. Bad rows never stop good ones."""
+"""Imports: files of customers of any size, each of them a resource that can be watched, stopped and looked up."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import TypedDict
+import logging
+import secrets
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import NamedTuple
 
-from gateway.services.assignment import Assigner
-from gateway.services.customers import changed_customer, new_customer, same_features
-from gateway.services.errors import Contended, SegmentationError
-from gateway.services.ports import Assignment, Customer, CustomerStore, Features
-from shared.features import CUST_ID
+from gateway.services.access import Principal
+from gateway.services.assignment import Assigner, now
+from gateway.services.auditor import Auditor, Change
+from gateway.services.bulk_writes import BulkWriter, Mode
+from gateway.services.errors import ImportEnded, ImportNotFound, StoreError
+from gateway.services.import_batches import RowFault, Source
+from gateway.services.import_records import (
+    DIED,
+    MAX_KEPT_FAULTS,
+    SILENT_SECONDS,
+    Import,
+    ImportRecords,
+    ImportSummary,
+    actor_of,
+)
+from gateway.services.import_run import ImportRun
+from gateway.services.ports import CustomerStore
+from gateway.services.rehearsal import Rehearsal
 
-MAX_LISTED_ERRORS = 100
-"""How many refused rows a receipt lists; all of them are counted."""
-MAX_ATTEMPTS = 20
-"""How often a batch starts over for customers that others keep changing meanwhile."""
+log = logging.getLogger(__name__)
+
+_LARGE = 4 * 1024 * 1024
+"""Bytes from which a first load drops the indexes of lists: keeping them up to date then takes longer than to build
+them anew."""
+_BYTES_A_ROW = 100
+_NOT_KEPT = RowFault(line=0, column=None, detail=f"only the first {MAX_KEPT_FAULTS:,} faults are kept")
 
 
-class RowFault(TypedDict):
-    """Why one row of a file was refused: its line (1-based, the header is line 1), the column and the reason."""
-
-    line: int
-    column: str | None
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Some rows of a file after validation.
+class ImportOrder(NamedTuple):
+    """How a file is imported.
 
     Attributes
     ----------
-    customers : (CUST_ID, features in stored form) of the faultless rows.
-    faults : what was wrong with the others.
-    rejected : how many rows were refused; one row can have several faults.
+    dry_run : do everything but write.
+    name : what the file is called, for people.
+    size : bytes of the file, where that is known.
     """
 
-    customers: Sequence[tuple[str, Features]]
-    faults: Sequence[RowFault]
-    rejected: int
+    mode: Mode = Mode.UPSERT
+    dry_run: bool = False
+    name: str | None = None
+    size: int | None = None
 
 
-@dataclass(slots=True)
-class Receipt:
-    """What became of a file's rows; ``rows`` is the sum of the other four counts."""
+class ImportPage(NamedTuple):
+    """One page of imports; `more` says whether older ones follow."""
 
-    created: int = 0
-    updated: int = 0
-    unchanged: int = 0
-    rejected: int = 0
-    pending: int = 0
-    ignored_columns: list[str] = field(default_factory=list)
-    errors: list[RowFault] = field(default_factory=list)
-
-    @property
-    def rows(self) -> int:
-        """All rows seen."""
-        return self.created + self.updated + self.unchanged + self.rejected
-
-    def note_faults(self, batch: Batch) -> None:
-        """Count a batch's refused rows and list the first of them."""
-        self.rejected += batch.rejected
-        self.errors.extend(batch.faults[: MAX_LISTED_ERRORS - len(self.errors)])
-
-
-class Interrupted(SegmentationError):
-    """The import stopped midway; `receipt` tells what was stored. Sending the file again finishes it."""
-
-    def __init__(self, receipt: Receipt, cause: SegmentationError) -> None:
-        super().__init__(f"stopped after {receipt.rows} rows: {cause}")
-        self.receipt = receipt
-
-
-def _without_repeats(customers: Sequence[tuple[str, Features]]) -> Iterator[dict[str, Features]]:
-    """Cut the rows before each repeated CUST_ID, so that a later row of a customer is written after the earlier."""
-    run: dict[str, Features] = {}
-    for cust_id, features in customers:
-        if cust_id in run:
-            yield run
-            run = {}
-        run[cust_id] = features
-    yield run
+    items: list[ImportSummary]
+    more: bool
 
 
 class ImportService:
-    """Writes customers in batches; the same file twice changes nothing the second time."""
+    """Begins imports, and says how they are."""
 
-    def __init__(self, store: CustomerStore, assigner: Assigner) -> None:
+    def __init__(self, store: CustomerStore, assigner: Assigner, records: ImportRecords, auditor: Auditor) -> None:
         self._store = store
-        self._assigner = assigner
+        self._writer = BulkWriter(store, assigner)
+        self._rehearsal = BulkWriter(Rehearsal(store), assigner)
+        self._records = records
+        self._auditor = auditor
 
-    def run(
-        self, batches: Iterable[Batch], receipt: Receipt, progress: Callable[[Receipt], None] = lambda _: None
-    ) -> Receipt:
-        """Store every faultless row, update those that differ, and count all into `receipt`.
+    def begin(self, source: Source, order: ImportOrder, by: Principal) -> ImportRun:
+        """Note that a file is being imported; the run that is returned does it.
 
         Raises
         ------
-        Interrupted
-            when the database fails; what was stored before stays stored.
+        StoreError
         """
-        for batch in batches:
-            receipt.note_faults(batch)
-            try:
-                for wanted in _without_repeats(batch.customers):
-                    self._upsert(wanted, receipt)
-            except SegmentationError as error:
-                raise Interrupted(receipt, error) from error
-            progress(receipt)
-        return receipt
+        record = _new_record(source, order, by)
+        writer = self._rehearsal if order.dry_run else self._writer
+        auditor = self._auditor.for_later()
+        first_load = not order.dry_run and self._is_first_load(order.size or 0)
+        with auditor.change(Change("import.started", "import", record["id"])):
+            self._records.begin(record, first_load=first_load)
+        if first_load:
+            self._drop_sort_indexes()
+        ended = Change("import.ended", "import", record["id"])
+        return ImportRun(record, source, writer, self._records, lambda: auditor.note(ended))
 
-    def _upsert(self, wanted: dict[str, Features], receipt: Receipt) -> None:
-        for _ in range(MAX_ATTEMPTS):
-            if not wanted:
-                return
-            stored = self._store.get_many(list(wanted))
-            changed = {i: f for i, f in wanted.items() if i not in stored or not same_features(stored[i], f)}
-            receipt.unchanged += len(wanted) - len(changed)
-            wanted = self._write(changed, stored, receipt)
-        raise Contended(min(wanted))
+    def get(self, import_id: str) -> Import:
+        """Return one import.
 
-    def _write(self, wanted: dict[str, Features], stored: dict[str, Customer], receipt: Receipt) -> dict[str, Features]:
-        """Insert the new and replace the changed; return those that somebody else wrote meanwhile."""
-        segments = self._segments(list(wanted.values()))
-        new, old = [], []
-        for (cust_id, features), segment in zip(wanted.items(), segments, strict=True):
-            if before := stored.get(cust_id):
-                old.append((changed_customer(before, features, segment), before["revision"]))
-            else:
-                new.append(new_customer(cust_id, features, segment))
-        again = self._store.insert_many(new) if new else set()
-        receipt.created += len(new) - len(again)
-        missed = self._store.replace_many(old) if old else set()
-        receipt.updated += len(old) - len(missed)
-        again |= missed
-        written = [*new, *(customer for customer, _ in old)]
-        receipt.pending += sum(c["segment"] is None and c[CUST_ID] not in again for c in written)
-        return {cust_id: wanted[cust_id] for cust_id in again}
+        Raises
+        ------
+        ImportNotFound, StoreError
+        """
+        self.run_once()
+        record = self._records.get(import_id)
+        if record is None:
+            raise ImportNotFound(import_id)
+        return record
 
-    def _segments(self, rows: list[Features]) -> Sequence[Assignment | None]:
-        if not rows:
-            return []
-        return self._assigner.assign_columns(rows) or [None] * len(rows)
+    def page(self, before: str | None, limit: int) -> ImportPage:
+        """Return up to `limit` imports, newest first, that are older than the one whose id is `before`.
+
+        Raises
+        ------
+        StoreError
+        """
+        self.run_once()
+        found = self._records.page(before, limit + 1)
+        return ImportPage(found[:limit], len(found) > limit)
+
+    def cancel(self, import_id: str) -> Import:
+        """Ask an import to stop, whichever process runs it: it does so in a second or two, and keeps what it stored.
+
+        Raises
+        ------
+        ImportNotFound, ImportEnded, StoreError
+        """
+        self.run_once()
+        asked = self._records.request_cancel(import_id)
+        record = self.get(import_id)
+        if not asked:
+            raise ImportEnded(import_id, record["status"])
+        return record
+
+    def faults(self, import_id: str) -> Iterator[RowFault]:
+        """Return all faults of an import, so far as they are kept; of the others there is one line that says so.
+
+        Raises
+        ------
+        ImportNotFound, StoreError
+            at once if there is no such import; a `StoreError` from the iterator as well.
+        """
+        record = self.get(import_id)
+        return self._faults(import_id, record["faults"] > MAX_KEPT_FAULTS)
+
+    def run_once(self, alive: Callable[[], None] = lambda: None) -> int:
+        """Note which imports have died with their process; return how many. One of the worker's duties.
+
+        Raises
+        ------
+        StoreError
+        """
+        alive()
+        return self._records.give_up_silent(SILENT_SECONDS, DIED)
+
+    def _is_first_load(self, size: int) -> bool:
+        """Whether a file of so many bytes brings far more customers than there are."""
+        return size >= _LARGE and self._store.count((), exact=False).total * _BYTES_A_ROW * 10 < size
+
+    def _drop_sort_indexes(self) -> None:
+        """Drop the indexes that would make the load several times as slow; the worker builds them afterwards."""
+        try:
+            self._store.drop_sort_indexes()
+        except StoreError as error:  # the import will tell whether the database is there
+            log.warning("the import will be slow, as the indexes of lists could not be dropped: %s", error)
+
+    def _faults(self, import_id: str, more: bool) -> Iterator[RowFault]:
+        for some in self._records.faults(import_id):
+            yield from some
+        if more:
+            yield _NOT_KEPT
+
+
+def _new_record(source: Source, order: ImportOrder, by: Principal) -> Import:
+    at = now()
+    return Import(
+        id=_new_id(at),
+        status="running",
+        mode=order.mode.value,
+        dry_run=order.dry_run,
+        name=order.name,
+        rows=0,
+        created=0,
+        updated=0,
+        unchanged=0,
+        rejected=0,
+        pending=0,
+        faults=0,
+        bytes=0,
+        size=order.size,
+        ignored_columns=list(source.ignored_columns),
+        errors=[],
+        reason=None,
+        by=actor_of(by),
+        cancel_requested=False,
+        created_at=at,
+        updated_at=at,
+        finished_at=None,
+    )
+
+
+def _new_id(at: datetime) -> str:
+    """Return an id that sorts by time."""
+    return f"{at:%Y%m%dT%H%M%S}.{at.microsecond // 1000:03d}Z-{secrets.token_hex(4)}"

@@ -1,126 +1,442 @@
-"""The import on fakes: what the receipt says, repeats, interruptions and others who write at the same time."""
+"""Imports on fakes: what the receipt says, repeats, interruptions, cancels and others who write at the same time."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
+from fakes.audit import InMemoryAuditTrail
 from fakes.customers import inputs, stored
+from fakes.imports import InMemoryImportRecords
 from fakes.model import DOWN, FakeModel
 from fakes.store import InMemoryCustomerStore
 
+from gateway.services.access import COMMAND_LINE
 from gateway.services.assignment import Assigner
-from gateway.services.errors import Contended, StoreUnavailable
-from gateway.services.imports import MAX_LISTED_ERRORS, Batch, ImportService, Interrupted, Receipt, RowFault
+from gateway.services.auditor import Auditor, Origin
+from gateway.services.bulk_writes import Mode
+from gateway.services.errors import (
+    ImportEnded,
+    ImportFailed,
+    ImportInterrupted,
+    ImportNotFound,
+    ImportUnreadable,
+    InvalidInput,
+    StoreError,
+    StoreUnavailable,
+    UploadBroken,
+)
+from gateway.services.import_batches import Batch, RowFault
+from gateway.services.import_records import MAX_LISTED_ERRORS, Import
+from gateway.services.import_run import ImportRun
+from gateway.services.imports import ImportOrder, ImportService
 from gateway.services.ports import Customer
-from shared.features import complete
+from shared.features import CUST_ID, complete
+
+AWAY = StoreUnavailable("the database cannot be reached")
 
 
-def batch(*customers: tuple[str, dict[str, Any]], faults: int = 0) -> Batch:
-    listed = [RowFault(line=line, column="BALANCE", detail="is wrong") for line in range(faults)]
-    return Batch([(i, complete(inputs(**changes))) for i, changes in customers], listed, faults)
+class Rows:
+    """A source of batches; a step that is no batch is called or raised."""
+
+    def __init__(self, *steps: Batch | Callable[[], object] | Exception) -> None:
+        self.steps = steps
+        self.ignored_columns = ["Note"]
+        self.bytes_read = 0
+        self.closed = False
+
+    def batches(self) -> Iterator[Batch]:
+        for step in self.steps:
+            self.bytes_read += 100
+            if isinstance(step, Batch):
+                yield step
+            elif isinstance(step, Exception):
+                raise step
+            else:
+                step()
+
+    def close(self) -> None:
+        self.closed = True
 
 
-def counts(receipt: Receipt) -> dict[str, int]:
-    return {name: value for name, value in asdict(receipt).items() if isinstance(value, int) and value}
+def batch(*customers: tuple[str, dict[str, Any]], faults: Sequence[int] = (), first: int = 2) -> Batch:
+    """Customers on the lines from `first` on, and faults on other lines."""
+    listed = [RowFault(line=line, column="BALANCE", detail="is wrong") for line in faults]
+    some = [(i, complete(inputs(**changes))) for i, changes in customers]
+    return Batch(some, range(first, first + len(some)), listed, len(listed))
+
+
+def counts(receipt: Import) -> dict[str, int]:
+    names = ("created", "updated", "unchanged", "rejected", "pending")
+    return {name: receipt[name] for name in names if receipt[name]}  # type: ignore[literal-required]
 
 
 @pytest.fixture
-def imports(store: InMemoryCustomerStore, model: FakeModel) -> ImportService:
-    return ImportService(store, Assigner(model, 0.5))
+def records() -> InMemoryImportRecords:
+    return InMemoryImportRecords()
 
 
-def test_counts_created_updated_unchanged_and_rejected(imports: ImportService, store: InMemoryCustomerStore) -> None:
-    imports.run([batch(("A", {}), ("B", {}))], Receipt())
-    receipt = imports.run([batch(("A", {}), ("B", {"BALANCE": 5_000}), ("C", {}), faults=3)], Receipt())
-    assert counts(receipt) == {"created": 1, "updated": 1, "unchanged": 1, "rejected": 3}
-    assert receipt.rows == 6
-    assert store.customers["B"]["segment"]["id"] == "seg-02"
+@pytest.fixture
+def trail() -> InMemoryAuditTrail:
+    return InMemoryAuditTrail()
 
 
-def test_the_same_file_twice_changes_nothing(
-    imports: ImportService, store: InMemoryCustomerStore, model: FakeModel
-) -> None:
-    rows = [batch(("A", {}), ("B", {"BALANCE": 5.0})), batch(("C", {}))]
-    imports.run(rows, Receipt())
-    before, model.calls = dict(store.customers), []
-    assert counts(imports.run(rows, Receipt())) == {"unchanged": 3}
-    assert store.customers == before
-    assert model.calls == []
+@pytest.fixture
+def imports(
+    store: InMemoryCustomerStore, model: FakeModel, records: InMemoryImportRecords, trail: InMemoryAuditTrail
+) -> ImportService:
+    return service(store, model, records, trail)
 
 
-def test_customers_come_with_their_segments_in_one_call(
-    imports: ImportService, store: InMemoryCustomerStore, model: FakeModel
-) -> None:
-    imports.run([batch(("A", {}), ("B", {"BALANCE": 5_000}))], Receipt())
-    assert [store.customers[i]["segment"]["id"] for i in "AB"] == ["seg-01", "seg-02"]
-    assert model.calls == [("score", 2)]
+def service(
+    store: InMemoryCustomerStore,
+    model: FakeModel,
+    records: InMemoryImportRecords,
+    trail: InMemoryAuditTrail | None = None,
+) -> ImportService:
+    auditor = Auditor(trail or InMemoryAuditTrail(), lambda: Origin(COMMAND_LINE))
+    return ImportService(store, Assigner(model, 0.5), records, auditor)
 
 
-def test_customers_are_pending_while_the_model_is_away(
-    imports: ImportService, store: InMemoryCustomerStore, model: FakeModel
-) -> None:
-    imports.run([batch(("A", {}))], Receipt())
-    model.failure = DOWN
-    receipt = imports.run([batch(("A", {"BALANCE": 5.0}), ("B", {}), ("C", {}))], Receipt())
-    assert counts(receipt) == {"created": 2, "updated": 1, "pending": 3}
-    assert {c["segment_status"] for c in store.customers.values()} == {"pending"}
+def begin(imports: ImportService, *steps: Any, **order: Any) -> ImportRun:
+    return imports.begin(Rows(*steps), ImportOrder(**order), COMMAND_LINE)
 
 
-def test_the_last_of_a_customers_rows_wins_within_one_batch(
-    imports: ImportService, store: InMemoryCustomerStore
-) -> None:
-    rows = batch(("A", {"BALANCE": 1.0}), ("B", {}), ("A", {"BALANCE": 2.0}), ("A", {"BALANCE": 2.0}), ("B", {}))
-    assert counts(imports.run([rows], Receipt())) == {"created": 2, "updated": 1, "unchanged": 2}
-    assert store.customers["A"]["BALANCE"] == 2.0
+def run(imports: ImportService, *steps: Any, **order: Any) -> Import:
+    """Import to the end and return what the record says then, which is what was shown last."""
+    begun = begin(imports, *steps, **order)
+    *_, last = begun.progress()
+    found = imports.get(last["id"])
+    assert {**found, "updated_at": None} == {**last, "updated_at": None}
+    return last
 
 
-def test_an_updated_customer_keeps_when_it_was_created(imports: ImportService, store: InMemoryCustomerStore) -> None:
-    imports.run([batch(("A", {}))], Receipt())
-    before = store.customers["A"]
-    imports.run([batch(("A", {"BALANCE": 5.0}))], Receipt())
-    assert store.customers["A"]["created_at"] == before["created_at"]
-    assert store.customers["A"]["revision"] != before["revision"]
+class TestAReceipt:
+    def test_counts_created_updated_unchanged_and_rejected(
+        self, imports: ImportService, store: InMemoryCustomerStore
+    ) -> None:
+        run(imports, batch(("A", {}), ("B", {})))
+        receipt = run(imports, batch(("A", {}), ("B", {"BALANCE": 5_000}), ("C", {}), faults=[7, 8, 9]))
+        assert counts(receipt) == {"created": 1, "updated": 1, "unchanged": 1, "rejected": 3}
+        assert (receipt["rows"], receipt["faults"], receipt["status"]) == (6, 3, "completed")
+        assert store.customers["B"]["segment"]["id"] == "seg-02"
+
+    def test_says_who_and_what(self, imports: ImportService) -> None:
+        receipt = run(imports, batch(("A", {})), name="a.csv", size=500)
+        assert receipt["by"] == {"kind": "system", "id": "command-line", "name": "command line"}
+        assert (receipt["name"], receipt["size"], receipt["bytes"]) == ("a.csv", 500, 100)
+        assert (receipt["mode"], receipt["dry_run"], receipt["ignored_columns"]) == ("upsert", False, ["Note"])
+        assert receipt["finished_at"] is not None
+        assert receipt["finished_at"] >= receipt["created_at"]
+
+    def test_lists_the_first_faults_in_order_and_keeps_all(self, imports: ImportService) -> None:
+        lines = range(2, 182)
+        receipt = run(imports, *(batch(faults=lines[start : start + 60]) for start in (0, 60, 120)))
+        assert receipt["rejected"] == receipt["rows"] == receipt["faults"] == 180
+        assert [error["line"] for error in receipt["errors"]] == list(lines[:MAX_LISTED_ERRORS])
+        assert [fault["line"] for fault in imports.faults(receipt["id"])] == list(lines)
+
+    def test_of_a_file_without_rows(self, imports: ImportService, model: FakeModel) -> None:
+        assert counts(run(imports)) == counts(run(imports, batch())) == {}
+        assert model.calls == []
+
+    def test_is_audited(self, imports: ImportService, trail: InMemoryAuditTrail) -> None:
+        receipt = run(imports, batch(("A", {})))
+        assert [(e["action"], e["subject"]["id"]) for e in trail.entries.values()] == [
+            ("import.started", receipt["id"]),
+            ("import.ended", receipt["id"]),
+        ]
 
 
-def test_lists_the_first_faults_and_counts_all(imports: ImportService) -> None:
-    receipt = imports.run([batch(faults=60), batch(faults=60), batch(faults=60)], Receipt())
-    assert receipt.rejected == receipt.rows == 180
-    assert len(receipt.errors) == MAX_LISTED_ERRORS
+class TestRows:
+    def test_the_same_file_twice_changes_nothing(
+        self, imports: ImportService, store: InMemoryCustomerStore, model: FakeModel
+    ) -> None:
+        rows = [batch(("A", {}), ("B", {"BALANCE": 5.0})), batch(("C", {}))]
+        run(imports, *rows)
+        before, model.calls = dict(store.customers), []
+        assert counts(run(imports, *rows)) == {"unchanged": 3}
+        assert store.customers == before
+        assert model.calls == []
+
+    def test_come_with_their_segments_in_one_call(
+        self, imports: ImportService, store: InMemoryCustomerStore, model: FakeModel
+    ) -> None:
+        run(imports, batch(("A", {}), ("B", {"BALANCE": 5_000})))
+        assert [store.customers[i]["segment"]["id"] for i in "AB"] == ["seg-01", "seg-02"]
+        assert model.calls == [("score", 2)]
+
+    def test_are_pending_while_the_model_is_away(
+        self, imports: ImportService, store: InMemoryCustomerStore, model: FakeModel
+    ) -> None:
+        run(imports, batch(("A", {}), ("U", {})))
+        model.failure = DOWN
+        receipt = run(imports, batch(("A", {"BALANCE": 5.0}), ("B", {}), ("C", {}), ("U", {})))
+        assert counts(receipt) == {"created": 2, "updated": 1, "unchanged": 1, "pending": 3}
+        assert {store.customers[i]["segment_status"] for i in "ABC"} == {"pending"}
+
+    @pytest.mark.parametrize("apart", [False, True])
+    def test_of_one_customer_the_first_is_stored_and_the_others_are_refused(
+        self, imports: ImportService, store: InMemoryCustomerStore, apart: bool
+    ) -> None:
+        rows = [("A", {"BALANCE": 1.0}), ("B", {}), ("A", {"BALANCE": 2.0}), ("A", {"BALANCE": 1.0}), ("B", {})]
+        cut = [batch(row, first=line) for line, row in enumerate(rows, 2)] if apart else [batch(*rows)]
+        receipt = run(imports, *cut)
+        assert counts(receipt) == {"created": 2, "rejected": 3}
+        assert [tuple(error.values()) for error in receipt["errors"]] == [
+            (4, CUST_ID, "the same CUST_ID as line 2"),
+            (5, CUST_ID, "the same CUST_ID as line 2"),
+            (6, CUST_ID, "the same CUST_ID as line 3"),
+        ]
+        assert store.customers["A"]["BALANCE"] == 1.0
+        again = run(imports, *cut)
+        assert counts(again) == {"unchanged": 2, "rejected": 3}, "sending the file again changes nothing"
+
+    def test_that_were_refused_leave_their_id_to_others(self, imports: ImportService) -> None:
+        receipt = run(imports, batch(faults=[2]), batch(("A", {}), first=3))
+        assert counts(receipt) == {"created": 1, "rejected": 1}
+
+    def test_keep_when_their_customer_was_created(self, imports: ImportService, store: InMemoryCustomerStore) -> None:
+        run(imports, batch(("A", {})))
+        before = store.customers["A"]
+        run(imports, batch(("A", {"BALANCE": 5.0})))
+        assert store.customers["A"]["created_at"] == before["created_at"]
+        assert store.customers["A"]["revision"] != before["revision"]
 
 
-def test_a_file_without_rows(imports: ImportService, model: FakeModel) -> None:
-    assert counts(imports.run([], Receipt())) == counts(imports.run([batch()], Receipt())) == {}
-    assert model.calls == []
+class TestTheMode:
+    def test_insert_refuses_customers_that_exist(self, imports: ImportService, store: InMemoryCustomerStore) -> None:
+        run(imports, batch(("B", {})))
+        receipt = run(imports, batch(("A", {}), ("B", {"BALANCE": 5.0}), ("C", {}), faults=[9]), mode=Mode.INSERT)
+        assert counts(receipt) == {"created": 2, "rejected": 2}
+        assert [tuple(error.values()) for error in receipt["errors"]] == [
+            (3, CUST_ID, "exists already"),
+            (9, "BALANCE", "is wrong"),
+        ]
+        assert store.customers["B"]["BALANCE"] == 100.0
+
+    @pytest.mark.parametrize("mode", list(Mode))
+    def test_a_dry_run_says_what_would_happen(
+        self, imports: ImportService, store: InMemoryCustomerStore, model: FakeModel, mode: Mode
+    ) -> None:
+        run(imports, batch(("B", {}), ("C", {})))
+        before, model.failure = dict(store.customers), DOWN
+        rows = batch(("A", {}), ("B", {"BALANCE": 5.0}), ("C", {}), ("A", {}), faults=[9])
+        would = run(imports, rows, mode=mode, dry_run=True)
+        assert store.customers == before
+        does = run(imports, rows, mode=mode)
+        assert counts(would) == counts(does)
+        assert would["errors"] == does["errors"]
 
 
-def test_shows_progress_after_every_batch(imports: ImportService) -> None:
-    seen: list[int] = []
-    imports.run([batch(("A", {})), batch(("B", {}), faults=1)], Receipt(), lambda r: seen.append(r.rows))
-    assert seen == [1, 3]
+class TestAnInterruption:
+    def test_by_the_database_tells_what_was_stored(self, imports: ImportService, store: InMemoryCustomerStore) -> None:
+        def fail() -> None:
+            store.failure = AWAY
+
+        begun = begin(imports, *[batch((f"C{n}", {}), first=2 + n) for n in range(5)], fail, batch(("Z", {}), first=9))
+        *_, receipt = begun.progress()
+        assert (receipt["status"], receipt["reason"]) == ("interrupted", str(AWAY))
+        assert receipt["created"] == len(store.customers)
+        with pytest.raises(ImportInterrupted, match=f"stopped after {receipt['rows']} rows: the database cannot") as c:
+            begun.check()
+        assert c.value.__cause__ is AWAY
+
+    def test_sending_the_file_again_finishes_it(self, imports: ImportService, store: InMemoryCustomerStore) -> None:
+        rows = [batch(("A", {})), batch(("B", {}), first=3)]
+        first = run(imports, rows[0], UploadBroken())
+        assert (first["status"], counts(first)) == ("interrupted", {"created": 1})
+        assert counts(run(imports, *rows)) == {"created": 1, "unchanged": 1}
+
+    @pytest.mark.parametrize(
+        ("error", "status", "raised"),
+        [
+            (UploadBroken(), "interrupted", ImportInterrupted),
+            (InvalidInput([], "the file is damaged"), "failed", ImportUnreadable),
+            (StoreError("the database refused the operation"), "failed", ImportFailed),
+        ],
+    )
+    def test_by_the_file_keeps_what_was_read_before(
+        self, imports: ImportService, error: Exception, status: str, raised: type[Exception]
+    ) -> None:
+        begun = begin(imports, batch(("A", {})), error)
+        *_, receipt = begun.progress()
+        assert (receipt["status"], receipt["reason"], counts(receipt)) == (status, str(error), {"created": 1})
+        with pytest.raises(raised):
+            begun.check()
+
+    def test_by_whoever_watches_it_leaving(self, imports: ImportService) -> None:
+        begun = begin(imports, batch(("A", {})), batch(("B", {}), first=3))
+        begun._beat_seconds = 0.0
+        watching = begun.progress()
+        next(watching)
+        watching.close()
+        found = imports.get(begun.record["id"])
+        assert found["status"] == "interrupted"
+        assert "left" in str(found["reason"])
+
+    def test_by_a_programming_error_is_raised_and_noted(self, imports: ImportService) -> None:
+        begun = begin(imports, batch(("A", {})), ZeroDivisionError("bug"))
+        with pytest.raises(ZeroDivisionError):
+            list(begun.progress())
+        found = imports.get(begun.record["id"])
+        assert (found["status"], found["created"]) == ("failed", 1)
+        assert "bug" not in str(found["reason"])
+
+    def test_a_record_that_cannot_be_noted_stops_nothing(
+        self, imports: ImportService, store: InMemoryCustomerStore, records: InMemoryImportRecords
+    ) -> None:
+        def fail() -> None:
+            records.failure = AWAY
+
+        begun = begin(imports, fail, batch(("A", {})))
+        *_, receipt = begun.progress()
+        assert (receipt["status"], list(store.customers)) == ("completed", ["A"])
+        records.failure = None
+        assert imports.get(receipt["id"])["status"] == "running", "until it has not been heard of for long"
+
+    def test_the_source_is_closed_in_any_case(self, imports: ImportService) -> None:
+        for steps in ([batch(("A", {}))], [UploadBroken()]):
+            source = Rows(*steps)
+            list(imports.begin(source, ImportOrder(), COMMAND_LINE).progress())
+            assert source.closed
 
 
-def test_an_interruption_tells_what_was_stored(imports: ImportService, store: InMemoryCustomerStore) -> None:
-    def fail(_: Receipt) -> None:
-        store.failure = StoreUnavailable("the database cannot be reached")
+class TestADeadProcess:
+    def test_is_noticed_by_its_silence(
+        self, imports: ImportService, records: InMemoryImportRecords, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        begun = begin(imports, batch(("A", {})))
+        assert imports.get(begun.record["id"])["status"] == "running"
+        monkeypatch.setattr("gateway.services.imports.SILENT_SECONDS", -1)
+        found = imports.get(begun.record["id"])
+        assert found["status"] == "interrupted"
+        assert "at least" in str(found["reason"])
+        assert imports.page(None, 1).items[0]["status"] == "interrupted"
 
-    with pytest.raises(Interrupted, match="stopped after 2 rows: the database cannot be reached") as caught:
-        imports.run([batch(("A", {}), faults=1), batch(("B", {}))], Receipt(), fail)
-    assert counts(caught.value.receipt) == {"created": 1, "rejected": 1}
-    assert list(store.customers) == ["A"]
+    def test_is_noticed_by_the_worker(
+        self, imports: ImportService, records: InMemoryImportRecords, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        begun = begin(imports)
+        monkeypatch.setattr("gateway.services.imports.SILENT_SECONDS", -1)
+        called: list[int] = []
+        assert imports.run_once(lambda: called.append(1)) == 1
+        assert called == [1]
+        assert records.records[begun.record["id"]]["status"] == "interrupted"
 
 
-def test_sending_the_file_again_finishes_it(imports: ImportService, store: InMemoryCustomerStore) -> None:
-    def fail(_: Receipt) -> None:
-        store.failure = StoreUnavailable("away")
+class TestACancel:
+    def test_stops_before_the_next_batch_and_keeps_what_is_stored(
+        self, imports: ImportService, store: InMemoryCustomerStore
+    ) -> None:
+        def cancel() -> None:
+            imports.cancel(begun.record["id"])
+            assert begun._stop.wait(10), "the run has not heard of it"
 
-    rows = [batch(("A", {})), batch(("B", {}))]
-    with pytest.raises(Interrupted):
-        imports.run(rows, Receipt(), fail)
-    store.failure = None
-    assert counts(imports.run(rows, Receipt())) == {"created": 1, "unchanged": 1}
+        begun = begin(imports, batch(("A", {})), cancel, batch(("B", {}), first=3))
+        begun._beat_seconds = 0.01
+        *_, receipt = begun.progress()
+        assert (receipt["status"], receipt["reason"], receipt["cancel_requested"]) == ("cancelled", None, True)
+        assert list(store.customers) == ["A"]
+        begun.check()
+        with pytest.raises(ImportEnded, match="cancelled"):
+            imports.cancel(receipt["id"])
+
+    @pytest.mark.parametrize("end", [None, UploadBroken()])
+    def test_ends_an_import_whose_sender_sends_nothing(
+        self, imports: ImportService, records: InMemoryImportRecords, end: Exception | None
+    ) -> None:
+        ended = threading.Event()
+
+        def stall() -> None:
+            imports.cancel(begun.record["id"])
+            assert ended.wait(10), "it did not end while it was waiting for the sender"
+
+        note = records.note
+
+        def noted(import_id: str, progress: dict[str, Any]) -> bool:
+            if progress["status"] == "cancelled":
+                ended.set()
+            return note(import_id, progress)
+
+        records.note = noted  # type: ignore[method-assign]
+        begun = begin(imports, batch(("A", {})), stall, *([end] if end else [batch(("B", {}), first=3)]))
+        begun._beat_seconds = 0.01
+        *_, receipt = begun.progress()
+        assert (receipt["status"], receipt["created"]) == ("cancelled", 1)
+
+    def test_of_no_import(self, imports: ImportService) -> None:
+        with pytest.raises(ImportNotFound):
+            imports.cancel("nothing")
+        with pytest.raises(ImportNotFound):
+            imports.get("nothing")
+        with pytest.raises(ImportNotFound):
+            imports.faults("nothing")
+
+    def test_of_an_import_that_has_ended(self, imports: ImportService) -> None:
+        receipt = run(imports, batch(("A", {})))
+        with pytest.raises(ImportEnded, match="completed"):
+            imports.cancel(receipt["id"])
+
+
+class TestAFirstLoad:
+    LARGE = 50_000_000
+
+    def test_drops_the_indexes_of_lists_until_it_has_ended(
+        self, imports: ImportService, records: InMemoryImportRecords, dropped: list[bool]
+    ) -> None:
+        begun = begin(imports, batch(("A", {})), size=self.LARGE)
+        assert (dropped, records.loading()) == ([True], True)
+        list(begun.progress())
+        assert not records.loading()
+
+    @pytest.mark.parametrize("order", [{"size": 1_000_000}, {"size": None}, {"size": LARGE, "dry_run": True}])
+    def test_is_a_large_file(self, imports: ImportService, dropped: list[bool], order: dict[str, Any]) -> None:
+        run(imports, batch(("A", {})), **order)
+        assert dropped == []
+
+    def test_is_one_that_brings_far_more_than_there_is(
+        self, imports: ImportService, store: InMemoryCustomerStore, dropped: list[bool]
+    ) -> None:
+        store.customers = {f"C{n}": stored(f"C{n}") for n in range(5_000)}
+        run(imports, size=4_500_000)
+        assert dropped == []
+        run(imports, size=5_500_000)
+        assert dropped == [True]
+
+    def test_goes_on_slowly_where_they_cannot_be_dropped(
+        self, imports: ImportService, store: InMemoryCustomerStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail() -> None:
+            raise StoreError("the database refused the operation")
+
+        monkeypatch.setattr(store, "drop_sort_indexes", fail)
+        assert run(imports, batch(("A", {})), size=self.LARGE)["status"] == "completed"
+
+    @pytest.fixture
+    def dropped(self, store: InMemoryCustomerStore, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+        calls: list[bool] = []
+        monkeypatch.setattr(store, "drop_sort_indexes", lambda: calls.append(True))
+        return calls
+
+
+class TestProgress:
+    def test_is_shown_while_it_goes_on(self, imports: ImportService) -> None:
+        begun = begin(imports, *(batch((f"C{n}", {}), first=2 + n) for n in range(5)))
+        begun._beat_seconds = 0.0
+        shown = [record["rows"] for record in begun.progress()]
+        assert len(shown) >= 5
+        assert shown == sorted(shown)
+        assert shown[-1] == 5
+
+    def test_pages_are_newest_first(self, imports: ImportService) -> None:
+        first, second = run(imports), run(imports)
+        page = imports.page(None, 1)
+        assert (page.items[0]["id"], page.more) == (max(first["id"], second["id"]), True)
+        rest = imports.page(page.items[0]["id"], 1)
+        assert (rest.items[0]["id"], rest.more) == (min(first["id"], second["id"]), False)
 
 
 class OthersWrite(InMemoryCustomerStore):
@@ -138,27 +454,24 @@ class OthersWrite(InMemoryCustomerStore):
         return found
 
 
-@pytest.mark.parametrize("there_before", [True, False])
-def test_starts_over_for_customers_that_others_wrote_meanwhile(there_before: bool) -> None:
-    store = OthersWrite(times=2)
-    if there_before:
-        store.insert(stored("A"))
-    imports = ImportService(store, Assigner(FakeModel(), 0.5))
-    receipt = imports.run([batch(("A", {"BALANCE": 5.0}), ("B", {}))], Receipt())
-    assert counts(receipt) == {"created": 1, "updated": 1}
-    assert (store.customers["A"]["BALANCE"], store.customers["A"]["TENURE"]) == (5.0, 12)
+class TestOthersWhoWrite:
+    @pytest.mark.parametrize("there_before", [True, False])
+    def test_are_overwritten(self, records: InMemoryImportRecords, there_before: bool) -> None:
+        store = OthersWrite(times=2)
+        if there_before:
+            store.insert(stored("A"))
+        receipt = run(service(store, FakeModel(), records), batch(("A", {"BALANCE": 5.0}), ("B", {})))
+        assert counts(receipt) == {"created": 1, "updated": 1}
+        assert (store.customers["A"]["BALANCE"], store.customers["A"]["TENURE"]) == (5.0, 12)
 
+    def test_do_not_make_a_pending_customer_count_twice(self, records: InMemoryImportRecords) -> None:
+        model = FakeModel()
+        model.failure = DOWN
+        receipt = run(service(OthersWrite(times=3), model, records), batch(("A", {"BALANCE": 5.0})))
+        assert counts(receipt) == {"updated": 1, "pending": 1}
 
-def test_counts_a_pending_customer_once_when_it_starts_over() -> None:
-    model = FakeModel()
-    model.failure = DOWN
-    receipt = ImportService(OthersWrite(times=3), Assigner(model, 0.5)).run([batch(("A", {"BALANCE": 5.0}))], Receipt())
-    assert counts(receipt) == {"updated": 1, "pending": 1}
-
-
-def test_gives_up_when_others_never_stop() -> None:
-    imports = ImportService(OthersWrite(times=10**9), Assigner(FakeModel(), 0.5))
-    with pytest.raises(Interrupted, match="others keep changing customer 'A'") as caught:
-        imports.run([batch(("A", {"BALANCE": 5.0}), ("B", {}))], Receipt())
-    assert isinstance(caught.value.__cause__, Contended)
-    assert counts(caught.value.receipt) == {"created": 1}
+    def test_without_end_interrupt_the_import(self, records: InMemoryImportRecords) -> None:
+        begun = begin(service(OthersWrite(times=10**9), FakeModel(), records), batch(("A", {"BALANCE": 5.0})))
+        *_, receipt = begun.progress()
+        assert receipt["status"] == "interrupted"
+        assert "others keep changing" in str(receipt["reason"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
 import pytest
@@ -10,7 +9,7 @@ from fakes.customers import body, inputs
 
 from gateway.schemas.tabular import CsvCustomers
 from gateway.services.errors import InvalidInput
-from gateway.services.imports import RowFault
+from gateway.services.import_batches import RowFault
 from shared.features import CUST_ID, DERIVED, INPUTS, complete
 
 COLUMNS = [CUST_ID, *(f.name for f in INPUTS)]
@@ -22,7 +21,7 @@ def _row(cust_id: str) -> str:
 
 
 def _read(text: str) -> tuple[list[tuple[str, Any]], list[RowFault], int]:
-    batches = list(CsvCustomers(io.StringIO(text, newline="")).batches())
+    batches = list(CsvCustomers([text.encode()]).batches())
     return (
         [c for b in batches for c in b.customers],
         [f for b in batches for f in b.faults],
@@ -47,14 +46,14 @@ def test_columns_come_in_any_order() -> None:
 
 
 def test_unknown_columns_are_ignored_and_named() -> None:
-    customers = CsvCustomers(io.StringIO(f"Note,{HEADER},x\nhello,{_row('A')},\n"))
+    customers = CsvCustomers([f"Note,{HEADER},x\nhello,{_row('A')},\n".encode()])
     assert customers.ignored_columns == ["Note", "x"]
     assert [i for b in customers.batches() for i, _ in b.customers] == ["A"]
 
 
 def test_derived_columns_are_computed_whatever_the_file_says() -> None:
     text = f"{HEADER},{DERIVED[0].name}\n{_row('A')},7\n{_row('B')},x\n"
-    customers = CsvCustomers(io.StringIO(text))
+    customers = CsvCustomers([text.encode()])
     (batch,) = customers.batches()
     assert customers.ignored_columns == []
     assert [features for _, features in batch.customers] == [complete(inputs())] * 2
@@ -69,7 +68,7 @@ def test_nullable_columns_may_be_absent() -> None:
 
 def _header_fault(text: str) -> tuple[list[str], str]:
     with pytest.raises(InvalidInput) as caught:
-        CsvCustomers(io.StringIO(text))
+        CsvCustomers([text.encode()])
     return [error["pointer"] for error in caught.value.errors], str(caught.value)
 
 
@@ -82,7 +81,7 @@ def test_a_header_that_lacks_columns() -> None:
 def test_a_header_that_names_a_column_twice() -> None:
     assert _header_fault(f"{HEADER},balance\n") == (
         ["/BALANCE"],
-        "the header does not fit: BALANCE column is there twice",
+        "the header does not fit: BALANCE column is there twice: 'BALANCE' and 'balance'",
     )
 
 
@@ -94,3 +93,48 @@ def test_a_file_without_a_header(text: str) -> None:
 
 def test_a_file_with_only_a_header() -> None:
     assert _read(f"{HEADER}\n") == ([], [], 0)
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_the_header_tells_what_separates_the_cells(delimiter: str, quote: str) -> None:
+    names = delimiter.join(f"{quote}{name}{quote}" for name in ["a;b,c" if quote else "Note", *COLUMNS])
+    cells = delimiter.join(["1", *map(str, body("A").values())])
+    ((cust_id, features),), faults, _ = _read(f"{names}\n{cells}\n")
+    assert (cust_id, features, faults) == ("A", complete(inputs()), [])
+
+
+def test_columns_may_have_other_names() -> None:
+    header = HEADER.replace("CUST_ID", "customer id").replace("ONEOFF_", "One-Off ").replace("TENURE", "tenure")
+    ((cust_id, features),), _, _ = _read(f"{header}\n{_row('A')}\n")
+    assert (cust_id, features) == ("A", complete(inputs()))
+
+
+def test_two_names_of_one_column_are_refused_with_both() -> None:
+    pointers, detail = _header_fault(f"{HEADER},customer_id\n")
+    assert pointers == ["/CUST_ID"]
+    assert "'CUST_ID' and 'customer_id'" in detail
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_utf16_is_named(encoding: str) -> None:
+    with pytest.raises(InvalidInput, match="UTF-16"):
+        CsvCustomers([f"{HEADER}\n{_row('A')}\n".encode(encoding)])
+
+
+def test_bytes_that_are_no_utf8_cost_their_row_only_where_they_matter() -> None:
+    lines = [
+        f"Note,{HEADER}".encode(),
+        "Müller,".encode("latin-1") + _row("A").encode(),
+        b"x,\xff" + _row("B").encode(),
+    ]
+    (batch,) = CsvCustomers([b"\n".join(lines)]).batches()
+    assert [i for i, _ in batch.customers] == ["A"]
+    assert [(fault["line"], fault["column"]) for fault in batch.faults] == [(3, CUST_ID)]
+
+
+def test_zero_bytes_cost_their_row_only() -> None:
+    lines = [HEADER, _row("A"), _row("B\0"), _row("C").replace("100.0", "100.0\0", 1), _row("D")]
+    customers, faults, rejected = _read("\n".join(lines))
+    assert [i for i, _ in customers] == ["A", "D"]
+    assert ([fault["line"] for fault in faults], rejected) == ([3, 4], 2)

@@ -1,0 +1,100 @@
+"""``python -m gateway import``: a file into the database, without the detour over HTTP."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import IO
+
+import click
+import orjson
+from flask import Flask
+from tqdm import tqdm
+
+from gateway import request_log, wiring
+from gateway.commands import settings_or_end
+from gateway.process import collect_seldom
+from gateway.schemas.customer_files import SUFFIXES, CustomerFile
+from gateway.services.access import COMMAND_LINE
+from gateway.services.bulk_writes import Mode
+from gateway.services.errors import ImportInterrupted, SegmentationError
+from gateway.services.import_records import Import
+from gateway.services.imports import ImportOrder, ImportService
+from shared.model_contract import CSV
+
+ROWS_REJECTED = 3
+"""Exit status of an import that stored what it could and refused some rows."""
+_PIECE = 256 * 1024
+
+
+@click.command("import")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--mode", type=click.Choice([mode.value for mode in Mode]), default=Mode.UPSERT.value, show_default=True)
+@click.option("--dry-run", is_flag=True, help="Do everything but write, and say what would happen.")
+@click.option("--json", "as_json", is_flag=True, help="Print the receipt as JSON.")
+def import_(file: Path, mode: str, dry_run: bool, as_json: bool) -> None:
+    """Store the customers of a FILE of any size with their segments, and print a receipt.
+
+    CSV, NDJSON (.ndjson, .jsonl) or Parquet (.parquet), by the end of its name. A customer that exists is updated if
+    anything differs; with --mode insert it stays as it is. Bad rows are listed and do not stop the good ones; the exit
+    status is then 3. After an interruption, import the same file again: what is stored counts as unchanged.
+    """
+    collect_seldom()
+    settings = settings_or_end()
+    request_log.configure(settings.log_level)
+    imports = wiring.build_services(Flask("gateway"), settings).imports
+    order = ImportOrder(Mode(mode), dry_run, file.name, file.stat().st_size)
+    receipt = import_file(imports, file, order, settings.upload_folder)
+    click.echo(orjson.dumps(receipt, option=orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z) if as_json else described(receipt))
+    if receipt["rejected"]:
+        sys.exit(ROWS_REJECTED)
+
+
+def import_file(imports: ImportService, file: Path, order: ImportOrder, folder: Path | None = None) -> Import:
+    """Import a file with a progress bar over its bytes.
+
+    Raises
+    ------
+    click.ClickException
+        when the file does not fit or the database fails midway; the message says what was stored.
+    """
+    bar = tqdm(total=order.size, unit="B", unit_scale=True, desc=file.name, disable=None)
+    try:
+        with file.open("rb") as raw, bar:
+            media_type = SUFFIXES.get(file.suffix.lower(), CSV)
+            with closing(CustomerFile(media_type, _pieces(raw), folder)) as source:
+                run = imports.begin(source, order, COMMAND_LINE)
+                for record in run.progress():
+                    bar.update(record["bytes"] - bar.n)
+                    bar.set_postfix(rows=record["rows"], rejected=record["rejected"])
+                run.check()
+    except ImportInterrupted as error:
+        raise click.ClickException(f"{error}\n{described(run.record)}") from error
+    except SegmentationError as error:
+        raise click.ClickException(str(error)) from error
+    return run.record
+
+
+def described(receipt: Import) -> str:
+    """Return a receipt in words."""
+    would = "would be " if receipt["dry_run"] else ""
+    counts = [f"{receipt[name]} {would}{name}" for name in ("created", "updated", "unchanged", "rejected")]
+    lines = [f"{receipt['rows']} rows: {', '.join(counts)}"]
+    if receipt["status"] != "completed":
+        lines.append(f"{receipt['status']}: {receipt['reason']}")
+    if receipt["pending"]:
+        away = "the model service is away; the worker assigns them later"
+        lines.append(f"{receipt['pending']} have no segment yet: {away}")
+    if receipt["ignored_columns"]:
+        lines.append(f"ignored columns: {', '.join(receipt['ignored_columns'])}")
+    lines += [f"  line {f['line']}, {f['column'] or 'whole row'}: {f['detail']}" for f in receipt["errors"]]
+    if len(receipt["errors"]) < receipt["faults"]:
+        lines.append("  … and more: only the first are listed")
+    return "\n".join(lines)
+
+
+def _pieces(file: IO[bytes]) -> Iterator[bytes]:
+    while piece := file.read(_PIECE):
+        yield piece

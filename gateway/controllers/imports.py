@@ -1,0 +1,101 @@
+"""Imports: send a file, follow it, stop it, look up what became of it."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from flask import Response, request
+
+from gateway.controllers.exchange import JSON, answer, answer_line, caller, query
+from gateway.controllers.uploads import uploaded
+from gateway.schemas.customer_files import MEDIA_TYPES, CustomerFile
+from gateway.schemas.import_query import load_import
+from gateway.schemas.paging import cursor_after, load_page_request
+from gateway.services.import_batches import RowFault
+from gateway.services.import_records import Import, ImportSummary
+from gateway.services.import_run import ImportRun
+from gateway.services.imports import ImportService
+from shared.model_contract import CSV, NDJSON
+
+_FAULTS_A_PIECE = 2_000
+
+
+class ImportController:
+    """Imports of files.
+
+    Parameters
+    ----------
+    max_upload_bytes : largest file.
+    folder : where Parquet files lie while they are read; None for the system's own place.
+    """
+
+    def __init__(self, imports: ImportService, max_upload_bytes: int, folder: Path | None) -> None:
+        self._imports = imports
+        self._max_upload_bytes = max_upload_bytes
+        self._folder = folder
+
+    def create(self) -> Response:
+        """POST /imports: read the whole file, or answer while it is read where the client accepts NDJSON."""
+        upload = uploaded(MEDIA_TYPES, self._max_upload_bytes)
+        order = load_import(query(), upload.size)
+        source = CustomerFile(upload.media_type, upload.pieces, self._folder)
+        try:
+            run = self._imports.begin(source, order, caller())
+        except BaseException:
+            source.close()
+            raise
+        headers = {"Location": f"{request.path}/{run.record['id']}"}
+        if request.accept_mimetypes.best_match((JSON, NDJSON)) == NDJSON:
+            return Response(_lines(run, request.path), 201, headers, mimetype=NDJSON)
+        for _ in run.progress():
+            pass  # the record tells whoever asks for it meanwhile
+        run.check()
+        return answer(_shown(run.record, request.path), 201, headers)
+
+    def list(self) -> Response:
+        """GET /imports."""
+        asked = load_page_request(request.args)
+        page = self._imports.page(asked.after, asked.limit)
+        cursor = cursor_after(page.items[-1]["id"]) if page.more else None
+        link = {"Link": f'<{request.path}?{urlencode({"limit": asked.limit, "cursor": cursor})}>; rel="next"'}
+        items = [_shown(item, request.path) for item in page.items]
+        return answer({"items": items, "next_cursor": cursor}, headers=link if cursor else None)
+
+    def get(self, import_id: str) -> Response:
+        """GET /imports/{id}."""
+        return answer(_shown(self._imports.get(import_id), request.path.rpartition("/")[0]))
+
+    def cancel(self, import_id: str) -> Response:
+        """POST /imports/{id}/cancel."""
+        imports = request.path.removesuffix(f"/{import_id}/cancel")
+        return answer(_shown(self._imports.cancel(import_id), imports), 202)
+
+    def errors(self, import_id: str) -> Response:
+        """GET /imports/{id}/errors."""
+        headers = {"Content-Disposition": f'attachment; filename="import-{import_id}-errors.csv"'}
+        return Response(_csv(self._imports.faults(import_id)), headers=headers, mimetype=CSV)
+
+
+def _shown(record: Import | ImportSummary, imports: str) -> dict[str, Any]:
+    return {**record, "errors_url": f"{imports}/{record['id']}/errors"}
+
+
+def _lines(run: ImportRun, imports: str) -> Iterator[bytes]:
+    for record in run.progress():
+        yield answer_line(_shown(record, imports))
+
+
+def _csv(faults: Iterable[RowFault]) -> Iterator[bytes]:
+    """Yield the faults as CSV. They hold nothing of the file, so that no cell can be a formula."""
+    yield b"line,column,detail\r\n"
+    rows = iter([fault["line"], fault["column"], fault["detail"]] for fault in faults)
+    while some := list(islice(rows, _FAULTS_A_PIECE)):
+        text = io.StringIO()
+        csv.writer(text).writerows(some)
+        yield text.getvalue().encode()

@@ -1,0 +1,54 @@
+"""Files of any size in a request's body: they pass through, so that they may be far larger than memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from flask import request
+from werkzeug.exceptions import ClientDisconnected, LengthRequired, RequestEntityTooLarge
+
+from gateway.controllers.exchange import WrongMediaType, has_body
+from gateway.controllers.slow_clients import TimelyBody, timely_body
+from gateway.services.errors import UploadBroken, UploadStalled
+from gateway.services.registry_ports import Upload
+
+_PIECE = 256 * 1024
+
+
+def uploaded(media_types: Sequence[str], max_bytes: int) -> Upload:
+    """Return the file in the request's body, which has to be read before the answer is complete.
+
+    Raises
+    ------
+    werkzeug.exceptions.UnsupportedMediaType
+        unless it is declared as one of `media_types`.
+    werkzeug.exceptions.LengthRequired
+    werkzeug.exceptions.RequestEntityTooLarge
+    """
+    if request.mimetype not in media_types:
+        *others, last = media_types
+        detail = f"send the file as {', '.join(others)} or {last}, not {request.mimetype or 'untyped'!r}"
+        raise WrongMediaType(media_types, detail)
+    size = request.content_length if has_body() else 0
+    if size is None:  # a server may not tell a chunked body that broke off from a whole one
+        raise LengthRequired("send the file with a Content-Length")
+    if size > max_bytes:
+        raise RequestEntityTooLarge(f"the file must not be larger than {max_bytes} bytes")
+    request.max_content_length = size  # checked against this route's own limit; the application's is far lower
+    return Upload(request.mimetype, size, _pieces(timely_body(), size))
+
+
+def _pieces(body: TimelyBody, size: int) -> Iterator[bytes]:
+    """Yield the body as it arrives; one that breaks off raises, or the half would be taken for the whole."""
+    left = size
+    while left:
+        try:
+            piece = body.read(min(_PIECE, left))
+        except TimeoutError as error:
+            raise UploadStalled from error
+        except (OSError, ClientDisconnected) as error:
+            raise UploadBroken from error
+        if not piece:
+            raise UploadBroken
+        left -= len(piece)
+        yield piece

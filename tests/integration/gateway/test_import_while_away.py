@@ -1,0 +1,106 @@
+"""MongoDB goes away in the middle of an import: what is told, what is kept, and how it is finished."""
+
+from __future__ import annotations
+
+import os
+import signal
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from itertools import islice
+
+import pytest
+from fakes.customers import inputs
+from fakes.gateway import FakeGateway
+from fakes.problems import assert_problem
+from fakes.servers import Mongod, running_mongod
+from flask import Flask
+
+from gateway.data_access.customer_store import MongoCustomerStore
+from gateway.data_access.import_store import MongoImportRecords
+from gateway.services.access import COMMAND_LINE
+from gateway.services.errors import ImportInterrupted
+from gateway.services.import_batches import Batch
+from gateway.services.imports import ImportOrder
+from gateway.settings import Settings
+from gateway.stores import connect
+from shared.features import complete
+
+BATCHES = 12
+
+
+@pytest.fixture(scope="module")
+def own_mongod() -> Iterator[Mongod]:
+    """A mongod that only the tests of this module use: they stop it."""
+    with running_mongod() as server:
+        yield server
+
+
+@pytest.fixture
+def gateway(own_mongod: Mongod) -> Iterator[FakeGateway]:
+    """The gateway on it, that waits for the database only for a moment."""
+    uri = own_mongod.uri(f"test_{uuid.uuid4().hex}")
+    database = connect(Flask("test"), Settings(mongodb_uri=uri, mongodb_timeout=1.0))
+    records = MongoImportRecords(database["imports"], database["import_faults"], timedelta(days=1))
+    yield FakeGateway(store=MongoCustomerStore(database["customers"], bulk_deadline=1.0), imports=records)
+    database.client.close()
+
+
+class Rows:
+    """Batches of a hundred rows; after some of them something happens."""
+
+    ignored_columns: tuple[str, ...] = ()
+    bytes_read = 0
+
+    def __init__(self, happens: Callable[[], object] = lambda: None) -> None:
+        self._happens = happens
+
+    def batches(self) -> Iterator[Batch]:
+        for number in range(BATCHES):
+            if number == BATCHES // 2:
+                self._happens()
+            ids = [f"C{number}-{row}" for row in range(100)]
+            first = 2 + number * 100
+            yield Batch([(i, complete(inputs())) for i in ids], range(first, first + 100), [], 0)
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("how", ["killed", "hung"])
+def test_tells_what_is_stored_and_sending_again_finishes_it(gateway: FakeGateway, own_mongod: Mongod, how: str) -> None:
+    assert own_mongod.process is not None
+    pid = own_mongod.process.pid
+    away = own_mongod.kill if how == "killed" else lambda: os.kill(pid, signal.SIGSTOP)
+    back = own_mongod.start if how == "killed" else lambda: os.kill(pid, signal.SIGCONT)
+    imports = gateway.services.imports
+    run = imports.begin(Rows(away), ImportOrder(), COMMAND_LINE)
+    try:
+        *_, receipt = run.progress()
+    finally:
+        back()
+    assert receipt["status"] == "interrupted"
+    with pytest.raises(ImportInterrupted, match="the database cannot"):
+        run.check()
+    stored = sum(1 for _ in islice(gateway.store.stream(["BALANCE"], 100), BATCHES)) * 100
+    assert 0 < receipt["created"] <= stored < BATCHES * 100
+    again = imports.begin(Rows(), ImportOrder(), COMMAND_LINE)
+    *_, receipt = again.progress()
+    assert (receipt["status"], receipt["unchanged"] + receipt["created"]) == ("completed", BATCHES * 100)
+    assert receipt["unchanged"] >= stored
+    gateway.services.imports.run_once()
+
+
+def test_over_http_it_is_a_503(own_mongod: Mongod) -> None:
+    uri = own_mongod.uri(f"test_{uuid.uuid4().hex}")
+    database = connect(Flask("test"), Settings(mongodb_uri=uri, mongodb_timeout=0.5))
+    gateway = FakeGateway(store=MongoCustomerStore(database["customers"], bulk_deadline=0.5))
+    names = ",".join(["CUST_ID", *inputs()])
+    cells = ",".join(["A", *map(str, inputs().values())])
+    own_mongod.kill()
+    try:
+        answer = gateway.client.post("/api/v1/imports", data=f"{names}\n{cells}\n", content_type="text/csv")
+    finally:
+        own_mongod.start()
+        database.client.close()
+    assert_problem(answer, 503, "import_interrupted")

@@ -1,0 +1,61 @@
+"""Records of imports on a real mongod."""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+
+import pytest
+from fakes.import_contract import ImportRecordsContract, fault, record
+from pymongo.collection import Collection
+
+from gateway.data_access.import_store import MongoImportRecords
+
+KEPT = timedelta(days=3)
+
+
+@pytest.fixture
+def records(customers: Collection) -> MongoImportRecords:
+    """Without any import."""
+    database = customers.database
+    return MongoImportRecords(database["imports"], database["import_faults"], KEPT)
+
+
+class TestOnMongoDB(ImportRecordsContract):
+    pass
+
+
+def test_all_of_it_expires(records: MongoImportRecords, customers: Collection) -> None:
+    records.begin(record())
+    records.note_faults("A", 0, [fault(2)])
+    for name in ("imports", "import_faults"):
+        collection = customers.database[name]
+        assert collection.index_information()["expiry"]["expireAfterSeconds"] == 0
+        (found,) = collection.find()
+        assert found["expires_at"] is not None
+    (begun,) = customers.database["imports"].find()
+    assert begun["expires_at"] - begun["created_at"] == KEPT
+
+
+def test_one_that_is_heard_of_while_others_give_it_up_is_not_lost(records: MongoImportRecords) -> None:
+    """The condition is part of the write: whoever is heard of after the decision is not overwritten by it."""
+    records.begin(record())
+    ended = threading.Event()
+
+    def give_up() -> None:
+        while not ended.is_set():
+            records.give_up_silent(0.5, "died")
+
+    others = [threading.Thread(target=give_up) for _ in range(3)]
+    for other in others:
+        other.start()
+    seen = set()
+    for rows in range(300):
+        records.note("A", {"rows": rows})
+        found = records.get("A")
+        assert found is not None
+        seen.add((found["status"], found["rows"] == rows))
+    ended.set()
+    for other in others:
+        other.join()
+    assert seen == {("running", True)}

@@ -1,0 +1,22 @@
+"""The fake of `ImportRecords` keeps the port's contract."""
+
+from __future__ import annotations
+
+import pytest
+from fakes.import_contract import ImportRecordsContract
+from fakes.imports import InMemoryImportRecords
+
+
+class TestInMemory(ImportRecordsContract):
+    @pytest.fixture
+    def records(self) -> InMemoryImportRecords:
+        records = InMemoryImportRecords()
+        begin = records.begin
+
+        def heard(record, *, first_load=False):  # as the database does, by its own clock
+            begin(record, first_load=first_load)
+            records.note(record["id"], {})
+            records.noted.clear()
+
+        records.begin = heard  # type: ignore[method-assign]
+        return records

@@ -1,0 +1,274 @@
+"""Imports over HTTP, on fakes: what is taken, what is answered, and what is refused."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from fakes.customers import body
+from fakes.gateway import FakeGateway
+from fakes.model import DOWN
+from fakes.problems import assert_problem
+from werkzeug.test import TestResponse
+
+from gateway.services.errors import StoreError, StoreUnavailable
+from gateway.services.import_records import ImportSummary
+from shared.features import CUST_ID, INPUTS
+from shared.model_contract import CSV, NDJSON
+
+IMPORTS = "/api/v1/imports"
+HEADER = ",".join(body())
+COUNTS = ("rows", "created", "updated", "unchanged", "rejected", "pending")
+
+
+def line(cust_id: str, **changes: Any) -> str:
+    return ",".join(map(str, body(cust_id, **changes).values()))
+
+
+FILE = "\n".join([HEADER, line("A"), line("B", TENURE=13), line("C")])
+
+
+def send(
+    gateway: FakeGateway, content: str | bytes = FILE, media_type: str = CSV, query: str = "", **headers: str
+) -> TestResponse:
+    return gateway.client.post(f"{IMPORTS}{query}", data=content, content_type=media_type, headers=headers)
+
+
+def counts(receipt: dict[str, Any]) -> list[int]:
+    return [receipt[name] for name in COUNTS]
+
+
+class TestAFile:
+    def test_is_stored_and_its_receipt_answered(self, gateway: FakeGateway) -> None:
+        answer = send(gateway, query="?name=a.csv")
+        receipt = answer.get_json()
+        assert answer.status_code == 201
+        assert answer.headers["Location"] == f"{IMPORTS}/{receipt['id']}"
+        assert sorted(gateway.store.customers) == ["A", "C"]
+        assert counts(receipt) == [3, 2, 0, 0, 1, 0]
+        assert (receipt["status"], receipt["name"], receipt["reason"]) == ("completed", "a.csv", None)
+        assert receipt["bytes"] == receipt["size"] == len(FILE)
+        assert receipt["errors"] == [{"line": 3, "column": "TENURE", "detail": "must be at most 12"}]
+        assert receipt["errors_url"] == f"{IMPORTS}/{receipt['id']}/errors"
+        assert receipt["by"]["kind"] == "api_key"
+        assert receipt["finished_at"].endswith("Z")
+        assert set(receipt) == {*ImportSummary.__annotations__, "errors", "errors_url"}
+
+    def test_is_shown_by_its_resource(self, gateway: FakeGateway) -> None:
+        receipt = send(gateway).get_json()
+        found = gateway.client.get(f"{IMPORTS}/{receipt['id']}").get_json()
+        assert {**found, "updated_at": None} == {**receipt, "updated_at": None}
+
+    def test_of_ndjson(self, gateway: FakeGateway) -> None:
+        content = "\n".join([json.dumps(body("A")), "{", json.dumps(body("C"))])
+        receipt = send(gateway, content, NDJSON).get_json()
+        assert counts(receipt) == [3, 2, 0, 0, 1, 0]
+        assert receipt["errors"][0]["line"] == 2
+
+    def test_may_be_larger_than_other_bodies(self, gateway: FakeGateway) -> None:
+        gateway.settings = replace(gateway.settings, max_body_bytes=1024)
+        content = "\n".join([HEADER, *(line(f"C{n}") for n in range(100))])
+        assert send(gateway, content).get_json()["created"] == 100
+
+    def test_with_a_parameter_of_its_media_type(self, gateway: FakeGateway) -> None:
+        assert send(gateway, media_type="text/csv; charset=utf-8; header=present").status_code == 201
+
+    def test_inserts_only_where_that_is_wanted(self, gateway: FakeGateway) -> None:
+        send(gateway)
+        receipt = send(gateway, query="?mode=insert").get_json()
+        assert counts(receipt) == [3, 0, 0, 0, 3, 0]
+        assert {error["detail"] for error in receipt["errors"]} == {"exists already", "must be at most 12"}
+
+    def test_is_only_judged_in_a_dry_run(self, gateway: FakeGateway) -> None:
+        receipt = send(gateway, query="?dry_run=true").get_json()
+        assert (counts(receipt), receipt["dry_run"]) == ([3, 2, 0, 0, 1, 0], True)
+        assert gateway.store.customers == {}
+
+    def test_without_the_model_is_stored_as_pending(self, gateway: FakeGateway) -> None:
+        gateway.model.failure = DOWN
+        assert counts(send(gateway).get_json()) == [3, 2, 0, 0, 1, 2]
+
+    def test_is_audited(self, gateway: FakeGateway) -> None:
+        receipt = send(gateway).get_json()
+        items = gateway.client.get("/api/v1/audit", query_string={"subject": receipt["id"]}).get_json()["items"]
+        assert [item["action"] for item in items] == ["import.ended", "import.started"]
+        assert {item["actor"]["kind"] for item in items} == {"api_key"}
+
+
+class TestAStream:
+    def test_ends_with_the_receipt(self, gateway: FakeGateway) -> None:
+        answer = send(gateway, Accept=NDJSON)
+        assert (answer.status_code, answer.content_type) == (201, NDJSON)
+        *shown, last = [json.loads(text) for text in answer.text.splitlines()]
+        assert answer.headers["Location"] == f"{IMPORTS}/{last['id']}"
+        assert (last["status"], counts(last)) == ("completed", [3, 2, 0, 0, 1, 0])
+        assert {one["status"] for one in shown} <= {"running"}
+
+    @pytest.mark.parametrize("accept", ["application/json", "*/*", "application/x-ndjson;q=0.5, application/json", ""])
+    def test_is_for_those_who_ask_for_it(self, gateway: FakeGateway, accept: str) -> None:
+        assert send(gateway, Accept=accept).content_type == "application/json"
+
+    def test_that_cannot_begin_is_a_plain_problem(self, gateway: FakeGateway) -> None:
+        assert_problem(send(gateway, "A\n1\n", Accept=NDJSON), 422, "validation_failed", _missing())
+        assert_problem(send(gateway, FILE, "text/html", Accept=NDJSON), 415, "unsupported_media_type")
+
+    def test_that_is_interrupted_says_so_in_its_last_line(self, gateway: FakeGateway) -> None:
+        gateway.store.failure = StoreUnavailable("the database cannot be reached")
+        last = json.loads(send(gateway, Accept=NDJSON).text.splitlines()[-1])
+        assert (last["status"], last["reason"]) == ("interrupted", "the database cannot be reached")
+
+
+def _missing() -> list[str]:
+    return [f"/{name}" for name in (CUST_ID, *(f.name for f in INPUTS if not f.nullable))]
+
+
+class TestWhatCannotBegin:
+    @pytest.mark.parametrize(
+        ("query", "pointers"),
+        [
+            ("?mode=replace", ["?mode"]),
+            ("?dry_run=yes", ["?dry_run"]),
+            ("?name=", ["?name"]),
+            ("?name=a%0Ab", ["?name"]),
+            (f"?name={'x' * 201}", ["?name"]),
+            ("?mode=x&dry_run=x&name=", ["?mode", "?dry_run", "?name"]),
+            ("?mode=insert&mode=insert", ["?mode"]),
+            ("?delimiter=;", ["?delimiter"]),
+        ],
+    )
+    def test_for_its_query(self, gateway: FakeGateway, query: str, pointers: list[str]) -> None:
+        assert_problem(send(gateway, query=query), 422, "validation_failed", pointers)
+
+    def test_for_its_header(self, gateway: FakeGateway) -> None:
+        assert_problem(send(gateway, "BALANCE\n1\n"), 422, "validation_failed", sorted(set(_missing()) - {"/BALANCE"}))
+        assert_problem(send(gateway, f"{HEADER},balance\n"), 422, "validation_failed", ["/BALANCE"])
+
+    @pytest.mark.parametrize("media_type", [CSV, NDJSON])
+    def test_for_its_encoding(self, gateway: FakeGateway, media_type: str) -> None:
+        assert_problem(send(gateway, FILE.encode("utf-16"), media_type), 422, "validation_failed", [""])
+
+    @pytest.mark.parametrize("media_type", ["application/json", "text/plain", "multipart/form-data", ""])
+    def test_for_its_media_type(self, gateway: FakeGateway, media_type: str) -> None:
+        answer = send(gateway, media_type=media_type)
+        assert_problem(answer, 415, "unsupported_media_type")
+        assert CSV in answer.headers["Accept"]
+
+    def test_for_being_empty(self, gateway: FakeGateway) -> None:
+        for media_type in (CSV, NDJSON):
+            assert_problem(send(gateway, b"", media_type), 422, "validation_failed", [""])
+
+    def test_for_its_size(self, gateway: FakeGateway) -> None:
+        gateway.settings = replace(gateway.settings, max_upload_bytes=1024)
+        assert_problem(send(gateway, HEADER + "\n" * 1024), 413, "body_too_large")
+
+    def test_for_an_unknown_size(self, gateway: FakeGateway) -> None:
+        answer = gateway.client.post(
+            IMPORTS,
+            input_stream=io.BytesIO(FILE.encode()),
+            content_type=CSV,
+            headers={"Transfer-Encoding": "chunked"},
+            environ_overrides={"wsgi.input_terminated": True},
+        )
+        assert_problem(answer, 411, "length_required")
+
+    def test_for_the_database(self, gateway: FakeGateway) -> None:
+        gateway.imports.failure = StoreUnavailable("the database cannot be reached")
+        assert_problem(send(gateway), 503, "store_unavailable")
+        assert gateway.store.customers == {}
+
+    @pytest.fixture(autouse=True)
+    def _leaves_nothing(self, gateway: FakeGateway) -> Iterator[None]:
+        yield
+        assert gateway.imports.records == {}
+
+
+class TestAnInterruption:
+    def test_by_the_database_is_a_503_that_names_the_import(self, gateway: FakeGateway) -> None:
+        gateway.store.failure = StoreUnavailable("the database cannot be reached")
+        problem = assert_problem(send(gateway), 503, "import_interrupted")
+        (record,) = gateway.imports.records.values()
+        assert record["id"] in problem["detail"]
+        assert record["status"] == "interrupted"
+
+    def test_by_a_refusal_is_a_500(self, gateway: FakeGateway) -> None:
+        gateway.store.failure = StoreError("the database refused the operation")
+        assert_problem(send(gateway), 500, "import_failed")
+
+    @staticmethod
+    def _broken_off(gateway: FakeGateway, content: bytes) -> TestResponse:
+        length = {"CONTENT_LENGTH": str(len(content) + 1)}
+        stream = io.BytesIO(content)
+        return gateway.client.post(IMPORTS, input_stream=stream, content_type=CSV, environ_overrides=length)
+
+    def test_by_a_body_that_breaks_off_before_its_first_block(self, gateway: FakeGateway) -> None:
+        assert_problem(self._broken_off(gateway, FILE.encode()), 400, "upload_broken")
+        assert gateway.imports.records == {}
+
+    def test_by_a_body_that_breaks_off_later(self, gateway: FakeGateway) -> None:
+        rows = [f"{'x' * 60_000},{line(f'C{n}')}" for n in range(30)]
+        content = "\n".join([f"Note,{HEADER}", *rows]).encode()
+        assert_problem(self._broken_off(gateway, content), 503, "import_interrupted")
+        (record,) = gateway.imports.records.values()
+        assert record["rows"] == record["created"] == len(gateway.store.customers)
+        assert (record["status"], record["reason"]) == ("interrupted", "the file broke off before its end")
+
+
+class TestTheResources:
+    def test_the_list_is_newest_first_in_pages(self, gateway: FakeGateway) -> None:
+        ids = sorted([send(gateway).get_json()["id"] for _ in range(3)], reverse=True)
+        answer = gateway.client.get(f"{IMPORTS}?limit=2")
+        first = answer.get_json()
+        assert [item["id"] for item in first["items"]] == ids[:2]
+        assert all("errors" not in item and item["errors_url"] for item in first["items"])
+        link = answer.headers["Link"]
+        assert link.endswith('rel="next"')
+        rest = gateway.client.get(link[1 : link.index(">")]).get_json()
+        assert ([item["id"] for item in rest["items"]], rest["next_cursor"]) == (ids[2:], None)
+
+    def test_errors_are_csv(self, gateway: FakeGateway) -> None:
+        receipt = send(gateway).get_json()
+        answer = gateway.client.get(receipt["errors_url"])
+        assert answer.mimetype == CSV
+        assert answer.text == "line,column,detail\r\n3,TENURE,must be at most 12\r\n"
+        assert receipt["id"] in answer.headers["Content-Disposition"]
+
+    def test_errors_of_none_are_a_header(self, gateway: FakeGateway) -> None:
+        receipt = send(gateway, f"{HEADER}\n{line('A')}\n").get_json()
+        assert gateway.client.get(receipt["errors_url"]).text == "line,column,detail\r\n"
+
+    def test_what_is_not_there(self, gateway: FakeGateway) -> None:
+        for address in ("x", "20300101T000000.000Z-00000000", "x/errors"):
+            assert_problem(gateway.client.get(f"{IMPORTS}/{address}"), 404, "import_not_found")
+        assert_problem(gateway.client.post(f"{IMPORTS}/x/cancel"), 404, "import_not_found")
+
+    def test_a_cancel_comes_too_late(self, gateway: FakeGateway) -> None:
+        receipt = send(gateway).get_json()
+        assert_problem(gateway.client.post(f"{IMPORTS}/{receipt['id']}/cancel"), 409, "import_ended")
+
+    def test_a_cancel_of_a_running_import(self, gateway: FakeGateway) -> None:
+        receipt = send(gateway).get_json()
+        gateway.imports.records[receipt["id"]]["status"] = "running"
+        answer = gateway.client.post(f"{IMPORTS}/{receipt['id']}/cancel")
+        assert answer.status_code == 202
+        assert answer.get_json()["cancel_requested"] is True
+        assert answer.get_json()["errors_url"] == receipt["errors_url"]
+
+    def test_nothing_that_is_kept_holds_an_id_of_the_file(self, gateway: FakeGateway) -> None:
+        """A person's right to erasure need not reach here."""
+        wrong = [line("SECRET1", BALANCE="SECRET2"), "SECRET3", line("SECRET 4"), '"SECRET5', line("SECRET1")]
+        good = [line("SECRET6"), line("SECRET6")]
+        sent = "\n".join([HEADER, *wrong, *good])
+        receipt = send(gateway, sent)
+        objects = [{"SECRET7": 1}, {**body("SECRET8"), "TENURE": "SECRET9"}, {**body(), CUST_ID: "SECRET 10"}]
+        others = send(gateway, "\n".join([*map(json.dumps, objects), '{"SECRET11', '{"S12": 1, "S12": 2}']), NDJSON)
+        for answer, rejected in ((receipt, 5), (others, 5)):
+            found = answer.get_json()
+            assert found["rejected"] == rejected
+            errors = gateway.client.get(found["errors_url"]).text
+            assert "SECRET" not in answer.text + errors
+            assert "S12" not in answer.text + errors
+        assert "SECRET" not in repr(gateway.imports.records) + repr(gateway.imports._faults)
