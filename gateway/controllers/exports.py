@@ -1,0 +1,64 @@
+"""Exports of customers as files."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+from flask import Response, g, request
+from werkzeug.exceptions import NotAcceptable
+
+from gateway.controllers.exchange import query
+from gateway.schemas.export_files import KINDS
+from gateway.schemas.exports import load_export
+from gateway.services.assignment import now
+from gateway.services.exports import ExportService
+
+log = logging.getLogger(__name__)
+
+BROKEN_OFF = b'"this file is not complete: the export broke off here'
+"""Ends a file that broke off. Whoever reads it as CSV, NDJSON or Parquet fails on it: the quote is never closed.
+
+The connection breaks as well where the server can break it. granian (2.8) cannot: to a client the answer then looks
+whole, as it does through HTTP/1.0 with any server.
+"""
+
+
+class ExportController:
+    """Files of stored customers, written while they are read."""
+
+    def __init__(self, exports: ExportService) -> None:
+        self._exports = exports
+
+    def customers(self) -> Response:
+        """GET /exports/customers."""
+        asked = load_export(query(), _preferred)
+        headers = {
+            "Content-Disposition": f'attachment; filename="customers-{now():%Y-%m-%d}.{asked.kind}"',
+            "Vary": "Accept",
+        }
+        kind = KINDS[asked.kind]
+        if request.method == "HEAD":
+            return Response(iter(()), headers=headers, mimetype=kind.media_type)  # as GET, it tells no length
+        columns = kind.columns(asked.members)
+        pieces = kind.write(self._exports.customers(asked.filters, kind.paths(columns)), columns)
+        return Response(_whole_or_marked(pieces, g.request_id), headers=headers, mimetype=kind.media_type)
+
+
+def _preferred() -> str:
+    """Return the kind of file that the Accept header likes best."""
+    accepted = request.accept_mimetypes
+    kinds = {kind.media_type: name for name, kind in KINDS.items()}
+    best = accepted.best_match(kinds) if accepted else next(iter(kinds))
+    if best is None:
+        raise NotAcceptable(f"there is {', '.join(kinds)}")
+    return kinds[best]
+
+
+def _whole_or_marked(pieces: Iterator[bytes], request_id: str) -> Iterator[bytes]:
+    try:
+        yield from pieces
+    except Exception as error:
+        log.error("the export of request %s broke off: %s", request_id, error)
+        yield BROKEN_OFF
+        raise  # the server logs it, and breaks the connection if it can
