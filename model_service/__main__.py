@@ -12,7 +12,7 @@ import click
 from model_service.commands.analysis import drift, preview
 from model_service.commands.registry import COMMANDS
 from model_service.commands.train import train
-from model_service.settings import SettingsError, load_settings
+from model_service.settings import SettingsError, load_server_settings
 
 
 @click.group()
@@ -31,7 +31,7 @@ def serve(host: str | None, port: int | None, workers: int | None) -> None:
     given = {"MODEL_HOST": host, "MODEL_PORT": port, "MODEL_WORKERS": workers}
     os.environ.update({name: str(value) for name, value in given.items() if value is not None})
     try:
-        settings = load_settings()
+        settings = load_server_settings()
     except SettingsError as error:
         raise click.ClickException(str(error)) from error
     run(settings)

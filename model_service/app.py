@@ -20,10 +20,11 @@ from model_service.api import (
     segments,
     trainings,
 )
+from model_service.api.gateway_only import GatewayOnly, document
 from model_service.api.request_envelope import RequestEnvelope
 from model_service.api.routes import add_routes
 from model_service.registry import ModelStore
-from model_service.settings import Settings, load_settings
+from model_service.settings import Settings, load_server_settings
 from model_service.training_jobs.jobs import TrainingJobs
 
 
@@ -37,7 +38,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     SettingsError
         when an environment variable has a wrong value.
     """
-    settings = settings or load_settings()
+    settings = settings or load_server_settings()
     store = ModelStore(settings.model_store)
     model = ActiveModel(store)
     jobs = TrainingJobs(settings.model_store)
@@ -50,7 +51,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redirect_slashes=False,
         lifespan=lambda _: _following(model, settings.model_poll_seconds, jobs),
     )
-    app.add_middleware(RequestEnvelope)
+    app.add_middleware(GatewayOnly, secret=settings.model_service_secret)
+    app.add_middleware(RequestEnvelope)  # around the other, so that refusals are logged and have a request id
     tables = [
         predictions.routes(model, settings.max_body_bytes),
         models.routes(model, store),
@@ -63,6 +65,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     ]
     add_routes(app, tables)
     errors.install(app)
+    document(app)
     return app
 
 

@@ -6,12 +6,13 @@ import contextlib
 from typing import Literal, TypedDict
 
 from model_service.artefact import reading
-from model_service.description import ModelDescription, describe
+from model_service.description import describe
 from model_service.durable_files import moment_of
 from model_service.labels import Labels, displayed_name
 from model_service.registry import ModelStore
 from model_service.registry_errors import ArtefactDamaged, NoActiveModel
 from shared.model_contract import Activation, ModelEntry
+from shared.model_description import ModelDescription
 
 
 class Catalogue(TypedDict):

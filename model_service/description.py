@@ -4,64 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from typing import Any, NotRequired, TypedDict, cast
+from typing import Any, cast
 
 from model_service.labels import Labels, displayed_name, name_warning
-from model_service.manifest import (
-    Baseline,
-    Calibration,
-    DataSource,
-    Elbow,
-    Manifest,
-    Match,
-    Member,
-    Range,
-    ReliabilityBin,
-    Rule,
-    StoredSegment,
-)
+from model_service.manifest import Manifest, StoredSegment
 from shared.contract import Segment
-
-
-class DescribedSegment(Segment):
-    """A segment, how it came to its id, and what helps to read it, which the first versions lack."""
-
-    match: Match
-    rules: NotRequired[list[Rule]]
-    typical: NotRequired[list[Member]]
-    borderline: NotRequired[list[Member]]
-
-
-class ModelDescription(TypedDict):
-    """A `shared.contract.ModelSummary` and everything else about a version that people read.
-
-    The members from ``elbow`` on are missing in the first versions.
-    """
-
-    version: str
-    created_at: str
-    k: int
-    rows: int
-    features: list[str]
-    segments: list[DescribedSegment]
-    scores: list[dict[str, Any]]
-    data: DataSource
-    seed: int
-    choice: str
-    parent: str | None
-    retired: list[str]
-    calibration: Calibration
-    ranges: dict[str, Range]
-    distance_limit: float
-    libraries: dict[str, str]
-    model_digest: str
-    model_sha256: str
-    elbow: NotRequired[Elbow]
-    remarks: NotRequired[list[str]]
-    reliability: NotRequired[list[ReliabilityBin]]
-    calibration_error: NotRequired[float]
-    fidelity: NotRequired[float]
-    baseline: NotRequired[Baseline]
+from shared.model_description import DescribedSegment, ModelDescription
 
 
 def describe(manifest: Manifest, labels: Labels) -> ModelDescription:

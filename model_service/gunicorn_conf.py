@@ -8,12 +8,13 @@ Address, workers and log level come from the service's own environment variables
 from __future__ import annotations
 
 import gc
+import ssl
 from typing import Any
 
 from model_service.log_format import configure
-from model_service.settings import load_settings
+from model_service.settings import load_server_settings
 
-_settings = load_settings()
+_settings = load_server_settings()
 
 bind = f"{_settings.model_host}:{_settings.model_port}"
 workers = _settings.model_workers
@@ -25,6 +26,10 @@ timeout = 60
 graceful_timeout = 3  # idle pooled connections count as unfinished; no answer takes as long
 control_socket_disable = True  # it would be written to the home directory, which may be read-only
 worker_tmp_dir = "/dev/shm"  # noqa: S108  # heartbeat files must not wait for a disk; exists on a read-only root too
+certfile = str(_settings.model_tls_cert) if _settings.model_tls_cert else None
+keyfile = str(_settings.model_tls_key) if _settings.model_tls_key else None
+ca_certs = str(_settings.model_tls_client_ca) if _settings.model_tls_client_ca else None
+cert_reqs = ssl.CERT_REQUIRED if ca_certs else ssl.CERT_NONE
 loglevel = _settings.log_level
 
 

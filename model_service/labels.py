@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import re
+import sys
 import unicodedata
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -27,6 +28,23 @@ Labels = Mapping[str, Label]
 
 _INVISIBLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 """Unicode's categories of control and format characters, lone surrogates, and separators of lines and paragraphs."""
+
+
+def _visible() -> str:
+    """Return all other characters as a class of a regular expression, as JSON Schema takes it."""
+    runs: list[list[int]] = []
+    for code in range(sys.maxunicode + 1):
+        # What JSON text carries is no surrogate.
+        if unicodedata.category(chr(code)) in _INVISIBLE - {"Cs"}:
+            if runs and runs[-1][1] == code - 1:
+                runs[-1][1] = code
+            else:
+                runs.append([code, code])
+    return "[^" + "".join(f"{_escaped(first)}-{_escaped(last)}" for first, last in runs) + "]"
+
+
+def _escaped(code: int) -> str:
+    return f"\\u{code:04x}" if code <= 0xFFFF else chr(code)
 
 
 _UNSEEN = set(map(chr, (0x34F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2800, *range(0x180B, 0x1810), *range(0xFE00, 0xFE10))))
@@ -56,11 +74,13 @@ def _name(value: str) -> str:
     return name
 
 
+VISIBLE = _visible()
+
 Name = Annotated[str, Field(min_length=1, max_length=80), AfterValidator(_one_line), AfterValidator(_name)]
 """What a segment is called."""
-Line = Annotated[str, Field(max_length=200), AfterValidator(_one_line)]
+Line = Annotated[str, Field(max_length=200, json_schema_extra={"pattern": f"^{VISIBLE}*$"}), AfterValidator(_one_line)]
 """A short text on one line, such as who did something."""
-Text = Annotated[str, AfterValidator(_text)]
+Text = Annotated[str, Field(json_schema_extra={"pattern": f"^({VISIBLE}|[\\t\\n\\r])*$"}), AfterValidator(_text)]
 Reason = Annotated[Text, Field(max_length=1_000)]
 """Why something was done, on one line or more."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import signal
+import ssl
 import sys
 
 import uvicorn
@@ -51,4 +52,8 @@ def run(settings: Settings) -> None:
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,
+        ssl_certfile=settings.model_tls_cert,
+        ssl_keyfile=settings.model_tls_key,
+        ssl_ca_certs=str(settings.model_tls_client_ca) if settings.model_tls_client_ca else None,
+        ssl_cert_reqs=ssl.CERT_REQUIRED if settings.model_tls_client_ca else ssl.CERT_NONE,
     )

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, FilePath, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from shared.secret_rules import MODEL_SERVICE_SECRET_IN_DEVELOPMENT, secret_fault
 
 DEFAULT_STORE = Path(".data/models")
 
@@ -20,9 +22,22 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True, protected_namespaces=())
 
+    deployment: Annotated[
+        Literal["production", "development"], Field(description="Whether missing secrets are made up")
+    ] = "production"
+    model_service_secret: Annotated[
+        str, Field(repr=False, description="What the gateway shows in every request; nobody else is answered")
+    ] = MODEL_SERVICE_SECRET_IN_DEVELOPMENT
+    model_service_secret_file: Annotated[Path | None, Field(description="File that holds the secret instead")] = None
+
     model_store: Annotated[Path, Field(description="Directory of the model store")] = DEFAULT_STORE
     model_host: Annotated[str, Field(min_length=1, description="Address to listen on")] = "127.0.0.1"
     model_port: Annotated[int, Field(ge=0, le=65535, description="Port to listen on; 0 takes a free one")] = 8001
+    model_tls_cert: Annotated[FilePath | None, Field(description="Certificate (PEM) to serve over TLS with")] = None
+    model_tls_key: Annotated[FilePath | None, Field(description="Its key, unless the same file holds it")] = None
+    model_tls_client_ca: Annotated[
+        FilePath | None, Field(description="Authorities of which the gateway must show a certificate (mutual TLS)")
+    ] = None
     model_workers: Annotated[int, Field(ge=1, le=64, description="Worker processes")] = 1
     model_poll_seconds: Annotated[
         float, Field(gt=0, le=60, description="How often each worker looks for another active model")
@@ -49,3 +64,28 @@ def load_settings() -> Settings:
     except ValidationError as error:
         faults = [f"{str(e['loc'][0]).upper()}: {e['msg']} (given {e['input']!r})" for e in error.errors()]
         raise SettingsError("; ".join(faults)) from error
+
+
+def load_server_settings() -> Settings:
+    """Read the settings of a process that serves, which needs the secret that it shares with the gateway.
+
+    Raises
+    ------
+    SettingsError
+        as `load_settings` does, and outside of development when the secret is missing, short or a placeholder.
+    """
+    settings = load_settings()
+    secret = settings.model_service_secret if "model_service_secret" in settings.model_fields_set else None
+    if settings.model_service_secret_file:
+        secret = _content(settings.model_service_secret_file)
+    if settings.deployment == "production" and (fault := secret_fault(secret)):
+        hint = "openssl rand -base64 36 makes one, for both tiers; DEPLOYMENT=development does without"
+        raise SettingsError(f"MODEL_SERVICE_SECRET (or MODEL_SERVICE_SECRET_FILE) {fault}; {hint}")
+    return settings.model_copy(update={"model_service_secret": secret}) if secret else settings
+
+
+def _content(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"MODEL_SERVICE_SECRET_FILE names a file that cannot be read: {error}") from error

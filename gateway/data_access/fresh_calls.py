@@ -18,6 +18,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from gateway.data_access.budget_socket import BudgetSocket
+from gateway.data_access.model_access import OPEN_ACCESS, ModelAccess
 from gateway.services.errors import ModelMalformed, ModelTimeout, ModelUnavailable
 from shared.problems import REQUEST_ID_HEADER
 
@@ -52,14 +53,21 @@ class FreshCalls:
     ----------
     base_url : such as ``http://127.0.0.1:8001``.
     request_id : returns the id of the request being served, which is passed on.
+    access : what makes the model service answer.
     """
 
-    def __init__(self, base_url: str, request_id: Callable[[], str | None] = lambda: None) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        request_id: Callable[[], str | None] = lambda: None,
+        access: ModelAccess = OPEN_ACCESS,
+    ) -> None:
         url = urlsplit(base_url)
         assert url.hostname is not None  # settings refuse an address without one
         self._host = url.hostname
         self._port = url.port
-        self._tls = ssl.create_default_context() if url.scheme == "https" else None
+        self._tls = access.tls or ssl.create_default_context() if url.scheme == "https" else None
+        self._headers = access.headers
         self._path = url.path.rstrip("/")
         self._request_id = request_id
 
@@ -86,7 +94,8 @@ class FreshCalls:
         except TimeoutError as error:
             raise ModelTimeout(f"the model service did not answer in time{_unsure(method)}") from error
         except (OSError, http.client.IncompleteRead) as error:
-            raise ModelUnavailable(f"the model service broke the connection off{_unsure(method)}") from error
+            detail = f"the model service broke the connection off{_unsure(method)}"
+            raise ModelUnavailable(detail, unsure=method != "GET") from error
         except http.client.HTTPException as error:
             raise ModelMalformed(f"the model service's answer cannot be read ({type(error).__name__})") from error
         finally:
@@ -114,7 +123,7 @@ class FreshCalls:
         self, connection: http.client.HTTPConnection, method: str, path: str, headers: Mapping[str, str]
     ) -> None:
         connection.putrequest(method, self._path + path, skip_accept_encoding=True)
-        for name, value in headers.items():
+        for name, value in (*headers.items(), *self._headers.items()):
             connection.putheader(name, value)
         if request_id := self._request_id():
             connection.putheader(REQUEST_ID_HEADER, request_id)

@@ -25,8 +25,11 @@ from gateway.services.registry_ports import (
     Upload,
 )
 from shared.contract import ModelSummary
+from shared.features import CUST_ID
 from shared.model_contract import (
     ACTIVATIONS,
+    ERASURES,
+    INTERFACE,
     MODELS,
     NDJSON,
     PLOTS,
@@ -34,6 +37,7 @@ from shared.model_contract import (
     TRAININGS,
     Activation,
     Drift,
+    Erased,
     Gate,
     Label,
     Preview,
@@ -117,6 +121,10 @@ class HttpRegistry:
         """Ask a training to stop."""
         return self._order(Training, "POST", _address(TRAININGS, training_id, "cancel"), {})
 
+    def erase_from_trainings(self, cust_id: str) -> int:
+        """Remove a customer's id from the records and logs of trainings; return how many quoted it."""
+        return self._order(Erased, "POST", ERASURES, {CUST_ID: cust_id})["erased"]
+
     def report(self, version: str, known: str | None) -> Document:
         """Return a version's report, unless the caller's copy (the entity tags in `known`) is the right one."""
         return self._document(_address(MODELS, version, "report"), "text/html", known)
@@ -128,6 +136,10 @@ class HttpRegistry:
     def plot(self, version: str, name: str, kind: Format, known: str | None) -> Document:
         """Return one picture of a version, unless the caller's copy is the right one."""
         return self._document(_address(MODELS, version, "plots", f"{name}.{kind}"), MEDIA_TYPES[kind], known)
+
+    def interface(self, known: str | None) -> Document:
+        """Return the OpenAPI document of the model service, unless the caller's copy is the right one."""
+        return self._document(INTERFACE, JSON, known)
 
     def draw(self, figure: Drift | Preview, kind: Format) -> Document:
         """Draw the result of an analysis."""

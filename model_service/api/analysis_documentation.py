@@ -4,28 +4,30 @@ from __future__ import annotations
 
 from typing import Any
 
-from model_service.api.documentation import problems
+from model_service.api.documentation import COLUMNS, VERSION, problems
 from model_service.api.schemas import answer_model
 from shared.contract import MAX_COLUMNAR
-from shared.features import CUST_ID, INPUTS
-from shared.model_contract import ACTIVE, NDJSON, Drift, Preview
+from shared.features import CUST_ID, CUST_ID_PATTERN
+from shared.model_contract import NDJSON, Drift, Preview
 
 _block = {
-    "type": "string",
-    "description": f'Each line is {{"columns": {{FEATURE: [...]}}, "ids": [...]}} for at most {MAX_COLUMNAR} '
-    f"customers; ids ({CUST_ID}) are optional. Features: {', '.join(f.name for f in INPUTS)}",
+    "type": "object",
+    "description": f"One line: at most {MAX_COLUMNAR} customers, in columns of the same length",
+    "additionalProperties": False,
+    "required": ["columns"],
+    "properties": {
+        "columns": COLUMNS,
+        "ids": {
+            "type": "array",
+            "description": f"The customers' {CUST_ID}",
+            "items": {"type": "string", "pattern": f"^{CUST_ID_PATTERN}$"},
+        },
+    },
 }
+_blocks = {"type": "array", "description": "Each element on a line of its own, without brackets", "items": _block}
 _request: dict[str, Any] = {
-    "parameters": [
-        {
-            "name": "version",
-            "in": "path",
-            "required": True,
-            "description": f"A stored version, or {ACTIVE}",
-            "schema": {"type": "string"},
-        }
-    ],
-    "requestBody": {"required": True, "content": {NDJSON: {"schema": _block}}},
+    "parameters": [VERSION],
+    "requestBody": {"required": True, "content": {NDJSON: {"schema": _blocks}}},
 }
 _REFUSALS = {
     "s400": "A line is not JSON; the detail has its number",

@@ -22,4 +22,11 @@ class Rollback(BaseModel):
 class Activate(Rollback):
     """Why, who, and whether to overrule the gate, which takes a reason."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "if": {"properties": {"force": {"const": True}}, "required": ["force"]},
+            "then": {"properties": {"reason": {"pattern": "\\S"}}, "required": ["reason"]},
+        }
+    )
+
     force: bool = Field(False, description="Activate it even if the gate refuses; needs a reason")

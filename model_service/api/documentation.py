@@ -12,7 +12,7 @@ from shared.model_contract import ACTIVE
 from shared.problems import MEDIA_TYPE, Problem
 
 
-def _self_contained(schema: dict[str, Any]) -> dict[str, Any]:
+def self_contained(schema: dict[str, Any]) -> dict[str, Any]:
     """Put definitions where they are referred to: inside of an OpenAPI document the references would lead nowhere."""
     definitions = schema.pop("$defs", {})
 
@@ -25,9 +25,14 @@ def _self_contained(schema: dict[str, Any]) -> dict[str, Any]:
     return cast(dict[str, Any], resolved(schema))
 
 
+def schema_of(shape: type[Any]) -> dict[str, Any]:
+    """Return the schema of a TypedDict of the wire contract, complete in itself."""
+    return self_contained(answer_model(shape).model_json_schema())
+
+
 _customer = CustomerFeatures.model_json_schema()
-_problem_schema = _self_contained(answer_model(Problem).model_json_schema())
-_columns = {
+_problem_schema = schema_of(Problem)
+COLUMNS = {
     "type": "object",
     "additionalProperties": False,
     "required": [f.name for f in INPUTS if not f.nullable],
@@ -36,7 +41,14 @@ _columns = {
         for name, cell in _customer["properties"].items()
     },
 }
-_customers = {"type": "array", "maxItems": contract.MAX_BATCH, "items": _customer}
+_customers = {
+    "type": "array",
+    "maxItems": contract.MAX_BATCH,
+    "items": {
+        "description": "What is no such customer is answered with an error in its place",
+        "anyOf": [_customer, {}],
+    },
+}
 
 
 def accepts(schema: dict[str, Any], required: bool = True) -> dict[str, Any]:
@@ -53,6 +65,29 @@ def problems(**descriptions: str) -> dict[int | str, dict[str, Any]]:
     return {
         int(status.removeprefix("s")): {"description": text, "content": {MEDIA_TYPE: {"schema": _problem_schema}}}
         for status, text in descriptions.items()
+    }
+
+
+VERSION_PATTERN = "[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}"
+VERSION: dict[str, Any] = {
+    "name": "version",
+    "in": "path",
+    "required": True,
+    "description": f"A stored version, or {ACTIVE}",
+    "schema": {"type": "string", "pattern": f"^({ACTIVE}|{VERSION_PATTERN})$", "examples": [ACTIVE]},
+}
+STORED_VERSION: dict[str, Any] = {
+    **VERSION,
+    "description": "A stored version",
+    "schema": {"type": "string", "pattern": f"^{VERSION_PATTERN}$"},
+}
+
+
+def links(place: str, name: str, *operations: str) -> dict[str, Any]:
+    """Return how OpenAPI says that an answer has, at `place`, the parameter `name` of these operations."""
+    return {
+        operation: {"operationId": operation, "parameters": {name: f"$response.body#{place}"}}
+        for operation in operations
     }
 
 
@@ -90,7 +125,7 @@ PREDICT_BATCH: dict[str, Any] = {
     "summary": "Predict many customers' segments, given as records or as columns",
     "response_model": answer_model(contract.BatchAnswer) | answer_model(contract.ColumnarAnswer),
     "openapi_extra": {"parameters": _QUERY}
-    | accepts({"oneOf": [_object_with("customers", _customers), _object_with("columns", _columns)]}),
+    | accepts({"oneOf": [_object_with("customers", _customers), _object_with("columns", COLUMNS)]}),
     "responses": problems(**BAD_BODY, **_BAD_VERSION, **NO_MODEL),
 }
 LIVE: dict[str, Any] = {"summary": "Whether the process runs", "response_model": dict[str, str]}

@@ -9,6 +9,7 @@ import orjson
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from model_service import registry_errors as registry
 from model_service.analysis.drift import NoEvidence
@@ -88,7 +89,20 @@ async def _answer_registry_error(_request: Request, error: Exception) -> Respons
     return problem_response(status, code, str(error), error.errors)
 
 
-async def _answer_http_exception(_request: Request, error: Exception) -> Response:
+async def _answer_http_exception(request: Request, error: Exception) -> Response:
     """Answer what the framework itself refuses: unknown routes and wrong methods."""
     assert isinstance(error, HTTPException)
-    return problem_response(error.status_code, code_of(error.status_code), str(error.detail), headers=error.headers)
+    headers = {"allow": _allowed(request)} if error.status_code == 405 else error.headers
+    return problem_response(error.status_code, code_of(error.status_code), str(error.detail), headers=headers)
+
+
+def _allowed(request: Request) -> str:
+    """Return the methods of an address; the framework names those of one route alone."""
+    path = request.scope["path"]
+    routes = [
+        route
+        for route in request.app.routes
+        if route.include_in_schema and route.matches(request.scope)[0] is not Match.NONE
+    ]
+    literal = [route for route in routes if route.path == path]  # rather than a route with this name as its variable
+    return ", ".join(sorted({method for route in literal or routes for method in route.methods}))

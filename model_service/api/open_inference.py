@@ -19,6 +19,7 @@ from model_service.active_model import ActiveModel
 from model_service.api import open_inference_documentation as documentation
 from model_service.api.errors import STATUSES, ApiError
 from model_service.api.json_body import JSON, read_body
+from model_service.api.open_inference_documentation import MODEL
 from model_service.api.open_inference_inputs import JSON_LENGTH, read_request, rows_of_tensors
 from model_service.api.open_inference_outputs import OUTPUTS, tensors, wanted
 from model_service.api.predictions import THREAD_BYTES
@@ -30,9 +31,6 @@ from model_service.registry_errors import RegistryError, VersionNotFound
 from shared.features import INPUTS
 from shared.model_contract import ACTIVE
 from shared.problems import MEDIA_TYPE, FieldError, problem
-
-MODEL = "customer-segmentation"
-"""The one model's name in the protocol; its versions are the registry's."""
 
 _ERRORS_IN_TEXT = 3
 """Refused values named in ``error``; all of them are in ``errors``."""

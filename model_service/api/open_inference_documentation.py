@@ -6,8 +6,11 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from model_service.api.documentation import BAD_BODY, NO_MODEL, accepts, problems
+from model_service.api.documentation import BAD_BODY, NO_MODEL, VERSION, accepts, problems
 from model_service.api.open_inference_inputs import InferRequest
+
+MODEL = "customer-segmentation"
+"""The one model's name in the protocol; its versions are the registry's."""
 
 
 class _Server(BaseModel):
@@ -54,8 +57,7 @@ class _Answer(BaseModel):
     outputs: list[_Output]
 
 
-_NAME = {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}
-_VERSION = {**_NAME, "name": "version"}
+_NAME = {"name": "name", "in": "path", "required": True, "schema": {"type": "string", "enum": [MODEL]}}
 _NOT_FOUND = {"s404": "No model of this name, or no such version"}
 _REFUSED = {"s409": "The version cannot be served"}
 
@@ -74,7 +76,7 @@ def _of_version(described: dict[str, Any]) -> dict[str, Any]:
     """Describe the same route with a version in its address."""
     return described | {
         "summary": f"{described['summary']}, of one version",
-        "openapi_extra": described["openapi_extra"] | {"parameters": [_NAME, _VERSION]},
+        "openapi_extra": described["openapi_extra"] | {"parameters": [_NAME, VERSION]},
     }
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from model_service.api.decisions import Activate, Rollback
-from model_service.api.documentation import BAD_BODY, NO_MODEL, accepts, problems
+from model_service.api.documentation import BAD_BODY, NO_MODEL, STORED_VERSION, accepts, links, problems
 from model_service.api.schemas import answer_model
 from model_service.catalogue import Catalogue
-from model_service.description import ModelDescription
 from model_service.labels import LabelPatch
 from shared.model_contract import Activation, Gate, Label
+from shared.model_description import ModelDescription
 
 _description = answer_model(ModelDescription)
 _activation = answer_model(Activation)
@@ -21,13 +21,22 @@ _NOT_WRITABLE = {"s507": "The model store cannot be written: its disk is full or
 _DAMAGED_LABELS = {"s409": "What people said of the segments cannot be read"}
 
 
-def _in_path(name: str) -> dict[str, Any]:
-    return {"parameters": [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}}]}
+_id: dict[str, Any] = {
+    "parameters": [{"name": "id", "in": "path", "required": True, "schema": {"type": "string", "examples": ["seg-01"]}}]
+}
+_of_versions = (
+    "describe_version",
+    "judge_version",
+    "activate_version",
+    "show_report",
+    "list_plots",
+)
 
 
 LIST: dict[str, Any] = {
     "summary": "List all versions, newest first, and say which is active and which serves",
     "response_model": answer_model(Catalogue),
+    "responses": {200: {"links": links("/items/0/version", "version", *_of_versions)}},
 }
 ACTIVE_MODEL: dict[str, Any] = {
     "summary": "Describe the model that serves: its segments, profiles and actions, and the evidence for them",
@@ -35,20 +44,23 @@ ACTIVE_MODEL: dict[str, Any] = {
     "responses": problems(**NO_MODEL),
 }
 GET: dict[str, Any] = {
+    "operation_id": "describe_version",
     "summary": "Describe a version",
-    "openapi_extra": _in_path("version"),
+    "openapi_extra": {"parameters": [STORED_VERSION]},
     "response_model": _description,
     "responses": problems(**_NO_VERSION, s409="The version is damaged"),
 }
 GATE: dict[str, Any] = {
+    "operation_id": "judge_version",
     "summary": "Say whether a version may replace the active one now",
-    "openapi_extra": _in_path("version"),
+    "openapi_extra": {"parameters": [STORED_VERSION]},
     "response_model": answer_model(Gate),
     "responses": problems(**_NO_VERSION, **NO_MODEL, s409="The record of activations is damaged"),
 }
 ACTIVATE: dict[str, Any] = {
+    "operation_id": "activate_version",
     "summary": "Make a version the active one",
-    "openapi_extra": _in_path("version") | accepts(Activate.model_json_schema(), required=False),
+    "openapi_extra": {"parameters": [STORED_VERSION]} | accepts(Activate.model_json_schema(), required=False),
     "response_model": _activation,
     "responses": problems(
         **BAD_BODY,
@@ -77,13 +89,13 @@ LABELS: dict[str, Any] = {
 }
 LABEL: dict[str, Any] = {
     "summary": "Read what people said of a segment",
-    "openapi_extra": _in_path("id"),
+    "openapi_extra": _id,
     "response_model": _label,
     "responses": problems(**_NO_SEGMENT, **_DAMAGED_LABELS),
 }
 RELABEL: dict[str, Any] = {
     "summary": "Name a segment, describe it or say who owns it, for all versions; null clears",
-    "openapi_extra": _in_path("id") | accepts(LabelPatch.model_json_schema()),
+    "openapi_extra": _id | accepts(LabelPatch.model_json_schema()),
     "response_model": _label,
     "responses": problems(
         **BAD_BODY,

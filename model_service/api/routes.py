@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+import re
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import orjson
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
 from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
 
 from model_service.api.documentation import problems
 from model_service.api.errors import validation_failed
@@ -42,9 +44,25 @@ class DirectRoute(APIRoute):
 def add_routes(app: FastAPI, tables: Iterable[Iterable[Route]]) -> None:
     """Give `app` the routes of all `tables`; those of our own API that describe no query refuse any."""
     app.router.route_class = DirectRoute
-    for route in (route for table in tables for route in table):
+    routes = [route for table in tables for route in table]
+    for path, methods in _mistakable(routes):
+        app.add_api_route(path, _refuse_method, methods=methods, include_in_schema=False)
+    for route in routes:
         checked = _without_query(route) if _takes_no_query(route) else route
         app.add_api_route(checked.path, checked.endpoint, methods=[checked.method], **checked.described)
+
+
+def _mistakable(routes: list[Route]) -> Iterator[tuple[str, list[str]]]:
+    """Yield addresses such as ``/v1/models/rollback`` with methods that would end up at ``/v1/models/{version}``."""
+    for path in {route.path for route in routes if "{" not in route.path}:
+        own = {route.method for route in routes if route.path == path}
+        others = {route.method for route in routes if re.fullmatch(re.sub("{[^}]+}", "[^/]+", route.path), path)}
+        if others - own:
+            yield path, sorted(others - own)
+
+
+async def _refuse_method(_request: Request) -> Response:
+    raise HTTPException(405)
 
 
 def _takes_no_query(route: Route) -> bool:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from model_service.api.documentation import problems
+from model_service.api.documentation import BAD_BODY, accepts, links, problems
+from model_service.api.erasure_order import ErasureOrder
 from model_service.api.schemas import answer_model
 from model_service.api.training_query import TrainingQuery
 from shared.features import CUST_ID, INPUTS
-from shared.model_contract import CSV, PARQUET, Training
+from shared.model_contract import CSV, PARQUET, Erased, Training
 
 _training = answer_model(Training)
+_FILE = {"type": "string", "format": "binary"}
+_EXAMPLE = "\n".join([",".join(f.name for f in INPUTS), ",".join(str(f.minimum + 1) for f in INPUTS), ""])
+_of_trainings = ("follow_training", "read_training_log", "cancel_training")
 _NOT_FOUND = {"s404": "No training with this id is on record"}
 _columns = f"The columns {', '.join(f.name for f in INPUTS)}, and {CUST_ID} if there are ids"
 
@@ -38,10 +42,11 @@ CREATE: dict[str, Any] = {
         "requestBody": {
             "required": True,
             "description": _columns,
-            "content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in (CSV, PARQUET)},
+            "content": {CSV: {"schema": _FILE, "example": _EXAMPLE}, PARQUET: {"schema": _FILE}},
         },
     },
-    "responses": problems(
+    "responses": {202: {"links": links("/id", "id", *_of_trainings)}}
+    | problems(
         s408="The client sent nothing for too long",
         s409="A training is running already; the detail has its id",
         s413="File too large",
@@ -55,20 +60,33 @@ LIST: dict[str, Any] = {
     "response_model": dict[str, list[_training]],  # type: ignore[valid-type]  # a model made at run time
 }
 GET: dict[str, Any] = {
+    "operation_id": "follow_training",
     "summary": "Say how far a training is, or how it ended",
     "openapi_extra": _id,
     "response_model": _training,
     "responses": problems(**_NOT_FOUND),
 }
 LOG: dict[str, Any] = {
+    "operation_id": "read_training_log",
     "summary": "Read what a training has said so far",
     "openapi_extra": _id,
     "responses": {200: _text("The log"), **problems(**_NOT_FOUND)},
 }
 CANCEL: dict[str, Any] = {
+    "operation_id": "cancel_training",
     "summary": "Ask a training to stop; it does so within a second or so",
     "openapi_extra": _id,
     "status_code": 202,
     "response_model": _training,
     "responses": problems(**_NOT_FOUND, s409="The training has ended already"),
+}
+ERASE: dict[str, Any] = {
+    "summary": "Take a customer's id out of the records and logs of trainings, as a person may demand",
+    "openapi_extra": accepts(ErasureOrder.model_json_schema()),
+    "response_model": answer_model(Erased),
+    "responses": problems(
+        **BAD_BODY,
+        s409="A training runs, or its customers are being received: they may hold this one; try again later",
+        s507="The model store cannot be written: its disk is full or read-only",
+    ),
 }

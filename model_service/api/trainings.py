@@ -8,13 +8,15 @@ from fastapi import Request
 from fastapi.responses import Response
 
 from model_service.api import training_documentation as documentation
+from model_service.api.checked_body import checked_body
+from model_service.api.erasure_order import ErasureOrder
 from model_service.api.routes import Route, json_answer
 from model_service.api.training_query import Asked, asked
 from model_service.api.upload import media_type, receive
 from model_service.training_jobs import process
 from model_service.training_jobs.folder import UPLOADS
 from model_service.training_jobs.jobs import Draft, TrainingJobs
-from shared.model_contract import MODELS, TRAININGS, Training
+from shared.model_contract import ERASURES, MODELS, TRAININGS, Erased, Training
 
 
 def routes(jobs: TrainingJobs, max_upload_bytes: int) -> tuple[Route, ...]:
@@ -26,6 +28,7 @@ def routes(jobs: TrainingJobs, max_upload_bytes: int) -> tuple[Route, ...]:
         Route("GET", TRAININGS + "/{id}", endpoints.get, documentation.GET),
         Route("GET", TRAININGS + "/{id}/log", endpoints.log, documentation.LOG),
         Route("POST", TRAININGS + "/{id}/cancel", endpoints.cancel, documentation.CANCEL),
+        Route("POST", ERASURES, endpoints.erase, documentation.ERASE),
     )
 
 
@@ -64,3 +67,7 @@ class _Endpoints:
 
     async def cancel(self, request: Request) -> Response:
         return json_answer(await asyncio.to_thread(self._jobs.cancel, request.path_params["id"]), 202)
+
+    async def erase(self, request: Request) -> Response:
+        order = await checked_body(request, ErasureOrder)
+        return json_answer(Erased(erased=await asyncio.to_thread(self._jobs.erase, order.CUST_ID)))

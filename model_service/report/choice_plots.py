@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from model_service.gate import MIN_SHARE, MIN_STABILITY
-from model_service.manifest import Manifest, ReliabilityBin
+from model_service.manifest import Manifest
 from model_service.report.style import FAINT, INK, new_figure
+from shared.model_description import ReliabilityBin
 
 CHOSEN = "#0173b2"
 ELBOW = "#d55e00"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from model_service.manifest import Baseline, Manifest
+from model_service.manifest import Manifest
 from shared.features import BY_NAME, Kind
+from shared.model_description import Baseline
 
 NATURAL = 0.5
 """Silhouette from which clusters count as really apart (Kaufman and Rousseeuw 1990: below, the structure is weak)."""

@@ -7,9 +7,9 @@ import pandas as pd
 from scipy.stats import rankdata
 from sklearn.metrics import adjusted_rand_score
 
-from model_service.manifest import Baseline
 from model_service.pipeline import Labels, Matrix
 from model_service.training.profiles import UTILISATION, with_utilisation
+from shared.model_description import Baseline
 
 RULE = "buys in one go or not, buys in instalments or not, takes cash or not: 8 groups"
 

@@ -13,12 +13,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from model_service.manifest import DataSource
 from model_service.pipeline import Matrix
 from model_service.training.errors import DataRefused
 from model_service.training.tables import Table, read_table
 from shared.columns import column_faults
 from shared.features import CUST_ID, DERIVED, DISTANCE_NAMES, INPUT_NAMES, INPUTS
+from shared.model_description import DataSource
 
 MAX_REFUSED_SHARE = 0.01
 """Training aborts when more of the rows than this break a hard rule."""

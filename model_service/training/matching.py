@@ -14,9 +14,10 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from model_service.gate import MAX_DISTANCE
-from model_service.manifest import Manifest, Match
+from model_service.manifest import Manifest
 from model_service.pipeline import Matrix, Parameters
 from shared.features import DISTANCE_NAMES
+from shared.model_description import Match
 
 
 @dataclass(frozen=True, slots=True)

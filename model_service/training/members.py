@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from model_service.manifest import Member
 from model_service.pipeline import Matrix, Scores
 from model_service.training.dataset import TrainingData
+from shared.model_description import Member
 
 SHOWN = 5
 

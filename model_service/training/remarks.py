@@ -9,8 +9,8 @@ from typing import NamedTuple
 from kneed import KneeLocator
 
 from model_service.gate import MIN_SHARE, MIN_STABILITY
-from model_service.manifest import Elbow
 from model_service.training.selection import KScores
+from shared.model_description import Elbow
 
 NEAR = 0.05
 """A k that misses each limit by no more than this share of it misses narrowly."""

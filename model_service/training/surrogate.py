@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from sklearn.model_selection import KFold
 from sklearn.tree import DecisionTreeClassifier
 
-from model_service.manifest import Condition, Rule
 from model_service.pipeline import Labels, Matrix
 from shared.features import BY_NAME, Feature, Kind
+from shared.model_description import Condition, Rule
 
 MAX_DEPTH = 5
 LEAVES_PER_SEGMENT = 3

@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from model_service.training.errors import DataRefused
-from shared.features import CUST_ID, FEATURES, INPUTS
+from shared.column_names import known_names, read_header
+from shared.features import CUST_ID, INPUTS
 
 PARQUET_MEDIA = "application/vnd.apache.parquet"
 
@@ -26,7 +27,6 @@ DELIMITERS = ",;\t"
 _PARQUET_MAGIC = b"PAR1"
 _LONGEST_HEADER = 1 << 16
 _NEEDED = (CUST_ID, *(f.name for f in INPUTS))
-_KNOWN = {CUST_ID, *(f.name for f in FEATURES)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Table:
 
 
 def read_table(path: Path, media: str | None = None) -> Table:
-    """Read `path`; columns may come in any order and letter case.
+    """Read `path`; columns may come in any order, under any name that `shared.column_names` understands.
 
     It is taken as Parquet if it begins like one, is named ``*.parquet`` or comes as `PARQUET_MEDIA`, else as CSV: UTF-8
     with or without a byte order mark, cells separated by comma, semicolon or tab.
@@ -92,7 +92,7 @@ def _header(file: TextIO, path: Path) -> tuple[list[str], str, int]:
             raise ValueError("it holds zero bytes, as binary files and UTF-16 text do")
         if line.strip():
             splits = [(next(csv.reader([line], delimiter=mark)), mark) for mark in DELIMITERS]
-            names, delimiter = max(splits, key=lambda split: len(_KNOWN.intersection(map(_normal, split[0]))))
+            names, delimiter = max(splits, key=lambda split: known_names(split[0]))
             return names, delimiter, number
     raise DataRefused(f"{path} is empty")
 
@@ -140,20 +140,16 @@ def _parquet_column(name: str, column: pa.ChunkedArray) -> pd.Series[float] | pd
 
 
 def _places(header: Sequence[str]) -> dict[str, int]:
-    """Return where the columns of the data dictionary stand."""
-    names = [_normal(name) for name in header]
-    missing = [f.name for f in INPUTS if f.name not in names]
+    """Return where the columns of the data dictionary stand that a training needs."""
+    found = read_header(header)
+    missing = [f.name for f in INPUTS if f.name not in found.places]
     if missing:
         raise DataRefused(f"missing columns: {', '.join(missing)}")
-    twice = [name for name in _NEEDED if names.count(name) > 1]
+    twice = [f"{name} ({' and '.join(map(repr, found.twice[name]))})" for name in _NEEDED if name in found.twice]
     if twice:
         raise DataRefused(f"columns that are there twice: {', '.join(twice)}")
-    return {name: names.index(name) for name in _NEEDED if name in names}
-
-
-def _normal(name: str) -> str:
-    return name.strip().upper()
+    return {name: found.places[name] for name in _NEEDED if name in found.places}
 
 
 def _ignored(header: Sequence[str]) -> list[str]:
-    return [name for name in header if _normal(name) not in _KNOWN]
+    return read_header(header).ignored

@@ -15,7 +15,7 @@ import pandas as pd
 import sklearn
 from sklearn.pipeline import Pipeline
 
-from model_service.manifest import Manifest, Range
+from model_service.manifest import Manifest
 from model_service.pipeline import CompiledScorer, Matrix, Parameters
 from model_service.registry import ModelStore
 from model_service.registry_errors import ArtefactDamaged
@@ -26,6 +26,7 @@ from model_service.training.matching import identify
 from model_service.training.segments import describe_segments
 from model_service.training.work import Progress, study_sample
 from shared.features import DISTANCE_NAMES
+from shared.model_description import Range
 
 SAMPLE_ROWS = 200
 """Training rows kept in the manifest to prove, at each load, that the compiled scorer equals the pipeline."""

@@ -15,6 +15,7 @@ from pathlib import Path
 from model_service import version_drafts
 from model_service.durable_files import exclusive, fsync
 from model_service.registry_errors import StoreNotWritable, TrainingRunning
+from model_service.training_jobs.erasing import erase
 from model_service.training_jobs.errors import TrainingEnded, TrainingNotFound
 from model_service.training_jobs.folder import ENDED, Folder, new_record, now
 from model_service.training_jobs.job import Job
@@ -94,6 +95,23 @@ class TrainingJobs:
         for record in self.records():
             if record["status"] not in ENDED:
                 raise TrainingRunning(f"training {record['id']} is {record['status']}: wait for it or cancel it")
+
+    def erase(self, cust_id: str) -> int:
+        """Take a customer's id out of all records and logs; return how many quoted it.
+
+        Raises
+        ------
+        TrainingRunning
+            while there is a file of customers, which may hold this one and be quoted later.
+        StoreNotWritable
+        """
+        if not self.directory.is_dir():
+            return 0
+        with self._alone():
+            self.refuse_second()
+            if any(Folder(path).is_held() for path in self.directory.glob(f"{_DRAFT}*")):
+                raise TrainingRunning("the customers of a training are being received: wait for it")
+            return sum(erase(folder, cust_id) for folder in self._folders())
 
     def draft(self) -> Draft:
         """Make a folder for the customers of a training to come.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
+import joblib
 import pytest
 
 from model_service.registry import ModelStore
@@ -11,6 +13,7 @@ from model_service.training import calibration
 from model_service.training.dataset import TrainingData, read_customers
 from model_service.training.trainer import Options, Trained, train, train_version
 from model_service.training.work import Silent
+from tests.conftest import MadeOnce
 
 
 @pytest.fixture(scope="session")
@@ -20,9 +23,14 @@ def real_data(real_csv: Path) -> TrainingData:
 
 
 @pytest.fixture(scope="session")
-def real_trained(real_data: TrainingData) -> Trained:
+def real_trained(real_data: TrainingData, made_once: MadeOnce) -> Trained:
     """The model of the real customers, with the full table of k."""
-    return train(real_data, Options(), None, 1, Silent())
+
+    def fill(folder: Path) -> None:
+        joblib.dump(train(real_data, Options(), None, 1, Silent()), folder / "trained")
+
+    trained: Trained = joblib.load(made_once("real-trained", fill) / "trained")
+    return trained
 
 
 @pytest.fixture
@@ -33,11 +41,16 @@ def few_refits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def sample_store(sample_csv: Path, tmp_path_factory: pytest.TempPathFactory) -> ModelStore:
+def sample_store(sample_csv: Path, made_once: MadeOnce, tmp_path_factory: pytest.TempPathFactory) -> ModelStore:
     """A store whose active model was quickly trained on the sample, with k = 6."""
-    store = ModelStore(tmp_path_factory.mktemp("served") / "models")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(calibration, "REFITS", 3)
-        patch.setattr(calibration, "HELD_OUT", 3)
-        store.activate(train_version(store, read_customers(sample_csv), Options(ks=(6,)), Silent())["version"])
-    return store
+
+    def fill(folder: Path) -> None:
+        store = ModelStore(folder)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(calibration, "REFITS", 3)
+            patch.setattr(calibration, "HELD_OUT", 3)
+            store.activate(train_version(store, read_customers(sample_csv), Options(ks=(6,)), Silent())["version"])
+
+    own = tmp_path_factory.mktemp("served") / "models"
+    shutil.copytree(made_once("sample-models", fill), own)
+    return ModelStore(own)

@@ -24,6 +24,7 @@ from model_service.registry import MODEL_FILE, ModelStore
 from model_service.training.dataset import read_customers
 from shared.contract import ACTIVE_MODEL, PREDICT, PREDICT_BATCH
 from shared.features import INPUTS
+from shared.secret_rules import MODEL_SERVICE_SECRET_IN_DEVELOPMENT
 
 ROOT = Path(__file__).resolve().parents[3]
 START_SECONDS = 60
@@ -46,7 +47,8 @@ class Server:
     ) -> tuple[http.client.HTTPResponse, bytes]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         with contextlib.closing(connection):
-            connection.request(method, path, body, {"content-type": "application/json", **headers})
+            key = {"authorization": f"Bearer {MODEL_SERVICE_SECRET_IN_DEVELOPMENT}"}
+            connection.request(method, path, body, {"content-type": "application/json", **key, **headers})
             answer = connection.getresponse()
             return answer, answer.read()
 
@@ -135,6 +137,7 @@ def test_idle_connections_are_kept_for_longer_than_a_few_seconds(server):
 def test_a_chunked_body_is_counted(server):
     with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
         head = [f"POST {PREDICT} HTTP/1.1", "host: x", "content-type: application/json", "transfer-encoding: chunked"]
+        head.append(f"authorization: Bearer {MODEL_SERVICE_SECRET_IN_DEVELOPMENT}")
         connection.sendall("\r\n".join([*head, "", ""]).encode())
         chunk = b"100000\r\n" + b" " * 0x100000 + b"\r\n"
         with contextlib.suppress(ConnectionError):

@@ -26,6 +26,7 @@ from model_service.run_training import NICENESS
 from model_service.training_jobs.jobs import VANISHED, TrainingJobs
 from shared.contract import READY
 from shared.model_contract import CSV, MODELS, PARQUET, TRAININGS
+from shared.secret_rules import MODEL_SERVICE_SECRET_IN_DEVELOPMENT
 
 ROOT = Path(__file__).resolve().parents[3]
 PATIENCE = 90.0
@@ -89,7 +90,8 @@ class Service:
     def request(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         with contextlib.closing(connection):
-            connection.request(method, path, body, headers)
+            key = {"authorization": f"Bearer {MODEL_SERVICE_SECRET_IN_DEVELOPMENT}"}
+            connection.request(method, path, body, {**key, **headers})
             answer = connection.getresponse()
             content = answer.read()
         return answer.status, json.loads(content) if "json" in answer.headers["content-type"] else content

@@ -11,6 +11,10 @@ import orjson
 from fastapi import FastAPI
 
 from shared.problems import MEDIA_TYPE
+from shared.secret_rules import MODEL_SERVICE_SECRET_IN_DEVELOPMENT
+
+KEY = {"authorization": f"Bearer {MODEL_SERVICE_SECRET_IN_DEVELOPMENT}"}
+"""What the gateway shows; a request may bring another."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,9 @@ class AsgiClient:
             "raw_path": path.encode(),
             "query_string": query.encode(),
             "root_path": "",
-            "headers": [(name.lower().replace("_", "-").encode(), value.encode()) for name, value in headers.items()],
+            "headers": [
+                (name.lower().replace("_", "-").encode(), value.encode()) for name, value in {**KEY, **headers}.items()
+            ],
             "client": ("testclient", 1),
             "server": ("testserver", 80),
         }

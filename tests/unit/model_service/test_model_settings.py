@@ -5,9 +5,12 @@ from pathlib import Path
 import pytest
 
 from model_service.app import create_app
-from model_service.settings import Settings, SettingsError, load_settings
+from model_service.settings import Settings, SettingsError, load_server_settings, load_settings
 
 NAMES = [name.upper() for name in Settings.model_fields]
+
+
+SECRET = "xKq7vN2mRt9bWc4LzEh6JdYs8PfGu3Ao"
 
 
 @pytest.fixture(autouse=True)
@@ -61,3 +64,38 @@ def test_all_wrong_values_are_named_at_once(monkeypatch):
     monkeypatch.setenv("LOG_LEVEL", "y")
     with pytest.raises(SettingsError, match=r"MODEL_PORT: .*; LOG_LEVEL: "):
         load_settings()
+
+
+def test_a_server_takes_the_secret_from_the_variable(monkeypatch):
+    monkeypatch.setenv("MODEL_SERVICE_SECRET", SECRET)
+    assert load_server_settings().model_service_secret == SECRET
+
+
+def test_a_file_comes_before_the_variable(monkeypatch, tmp_path):
+    (tmp_path / "secret").write_text(f"{SECRET}\n")
+    monkeypatch.setenv("MODEL_SERVICE_SECRET", "of the environment")
+    monkeypatch.setenv("MODEL_SERVICE_SECRET_FILE", str(tmp_path / "secret"))
+    assert load_server_settings().model_service_secret == SECRET
+
+
+@pytest.mark.parametrize("secret", ["", "hunter2", "changeme" * 5, Settings().model_service_secret, "a" * 40])
+def test_no_server_starts_without_a_good_secret(monkeypatch, secret):
+    monkeypatch.setenv("MODEL_SERVICE_SECRET", secret)
+    with pytest.raises(SettingsError, match="MODEL_SERVICE_SECRET") as caught:
+        create_app()
+    assert not secret or secret not in str(caught.value)
+
+
+def test_a_file_that_is_not_there_is_named(monkeypatch):
+    monkeypatch.setenv("MODEL_SERVICE_SECRET_FILE", "/nowhere/at/all")
+    with pytest.raises(SettingsError, match="MODEL_SERVICE_SECRET_FILE"):
+        load_server_settings()
+
+
+def test_development_needs_no_secret(monkeypatch):
+    monkeypatch.setenv("DEPLOYMENT", "development")
+    assert load_server_settings() == Settings()
+
+
+def test_commands_need_no_secret():
+    assert load_settings().deployment == "production"

@@ -9,10 +9,10 @@ from asgi_client import assert_problem
 from registry_changes import copy_version, damage, edit_manifest, only_version, worse_version
 
 from model_service.api import segments
-from model_service.description import DescribedSegment, ModelDescription
 from model_service.registry import ACTIVE_FILE, LABELS_FILE
 from shared.contract import ACTIVE_MODEL, PREDICT, ModelSummary
 from shared.model_contract import ACTIVATIONS, MODELS, SEGMENTS, TRAININGS, Activation, Gate, Label, ModelEntry
+from shared.model_description import DescribedSegment, ModelDescription
 
 JSON = {"content-type": "application/json"}
 EVIDENCE = {

@@ -1,0 +1,153 @@
+"""Clients that send a body slowly, or never: they must hold neither every thread nor one thread for ever.
+
+Reading from ``wsgi.input`` blocks. What can be done about it depends on the server:
+
+- Under gunicorn the application knows the connection: whoever has not sent a body, or a piece of a file, within
+  REQUEST_TIMEOUT is cut off, and answered with 408.
+- granian 2.8 keeps the connection to itself and has a limit for headers alone (``--http1-header-read-timeout``, 30 s;
+  its maintainers leave bodies to a proxy, issue 728). Reading in another thread, to be left behind, was tried: when the
+  request's own thread answers meanwhile, granian 2.8.7 holds Python's lock until the body has come, and the whole
+  process stands still. So the wait itself cannot be ended; but TCP's keep-alive is turned on for connections that are
+  overdue, so that a client that has vanished (rather than left) is noticed within a minute.
+
+Under both, `Patience.places` leaves a thread over, however many clients are slow; one too many is refused with 503. Only
+callers whose key or token holds get this far. For the rest there is a proxy that takes requests in before it passes them
+on, as nginx does by default: callers with a key who stay connected and send nothing (granian), clients that read their
+answers slowly (granian; gunicorn gives up after a minute), and headers that trickle in (gunicorn).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import IO, Final, NamedTuple
+
+from flask import Flask, current_app, request
+
+from gateway.services.errors import ClientsSlow
+from gateway.services.slots import QUEUE_SECONDS, Slots
+
+KEEP_ALIVE: Final = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
+"""Seconds of silence before a peer is asked whether it is there, seconds between questions, and how many of them."""
+
+_LOOKS_PER_TIMEOUT = 10
+_EXTENSION = "gateway.patience"
+
+
+@dataclass(slots=True, eq=False)
+class _Wait:
+    give_up_at: float
+    connection: socket.socket | None
+    overdue: bool = False
+
+
+class Patience:
+    """How long clients may take, and how many threads may wait for them.
+
+    Parameters
+    ----------
+    seconds : for a body, or for a piece of a file.
+    threads : of the process.
+    """
+
+    def __init__(self, seconds: float, threads: int) -> None:
+        self.seconds = seconds
+        self._places = Slots(max(1, threads - 1), ClientsSlow, QUEUE_SECONDS)
+        self._waits: set[_Wait] = set()
+        self._watching = False
+
+    @contextmanager
+    def waiting(self, connection: socket.socket | None) -> Iterator[None]:
+        """Wait for a client within a `with` block.
+
+        Parameters
+        ----------
+        connection : to be closed for reading when the time is over, where that is possible.
+
+        Raises
+        ------
+        TimeoutError
+            if the client was cut off.
+        ClientsSlow
+            when as many threads as may are waiting.
+        """
+        wait = _Wait(time.monotonic() + self.seconds, connection)
+        with self._places.taken():
+            self._waits.add(wait)
+            self._watch()
+            try:
+                yield
+            finally:
+                self._waits.discard(wait)
+        if wait.overdue and connection:
+            raise TimeoutError
+
+    def _watch(self) -> None:
+        if not self._watching:
+            self._watching = True
+            threading.Thread(target=self._look, name="patience", daemon=True).start()
+
+    def _look(self) -> None:
+        while True:
+            time.sleep(self.seconds / _LOOKS_PER_TIMEOUT)
+            now = time.monotonic()
+            for wait in list(self._waits):
+                if now >= wait.give_up_at and not wait.overdue:
+                    wait.overdue = True
+                    _cut_off(wait.connection)
+
+
+def _cut_off(connection: socket.socket | None) -> None:
+    if connection is None:
+        notice_the_vanished()
+        return
+    with contextlib.suppress(OSError):  # the client has left
+        connection.shutdown(socket.SHUT_RD)
+
+
+def notice_the_vanished() -> None:
+    """Let the system find out which peers of this process's connections are gone; does nothing to the others."""
+    for descriptor in os.listdir("/dev/fd"):
+        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(int(descriptor))) as connection:
+            if connection.family in (socket.AF_INET, socket.AF_INET6):
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+                for name, value in KEEP_ALIVE.items():
+                    connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+class TimelyBody(NamedTuple):
+    """The body of a request, or what is left of it; it can be read after the request's context has ended, too."""
+
+    stream: IO[bytes]
+    patience: Patience
+    connection: socket.socket | None
+
+    def read(self, size: int = -1) -> bytes:
+        """Return the next `size` bytes, fewer at the end, or all that is left.
+
+        Raises
+        ------
+        TimeoutError
+            when they do not come in time, and the server lets that be noticed.
+        ClientsSlow
+        OSError, werkzeug.exceptions.ClientDisconnected
+            when the connection breaks.
+        """
+        with self.patience.waiting(self.connection):
+            return self.stream.read(size)
+
+
+def register(app: Flask, seconds: float, threads: int) -> None:
+    """Give the application patience with its clients."""
+    app.extensions[_EXTENSION] = Patience(seconds, threads)
+
+
+def timely_body() -> TimelyBody:
+    """Return the body of the request being served."""
+    return TimelyBody(request.stream, current_app.extensions[_EXTENSION], request.environ.get("gunicorn.socket"))

@@ -1,0 +1,70 @@
+"""Services to be tried, as processes of their own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+from fakes.servers import free_port
+
+from model_service.registry import ModelStore
+from model_service.training.dataset import read_customers
+from model_service.training.trainer import Options, train_version
+from model_service.training.work import Silent
+from tests.unit.model_service.model_customers import TINY_K, tiny_customers
+
+ROOT = Path(__file__).resolve().parents[2]
+START_SECONDS = 60.0
+
+
+@contextlib.contextmanager
+def running(command: list[str], ready: str, log: Path, **environment: str) -> Iterator[None]:
+    """Run a service until it is no longer needed; its log is shown if it does not start."""
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", *command],
+            cwd=ROOT,
+            env={**os.environ, "LOG_LEVEL": "WARNING", **environment},
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        give_up_at = time.monotonic() + START_SECONDS
+        while not _ready(ready):
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < give_up_at, log.read_text()
+            time.sleep(0.05)
+        yield
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def _ready(address: str) -> bool:
+    try:
+        return requests.get(address, timeout=5).ok
+    except requests.RequestException:
+        return False
+
+
+@pytest.fixture(scope="session")
+def model_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a tier 2 with two tiny versions, of which the second is active."""
+    folder = tmp_path_factory.mktemp("tier2")
+    tiny_customers().to_csv(folder / "customers.csv", index=False)
+    store, data = ModelStore(folder / "models"), read_customers(folder / "customers.csv")
+    for _ in range(2):
+        version = train_version(store, data, Options(ks=(TINY_K,)), Silent())["version"]
+        store.activate(version, "to be tried", "test", force=True)
+    port = free_port()
+    address = f"http://127.0.0.1:{port}"
+    settings = {"MODEL_STORE": str(store.directory), "MODEL_PORT": str(port)}
+    with running(["model_service", "serve"], f"{address}/health/ready", folder / "log", **settings):
+        yield address

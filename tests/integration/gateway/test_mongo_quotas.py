@@ -1,0 +1,60 @@
+"""Rate limits on a real mongod: windows that processes share, and nothing left behind."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from fakes.quotas_contract import QuotaStoreContract
+from fakes.servers import Mongod
+from flask import Flask
+from pymongo.collection import Collection
+
+from gateway.data_access.rate_limit_storage import PATIENCE_SECONDS, MongoQuotaStore
+from gateway.services.errors import RateLimited, StoreUnavailable
+from gateway.services.rate_limits import Limiter, Rate
+from gateway.settings import Settings
+from gateway.stores import connect
+
+
+@pytest.fixture
+def collection(customers: Collection) -> Collection:
+    return customers.database["rate_limits"]
+
+
+@pytest.fixture
+def quotas(collection: Collection) -> MongoQuotaStore:
+    return MongoQuotaStore(collection)
+
+
+class TestMongoQuotaStore(QuotaStoreContract):
+    def test_a_window_that_has_ended_begins_anew(self, quotas: MongoQuotaStore, collection: Collection) -> None:
+        quotas.take("k", Rate(10, 60), 10)
+        collection.update_many({}, [{"$set": {"ends_at": {"$subtract": ["$$NOW", 1]}, "left": 0}}])
+        assert quotas.take("k", Rate(10, 60), 1).left == 9
+
+    def test_windows_go_when_they_have_ended(self, quotas: MongoQuotaStore, collection: Collection) -> None:
+        quotas.take("k", Rate(10, 60), 1)
+        assert collection.index_information()["expiry"]["expireAfterSeconds"] == 0
+        assert collection.find_one()["ends_at"]
+
+    def test_processes_at_once_never_pass_the_rate(self, collection: Collection) -> None:
+        def passed(_: int) -> int:
+            limiter, count = Limiter(MongoQuotaStore(collection), "default", (Rate(700, 600),)), 0
+            try:
+                while True:
+                    limiter.spend("c")
+                    count += 1
+            except RateLimited:
+                return count
+
+        with ThreadPoolExecutor(8) as pool:
+            assert sum(pool.map(passed, range(8))) == 700
+
+
+def test_a_database_that_is_away_is_not_waited_for(mongod: Mongod) -> None:
+    away: Any = connect(Flask("test"), Settings(mongodb_uri="mongodb://127.0.0.1:9/x", mongodb_timeout=30.0))
+    with away.client, pytest.raises(StoreUnavailable):
+        MongoQuotaStore(away["rate_limits"]).take("k", Rate(1, 1), 1)
+    assert PATIENCE_SECONDS < 1

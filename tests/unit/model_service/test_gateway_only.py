@@ -1,0 +1,40 @@
+"""Tier 2 answers the gateway alone."""
+
+from __future__ import annotations
+
+import pytest
+from asgi_client import KEY, AsgiClient, assert_problem
+
+from model_service.api.gateway_only import OPEN
+from shared.contract import ACTIVE_MODEL, PREDICT, READY
+
+SECRET = KEY["authorization"].removeprefix("Bearer ")
+CLOSED = [("POST", PREDICT), ("GET", ACTIVE_MODEL), ("GET", "/v2"), ("GET", "/nowhere"), ("DELETE", "/v1/models/x")]
+
+
+@pytest.mark.parametrize(("method", "path"), CLOSED)
+@pytest.mark.parametrize(
+    "shown",
+    ["", SECRET, f"Basic {SECRET}", "Bearer", "Bearer ", f"Bearer {SECRET[:-1]}", f"Bearer {SECRET}x", "Bearer ünknown"],
+    ids=["nothing", "no scheme", "another scheme", "no secret", "empty", "a part", "more", "no ASCII"],
+)
+def test_whoever_does_not_show_the_secret_is_refused(client: AsgiClient, method: str, path: str, shown: str) -> None:
+    answer = client.request(method, path, b"{}", {"authorization": shown, "content-type": "application/json"})
+    body = assert_problem(answer, 401, "unauthenticated")
+    assert answer.headers["www-authenticate"] == 'Bearer realm="model-service"'
+    assert SECRET not in str(body)
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
+def test_the_secret_opens_in_any_case_of_its_scheme(client: AsgiClient, scheme: str) -> None:
+    assert client.get(ACTIVE_MODEL, authorization=f"{scheme} {SECRET}").status == 200
+
+
+@pytest.mark.parametrize("path", sorted(OPEN))
+def test_whoever_watches_the_service_needs_no_secret(client: AsgiClient, path: str) -> None:
+    assert client.get(path, authorization="").status == 200
+
+
+@pytest.mark.parametrize("path", [f"/{READY}", f"{READY}/", "/openapi.json/"])
+def test_an_address_that_only_looks_like_an_open_one_is_closed(client: AsgiClient, path: str) -> None:
+    assert_problem(client.get(path, authorization=""), 401, "unauthenticated")
