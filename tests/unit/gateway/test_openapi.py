@@ -1,0 +1,144 @@
+"""The OpenAPI document is sound, and says everything that there is: routes, scopes, parameters, errors."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from fakes.documented import Documented
+from fakes.gateway import FakeGateway
+from openapi_spec_validator import validate
+
+from gateway.documentation import headers, parameters
+from gateway.documentation.document import key_of
+from gateway.documentation.operation import Named
+from gateway.documentation.operations import OPERATIONS, RESOURCES
+from gateway.documentation.orders import ACTIVATE, LABEL, ROLLBACK
+from gateway.documentation.problems import known_problems
+from gateway.error_handlers import STATUSES
+from gateway.routes import Route, registered
+from gateway.schemas.queries import TRAINING
+from model_service.api.decisions import Activate, Rollback
+from model_service.api.training_query import TrainingQuery
+from model_service.labels import LabelPatch
+
+_GATEWAY = FakeGateway()
+ROUTES: dict[str, tuple[str, Route]] = {
+    key_of(prefix, route): (prefix + route.path, route) for prefix, route in registered(_GATEWAY.app)
+}
+
+
+@pytest.fixture(scope="module")
+def documented() -> Documented:
+    return Documented(FakeGateway().client.get("/openapi.json").get_json())
+
+
+@pytest.fixture
+def document(documented: Documented) -> dict[str, Any]:
+    return documented.document
+
+
+def test_the_document_is_valid_openapi(document: dict[str, Any]) -> None:
+    validate(document)
+    assert document["openapi"].startswith("3.1")
+
+
+def test_every_route_is_described_and_nothing_else_is() -> None:
+    assert sorted(set(ROUTES) ^ set(OPERATIONS)) == []
+
+
+def test_every_route_of_the_application_is_in_the_tables() -> None:
+    rules = {(rule.rule, rule.endpoint.partition(" ")[0]) for rule in _GATEWAY.app.url_map.iter_rules()}
+    assert rules == {(rule, route.method) for rule, route in ROUTES.values()}
+
+
+def test_operations_have_names_of_their_own() -> None:
+    names = [operation.id for _, operation in OPERATIONS.values()]
+    assert len(names) == len(set(names))
+    assert all(re.fullmatch(r"[a-z]+([A-Z][A-Za-z]+)*", name) for name in names)
+
+
+def test_resources_have_names_of_their_own() -> None:
+    assert len({resource.name for resource in RESOURCES}) == len(RESOURCES)
+
+
+@pytest.mark.parametrize("key", ROUTES)
+def test_every_scope_is_told(key: str, documented: Documented) -> None:
+    method, _, address = key.partition(" ")
+    operation, scope = documented.by_address[method, address].operation, ROUTES[key][1].scope
+    assert operation["security"] == ([{"apiKey": [scope]}, {"token": [scope]}] if scope else [])
+    assert (f"`{scope}`" in operation["description"]) == (scope is not None)
+    assert ("401" in operation["responses"]) == (scope is not None)
+
+
+@pytest.mark.parametrize("key", ROUTES)
+def test_every_parameter_is_told(key: str, documented: Documented) -> None:
+    method, _, address = key.partition(" ")
+    listed = [documented.resolved(p) for p in documented.by_address[method, address].operation["parameters"]]
+    told = {(p["in"], p["name"]) for p in listed}
+    rule, route = ROUTES[key]
+    assert {name for kind, name in told if kind == "query"} == set(parameters.names_of_query(route))
+    assert {name for kind, name in told if kind == "path"} == set(re.findall(r"{(\w+)}", parameters.address(rule)))
+    assert ("header", headers.REQUEST_ID) in told
+    assert [p["name"] for p in listed if not p.get("description")] == []
+    assert [p["name"] for p in listed if "type" not in p["schema"]] == []
+
+
+def test_every_link_leads_to_an_operation_with_such_parameters(documented: Documented) -> None:
+    for described in documented.operations.values():
+        for response in described.operation["responses"].values():
+            for link in documented.resolved(response).get("links", {}).values():
+                target = [
+                    documented.resolved(p) for p in documented.operations[link["operationId"]].operation["parameters"]
+                ]
+                known = {p["name"] for p in target} | {f"{p['in']}.{p['name']}" for p in target}
+                assert set(link["parameters"]) <= known
+
+
+def test_every_problem_is_known_with_a_meaning() -> None:
+    known = known_problems()
+    assert {code for _, code in STATUSES.values()} <= set(known)
+    assert [code for code, problem in known.items() if not problem.text] == []
+    named = {code for _, operation in OPERATIONS.values() for code in operation.problems}
+    assert named <= set(known)
+
+
+@pytest.mark.parametrize("name", sorted(OPERATIONS))
+def test_no_operation_repeats_or_forgets_itself(name: str) -> None:
+    _, operation = OPERATIONS[name]
+    assert operation.summary
+    assert not operation.summary.endswith(".")
+    assert operation.answers
+    assert all(200 <= status < 400 for status in operation.answers)
+
+
+@pytest.mark.parametrize(
+    ("told", "judge"),
+    [(ACTIVATE, Activate), (ROLLBACK, Rollback), (LABEL, LabelPatch)],
+    ids=["activate", "roll back", "label"],
+)
+def test_orders_are_those_that_the_model_service_takes(told: Named, judge: Any) -> None:
+    schema = judge.model_json_schema()
+    assert told.schema["additionalProperties"] is schema["additionalProperties"] is False
+    assert {n: _core(p) for n, p in told.schema["properties"].items()} == {
+        n: _core(p) for n, p in schema["properties"].items()
+    }
+
+
+def test_training_parameters_are_those_that_the_model_service_takes() -> None:
+    schema = TrainingQuery.model_json_schema()["properties"]
+    told = {name: _core(parameters.QUERY[name]["schema"]) for name in TRAINING}
+    assert told.pop("activate") == {"type": ["boolean"]}
+    assert schema.pop("activate")["enum"] == ["true", "false"]
+    taken = {name: _core(part) for name, part in schema.items()}
+    taken["k"]["type"].remove("null")  # absent, in a query string
+    assert told == taken
+
+
+def _core(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return what a schema demands, whether it says null as a type or as an alternative."""
+    parts = schema.get("anyOf", [schema])
+    kinds = [kind for part in parts for kind in (part["type"] if isinstance(part["type"], list) else [part["type"]])]
+    bounds = {n: v for part in parts for n, v in part.items() if n in {"minimum", "maximum", "minLength", "maxLength"}}
+    return {"type": sorted(kinds, key="null".__eq__), **bounds}

@@ -1,0 +1,56 @@
+"""Real answers are as documented, and so are the examples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+from fakes.api_story import CHAPTERS
+from fakes.documented import Documented, DocumentedClient, Reply
+from fakes.gateway import FakeGateway
+
+from gateway.documentation.operations import OPERATIONS
+
+UNSHOWN = {"getOpenAPI", "getModelServiceOpenAPI", "cancelImport"}
+"""The documents in themselves; and an import that still runs when it is cancelled, which takes luck."""
+
+
+@pytest.fixture(scope="module")
+def documented() -> Documented:
+    return Documented(FakeGateway().client.get("/openapi.json").get_json())
+
+
+@pytest.mark.parametrize("name", sorted({operation.id for _, operation in OPERATIONS.values()}))
+def test_examples_are_what_the_document_says(name: str, documented: Documented) -> None:
+    for content in _contents(documented, documented.operations[name].operation):
+        for kind, media in content.items():
+            if kind == "application/json" and name not in UNSHOWN:
+                assert documented.schema_faults(media["schema"], media["example"]) == []
+    shown = documented.document["components"]["schemas"]["Problem"]
+    assert documented.schema_faults(shown, shown["examples"][0]) == []
+
+
+def _contents(documented: Documented, operation: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the contents of a request and of its answers that are no errors."""
+    yield operation.get("requestBody", {}).get("content", {})
+    for status, response in operation["responses"].items():
+        if status < "400":
+            yield documented.resolved(response).get("content", {})
+
+
+def client_of(gateway: FakeGateway, documented: Documented) -> DocumentedClient:
+    def send(method: str, address: str, headers: Mapping[str, str], body: bytes | None) -> Reply:
+        answer = gateway.client.open(address, method=method, headers=dict(headers), data=body)
+        return Reply(answer.status_code, {k.lower(): v for k, v in answer.headers}, answer.data)
+
+    return DocumentedClient(documented, send)
+
+
+def test_every_operation_answers_as_it_is_documented(documented: Documented) -> None:
+    api = client_of(FakeGateway(), documented)
+    for chapter in CHAPTERS:
+        chapter(api)
+    assert api.faults == []
+    called = {call.id for call in api.calls}
+    assert sorted({operation.id for _, operation in OPERATIONS.values()} - called) == []
