@@ -11,13 +11,13 @@ run: install ## Start MongoDB, both tiers and the worker on this machine; Ctrl-C
 	@exec python -m gateway.development
 
 train: install ## Train a model on CSV (make train CSV=customers.csv) and make it the active one
-	honcho run python -m model_service train $(or $(CSV),data/sample.csv)
+	DEPLOYMENT=$${DEPLOYMENT:-development} honcho run python -m model_service train $(or $(CSV),data/sample.csv)
 
 import: install ## Load customers into the running system (make import CSV=customers.csv)
-	honcho run python -m gateway import $(or $(CSV),data/sample.csv)
+	DEPLOYMENT=$${DEPLOYMENT:-development} honcho run python -m gateway import $(or $(CSV),data/sample.csv)
 
 secrets: ## Make the random secrets that docker-compose.yml mounts (kept if they are there)
-	@mkdir -p -m 700 secrets; for name in mongo_root_password mongo_gateway_password mongo_keyfile; do \
+	@mkdir -p -m 700 secrets; for name in mongo_root_password mongo_gateway_password mongo_keyfile gateway_secret_key model_service_secret; do \
 	  [ -s secrets/$$name ] || { head -c 48 /dev/urandom | base64 -w0 | tr -d '+/=' > secrets/$$name; chmod 444 secrets/$$name; }; done
 
 # ---- develop ----------------------------------------------------------------------------------------------------
@@ -37,6 +37,9 @@ test: install ## Run every test, in eight to nine minutes: unit, integration on 
 
 test-unit: install ## Run the unit tests only (no network, about a minute)
 	python -m pytest tests/unit
+
+fuzz: install ## Try both tiers with thousands of made-up requests (FUZZ_EXAMPLES=200 FUZZ_SEED=7 for more and others)
+	FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-60} python -m pytest tests/fuzz
 
 check: install lint types layers coverage ## Everything a change must pass besides the tests
 
@@ -60,6 +63,9 @@ format: install ## Format the code and sort its imports
 bench: install ## Measure server CPU per request and throughput against the floors, on an otherwise idle machine
 	python -m tests.benchmarks
 
+bench-pages: install ## Measure pages of a list of a million customers by kind of query (make bench-pages CSV=customers.csv)
+	python -m tests.benchmarks.pages $(if $(CSV),--csv $(CSV))
+
 quality: install ## Measure what the README says about the model's quality (make quality CSV=customers.csv)
 	python -m tests.benchmarks.quality $(CSV)
 
@@ -70,4 +76,4 @@ clean: ## Remove everything generated: environment, caches, models and the devel
 	rm -rf .venv .data build *.egg-info .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help run train import secrets install test test-unit check lint types layers coverage format bench quality sample clean
+.PHONY: help run train import secrets install test test-unit fuzz check lint types layers coverage format bench bench-pages quality sample clean

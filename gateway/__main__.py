@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
-from dataclasses import asdict
-from io import TextIOWrapper
 from pathlib import Path
 from types import FrameType
 
 import click
-from environs import EnvError
 from flask import Flask
-from tqdm import tqdm
 
 from gateway import request_log
+from gateway.commands import settings_or_end
+from gateway.commands.imports import import_
+from gateway.commands.keys import keys
 from gateway.development import mongod
 from gateway.development.ports import refuse_taken
-from gateway.schemas.tabular import CsvCustomers
-from gateway.services.errors import InvalidInput
-from gateway.services.imports import ImportService, Interrupted, Receipt
-from gateway.settings import Settings, read_settings
+from gateway.settings import Settings
 from gateway.wiring import Services, build_services
-from gateway.worker import work
-
-ROWS_REJECTED = 3
-"""Exit status of an import that stored what it could and refused some rows."""
+from gateway.worker import Duty, work
 
 
 @click.group(help="Customers and their segments: the gateway, its worker and its tools.")
@@ -35,11 +27,8 @@ def main() -> None:
     """Run one of the commands."""
 
 
-def _settings() -> Settings:
-    try:
-        return read_settings()
-    except (EnvError, OSError) as error:
-        raise click.ClickException(f"wrong setting: {error}") from error
+main.add_command(keys)
+main.add_command(import_)
 
 
 def _services(settings: Settings) -> Services:
@@ -50,7 +39,7 @@ def _services(settings: Settings) -> Services:
 @main.command()
 def serve() -> None:
     """Serve the REST API (granian; gunicorn works too: see the README)."""
-    settings = _settings()
+    settings = settings_or_end()
     refuse_taken("gateway", settings.host, settings.port)
     options = {
         "interface": "wsgi",
@@ -61,82 +50,26 @@ def serve() -> None:
         "log-level": "warning",
     }
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
-    flags = ["--no-ws", "--respawn-failed-workers", "--factory"]
+    flags = ["--http", "1", "--no-ws", "--respawn-failed-workers", "--factory"]
     os.execv(sys.executable, [sys.executable, "-m", "granian", *words, *flags, "gateway.app:create_app"])  # noqa: S606
 
 
 @main.command()
 def worker() -> None:
-    """Assign customers that have no segment of the active model yet, for ever."""
-    settings = _settings()
+    """Assign customers that have no segment of the active model yet, and finish erasures, for ever."""
+    settings = settings_or_end()
     # As the first process of a container it would ignore SIGTERM without a handler. Stopping anywhere is safe.
     signal.signal(signal.SIGTERM, _exit)
     signal.signal(signal.SIGINT, _exit)
-    work(_services(settings).reconciler, settings.worker_interval, settings.worker_heartbeat)
+    services = _services(settings)
+    duties: list[Duty] = [services.imports, services.erasures, services.reconciler, services.sort_indexes]
+    work(duties, settings.worker_interval, settings.worker_heartbeat)
 
 
 def _exit(_signal: int, _frame: FrameType | None) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):  # Ctrl-C under honcho sends both; one is enough
         signal.signal(number, signal.SIG_IGN)
     raise SystemExit(0)
-
-
-@main.command("import")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Print the receipt as JSON.")
-def import_(file: Path, as_json: bool) -> None:
-    """Store the customers of a CSV FILE of any size with their segments, and print a receipt.
-
-    A customer that exists is updated if anything differs. Bad rows are listed and do not stop the good ones; the
-    exit status is then 3. After an interruption, import the same file again: what is stored counts as unchanged.
-    """
-    receipt = import_file(_services(_settings()).imports, file)
-    click.echo(json.dumps(asdict(receipt) | {"rows": receipt.rows}) if as_json else _receipt(receipt))
-    if receipt.rejected:
-        sys.exit(ROWS_REJECTED)
-
-
-def import_file(imports: ImportService, file: Path) -> Receipt:
-    """Import a CSV file with a progress bar over its bytes.
-
-    Raises
-    ------
-    click.ClickException
-        when the header does not fit or the database fails midway; the message says what was stored.
-    """
-    raw = file.open("rb")
-    with raw, TextIOWrapper(raw, encoding="utf-8", errors="replace", newline="") as text:
-        size = file.stat().st_size
-        with tqdm(total=size, unit="B", unit_scale=True, desc=file.name, disable=None) as bar:
-            receipt = Receipt()
-
-            def show(so_far: Receipt) -> None:
-                bar.update(raw.tell() - bar.n)
-                bar.set_postfix(rows=so_far.rows, rejected=so_far.rejected)
-
-            try:
-                customers = CsvCustomers(text)
-                receipt.ignored_columns = customers.ignored_columns
-                return imports.run(customers.batches(), receipt, show)
-            except Interrupted as error:
-                raise click.ClickException(f"{error}\n{_receipt(error.receipt)}") from error
-            except InvalidInput as error:
-                raise click.ClickException(str(error)) from error
-
-
-def _receipt(receipt: Receipt) -> str:
-    lines = [f"{receipt.rows} rows: {receipt.created} created, {receipt.updated} updated, "]
-    lines[0] += f"{receipt.unchanged} unchanged, {receipt.rejected} rejected"
-    if receipt.pending:
-        lines.append(f"{receipt.pending} have no segment yet: the model service is away; the worker assigns them later")
-    if receipt.ignored_columns:
-        lines.append(f"ignored columns: {', '.join(receipt.ignored_columns)}")
-    lines += [
-        f"  line {fault['line']}, {fault['column'] or 'whole row'}: {fault['detail']}" for fault in receipt.errors
-    ]
-    if receipt.rejected and len(receipt.errors) < receipt.rejected:
-        lines.append("  … and more: only the first are listed")
-    return "\n".join(lines)
 
 
 @main.command("mongod")

@@ -19,22 +19,47 @@ log = logging.getLogger(__name__)
 STATUSES: dict[type[Exception], tuple[int, str]] = {
     MalformedJSON: (400, "malformed_json"),
     e.InvalidInput: (422, "validation_failed"),
+    e.Unauthenticated: (401, "unauthenticated"),
+    e.RateLimited: (429, "rate_limited"),
+    e.ScopeMissing: (403, "insufficient_scope"),
+    e.ApiKeyNotFound: (404, "api_key_not_found"),
+    e.ApiKeyUnusable: (409, "api_key_unusable"),
+    e.IssuerUnavailable: (503, "issuer_unavailable"),
     e.CustomerNotFound: (404, "customer_not_found"),
     e.CustomerExists: (409, "customer_exists"),
     e.CustomerNotNew: (412, "customer_not_new"),
     e.StaleRevision: (412, "revision_mismatch"),
+    e.RevisionRequired: (428, "precondition_required"),
+    e.CustomerNotDeleted: (404, "customer_not_deleted"),
+    e.DuplicateInBatch: (422, "duplicate_in_batch"),
+    e.ErasureNotFound: (404, "erasure_not_found"),
     e.Contended: (409, "contended"),
     e.SegmentNotFound: (404, "segment_not_found"),
+    e.IdempotencyKeyReused: (422, "idempotency_key_reused"),
+    e.RequestInProgress: (409, "idempotency_in_progress"),
+    e.OutcomeUnknown: (409, "idempotency_outcome_unknown"),
+    e.AnswerNotKept: (409, "idempotency_answer_not_kept"),
+    e.ImportNotFound: (404, "import_not_found"),
+    e.ImportEnded: (409, "import_ended"),
+    e.UploadBroken: (400, "upload_broken"),
+    e.UploadStalled: (408, "request_timeout"),
+    e.ImportInterrupted: (503, "import_interrupted"),
+    e.ImportUnreadable: (422, "import_unreadable"),
+    e.ImportFailed: (500, "import_failed"),
     e.AnalysisBusy: (503, "analysis_busy"),
+    e.ClientsSlow: (503, "clients_slow"),
     e.StoreUnavailable: (503, "store_unavailable"),
+    e.QueryTimeout: (503, "query_timeout"),
     e.StoreError: (500, "store_error"),
     e.ModelUnavailable: (503, "model_unavailable"),
     e.ModelBusy: (503, "model_busy"),
+    e.ModelDenied: (502, "model_denied"),
     e.ModelTimeout: (504, "model_timeout"),
     e.ModelMalformed: (502, "model_malformed"),
     e.ModelRefused: (502, "model_refused"),
 }
 RETRY_AFTER_SECONDS = "1"
+_REALM = 'Bearer realm="customer-segmentation"'
 _NOWHERE = "there is nothing at this address"
 
 
@@ -51,7 +76,21 @@ def _known(error: Exception) -> Response:
     status, code = STATUSES[type(error)]
     if status >= 500:
         log.warning("%s: %s", code, error, exc_info=error.__cause__ if status == 500 else None)
-    return _answer(status, code, str(error), getattr(error, "errors", ()))
+    answer = _answer(status, code, str(error), getattr(error, "errors", ()))
+    if isinstance(error, e.Unauthenticated | e.ScopeMissing):
+        answer.headers["WWW-Authenticate"] = _challenge(error)
+    if isinstance(error, e.RateLimited):
+        answer.headers["Retry-After"] = str(error.standing.reset)
+    if isinstance(error, e.RequestInProgress):
+        answer.headers["Retry-After"] = RETRY_AFTER_SECONDS
+    return answer
+
+
+def _challenge(error: e.Unauthenticated | e.ScopeMissing) -> str:
+    """Return what RFC 6750 section 3 lets a client read off; where nothing was shown, it names no error."""
+    if isinstance(error, e.ScopeMissing):
+        return f'{_REALM}, error="insufficient_scope", scope="{error.scope}"'
+    return f'{_REALM}, error="invalid_token"' if error.given else _REALM
 
 
 def _refused(error: e.RegistryRefusal) -> Response:

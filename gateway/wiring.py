@@ -3,44 +3,68 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from datetime import timedelta
+from typing import Protocol
 
 from flask import Flask
-from flask_pymongo import PyMongo
-from pymongo import WriteConcern
-from pymongo.database import Database
-from pymongo.read_concern import ReadConcern
 
+from gateway.controllers.api_keys import ApiKeyController
+from gateway.controllers.audit import AuditController
+from gateway.controllers.batches import BatchController
+from gateway.controllers.customer_lists import CustomerListController
 from gateway.controllers.customer_segments import CustomerSegmentController
 from gateway.controllers.customers import CustomerController
+from gateway.controllers.deletions import DeletionController
+from gateway.controllers.erasures import ErasureController
+from gateway.controllers.exchange import origin
+from gateway.controllers.exports import ExportController
+from gateway.controllers.imports import ImportController
 from gateway.controllers.models import ModelController
 from gateway.controllers.pictures import AnalysisController, PictureController
 from gateway.controllers.predictions import PredictionController
 from gateway.controllers.segments import SegmentController
 from gateway.controllers.service import ServiceController
 from gateway.controllers.trainings import TrainingController
-from gateway.data_access.customer_store import MongoCustomerStore
+from gateway.data_access.bearer_tokens import trusted_tokens
 from gateway.data_access.fresh_calls import FreshCalls
 from gateway.data_access.http_registry import Deadlines, HttpRegistry
+from gateway.data_access.model_access import model_access
 from gateway.data_access.model_client import HttpModel
 from gateway.request_log import current_request_id
+from gateway.schemas.paging import Cursors
+from gateway.services.activations import ActivationService
 from gateway.services.analyses import AnalysisService
+from gateway.services.api_keys import ApiKeyService
 from gateway.services.assignment import Assigner
+from gateway.services.audit import AuditService
+from gateway.services.auditor import Auditor
+from gateway.services.authentication import Authentication, TokenCheck, on_keys
+from gateway.services.batches import BatchService
+from gateway.services.bulk_writes import BulkWriter
+from gateway.services.customer_lists import CustomerLists
 from gateway.services.customer_segments import CustomerSegmentService
 from gateway.services.customers import CustomerService
+from gateway.services.deletions import DeletionService
+from gateway.services.erasure_records import Erasable
+from gateway.services.erasures import ErasureService
+from gateway.services.exports import ExportService
 from gateway.services.health import HealthService
+from gateway.services.idempotency import IdempotencyService
 from gateway.services.imports import ImportService
-from gateway.services.ports import CustomerStore, Model
+from gateway.services.ports import Model
 from gateway.services.predictions import PredictionService
+from gateway.services.rate_limits import Limits, limits
 from gateway.services.reconciliation import Reconciler
-from gateway.services.registry_ports import Analyst, Gallery, ModelRegistry, TrainingOffice
+from gateway.services.registry_ports import Analyst, Gallery, ModelRegistry, TrainingOffice, TrainingRecords
 from gateway.services.segments import SegmentService
 from gateway.services.slots import Bounds, bounds
-from gateway.services.trainings import TrainingService
+from gateway.services.sort_indexes import SortIndexes
+from gateway.services.trainings import ErasableTrainings, TrainingService
 from gateway.settings import Settings
+from gateway.stores import Stores, connect, mongo_stores
 
 
-class Registry(ModelRegistry, TrainingOffice, Gallery, Analyst, Protocol):
+class Registry(ModelRegistry, TrainingOffice, TrainingRecords, Gallery, Analyst, Protocol):
     """All that the model service offers beside predictions."""
 
 
@@ -51,7 +75,16 @@ class Services:
     What only passes on what the model service says needs no service in between: `registry` and `gallery` are ports.
     """
 
+    authentication: Authentication
+    idempotency: IdempotencyService
+    audit: AuditService
+    activations: ActivationService
+    api_keys: ApiKeyService
     customers: CustomerService
+    customer_lists: CustomerLists
+    deletions: DeletionService
+    erasures: ErasureService
+    batches: BatchService
     customer_segments: CustomerSegmentService
     predictions: PredictionService
     segments: SegmentService
@@ -61,15 +94,26 @@ class Services:
     analyses: AnalysisService
     health: HealthService
     imports: ImportService
+    exports: ExportService
     reconciler: Reconciler
+    sort_indexes: SortIndexes
     bounds: Bounds
+    limits: Limits
 
 
 @dataclass(frozen=True, slots=True)
 class Controllers:
     """Every controller."""
 
+    api_keys: ApiKeyController
+    audit: AuditController
     customers: CustomerController
+    customer_lists: CustomerListController
+    deletions: DeletionController
+    erasures: ErasureController
+    batches: BatchController
+    imports: ImportController
+    exports: ExportController
     customer_segments: CustomerSegmentController
     predictions: PredictionController
     segments: SegmentController
@@ -80,77 +124,82 @@ class Controllers:
     service: ServiceController
 
 
-@dataclass(frozen=True, slots=True)
-class Stores:
-    """What is kept durably."""
-
-    customers: CustomerStore
-
-
-def connect(app: Flask, settings: Settings) -> Database[dict[str, Any]]:
-    """Return the database over Flask-PyMongo; connecting itself happens at the first use."""
-    provider = app.json
-    mongo = PyMongo(
-        app,
-        settings.mongodb_uri,
-        username=settings.mongodb_username,
-        password=settings.mongodb_password,
-        serverSelectionTimeoutMS=settings.mongodb_timeout * 1000,
-        connectTimeoutMS=settings.mongodb_timeout * 1000,
-        timeoutMS=settings.mongodb_timeout * 1000,  # for an operation with all its retries: a hung server too
-    )
-    # Flask-PyMongo 3 puts BSON's JSON dialect in place, which reads types into request bodies.
-    app.json = provider
-    # An acknowledged write survives a fail-over and a killed mongod, and nothing is read that might not.
-    assert mongo.db is not None  # settings refuse an address without a database
-    return mongo.db.with_options(write_concern=WriteConcern("majority", j=True), read_concern=ReadConcern("majority"))
-
-
-def mongo_stores(database: Database[dict[str, Any]], settings: Settings) -> Stores:
-    """Return the stores on MongoDB."""
-    return Stores(customers=MongoCustomerStore(database["customers"], settings.bulk_deadline))
-
-
 def build_services(app: Flask, settings: Settings) -> Services:
     """Build the services on MongoDB and the model service over HTTP."""
     stores = mongo_stores(connect(app, settings), settings)
     url = settings.model_service_url
-    model = HttpModel(url, settings.bulk_deadline, settings.threads, current_request_id)
+    ca, cert, key = settings.model_service_ca, settings.model_service_client_cert, settings.model_service_client_key
+    access = model_access(settings.model_service_secret, ca, cert, key)
+    model = HttpModel(url, settings.bulk_deadline, settings.threads, current_request_id, access)
     deadlines = Deadlines(reading=settings.prediction_deadline, carrying=settings.analysis_deadline)
-    registry = HttpRegistry(FreshCalls(url, current_request_id), deadlines)
-    return assemble(stores, model, registry, settings)
+    registry = HttpRegistry(FreshCalls(url, current_request_id, access), deadlines)
+    return assemble(stores, model, registry, settings, trusted_tokens(settings))
 
 
-def assemble(stores: Stores, model: Model, registry: Registry, settings: Settings) -> Services:
-    """Build the services on any adapters of the ports."""
-    store = stores.customers
-    assigner = Assigner(model, settings.assignment_deadline)
-    customers = CustomerService(store, assigner)
+def assemble(
+    stores: Stores, model: Model, registry: Registry, settings: Settings, tokens: TokenCheck | None = None
+) -> Services:
+    """Build the services on any adapters of the ports; without `tokens` only API keys open."""
+    store, must_know, patience = stores.customers, settings.require_if_match, settings.assignment_deadline
+    assigner, auditor = Assigner(model, patience), Auditor(stores.audit, origin)
+    customers = CustomerService(store, assigner, auditor, must_know=must_know)
+    places, retention = erasables(stores, registry), timedelta(days=settings.deleted_retention_days)
+    batch_writer = BulkWriter(
+        store, assigner, must_know=must_know, deadline=settings.assignment_deadline, auditor=auditor
+    )
     bound, deadline = bounds(settings.threads), settings.prediction_deadline
+    authentication, known_keys = on_keys(stores.keys, tokens)
     return Services(
+        authentication=authentication,
+        idempotency=IdempotencyService(stores.idempotency, settings.idempotency_hours),
+        audit=AuditService(stores.audit),
+        activations=ActivationService(registry, auditor),
+        api_keys=ApiKeyService(stores.keys, known_keys.forget, auditor),
         customers=customers,
-        customer_segments=CustomerSegmentService(customers, store, model, assigner, deadline, bound.waits),
+        customer_lists=CustomerLists(store),
+        deletions=DeletionService(store, stores.deleted, retention, auditor, must_know=must_know),
+        erasures=ErasureService(
+            store, stores.deleted, stores.erasures, places, settings.secret_key, auditor, must_know=must_know
+        ),
+        batches=BatchService(batch_writer),
+        customer_segments=CustomerSegmentService(customers, store, model, assigner, deadline, bound.waits, auditor),
         predictions=PredictionService(model, deadline),
-        segments=SegmentService(store, model, registry, deadline),
+        segments=SegmentService(store, model, registry, deadline, auditor),
         registry=registry,
-        trainings=TrainingService(store, registry),
+        trainings=TrainingService(store, registry, auditor),
         gallery=registry,
         analyses=AnalysisService(store, registry),
         health=HealthService(store, model),
-        imports=ImportService(store, assigner),
+        imports=ImportService(store, assigner, stores.imports, auditor),
+        exports=ExportService(store),
         reconciler=Reconciler(store, model, assigner),
+        sort_indexes=SortIndexes(store, stores.imports.loading),
         bounds=bound,
+        limits=limits(stores.quotas, settings.rate_limit, settings.rate_limit_bulk, settings.rate_limit_anonymous),
     )
+
+
+def erasables(stores: Stores, registry: Registry) -> tuple[Erasable, ...]:
+    """Return all places that may hold something about a customer, beside the living and the deleted ones."""
+    return (stores.idempotency, stores.audit, ErasableTrainings(registry))
 
 
 def build_controllers(services: Services, settings: Settings) -> Controllers:
     """Build the controllers on the services."""
     return Controllers(
-        customers=CustomerController(services.customers),
+        api_keys=ApiKeyController(services.api_keys),
+        audit=AuditController(services.audit),
+        customers=CustomerController(services.customers, services.deletions, services.erasures),
+        customer_lists=CustomerListController(services.customer_lists, Cursors(settings.secret_key)),
+        deletions=DeletionController(services.deletions),
+        erasures=ErasureController(services.erasures),
+        batches=BatchController(services.batches),
+        imports=ImportController(services.imports, settings.max_upload_bytes, settings.upload_folder),
+        exports=ExportController(services.exports),
         customer_segments=CustomerSegmentController(services.customer_segments),
         predictions=PredictionController(services.predictions),
         segments=SegmentController(services.segments),
-        models=ModelController(services.registry),
+        models=ModelController(services.registry, services.activations),
         trainings=TrainingController(services.trainings, settings.max_upload_bytes),
         pictures=PictureController(services.gallery),
         analyses=AnalysisController(services.analyses, services.gallery),

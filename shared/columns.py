@@ -36,7 +36,8 @@ def column_faults(values: Column, feature: Feature) -> Iterator[tuple[int, str]]
 def stored_column(values: Column, feature: Feature) -> list[float | int | None]:
     """Return a faultless column in stored form: ints for whole kinds, None for NaN; shape (n_rows,)."""
     null = np.isnan(values)
-    if not null.any():
-        clean = values + 0.0  # turns -0.0 into 0.0
-        return (clean.astype(np.int64) if feature.whole else clean).tolist()  # type: ignore[no-any-return]  # numpy types tolist as Any
-    return [feature.normal(None if missing else value) for value, missing in zip(values.tolist(), null, strict=True)]
+    clean = np.where(null, 0.0, values) + 0.0  # turns -0.0 into 0.0
+    stored: list[float | int | None] = (clean.astype(np.int64) if feature.whole else clean).tolist()
+    for row in np.flatnonzero(null).tolist():
+        stored[row] = None
+    return stored

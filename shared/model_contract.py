@@ -9,6 +9,8 @@ TRAININGS = "/v1/trainings"
 ACTIVATIONS = "/v1/activations"
 SEGMENTS = "/v1/segments"
 PLOTS = "/v1/plots"
+INTERFACE = "/openapi.json"
+ERASURES = "/v1/erasures"
 
 ACTIVE = "active"
 """Stands for the active version wherever an address or a query names one."""
@@ -18,6 +20,12 @@ PARQUET = "application/vnd.apache.parquet"
 NDJSON = "application/x-ndjson"
 """Of column blocks, for preview and drift: each line is ``{"ids": [...], "columns": {FEATURE: [...]}}``, ``ids``
 optional, with at most `shared.contract.MAX_COLUMNAR` rows."""
+
+
+class Erased(TypedDict):
+    """How many training records and logs quoted a customer's id and do so no more."""
+
+    erased: int
 
 
 class ModelEntry(TypedDict):

@@ -60,6 +60,7 @@ _CODES = {
     400: "bad_request",
     404: "not_found",
     405: "method_not_allowed",
+    406: "not_acceptable",
     408: "request_timeout",
     411: "length_required",
     413: "body_too_large",

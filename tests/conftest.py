@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -9,6 +13,38 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 REAL_CSV = ROOT.parent / "shared" / "data" / "cc_general.csv"
 SAMPLE_CSV = ROOT / "data" / "sample.csv"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _in_development() -> Iterator[None]:
+    """Let commands start without secrets; what tests them sets them."""
+    with pytest.MonkeyPatch.context() as patch:
+        if "DEPLOYMENT" not in os.environ:
+            patch.setenv("DEPLOYMENT", "development")
+        yield
+
+
+MadeOnce = Callable[[str, Callable[[Path], object]], Path]
+
+
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> MadeOnce:
+    """Give a folder by its name, which all processes of the test run share; the first that asks for it fills it."""
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent
+
+    def folder_of(name: str, fill: Callable[[Path], object]) -> Path:
+        folder = root / name
+        with (root / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not folder.exists():
+                draft = Path(tempfile.mkdtemp(dir=root))
+                fill(draft)
+                draft.rename(folder)
+        return folder
+
+    return folder_of
 
 
 @pytest.fixture(scope="session")

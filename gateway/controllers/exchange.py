@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import orjson
-from flask import Response, g, request
+from flask import Response, g, has_request_context, request
 from marshmallow import Schema, ValidationError
-from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
+from werkzeug.datastructures import ETags
+from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge, RequestTimeout, UnsupportedMediaType
 
+from gateway.controllers.slow_clients import timely_body
 from gateway.schemas.customers import field_errors
 from gateway.schemas.queries import Query
 from gateway.services.access import COMMAND_LINE, Principal
+from gateway.services.auditor import Origin
 from gateway.services.errors import InvalidInput
+from gateway.services.preconditions import Precondition
 from shared.problems import FieldError
 from shared.strict_json import loads
 
@@ -21,6 +26,22 @@ JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
 
 _UTC = orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z
+
+
+class WrongMediaType(UnsupportedMediaType):
+    """The body is of another media type than those that are accepted, which the answer names.
+
+    In Accept-Patch (RFC 5789 section 2.2) or, for other methods, in Accept (RFC 9110 section 15.5.16).
+    """
+
+    def __init__(self, accepted: Sequence[str], detail: str) -> None:
+        super().__init__(detail)
+        self._accepted = accepted
+
+    def get_headers(self, *arguments: Any) -> list[tuple[str, str]]:
+        """Return the answer's headers."""
+        name = "Accept-Patch" if request.method == "PATCH" else "Accept"
+        return [*super().get_headers(*arguments), (name, ", ".join(self._accepted))]
 
 
 def read_json(*media_types: str) -> Any:
@@ -35,8 +56,9 @@ def read_json(*media_types: str) -> Any:
     """
     accepted = media_types or (JSON,)
     if request.mimetype not in accepted:
-        raise UnsupportedMediaType(f"send the body as {' or '.join(accepted)}, not {request.mimetype or 'untyped'!r}")
-    return loads(_body())
+        detail = f"send the body as {' or '.join(accepted)}, not {request.mimetype or 'untyped'!r}"
+        raise WrongMediaType(accepted, detail)
+    return loads(read_body())
 
 
 def read_order(*media_types: str) -> dict[str, Any]:
@@ -58,9 +80,22 @@ def query() -> Query:
 
 
 def caller() -> Principal:
-    """Return who calls."""
-    principal: Principal = g.get("principal", COMMAND_LINE)
+    """Return who calls; a route that anybody may call has no caller."""
+    principal: Principal = g.principal
     return principal
+
+
+def origin() -> Origin:
+    """Return where a change comes from: this request, or a command of this installation."""
+    if not has_request_context():
+        return Origin(COMMAND_LINE)
+    return Origin(caller(), g.request_id, request.remote_addr)
+
+
+def first_tried_at() -> datetime | None:
+    """Return when this request was first tried under its Idempotency-Key, if earlier attempts have broken off."""
+    at: datetime | None = g.get("first_tried_at")
+    return at
 
 
 def has_body() -> bool:
@@ -68,16 +103,42 @@ def has_body() -> bool:
     return bool(request.content_length) or "Transfer-Encoding" in request.headers
 
 
-def _body() -> bytes:
-    limit = request.max_content_length
+def read_body() -> bytes:
+    """Return the body, as often as it is asked for.
+
+    Raises
+    ------
+    werkzeug.exceptions.RequestEntityTooLarge, werkzeug.exceptions.RequestTimeout
+    werkzeug.exceptions.ClientDisconnected
+        when it breaks off.
+    """
+    if "body" not in g:
+        g.body = _received()
+    return bytes(g.body)
+
+
+def _received() -> bytes:
+    limit, size = request.max_content_length, request.content_length
     too_large = RequestEntityTooLarge(f"the body must be smaller than {limit} bytes")
-    if limit is not None and (request.content_length or 0) > limit:
+    if limit is not None and (size or 0) > limit:
         raise too_large
-    body = request.get_data(cache=False)
+    body = _read() if size != 0 else b""
     # Without a Content-Length (chunked), Werkzeug cuts the body off at the limit and says nothing.
-    if limit is not None and request.content_length is None and len(body) >= limit:
+    if limit is not None and size is None and len(body) >= limit:
         raise too_large
+    if len(body) < (size or 0):  # granian says no more of a client that left
+        raise ClientDisconnected("the body broke off before its end")
     return body
+
+
+def _read() -> bytes:
+    body = timely_body()
+    try:
+        return body.read()
+    except TimeoutError as error:
+        raise RequestTimeout(f"the body did not arrive within {body.patience.seconds:g} seconds") from error
+    except OSError as error:
+        raise ClientDisconnected("the body broke off before its end") from error
 
 
 def load(schema: Schema, body: Any, prefix: str = "") -> dict[str, Any]:
@@ -99,12 +160,25 @@ class _AnyRevision:
         return True
 
 
-def accepted_revisions() -> Container[str] | None:
-    """Return the revisions that If-Match names (RFC 9110 section 13.1.1), or None without the header."""
-    tags = request.if_match
-    if "If-Match" not in request.headers:
-        return None
-    return _AnyRevision() if tags.star_tag else tags.as_set()  # as_set leaves weak tags out: they never match here
+def expected() -> Precondition:
+    """Return what the request's If-Match and If-None-Match expect of the customer (RFC 9110 section 13.1).
+
+    If-Unmodified-Since says nothing here: no answer has a Last-Modified, since two changes fit into a second.
+    """
+    return Precondition(
+        any_of=_revisions(request.if_match, weak=False) if "If-Match" in request.headers else None,
+        none_of=_revisions(request.if_none_match, weak=True) if "If-None-Match" in request.headers else None,
+    )
+
+
+def _revisions(tags: ETags, *, weak: bool) -> Container[str]:
+    """Return the revisions that a header names; weak tags match none where the comparison is the strong one."""
+    return _AnyRevision() if tags.star_tag else tags.as_set(include_weak=weak)
+
+
+def answer_line(body: Any) -> bytes:
+    """Return a line of an answer in NDJSON; times as in `answer`."""
+    return orjson.dumps(body, option=_UTC | orjson.OPT_APPEND_NEWLINE)
 
 
 def answer(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

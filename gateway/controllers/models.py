@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Response
 
 from gateway.controllers.exchange import answer, read_order
+from gateway.services.activations import ActivationService
 from gateway.services.registry_ports import ModelRegistry
 
 
@@ -14,8 +15,9 @@ class ModelController:
     What an order may say is for the model service to judge; its refusals come back with their pointers.
     """
 
-    def __init__(self, registry: ModelRegistry) -> None:
+    def __init__(self, registry: ModelRegistry, activations: ActivationService) -> None:
         self._registry = registry
+        self._activations = activations
 
     def list(self) -> Response:
         """GET /models."""
@@ -31,11 +33,11 @@ class ModelController:
 
     def activate(self, version: str) -> Response:
         """POST /models/{version}/activate."""
-        return answer(self._registry.activate(version, read_order()))
+        return answer(self._activations.activate(version, read_order()))
 
     def roll_back(self) -> Response:
         """POST /models/rollback."""
-        return answer(self._registry.roll_back(read_order()))
+        return answer(self._activations.roll_back(read_order()))
 
     def activations(self) -> Response:
         """GET /activations."""

@@ -19,7 +19,7 @@ class PictureController:
 
     def report(self, version: str) -> Response:
         """GET /models/{version}/report."""
-        return _shown(self._gallery.report(version, request.headers.get("If-None-Match")))
+        return shown(self._gallery.report(version, request.headers.get("If-None-Match")))
 
     def plots(self, version: str) -> Response:
         """GET /models/{version}/plots."""
@@ -31,7 +31,7 @@ class PictureController:
 
     def plot(self, version: str, name: str, kind: Format) -> Response:
         """GET /models/{version}/plots/{name}.svg and .png."""
-        return _shown(self._gallery.plot(version, name, kind, request.headers.get("If-None-Match")))
+        return shown(self._gallery.plot(version, name, kind, request.headers.get("If-None-Match")))
 
 
 class AnalysisController:
@@ -52,10 +52,11 @@ class AnalysisController:
         return self._answered(self._analyses.drift(version), kind)
 
     def _answered(self, figures: Preview | Drift, kind: Format | None) -> Response:
-        return answer(figures) if kind is None else _shown(self._gallery.draw(figures, kind))
+        return answer(figures) if kind is None else shown(self._gallery.draw(figures, kind))
 
 
-def _shown(document: Document) -> Response:
+def shown(document: Document) -> Response:
+    """Return the answer that hands on a document of the model service."""
     found = {
         "ETag": document.validator,
         "Cache-Control": document.caching,

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import orjson
 
 from gateway.data_access.shapes import check_of
-from gateway.services.errors import ModelMalformed, ModelUnavailable, RegistryRefusal, SegmentationError
+from gateway.services.errors import ModelDenied, ModelMalformed, ModelUnavailable, RegistryRefusal, SegmentationError
 from shared.problems import Problem
+
+log = logging.getLogger(__name__)
 
 KNOWN = {
     "malformed_json": 400,
@@ -42,6 +45,9 @@ def fault_of(status: int, text: bytes) -> SegmentationError:
     said = _problem(text)
     if said and KNOWN.get(said["code"]) == status:
         return RegistryRefusal(status, said["code"], said["detail"], said.get("errors", []))
+    if status == 401:
+        log.error("the model service does not know this gateway: give both tiers the same MODEL_SERVICE_SECRET")
+        return ModelDenied()
     if status == 503:
         return ModelUnavailable("the model service has no model loaded")
     return ModelMalformed(f"the model service answered with status {status}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, missing
@@ -112,12 +112,16 @@ def patch_schema(features: Sequence[Feature] = FEATURES) -> Schema:
 
 def field_errors(error: ValidationError, prefix: str = "") -> list[FieldError]:
     """Return marshmallow's messages as (JSON pointer, detail) pairs."""
-    messages = error.messages if isinstance(error.messages, dict) else {"_schema": error.messages}
-    return [
-        FieldError(pointer=prefix + _pointer(name), detail=str(detail))
-        for name, details in messages.items()
-        for detail in details
-    ]
+    return list(_flat(error.messages, prefix))
+
+
+def _flat(messages: Any, pointer: str) -> Iterator[FieldError]:
+    """Yield what is said of the value at `pointer` and, where that is a list or an object, of its parts."""
+    if isinstance(messages, dict):
+        for name, inner in messages.items():
+            yield from _flat(inner, pointer + _pointer(str(name)))
+    else:
+        yield from (FieldError(pointer=pointer, detail=str(detail)) for detail in messages)
 
 
 def _pointer(name: str) -> str:

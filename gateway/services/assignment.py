@@ -36,6 +36,12 @@ def new_revision() -> str:
     return secrets.token_hex(8)
 
 
+def new_revisions(count: int) -> list[str]:
+    """Return so many revisions, all different."""
+    text = secrets.token_hex(8 * count)
+    return [text[place : place + 16] for place in range(0, len(text), 16)]
+
+
 class Assigner:
     """Asks the model for segments; a model that is away costs a write at most the deadline, and most writes nothing.
 
@@ -67,11 +73,16 @@ class Assigner:
         """Return the active model's description, or None while the model is away."""
         return self._ask(lambda: self._model.active(self._deadline))
 
-    def assign_columns(self, rows: Sequence[Features]) -> list[Assignment] | None:
-        """Return the segments of many customers, in order, or None when the model is away."""
-        return self._ask(lambda: self.score(rows))
+    def assign_columns(self, rows: Sequence[Features], deadline: float | None = None) -> list[Assignment] | None:
+        """Return the segments of many customers, in order, or None when the model is away.
 
-    def score(self, rows: Sequence[Features]) -> list[Assignment]:
+        Parameters
+        ----------
+        deadline : seconds to wait; None for as long as bulk work may.
+        """
+        return self._ask(lambda: self.score(rows, deadline))
+
+    def score(self, rows: Sequence[Features], deadline: float | None = None) -> list[Assignment]:
         """Return the segments of many customers, in order.
 
         Raises
@@ -79,7 +90,8 @@ class Assigner:
         ModelServiceError
             when the model service gives no usable answer.
         """
-        answer = self._model.score({name: [row.get(name) for row in rows] for name in INPUT_NAMES})
+        columns = {name: [row.get(name) for row in rows] for name in INPUT_NAMES}
+        answer = self._model.score(columns, deadline)
         return _assignments(answer)
 
     def _ask(self, call: Callable[[], Answer]) -> Answer | None:

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import NotRequired, TypedDict
 
 from gateway.services.assignment import ASSIGNED, Assigner, assignment_of, new_revision
+from gateway.services.auditor import Auditor, Change
 from gateway.services.customers import MAX_ATTEMPTS, CustomerService, refuse_gaps
 from gateway.services.errors import Contended
 from gateway.services.ports import Asked, Assignment, Customer, CustomerStore, Model
@@ -62,6 +63,7 @@ class CustomerSegmentService:
         assigner: Assigner,
         deadline: float,
         waits: Slots,
+        auditor: Auditor,
     ) -> None:
         self._customers = customers
         self._store = store
@@ -69,6 +71,7 @@ class CustomerSegmentService:
         self._assigner = assigner
         self._deadline = deadline
         self._waits = waits
+        self._auditor = auditor
 
     def get(self, cust_id: str, *, explain: bool = False) -> CustomerSegment:
         """Return the stored assignment and, if asked, why the active model puts the customer where it does.
@@ -92,11 +95,19 @@ class CustomerSegmentService:
             customer = self._customers.get(cust_id)
             prediction = self._predict(customer, Asked(explain=explain))
             assignment = assignment_of(prediction)
-            if self._store.assign_many([(cust_id, customer["revision"], assignment, new_revision())]):
+            if self._assign(customer, assignment):
                 stored = {**customer, "segment": assignment, "segment_status": ASSIGNED}
                 view = _view(stored, _names_in(prediction))
                 return _explained(view, prediction) if explain else view
         raise Contended(cust_id)
+
+    def _assign(self, customer: Customer, assignment: Assignment) -> bool:
+        cust_id, old, new = customer[CUST_ID], customer["revision"], new_revision()
+        with self._auditor.change(Change("customer.rescored", "customer", cust_id, old, new)) as announced:
+            if stored := self._store.assign_many([(cust_id, old, assignment, new)]) == 1:
+                return stored
+            announced.refused()
+        return False
 
     def _predict(self, customer: Customer, asked: Asked) -> Prediction:
         features = {name: customer.get(name) for name in INPUT_NAMES}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol, TypedDict
 
+from gateway.services.customer_query import CustomerQuery, Filters, Total
 from shared.contract import ColumnarAnswer, ModelSummary, Prediction, RowError
 
 Customer = dict[str, Any]
@@ -38,6 +39,10 @@ class SegmentCounts:
     def total(self) -> int:
         """All stored customers."""
         return sum(self.by_segment.values()) + self.pending
+
+
+Row = list[Any]
+"""Values of one stored customer, in the order asked for."""
 
 
 class Block(NamedTuple):
@@ -78,13 +83,30 @@ class CustomerStore(Protocol):
     def get_many(self, cust_ids: Sequence[str]) -> dict[str, Customer]:
         """Return those of the customers that exist, by CUST_ID."""
 
-    def page(self, after: str | None, limit: int) -> list[Customer]:
-        """Return up to `limit` customers with CUST_ID greater than `after`, in CUST_ID order."""
+    def find(self, query: CustomerQuery) -> list[Customer]:
+        """Return the customers that `query` asks for, in its order, with at least its fields; may raise `QueryTimeout`.
+
+        A customer that keeps its values while others are written has one place in any order.
+        """
+
+    def count(self, filters: Filters, exact: bool) -> Total:
+        """Count the customers that all filters hold for (`Total` says what else is allowed); may raise `QueryTimeout`.
+
+        Without `exact` it is fast, unless the filters match few customers and no index finds them.
+        """
 
     def stream(self, features: Sequence[str], rows: int) -> Iterator[Block]:
         """Yield all customers' `features` in CUST_ID order, in blocks of at most `rows`; null where one has no value.
 
         Memory stays that of a block. Customers written meanwhile may or may not be among them, none comes twice.
+        """
+
+    def rows(self, filters: Filters, paths: Sequence[str], size: int) -> Iterator[list[Row]]:
+        """Yield the values at `paths` of the customers that all filters hold for, in blocks of at most `size` rows.
+
+        A path is CUST_ID, which comes first, or names a member of a `Customer`, ``segment.id`` one within it; null
+        where a customer has none. In CUST_ID order; memory stays that of a block. A customer that is there and
+        fits the filters throughout comes exactly once.
         """
 
     def insert(self, customer: Customer) -> None:
@@ -111,6 +133,19 @@ class CustomerStore(Protocol):
     def segment_counts(self) -> SegmentCounts:
         """Count the stored customers by segment."""
 
+    def drop_sort_indexes(self) -> None:
+        """Drop what only filtered and sorted lists need, so that a first load is several times as fast.
+
+        Lists stay right and become slow, for many customers up to `QueryTimeout`. Only for a store that is nearly
+        empty; `build_sort_indexes` has to follow, from whoever dropped them or, if that one dies, from the worker.
+        """
+
+    def build_sort_indexes(self, alive: Callable[[], None] = lambda: None) -> int:
+        """Build what lists need and is missing, calling `alive` after each index; return how many were missing.
+
+        Others may read and write meanwhile. Harmless when nothing is missing, or when somebody else builds the same.
+        """
+
     def ping(self) -> None:
         """Raise `StoreUnavailable` unless the database can take writes now."""
 
@@ -127,8 +162,10 @@ class Model(Protocol):
     def predict_batch(self, customers: Sequence[Features], asked: Asked = PLAIN) -> list[Prediction | RowError]:
         """Return a prediction or an error for each of at most `shared.contract.MAX_BATCH` customers, in order."""
 
-    def score(self, columns: Mapping[str, Sequence[float | int | None]]) -> ColumnarAnswer:
-        """Score at most `shared.contract.MAX_COLUMNAR` rows given by column."""
+    def score(
+        self, columns: Mapping[str, Sequence[float | int | None]], deadline: float | None = None
+    ) -> ColumnarAnswer:
+        """Score at most `shared.contract.MAX_COLUMNAR` rows given by column; give up after `deadline` s, if given."""
 
     def version(self) -> str:
         """Return the active model's version; cheap enough to ask every second."""

@@ -20,10 +20,11 @@ Format = Literal["svg", "png"]
 
 
 class ModelList(TypedDict):
-    """The versions, newest first, and which of them is active."""
+    """The versions, newest first, which is active, and which serves: another one while the active one is damaged."""
 
     items: list[ModelEntry]
     active: str | None
+    serving: str | None
 
 
 class Activations(TypedDict):
@@ -112,6 +113,16 @@ class TrainingOffice(Protocol):
         """Ask a training to stop."""
 
 
+class TrainingRecords(Protocol):
+    """What the model service keeps about trainings."""
+
+    def erase_from_trainings(self, cust_id: str) -> int:
+        """Remove a customer's id from the records and logs that quote it; return how many those were.
+
+        Refused while a training runs: it holds a file of customers, and may quote them.
+        """
+
+
 class Gallery(Protocol):
     """Reports and pictures."""
 
@@ -123,6 +134,9 @@ class Gallery(Protocol):
 
     def plot(self, version: str, name: str, kind: Format, known: str | None) -> Document:
         """Return one picture of a version, unless the caller's copy is the right one."""
+
+    def interface(self, known: str | None) -> Document:
+        """Return the OpenAPI document of the model service, unless the caller's copy is the right one."""
 
     def draw(self, figure: Drift | Preview, kind: Format) -> Document:
         """Draw the result of an analysis."""

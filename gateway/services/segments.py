@@ -7,10 +7,12 @@ from datetime import datetime
 from typing import Any, NotRequired, TypedDict, cast
 
 from gateway.services.assignment import now
+from gateway.services.auditor import Auditor, Change, named
 from gateway.services.errors import SegmentNotFound
 from gateway.services.ports import CustomerStore, Model, SegmentCounts
 from gateway.services.registry_ports import ModelRegistry, Order
 from shared.contract import Quartiles
+from shared.model_description import Member, Rule
 
 READING = ("rules", "typical", "borderline")
 """What helps to read one segment; versions that were made before there was any have none of it."""
@@ -40,9 +42,9 @@ class SegmentNow(TypedDict):
 class SegmentInFull(SegmentNow):
     """A segment with its rule sheet and some of its members in the training data, who have no ids."""
 
-    rules: NotRequired[list[dict[str, Any]]]
-    typical: NotRequired[list[dict[str, Any]]]
-    borderline: NotRequired[list[dict[str, Any]]]
+    rules: NotRequired[list[Rule]]
+    typical: NotRequired[list[Member]]
+    borderline: NotRequired[list[Member]]
 
 
 class SegmentList(TypedDict):
@@ -64,11 +66,14 @@ class SegmentService:
     deadline : seconds to wait for the model's description.
     """
 
-    def __init__(self, store: CustomerStore, model: Model, registry: ModelRegistry, deadline: float) -> None:
+    def __init__(
+        self, store: CustomerStore, model: Model, registry: ModelRegistry, deadline: float, auditor: Auditor
+    ) -> None:
         self._store = store
         self._model = model
         self._registry = registry
         self._deadline = deadline
+        self._auditor = auditor
 
     def list(self) -> SegmentList:
         """Return every segment of the active model.
@@ -108,7 +113,10 @@ class SegmentService:
         SegmentNotFound, RegistryRefusal, ModelServiceError
         """
         self._described(segment_id)  # an older version's segment can be labelled, but not shown
-        self._registry.label(segment_id, changes)
+        with self._auditor.change(
+            Change("segment.labelled", "segment", segment_id, by=named(changes)), elsewhere=True
+        ):
+            self._registry.label(segment_id, self._auditor.signed(changes))
         return self.get(segment_id)
 
     def _described(self, segment_id: str) -> Mapping[str, Any]:

@@ -6,8 +6,9 @@ import csv
 from collections.abc import Iterable, Iterator, Mapping
 from io import StringIO
 
+from gateway.services.auditor import Auditor, Change, named
 from gateway.services.ports import Block, CustomerStore
-from gateway.services.registry_ports import TrainingOffice, Trainings, Upload
+from gateway.services.registry_ports import TrainingOffice, TrainingRecords, Trainings, Upload
 from shared.features import INPUT_NAMES
 from shared.model_contract import CSV, Training
 
@@ -20,9 +21,10 @@ NOTE = "the customers stored in the gateway"
 class TrainingService:
     """Hands customers over to the model service, which trains on them in a process of its own."""
 
-    def __init__(self, store: CustomerStore, office: TrainingOffice) -> None:
+    def __init__(self, store: CustomerStore, office: TrainingOffice, auditor: Auditor) -> None:
         self._store = store
         self._office = office
+        self._auditor = auditor
 
     def train_on_file(self, upload: Upload, query: Mapping[str, str]) -> Training:
         """Train on a file of customers.
@@ -31,7 +33,7 @@ class TrainingService:
         ------
         RegistryRefusal, ModelServiceError
         """
-        return self._office.train(upload, query)
+        return self._train(upload, query)
 
     def train_on_stored(self, query: Mapping[str, str]) -> Training:
         """Train on all stored customers. Their ids stay here: a training needs none.
@@ -41,7 +43,14 @@ class TrainingService:
         RegistryRefusal, ModelServiceError, StoreError
         """
         pieces = csv_of(self._store.stream(INPUT_NAMES, BLOCK_ROWS))
-        return self._office.train(Upload(CSV, None, pieces), {"note": NOTE, **query})
+        return self._train(Upload(CSV, None, pieces), {"note": NOTE, **query})
+
+    def _train(self, upload: Upload, query: Mapping[str, str]) -> Training:
+        change = Change("training.started", "training", None, by=named(query))
+        with self._auditor.change(change, elsewhere=True) as announced:
+            training = self._office.train(upload, self._auditor.signed(query))
+            announced.became(subject=training["id"])
+        return training
 
     def list(self) -> Trainings:
         """Return the latest trainings."""
@@ -57,7 +66,28 @@ class TrainingService:
 
     def cancel(self, training_id: str) -> Training:
         """Ask a training to stop."""
-        return self._office.cancel(training_id)
+        with self._auditor.change(Change("training.cancelled", "training", training_id), elsewhere=True):
+            return self._office.cancel(training_id)
+
+
+class ErasableTrainings:
+    """The records and logs of trainings, which may quote the ids of customers that a file held twice."""
+
+    name = "trainings"
+
+    def __init__(self, records: TrainingRecords) -> None:
+        self._records = records
+
+    def erase(self, cust_id: str) -> int:
+        """Remove a customer's id from all that quotes it; return how many records and logs that were.
+
+        Raises
+        ------
+        RegistryRefusal
+            while a training runs.
+        ModelServiceError
+        """
+        return self._records.erase_from_trainings(cust_id)
 
 
 def csv_of(blocks: Iterable[Block]) -> Iterator[bytes]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import subprocess
 import sys
 import tempfile
 import time
@@ -19,20 +20,30 @@ import requests
 
 from gateway.development import mongod
 from shared.features import CUST_ID
+from shared.secret_rules import MODEL_SERVICE_SECRET_IN_DEVELOPMENT
 from tests.benchmarks.floors import driver_floors, http_floor
 from tests.benchmarks.load import LOAD_CORE, SERVER_CORE, Measure, Request, measure, request_file, start, stop
 from tests.conftest import REAL_CSV, SAMPLE_CSV
 
 PYTHON = sys.executable
+NEW_KEY = [PYTHON, "-m", "gateway", "keys", "create", "--name", "benchmark", "--scope", "admin"]
 LIST = 50
 BATCH = 1_000
 
 
 class Servers(NamedTuple):
-    """Ports and process trees of what is measured, and of the echoes that show the frameworks' own cost."""
+    """Ports and process trees of what is measured, and of the echoes that show the frameworks' own cost.
+
+    ``opens`` is what each server wants to see after ``Authorization: Bearer``.
+    """
 
     ports: Mapping[str, int]
     trees: Mapping[str, psutil.Process]
+    opens: Mapping[str, str]
+
+    def headers(self, name: str) -> dict[str, str]:
+        """Return the headers of a request that the server answers."""
+        return {"Authorization": f"Bearer {self.opens.get(name, 'nobody')}"}
 
 
 class Case(NamedTuple):
@@ -75,6 +86,8 @@ def running(folder: Path, model_store: Path) -> Iterator[Servers]:
         "MODEL_STORE": str(model_store),
         "GATEWAY_PORT": str(ports["gateway"]),
         "LOG_LEVEL": os.environ.get("LOG_LEVEL", "INFO"),
+        "DEPLOYMENT": "development",
+        "RATE_LIMIT": "1000000000 per minute",
     }
     floors = "tests.benchmarks.floors"
     granian = [PYTHON, "-m", "granian", "--interface", "wsgi", "--blocking-threads", "4", "--no-ws", "--factory"]
@@ -96,18 +109,22 @@ def running(folder: Path, model_store: Path) -> Iterator[Servers]:
                 mongod.wait_for_primary(ports["mongod"])
         for name, path in (("model", "/health/ready"), ("gateway", "/health/ready"), ("flask", "/echo")):
             _wait(ports[name], path)
-        yield Servers(ports, trees)
+        key = subprocess.run(NEW_KEY, env={**os.environ, **env}, stdout=subprocess.PIPE, text=True, check=True).stdout
+        opens = {"gateway": key.strip(), "model": MODEL_SERVICE_SECRET_IN_DEVELOPMENT}
+        yield Servers(ports, trees, opens)
 
 
 def load_customers(servers: Servers, csv: Path) -> list[dict[str, Any]]:
     """Import the customers and return them as the gateway lists them, without what the service adds."""
     env = {**os.environ, "MONGODB_URI": mongod.uri(servers.ports["mongod"], "bench")}
-    env["MODEL_SERVICE_URL"] = f"http://127.0.0.1:{servers.ports['model']}"
+    env |= {"MODEL_SERVICE_URL": f"http://127.0.0.1:{servers.ports['model']}", "DEPLOYMENT": "development"}
     psutil.Popen([PYTHON, "-m", "gateway", "import", str(csv)], env=env).wait()
     added = {"segment", "segment_status", "revision", "created_at", "updated_at", "AVERAGE_PURCHASE_TRX"}
     base, customers, cursor = f"http://127.0.0.1:{servers.ports['gateway']}/api/v1/customers", [], {}
     while cursor is not None:
-        page = requests.get(base, params={"limit": "500", **cursor}, timeout=10).json()
+        page = requests.get(
+            base, params={"limit": "500", **cursor}, headers=servers.headers("gateway"), timeout=10
+        ).json()
         customers += [{k: v for k, v in item.items() if k not in added} for item in page["items"]]
         cursor = {"cursor": page["next_cursor"]} if page["next_cursor"] else None
     return customers
@@ -123,7 +140,7 @@ def cases(servers: Servers, customers: list[dict[str, Any]]) -> list[Case]:
     ]
     driver = driver_floors(mongod.uri(servers.ports["mongod"], "bench"), [c[CUST_ID] for c in customers])
     http = http_floor(servers.ports["starlette"], bodies[0])
-    cursors = _cursors(servers.ports["gateway"])
+    cursors = _cursors(servers)
 
     def echo(server: str, body: bytes) -> float:
         method = "POST" if body else "GET"
@@ -174,10 +191,11 @@ def _columnar(many: list[bytes]) -> list[Request]:
     return [("POST", "/v1/predict/batch", body) for body in bodies]
 
 
-def _cursors(port: int) -> list[str]:
+def _cursors(servers: Servers) -> list[str]:
     found, cursor = [], {}
+    base, headers = f"http://127.0.0.1:{servers.ports['gateway']}/api/v1/customers", servers.headers("gateway")
     while True:
-        answer = requests.get(f"http://127.0.0.1:{port}/api/v1/customers", params={"limit": LIST, **cursor}, timeout=10)
+        answer = requests.get(base, params={"limit": LIST, **cursor}, headers=headers, timeout=10)
         if (following := answer.json()["next_cursor"]) is None:
             return found[:-1]  # the page after the last of them is not full
         found.append(following)
@@ -188,8 +206,8 @@ def _measure(servers: Servers, case: Case, rounds: int = 1, seconds: int = 2) ->
     connections = 4 if case.requests[0][2][:20].startswith((b'{"customers"', b'{"columns"')) else 16
     trees = {name: servers.trees[name] for name in case.trees}
     with tempfile.TemporaryDirectory() as folder, request_file(Path(folder), case.requests) as file:
-        port = servers.ports[case.server]
-        return measure(port, file, trees, rounds=rounds, seconds=seconds, connections=connections)
+        port, headers = servers.ports[case.server], servers.headers(case.server)
+        return measure(port, file, headers, trees, rounds=rounds, seconds=seconds, connections=connections)
 
 
 @click.command()

@@ -78,6 +78,7 @@ def request_file(folder: Path, requests: Iterable[Request]):
 def measure(
     port: int,
     requests: Path,
+    headers: Mapping[str, str],
     trees: Mapping[str, psutil.Process],
     *,
     rounds: int = 3,
@@ -85,11 +86,11 @@ def measure(
     connections: int = 16,
 ) -> Measure:
     """Send the requests in a closed loop and return medians over `rounds` rounds after one second of warm-up."""
-    _wrk(port, requests, 1, connections)
+    _wrk(port, requests, headers, 1, connections)
     results = []
     for _ in range(rounds):
         before = {name: cpu_seconds(tree) for name, tree in trees.items()}
-        result = _wrk(port, requests, seconds, connections)
+        result = _wrk(port, requests, headers, seconds, connections)
         result["cpu"] = {
             name: (cpu_seconds(tree) - before[name]) * 1000 / result["requests"] for name, tree in trees.items()
         }
@@ -104,10 +105,11 @@ def measure(
     )
 
 
-def _wrk(port: int, requests: Path, seconds: int, connections: int) -> dict:
+def _wrk(port: int, requests: Path, headers: Mapping[str, str], seconds: int, connections: int) -> dict:
     wrk = shutil.which("wrk") or sys.exit("wrk is needed: apt-get install wrk")
     unique = str(time.time_ns() // 1_000_000 * 1000)  # Lua counts in doubles: stay below 2**53
-    options = ["-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", str(SCRIPT)]
+    shown = [word for name, value in headers.items() for word in ("-H", f"{name}: {value}")]
+    options = [*shown, "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", str(SCRIPT)]
     command = ["taskset", "-c", str(LOAD_CORE), wrk, *options, f"http://127.0.0.1:{port}", "--", str(requests), unique]
     output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     found = re.search(r"^RESULT (.*)$", output, re.MULTILINE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -13,8 +14,16 @@ from pathlib import Path
 
 import pytest
 import requests
+from fakes.audit import auditor
+from flask import Flask
 
+from gateway.data_access.key_store import MongoKeyStore
 from gateway.development import mongod
+from gateway.services.access import COMMAND_LINE, Scope
+from gateway.services.api_keys import ApiKeyService
+from gateway.settings import Settings
+from gateway.stores import connect
+from tests.conftest import MadeOnce
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = [sys.executable, "-m", "gunicorn", "-c", "python:model_service.gunicorn_conf", "model_service.app:create_app()"]
@@ -25,8 +34,8 @@ GRANIAN = [sys.executable, "-m", "gateway", "serve"]
 
 def gunicorn(port: int) -> list[str]:
     """The gateway under gunicorn, as the README documents it."""
-    options = ["--bind", f"127.0.0.1:{port}", "--worker-class", "gthread", "--workers", "2", "--threads", "4"]
-    return [sys.executable, "-m", "gunicorn", *options, "--no-control-socket", "gateway.app:create_app()"]
+    options = ["-c", "python:gateway.gunicorn_conf", "--bind", f"127.0.0.1:{port}", "--workers", "2"]
+    return [sys.executable, "-m", "gunicorn", *options, "gateway.app:create_app()"]
 
 
 def free_port() -> int:
@@ -42,6 +51,15 @@ def wait_until(holds: Callable[[], bool], what: str, seconds: float = 30.0) -> N
         time.sleep(0.05)
 
 
+def administrator_key(uri: str) -> str:
+    """Make an API key that may do everything, as ``python -m gateway keys create`` does."""
+    database = connect(Flask("e2e"), Settings(mongodb_uri=uri))
+    keys = ApiKeyService(MongoKeyStore(database["api_keys"]), lambda _: None, auditor())
+    key = keys.create("end to end", [Scope.ADMIN], COMMAND_LINE)["key"]
+    database.client.close()
+    return key
+
+
 class System:
     """Starts, kills, pauses and stops the processes of one test; their output is kept in files."""
 
@@ -52,7 +70,9 @@ class System:
         self.base = f"http://127.0.0.1:{gateway_port}"
         self.model_base = f"http://127.0.0.1:{model_port}"
         self.gateway_port = gateway_port
+        self.key = administrator_key(env["MONGODB_URI"])
         self.http = requests.Session()
+        self.http.headers["Authorization"] = f"Bearer {self.key}"
 
     def start(self, name: str, command: list[str]) -> None:
         log = (self._folder / f"{name}.log").open("ab")
@@ -130,13 +150,15 @@ class System:
 
 
 @pytest.fixture(scope="session")
-def model_store(tmp_path_factory: pytest.TempPathFactory, sample_csv: Path) -> Path:
-    """A store with one active model, trained on the sample by the command line."""
-    store = tmp_path_factory.mktemp("models")
-    command = [sys.executable, "-m", "model_service", "train", str(sample_csv), "--k", "6", "--store", str(store)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return store
+def model_store(made_once: MadeOnce, sample_csv: Path) -> Path:
+    """A store with one active model, trained on the sample by the command line; tests work on copies of it."""
+
+    def train(store: Path) -> None:
+        command = [sys.executable, "-m", "model_service", "train", str(sample_csv), "--k", "6", "--store", str(store)]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+
+    return made_once("end-to-end-models", train)
 
 
 @pytest.fixture(scope="session")
@@ -151,15 +173,19 @@ def mongod_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 
 @pytest.fixture
 def system(request: pytest.FixtureRequest, tmp_path: Path, mongod_port: int, model_store: Path) -> Iterator[System]:
-    """A system with a database of its own; the test starts what it needs."""
+    """A system with a database and a model store of its own; the test starts what it needs."""
+    shutil.copytree(model_store, tmp_path / "models")
     gateway_port, model_port = free_port(), free_port()
     env = {
         "MONGODB_URI": mongod.uri(mongod_port, f"e2e_{tmp_path.name}"[:60]),
         "MODEL_SERVICE_URL": f"http://127.0.0.1:{model_port}",
         "MODEL_PORT": str(model_port),
-        "MODEL_STORE": str(model_store),
+        "MODEL_STORE": str(tmp_path / "models"),
         "GATEWAY_PORT": str(gateway_port),
         "WORKER_INTERVAL": "0.2",
+        "DEPLOYMENT": "production",
+        "GATEWAY_SECRET_KEY": "dC9sQm3bYb1Zk7vJx2TqLw8RnHfGp5Ae",
+        "MODEL_SERVICE_SECRET": "v7Tq2LmXe9RkWb4YzNc6HdJs8PfGu3Ao",
     }
     system = System(tmp_path, env, gateway_port, model_port)
     yield system

@@ -2,5 +2,14 @@
 
 import pytest
 
-for _name in ("store_contract", "problems", "model_contract", "registry_contract"):
+for _name in (
+    "audit_contract",
+    "idempotency_contract",
+    "store_contract",
+    "problems",
+    "model_contract",
+    "query_contract",
+    "customer_queries",
+    "registry_contract",
+):
     pytest.register_assert_rewrite(f"fakes.{_name}")

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from gateway.services.customers import new_customer
 from gateway.services.ports import Assignment, Customer
+from gateway.services.preconditions import Precondition
 from shared.features import CUST_ID, INPUTS, Feature, complete
 
 
@@ -33,6 +34,11 @@ def body(cust_id: str = "C1", **changes: Any) -> dict[str, Any]:
 def stored(cust_id: str, assignment: Assignment | None = None, **changes: Any) -> Customer:
     """Return a customer as a store keeps it."""
     return new_customer(cust_id, complete(inputs(**changes)), assignment)
+
+
+def knowing(*revisions: str) -> Precondition:
+    """Return what a caller expects who knows these revisions."""
+    return Precondition(any_of=set(revisions))
 
 
 def good_values(feature: Feature) -> st.SearchStrategy[float | int]:

@@ -10,18 +10,34 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from fakes.audit import InMemoryAuditTrail
+from fakes.deletions import InMemoryDeletedCustomers, InMemoryErasureRecords
+from fakes.idempotency import InMemoryIdempotencyStore
+from fakes.imports import InMemoryImportRecords
+from fakes.keys import ADMIN_KEY, InMemoryKeyStore
 from fakes.model import FakeModel
+from fakes.quotas import InMemoryQuotaStore
 from fakes.registry import FakeRegistry
 from fakes.store import InMemoryCustomerStore
 from gateway.app import create_app
 from gateway.settings import Settings
-from gateway.wiring import Services, Stores, assemble
+from gateway.stores import Stores
+from gateway.wiring import Services, assemble
 
 CUSTOMERS = "/api/v1/customers"
 PREDICTIONS = "/api/v1/predictions"
 SEGMENTS = "/api/v1/segments"
+EXPORTS = "/api/v1/exports/customers"
 MODELS = "/api/v1/models"
 TRAININGS = "/api/v1/trainings"
+
+
+class AdministratorClient(FlaskClient):
+    """Shows an administrator's API key, unless a request brings an Authorization header of its own."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {ADMIN_KEY}"
 
 
 @dataclass
@@ -30,13 +46,29 @@ class FakeGateway:
 
     settings: Settings = field(default_factory=Settings)
     store: Any = field(default_factory=InMemoryCustomerStore)
+    deleted: Any = field(default_factory=InMemoryDeletedCustomers)
+    erasures: Any = field(default_factory=InMemoryErasureRecords)
+    keys: Any = field(default_factory=InMemoryKeyStore)
+    audit: Any = field(default_factory=InMemoryAuditTrail)
+    idempotency: Any = field(default_factory=InMemoryIdempotencyStore)
+    imports: Any = field(default_factory=InMemoryImportRecords)
+    quotas: Any = field(default_factory=InMemoryQuotaStore)
     model: FakeModel = field(default_factory=FakeModel)
     registry: FakeRegistry = field(default_factory=FakeRegistry)
 
     @property
     def stores(self) -> Stores:
         """What the services keep things in."""
-        return Stores(customers=self.store)
+        return Stores(
+            customers=self.store,
+            deleted=self.deleted,
+            erasures=self.erasures,
+            keys=self.keys,
+            audit=self.audit,
+            idempotency=self.idempotency,
+            imports=self.imports,
+            quotas=self.quotas,
+        )
 
     @cached_property
     def services(self) -> Services:
@@ -46,12 +78,19 @@ class FakeGateway:
     @cached_property
     def app(self) -> Flask:
         """The application."""
-        return create_app(self.settings, self.services)
+        app = create_app(self.settings, self.services)
+        app.test_client_class = AdministratorClient
+        return app
 
     @cached_property
     def client(self) -> FlaskClient:
-        """A client of the application."""
+        """A client of the application that may do everything."""
         return self.app.test_client()
+
+    @cached_property
+    def stranger(self) -> FlaskClient:
+        """A client without an API key."""
+        return FlaskClient(self.app, self.app.response_class)
 
     def send(self, method: str, path: str, text: bytes | str, content_type: str = "application/json") -> TestResponse:
         """Send a body exactly as it is written."""

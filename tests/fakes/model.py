@@ -55,8 +55,12 @@ class FakeModel:
         self._note("predict_batch", len(customers))
         return [self._prediction(c, asked) for c in customers]
 
-    def score(self, columns: Mapping[str, Sequence[float | int | None]]) -> ColumnarAnswer:
+    def score(
+        self, columns: Mapping[str, Sequence[float | int | None]], deadline: float | None = None
+    ) -> ColumnarAnswer:
         assert set(columns) == set(DISTANCE_NAMES)
+        if deadline is not None:
+            self.deadlines.append(deadline)
         rows = len(columns["BALANCE"])
         self._note("score", rows)
         clusters = [cluster_of(balance) for balance in columns["BALANCE"]]

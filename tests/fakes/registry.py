@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from fakes.model import DOWN, FakeModel
+from fakes.descriptions import described
+from fakes.model import DOWN
 from gateway.services.errors import RegistryRefusal, SegmentationError
 from gateway.services.ports import Block
 from gateway.services.registry_ports import Activations, Document, Format, ModelList, Order, Plots, Trainings, Upload
@@ -24,6 +25,7 @@ OLD = "20240101T000000Z-00000001"
 NEW = "20240201T000000Z-00000002"
 SVG = b"<svg xmlns='http://www.w3.org/2000/svg'/>"
 REPORT = b"<!doctype html><title>report</title>"
+INTERFACE = b'{"openapi":"3.1.0"}'
 ETAG = '"1"'
 POLICY = "default-src 'none'"
 AT = "2024-02-01T00:00:00Z"
@@ -39,6 +41,8 @@ class FakeRegistry:
     orders : what was asked for, in order: (what, version or id or None, details).
     uploads : media type, declared size and content of what was handed over to train on.
     blocks : the customers of the last analysis.
+    quoting : how many records and logs of trainings quote a customer, by CUST_ID.
+    erased : the customers that were to be erased from them, in order.
     meanwhile : called in the middle of an analysis.
     """
 
@@ -51,18 +55,16 @@ class FakeRegistry:
         self.labels: dict[str, dict[str, Any]] = {}
         self.history: list[Activation] = []
         self.records: dict[str, Training] = {}
+        self.quoting: dict[str, int] = {}
+        self.erased: list[str] = []
         self.meanwhile = lambda: None
 
     def models(self) -> ModelList:
         self._use()
-        return ModelList(items=[self._entry(NEW), self._entry(OLD)], active=self.active)
+        return ModelList(items=[self._entry(NEW), self._entry(OLD)], active=self.active, serving=self.active)
 
     def model(self, version: str) -> dict[str, Any]:
-        described: dict[str, Any] = {**FakeModel(self._known(version)).active(), "choice": "k was given", "gate": None}
-        for segment in described["segments"]:
-            segment |= {"derived_name": segment["name"], "rules": [{"sentence": "BALANCE is high"}], "typical": []}
-            segment |= {k: v for k, v in self.labels.get(segment["id"], {}).items() if v is not None}
-        return described
+        return dict(described(self._known(version), self.labels))
 
     def gate(self, version: str) -> Gate:
         check = {"check": "stability", "passed": True, "detail": "0.990"}
@@ -118,6 +120,11 @@ class FakeRegistry:
         record["status"] = "cancelled"
         return record
 
+    def erase_from_trainings(self, cust_id: str) -> int:
+        self._use()
+        self.erased.append(cust_id)
+        return self.quoting.pop(cust_id, 0)
+
     def report(self, version: str, known: str | None) -> Document:
         self._known(version)
         content = None if known == ETAG else REPORT
@@ -134,6 +141,10 @@ class FakeRegistry:
             raise RegistryRefusal(404, "plot_not_found", f"there is no plot {name!r}")
         content = None if known == ETAG else SVG
         return Document({"svg": "image/svg+xml", "png": "image/png"}[kind], content, ETAG, "immutable")
+
+    def interface(self, known: str | None) -> Document:
+        self._use()
+        return Document("application/json", INTERFACE)
 
     def draw(self, figure: Drift | Preview, kind: Format) -> Document:
         self._use()

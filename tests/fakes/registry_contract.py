@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from fakes.customers import inputs
-from fakes.registry import ETAG, NEW, OLD, POLICY, REPORT, SVG, drift, preview
+from fakes.registry import ETAG, INTERFACE, NEW, OLD, POLICY, REPORT, SVG, drift, preview
 from gateway.services.errors import RegistryRefusal
 from gateway.services.ports import Block
 from gateway.services.registry_ports import Upload
@@ -82,6 +82,9 @@ class RegistryContract:
                 call("t9")
             assert caught.value.code == "training_not_found"
 
+    def test_erase_from_trainings(self, registry: Registry) -> None:
+        assert registry.erase_from_trainings("C1") == 0
+
     def test_report(self, registry: Registry) -> None:
         report = registry.report(OLD, None)
         assert (report.media_type, report.content, report.policy) == ("text/html", REPORT, POLICY)
@@ -94,6 +97,9 @@ class RegistryContract:
         assert registry.plot(OLD, "elbow", "svg", ETAG).content is None
         with pytest.raises(RegistryRefusal):
             registry.plot(OLD, "moon", "svg", None)
+
+    def test_interface(self, registry: Registry) -> None:
+        assert registry.interface(None).content == INTERFACE
 
     def test_draw(self, registry: Registry) -> None:
         for figure in (drift(OLD, 1), preview(NEW, OLD, 1)):

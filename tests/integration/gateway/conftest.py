@@ -11,7 +11,7 @@ from pymongo.collection import Collection
 
 from gateway.data_access.customer_store import MongoCustomerStore
 from gateway.settings import Settings
-from gateway.wiring import connect
+from gateway.stores import connect
 
 
 @pytest.fixture

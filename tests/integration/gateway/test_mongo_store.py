@@ -3,25 +3,43 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 
 import pytest
 from fakes.customers import stored
+from fakes.query_contract import QueryContract
 from fakes.store_contract import CustomerStoreContract
+from pymongo import IndexModel
 from pymongo.collection import Collection
 
 from gateway.data_access.customer_store import MongoCustomerStore
-from gateway.data_access.mongo_schema import INDEXES
+from gateway.data_access.mongo_schema import INDEXES, SORT_INDEXES
 from gateway.services.errors import StoreError, StoreUnavailable
+from gateway.services.sort_indexes import SortIndexes
 
 
-class TestMongoCustomerStore(CustomerStoreContract):
+class TestMongoCustomerStore(CustomerStoreContract, QueryContract):
     """The contract on a real mongod; the fixture `store` is that of conftest.py."""
+
+
+def _names(indexes: Iterable[IndexModel]) -> set[str]:
+    return {index.document["name"] for index in indexes}
 
 
 class TestPreparing:
     def test_makes_the_indexes(self, store: MongoCustomerStore, customers: Collection) -> None:
         store.get("nobody")
-        assert set(customers.index_information()) == {"_id_", *(index.document["name"] for index in INDEXES)}
+        assert set(customers.index_information()) == {"_id_", *_names((*INDEXES, *SORT_INDEXES))}
+
+    def test_leaves_what_takes_long_to_the_worker(self, store: MongoCustomerStore, customers: Collection) -> None:
+        """Half a minute for a million customers, and nobody can say whether an import is running."""
+        store.insert(stored("A"))
+        store.drop_sort_indexes()
+        customers.create_index("segment_status", name="segment_status")
+        MongoCustomerStore(customers).get("nobody")
+        assert set(customers.index_information()) == {"_id_", *_names(INDEXES)}
+        assert SortIndexes(store).run_once() == len(SORT_INDEXES)
+        assert set(customers.index_information()) == {"_id_", *_names((*INDEXES, *SORT_INDEXES))}
 
     def test_brings_an_older_validator_up_to_date(self, store: MongoCustomerStore, customers: Collection) -> None:
         customers.database.create_collection("customers", validator={"$jsonSchema": {"required": ["OLD"]}})
@@ -52,7 +70,9 @@ class TestFailures:
         assert type(caught.value) is StoreError
 
     def test_a_refused_document_among_many_is_a_store_error(self, store: MongoCustomerStore) -> None:
+        a, b = stored("A"), stored("B")
+        store.insert_many([a, b])
         with pytest.raises(StoreError) as caught:
-            store.insert_many([stored("A"), stored("B") | {"BALANCE": -1.0}])
+            store.replace_many([(a, a["revision"]), (b | {"BALANCE": -1.0}, b["revision"])])
         assert type(caught.value) is StoreError
         assert not isinstance(caught.value, StoreUnavailable)

@@ -13,9 +13,10 @@ from fakes.gateway import FakeGateway
 from fakes.model import DOWN
 
 from gateway import __main__ as command_line
+from gateway import wiring
+from gateway.commands.imports import ROWS_REJECTED
 from gateway.services.errors import StoreUnavailable
-from gateway.services.imports import MAX_LISTED_ERRORS
-from gateway.wiring import assemble
+from gateway.services.import_records import MAX_LISTED_ERRORS
 
 HEADER = ",".join(body())
 GOOD = ",".join(map(str, body("A").values()))
@@ -33,8 +34,7 @@ def file(tmp_path: Path) -> Path:
 @pytest.fixture
 def run(gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> Iterator[CliRunner]:
     """A runner of the commands, on fakes of the ports."""
-    services = assemble(gateway.stores, gateway.model, gateway.registry, gateway.settings)
-    monkeypatch.setattr(command_line, "build_services", lambda *_: services)
+    monkeypatch.setattr(wiring, "build_services", lambda *_: gateway.services)
     return CliRunner()
 
 
@@ -45,7 +45,7 @@ def _import(run: CliRunner, file: Path, *options: str) -> Result:
 class TestImport:
     def test_prints_a_receipt_with_every_bad_row(self, run: CliRunner, gateway: FakeGateway, file: Path) -> None:
         result = _import(run, file)
-        assert result.exit_code == command_line.ROWS_REJECTED
+        assert result.exit_code == ROWS_REJECTED
         assert "2 rows: 1 created, 0 updated, 0 unchanged, 1 rejected\n" in result.stdout
         assert "  line 3, TENURE: must be at most 12\n" in result.stdout
         assert "ignored columns: Note\n" in result.stdout
@@ -58,16 +58,35 @@ class TestImport:
 
     def test_as_json(self, run: CliRunner, file: Path) -> None:
         receipt = json.loads(_import(run, file, "--json").stdout)
-        assert receipt == {
-            "rows": 2,
-            "created": 1,
-            "updated": 0,
-            "unchanged": 0,
-            "rejected": 1,
-            "pending": 0,
-            "ignored_columns": ["Note"],
-            "errors": [{"line": 3, "column": "TENURE", "detail": "must be at most 12"}],
-        }
+        counts = {"rows": 2, "created": 1, "updated": 0, "unchanged": 0, "rejected": 1, "pending": 0, "faults": 1}
+        assert {name: receipt[name] for name in counts} == counts
+        assert (receipt["status"], receipt["name"], receipt["mode"]) == ("completed", "customers.csv", "upsert")
+        assert receipt["size"] == receipt["bytes"] == file.stat().st_size
+        assert receipt["ignored_columns"] == ["Note"]
+        assert receipt["errors"] == [{"line": 3, "column": "TENURE", "detail": "must be at most 12"}]
+        assert receipt["by"]["id"] == "command-line"
+
+    def test_is_an_import_like_any_other(self, run: CliRunner, gateway: FakeGateway, file: Path) -> None:
+        receipt = json.loads(_import(run, file, "--json").stdout)
+        found = gateway.client.get(f"/api/v1/imports/{receipt['id']}").get_json()
+        assert {**found, "errors_url": None, "updated_at": None} == {**receipt, "errors_url": None, "updated_at": None}
+
+    def test_inserts_only_where_that_is_wanted(self, run: CliRunner, file: Path) -> None:
+        _import(run, file)
+        result = _import(run, file, "--mode", "insert")
+        assert "0 unchanged, 2 rejected\n" in result.stdout
+        assert "  line 2, CUST_ID: exists already\n" in result.stdout
+
+    def test_writes_nothing_in_a_dry_run(self, run: CliRunner, gateway: FakeGateway, file: Path) -> None:
+        assert "2 rows: 1 would be created" in _import(run, file, "--dry-run").stdout
+        assert gateway.store.customers == {}
+
+    @pytest.mark.parametrize("suffix", [".ndjson", ".jsonl", ".NDJSON"])
+    def test_of_ndjson_by_its_name(self, run: CliRunner, gateway: FakeGateway, tmp_path: Path, suffix: str) -> None:
+        path = tmp_path / f"customers{suffix}"
+        path.write_text(f"{json.dumps(body('A'))}\n{json.dumps(body('B'))}\n", encoding="utf-8")
+        assert _import(run, path).exit_code == 0
+        assert sorted(gateway.store.customers) == ["A", "B"]
 
     def test_says_which_customers_have_no_segment_yet(self, run: CliRunner, gateway: FakeGateway, file: Path) -> None:
         gateway.model.failure = DOWN
@@ -89,7 +108,7 @@ class TestImport:
         gateway.store.failure = StoreUnavailable("the database cannot be reached")
         result = _import(run, file)
         assert result.exit_code == 1
-        assert "Error: stopped after 1 rows: the database cannot be reached" in result.stderr
+        assert "stopped after 0 rows: the database cannot be reached" in result.stderr
         assert "0 created" in result.stderr
 
     def test_of_bytes_that_are_no_utf8(self, run: CliRunner, gateway: FakeGateway, file: Path) -> None:

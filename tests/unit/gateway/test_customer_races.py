@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from fakes.customers import inputs, stored
+from fakes.audit import auditor
+from fakes.customers import inputs, knowing, stored
 from fakes.model import FakeModel
 from fakes.store import InMemoryCustomerStore
 
 from gateway.services.assignment import Assigner
 from gateway.services.customers import MAX_ATTEMPTS, CustomerService
-from gateway.services.errors import Contended, CustomerNotFound, StaleRevision
+from gateway.services.errors import Contended, StaleRevision
 from gateway.services.ports import Customer
 
 
@@ -41,7 +42,7 @@ def _delete(store: InMemoryCustomerStore) -> None:
 
 def _racing(times: int, interference: Callable[[InMemoryCustomerStore], object]) -> tuple[OthersWrite, CustomerService]:
     store = OthersWrite(times, interference)
-    return store, CustomerService(store, Assigner(FakeModel(), 0.5))
+    return store, CustomerService(store, Assigner(FakeModel(), 0.5), auditor())
 
 
 class TestReplace:
@@ -59,7 +60,7 @@ class TestReplace:
         store, service = _racing(1, _put_another)
         store.insert(stored("A"))
         with pytest.raises(StaleRevision):
-            service.replace("A", inputs(BALANCE=5.0), {store.customers["A"]["revision"]})
+            service.replace("A", inputs(BALANCE=5.0), knowing(store.customers["A"]["revision"]))
         assert store.customers["A"]["TENURE"] == 6
 
     def test_gives_up_when_others_never_stop(self) -> None:
@@ -87,28 +88,3 @@ class TestPatch:
         with pytest.raises(Contended):
             service.patch("A", {"BALANCE": 5.0})
         assert store.customers["A"]["BALANCE"] == 100.0
-
-
-class TestDelete:
-    def test_spares_what_others_wrote_meanwhile(self) -> None:
-        store, service = _racing(1, _put_another)
-        store.insert(stored("A"))
-        with pytest.raises(StaleRevision):
-            service.delete("A", {store.customers["A"]["revision"]})
-        assert store.customers["A"]["TENURE"] == 6
-
-    def test_gives_up_when_others_never_stop(self) -> None:
-        class OthersDelete(InMemoryCustomerStore):
-            def delete(self, cust_id: str, expected_revision: str | None) -> bool:
-                return False
-
-        store = OthersDelete()
-        store.insert(stored("A"))
-        with pytest.raises(Contended):
-            CustomerService(store, Assigner(FakeModel(), 0.5)).delete("A")
-
-    def test_that_another_did_first(self) -> None:
-        store, service = _racing(1, _delete)
-        store.insert(stored("A"))
-        with pytest.raises(CustomerNotFound):
-            service.delete("A")

@@ -142,7 +142,7 @@ class TestPatch:
 class TestDelete:
     def test_removes(self, gateway: FakeGateway, etag: str) -> None:
         answer = gateway.client.delete(ONE)
-        assert (answer.status_code, answer.data) == (204, b"")
+        assert (answer.status_code, answer.data, answer.content_type) == (204, b"", None)
         assert_problem(gateway.client.get(ONE), 404, "customer_not_found")
 
     def test_of_nobody(self, gateway: FakeGateway) -> None:

@@ -15,6 +15,7 @@ from fakes.store_contract import assignment
 from gateway.data_access.customer_store import MongoCustomerStore
 from gateway.error_handlers import STATUSES
 from gateway.services import errors
+from gateway.services.customer_query import CustomerQuery
 from gateway.services.errors import SegmentationError, StoreError, StoreUnavailable
 from gateway.services.ports import CustomerStore
 
@@ -29,7 +30,7 @@ def _family(kind: type[Exception]) -> Iterator[type[Exception]]:
 
 
 def _errors_of_services() -> list[type[Exception]]:
-    return [kind for kind in _family(SegmentationError) if kind.__module__ == errors.__name__]
+    return [kind for kind in _family(SegmentationError) if kind.__module__.startswith(errors.__name__)]
 
 
 @pytest.mark.parametrize(
@@ -84,8 +85,10 @@ CUSTOMER = stored("A")
 CALLS: dict[str, tuple[Any, ...]] = {
     "get": ("A",),
     "get_many": (["A"],),
-    "page": (None, 1),
+    "find": (CustomerQuery(),),
+    "count": ((), False),
     "stream": (["BALANCE"], 1),
+    "rows": ((), ["CUST_ID"], 1),
     "insert": (CUSTOMER,),
     "replace": (CUSTOMER, "r"),
     "delete": ("A", None),
@@ -94,6 +97,8 @@ CALLS: dict[str, tuple[Any, ...]] = {
     "due": ("v1", None, 1),
     "assign_many": ([("A", "r", assignment(), "r2")],),
     "segment_counts": (),
+    "drop_sort_indexes": (),
+    "build_sort_indexes": (),
     "ping": (),
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mongomock
 import pytest
+from fakes.query_contract import QueryContract
 from fakes.store import InMemoryCustomerStore
 from fakes.store_contract import CustomerStoreContract, SingleOperations
 
@@ -11,7 +12,7 @@ from gateway.data_access.customer_store import MongoCustomerStore
 from gateway.services.errors import StoreUnavailable
 
 
-class TestInMemoryCustomerStore(CustomerStoreContract):
+class TestInMemoryCustomerStore(CustomerStoreContract, QueryContract):
     @pytest.fixture
     def store(self) -> InMemoryCustomerStore:
         return InMemoryCustomerStore()

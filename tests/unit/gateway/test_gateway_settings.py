@@ -6,14 +6,21 @@ from pathlib import Path
 
 import pytest
 from environs import EnvError
+from fakes.certificates import Authority
 
+from gateway.services.rate_limits import Rate
 from gateway.settings import Settings, read_settings
+
+RANDOM = "dC9sQm3bYb1Zk7vJx2TqLw8RnHfGp5Ae"
+SECRETS = ("GATEWAY_SECRET_KEY", "MODEL_SERVICE_SECRET")
+"""Those without which production does not start."""
 
 VARIABLES = {
     "MONGODB_URI": ("mongodb_uri", "mongodb://db.example:27018/bank", "mongodb://db.example:27018/bank"),
     "MONGODB_USERNAME": ("mongodb_username", "gateway", "gateway"),
     "MONGODB_PASSWORD": ("mongodb_password", "s3cret", "s3cret"),
     "MONGODB_TIMEOUT": ("mongodb_timeout", "1.5", 1.5),
+    "QUERY_TIMEOUT": ("query_timeout", "0.25", 0.25),
     "MODEL_SERVICE_URL": ("model_service_url", "https://model:8443/base", "https://model:8443/base"),
     "ASSIGNMENT_DEADLINE": ("assignment_deadline", "0.25", 0.25),
     "PREDICTION_DEADLINE": ("prediction_deadline", "1", 1.0),
@@ -23,30 +30,116 @@ VARIABLES = {
     "GATEWAY_PORT": ("port", "9000", 9000),
     "GATEWAY_WORKERS": ("workers", "2", 2),
     "GATEWAY_THREADS": ("threads", "8", 8),
+    "RATE_LIMIT": ("rate_limit", "9 per second; 500/day", (Rate(9, 1), Rate(500, 86_400))),
+    "RATE_LIMIT_BULK": ("rate_limit_bulk", "5 per 2 minutes", (Rate(5, 120),)),
+    "RATE_LIMIT_ANONYMOUS": ("rate_limit_anonymous", "10/hour", (Rate(10, 3600),)),
+    "TRUSTED_PROXIES": ("trusted_proxies", "1", 1),
+    "REQUEST_TIMEOUT": ("request_timeout", "5", 5.0),
+    "CORS_ORIGINS": (
+        "cors_origins",
+        "https://crm.example,http://localhost:3000",
+        ("https://crm.example", "http://localhost:3000"),
+    ),
+    "HSTS_SECONDS": ("hsts_seconds", "0", 0),
     "GATEWAY_MAX_BODY_BYTES": ("max_body_bytes", "4096", 4096),
     "GATEWAY_MAX_UPLOAD_BYTES": ("max_upload_bytes", "5000000000", 5_000_000_000),
     "WORKER_INTERVAL": ("worker_interval", "0.5", 0.5),
     "WORKER_HEARTBEAT": ("worker_heartbeat", "/tmp/beat", Path("/tmp/beat")),
     "LOG_LEVEL": ("log_level", "DEBUG", "DEBUG"),
+    "DELETED_RETENTION_DAYS": ("deleted_retention_days", "0", 0),
+    "REQUIRE_IF_MATCH": ("require_if_match", "true", True),
+    "IDEMPOTENCY_HOURS": ("idempotency_hours", "48", 48),
+    "AUDIT_RETENTION_DAYS": ("audit_retention_days", "30", 30),
+    "DEPLOYMENT": ("deployment", "production", "production"),
+    "GATEWAY_SECRET_KEY": ("secret_key", RANDOM, RANDOM),
+    "MODEL_SERVICE_SECRET": ("model_service_secret", RANDOM, RANDOM),
+    "OIDC_ISSUER": ("oidc_issuer", "https://login.example/realm", "https://login.example/realm"),
+    "OIDC_AUDIENCE": ("oidc_audience", "segmentation", "segmentation"),
+    "OIDC_JWKS_URL": ("oidc_jwks_url", "https://login.example/keys", "https://login.example/keys"),
+    "OIDC_ALGORITHMS": ("oidc_algorithms", "PS256,EdDSA", ("PS256", "EdDSA")),
+    "OIDC_SCOPE_PREFIX": ("oidc_scope_prefix", "api://segmentation/", "api://segmentation/"),
 }
 
 
 @pytest.fixture(autouse=True)
-def _nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in (*VARIABLES, "MONGODB_PASSWORD_FILE"):
+def _only_secrets_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(f"{name}_FILE", raising=False)
+    for name in SECRETS:
+        monkeypatch.setenv(name, RANDOM)
 
 
-def test_the_defaults_need_no_environment() -> None:
-    assert read_settings() == Settings()
+def test_development_needs_no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in SECRETS:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("DEPLOYMENT", "development")
+    assert read_settings() == Settings(deployment="development")
 
 
-def test_every_setting_has_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, (_, text, _) in VARIABLES.items():
+class TestSecrets:
+    @pytest.mark.parametrize("name", SECRETS)
+    def test_are_required_in_production(self, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+        monkeypatch.delenv(name)
+        with pytest.raises(EnvError, match=f"{name}.*is missing"):
+            read_settings()
+
+    @pytest.mark.parametrize("name", SECRETS)
+    def test_of_this_repository_are_refused_in_production(self, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+        monkeypatch.setenv(name, getattr(Settings(), VARIABLES[name][0]))
+        with pytest.raises(EnvError, match=f"{name}.*placeholder"):
+            read_settings()
+
+    @pytest.mark.parametrize("name", SECRETS)
+    def test_that_are_weak_are_refused_without_quoting_them(self, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+        monkeypatch.setenv(name, "hunter2")
+        with pytest.raises(EnvError, match=f"{name}.*too short") as caught:
+            read_settings()
+        assert "hunter2" not in str(caught.value)
+
+    @pytest.mark.parametrize("name", SECRETS)
+    def test_may_be_weak_in_development(self, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+        monkeypatch.setenv("DEPLOYMENT", "development")
+        monkeypatch.setenv(name, "weak")
+        assert getattr(read_settings(), VARIABLES[name][0]) == "weak"
+
+    @pytest.mark.parametrize("name", SECRETS)
+    def test_come_from_files(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str) -> None:
+        (tmp_path / "secret").write_text(f"{RANDOM[::-1]}\n", encoding="utf-8")
+        monkeypatch.setenv(f"{name}_FILE", str(tmp_path / "secret"))
+        assert getattr(read_settings(), VARIABLES[name][0]) == RANDOM[::-1]
+
+    @pytest.mark.parametrize("name", SECRETS)
+    def test_from_an_empty_file_are_missing(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str) -> None:
+        (tmp_path / "secret").touch()
+        monkeypatch.setenv(f"{name}_FILE", str(tmp_path / "secret"))
+        with pytest.raises(EnvError, match=f"{name}.*is missing"):
+            read_settings()
+
+
+def _with_certificates(folder: Path) -> dict[str, tuple[str, str, object]]:
+    authority, files = Authority(folder), {}
+    own = authority.pair("gateway")
+    for name, file in {"CA": authority.cert, "CLIENT_CERT": own.cert, "CLIENT_KEY": own.key}.items():
+        files[f"MODEL_SERVICE_{name}"] = (f"model_service_{name.lower()}", str(file), file)
+    return {**VARIABLES, **files}
+
+
+def test_every_setting_has_its_variable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    variables = _with_certificates(tmp_path)
+    for name, (_, text, _) in variables.items():
         monkeypatch.setenv(name, text)
     settings = read_settings()
-    assert {attribute for attribute, _, _ in VARIABLES.values()} == set(Settings.__slots__)
-    assert {a: getattr(settings, a) for a, _, _ in VARIABLES.values()} == {a: v for a, _, v in VARIABLES.values()}
+    assert {attribute for attribute, _, _ in variables.values()} == set(Settings.__slots__)
+    assert {a: getattr(settings, a) for a, _, _ in variables.values()} == {a: v for a, _, v in variables.values()}
+
+
+def test_a_certificate_and_another_ones_key_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    monkeypatch.setenv("MODEL_SERVICE_CLIENT_CERT", str(authority.pair("gateway").cert))
+    monkeypatch.setenv("MODEL_SERVICE_CLIENT_KEY", str(authority.pair("another").key))
+    with pytest.raises(EnvError, match="MODEL_SERVICE_CLIENT_CERT and MODEL_SERVICE_CLIENT_KEY"):
+        read_settings()
 
 
 @pytest.mark.parametrize(
@@ -57,7 +150,12 @@ def test_every_setting_has_its_variable(monkeypatch: pytest.MonkeyPatch) -> None
         ("MONGODB_URI", "mongodb://localhost:27017/"),
         ("MONGODB_URI", "mongodb://localhost:99999/bank"),
         ("MONGODB_URI", "mongodb://user:p@ss@localhost/bank"),
+        ("DELETED_RETENTION_DAYS", "-1"),
+        ("DELETED_RETENTION_DAYS", "3661"),
+        ("DELETED_RETENTION_DAYS", "1.5"),
+        ("REQUIRE_IF_MATCH", "perhaps"),
         ("MONGODB_TIMEOUT", "0"),
+        ("QUERY_TIMEOUT", "0"),
         ("MONGODB_TIMEOUT", "soon"),
         ("MONGODB_TIMEOUT", "nan"),
         ("MONGODB_TIMEOUT", "inf"),
@@ -81,9 +179,42 @@ def test_every_setting_has_its_variable(monkeypatch: pytest.MonkeyPatch) -> None
         ("GATEWAY_PORT", "8000.5"),
         ("GATEWAY_WORKERS", "0"),
         ("GATEWAY_THREADS", "none"),
+        ("RATE_LIMIT", ""),
+        ("RATE_LIMIT", "many"),
+        ("RATE_LIMIT", "0 per minute"),
+        ("RATE_LIMIT", "5 per fortnight"),
+        ("RATE_LIMIT", "5/minute;5/minute"),
+        ("RATE_LIMIT_BULK", "-1/minute"),
+        ("RATE_LIMIT_ANONYMOUS", "1 per 0 seconds x"),
+        ("TRUSTED_PROXIES", "-1"),
+        ("TRUSTED_PROXIES", "all"),
+        ("REQUEST_TIMEOUT", "0"),
+        ("CORS_ORIGINS", "crm.example"),
+        ("CORS_ORIGINS", "https://crm.example/"),
+        ("CORS_ORIGINS", "https://CRM.example"),
+        ("CORS_ORIGINS", "null"),
+        ("HSTS_SECONDS", "-1"),
         ("GATEWAY_MAX_BODY_BYTES", "10"),
         ("WORKER_INTERVAL", "0"),
         ("LOG_LEVEL", "LOUD"),
+        ("DEPLOYMENT", ""),
+        ("DEPLOYMENT", "dev"),
+        ("GATEWAY_SECRET_KEY_FILE", "/nowhere/at/all"),
+        ("MODEL_SERVICE_CA", "/nowhere/at/all"),
+        ("MODEL_SERVICE_CA", __file__),
+        ("MODEL_SERVICE_CLIENT_CERT", "/"),
+        ("MODEL_SERVICE_CLIENT_CERT", __file__),
+        ("MODEL_SERVICE_CLIENT_KEY", __file__),
+        ("OIDC_ISSUER", "login.example"),
+        ("OIDC_ISSUER", "http://login.example"),
+        ("OIDC_ISSUER", "https://login.example"),
+        ("OIDC_AUDIENCE", "segmentation"),
+        ("OIDC_AUDIENCE", ""),
+        ("OIDC_JWKS_URL", "http://login.example/keys"),
+        ("OIDC_ALGORITHMS", ""),
+        ("OIDC_ALGORITHMS", "none"),
+        ("OIDC_ALGORITHMS", "RS256,HS256"),
+        ("OIDC_ALGORITHMS", "rs256"),
         ("MONGODB_PASSWORD_FILE", "/nowhere/at/all"),
         ("MONGODB_PASSWORD_FILE", "/"),
     ],
@@ -106,6 +237,14 @@ def test_a_secret_comes_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 def test_half_of_the_credentials_is_refused(monkeypatch: pytest.MonkeyPatch, alone: str) -> None:
     monkeypatch.setenv(alone, "x")
     with pytest.raises(EnvError, match="MONGODB_USERNAME and MONGODB_PASSWORD"):
+        read_settings()
+
+
+def test_the_server_stops_a_query_before_the_gateway_gives_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MONGODB_TIMEOUT", "1")
+    assert read_settings().query_timeout < 1
+    monkeypatch.setenv("QUERY_TIMEOUT", "1")
+    with pytest.raises(EnvError, match="QUERY_TIMEOUT must be shorter"):
         read_settings()
 
 

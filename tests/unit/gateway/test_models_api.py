@@ -26,6 +26,11 @@ ORDERS = [ACTIVATE, ROLL_BACK, f"{TRAININGS}/t1/cancel", MODELS]
 CALLS = [("GET", path) for path in READS] + [("POST", path) for path in ORDERS]
 
 
+def _caller(gateway: FakeGateway) -> str:
+    """Return what the trail calls whoever did the last thing."""
+    return str(gateway.audit.newest_first[0]["actor"]["name"])
+
+
 class TestReading:
     def test_the_list(self, gateway: FakeGateway) -> None:
         answer = gateway.client.get(MODELS)
@@ -68,13 +73,13 @@ class TestActivating:
         answer = gateway.client.post(ROLL_BACK, json={"reason": "worse", "by": "ben"})
         assert (answer.status_code, answer.json["version"], answer.json["kind"]) == (200, OLD, "rollback")
         history = gateway.client.get("/api/v1/activations").json["items"]
-        assert [(a["kind"], a["by"]) for a in history] == [("rollback", "ben"), ("activate", "unknown")]
+        assert [(a["kind"], a["by"]) for a in history] == [("rollback", "ben"), ("activate", _caller(gateway))]
 
     @pytest.mark.parametrize("path", [ACTIVATE, ROLL_BACK])
     def test_needs_no_words(self, gateway: FakeGateway, path: str) -> None:
         gateway.client.post(ACTIVATE)
         assert gateway.client.post(path).status_code == 200
-        assert [order for _, _, order in gateway.registry.orders] == [{}, {}]
+        assert [order for _, _, order in gateway.registry.orders] == [{"by": _caller(gateway)}] * 2
 
     def test_that_is_refused_says_why_and_changes_nothing(self, gateway: FakeGateway) -> None:
         errors = [FieldError(pointer="/checks/stability", detail="0.61; at least 0.850 is needed")]

@@ -6,6 +6,7 @@ import json
 
 import pytest
 from fakes.customers import stored
+from fakes.descriptions import RULE
 from fakes.gateway import CUSTOMERS, SEGMENTS, FakeGateway
 from fakes.model import DOWN, MALFORMED, SLOW
 from fakes.problems import assert_problem
@@ -79,7 +80,7 @@ class TestSegments:
 
     def test_one_has_its_rules_and_members_too(self, peopled: FakeGateway) -> None:
         answer = peopled.client.get(f"{SEGMENTS}/seg-01").json
-        assert answer["rules"] == [{"sentence": "BALANCE is high"}]
+        assert answer["rules"] == [RULE]
         assert answer["typical"] == []
         assert "borderline" not in answer, "this version has none"
         listed = peopled.client.get(SEGMENTS).json["items"][0]

@@ -9,7 +9,8 @@ from pymongo import WriteConcern
 from gateway.app import create_app
 from gateway.data_access.http_registry import Deadlines, HttpRegistry
 from gateway.settings import Settings
-from gateway.wiring import build_services, connect
+from gateway.stores import connect
+from gateway.wiring import build_services
 
 
 def test_the_application_starts_without_its_neighbours() -> None:

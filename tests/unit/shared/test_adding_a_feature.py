@@ -25,7 +25,7 @@ BAD = [-1, 1_000_001, 0.5, "1", True, None]
 
 # Everything at once, in a process whose dictionary has the entry: JSON and CSV in, the stored document out.
 SCRIPT = f"""
-import io, json
+import json
 from fakes.customers import body
 from fakes.gateway import CUSTOMERS, FakeGateway
 from gateway.schemas.tabular import CsvCustomers
@@ -37,7 +37,7 @@ missing = {{name: value for name, value in body("C3").items() if name != "{NAME}
 lacking = gateway.client.post(CUSTOMERS, json=missing)
 patched = gateway.client.patch(CUSTOMERS + "/C1", json={{"{NAME}": 4}}).json
 csv = ",".join(good) + "\\n" + ",".join(map(str, good.values()))
-(batch,) = CsvCustomers(io.StringIO(csv)).batches()
+(batch,) = CsvCustomers([csv.encode()]).batches()
 print(json.dumps([created.json["{NAME}"], [r.json["errors"][0]["pointer"] for r in (bad, lacking)],
                   patched["{NAME}"], batch.customers[0][1]["{NAME}"]]))
 """

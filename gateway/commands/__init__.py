@@ -1,0 +1,16 @@
+"""The commands of ``python -m gateway`` that are more than a few lines."""
+
+from __future__ import annotations
+
+import click
+from environs import EnvError
+
+from gateway.settings import Settings, read_settings
+
+
+def settings_or_end() -> Settings:
+    """Return the settings; a wrong one ends the command with its name."""
+    try:
+        return read_settings()
+    except (EnvError, OSError) as error:
+        raise click.ClickException(f"wrong setting: {error}") from error

@@ -1,0 +1,227 @@
+"""The gateway as a process, under both servers: what clients do to it over real sockets."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from fakes.customers import body
+from fakes.servers import Mongod, free_port, own_database
+from pymongo import MongoClient
+
+from gateway.controllers.slow_clients import KEEP_ALIVE, notice_the_vanished
+
+ROOT = Path(__file__).resolve().parents[3]
+START_SECONDS = 60.0
+TIMEOUT = 1.0
+"""REQUEST_TIMEOUT of the gateway here."""
+SERVERS = {
+    "granian": ["gateway", "serve"],
+    "gunicorn": ["gunicorn", "-c", "python:gateway.gunicorn_conf", "gateway.app:create_app()"],
+}
+THREADS = 2
+
+
+@dataclass
+class Gateway:
+    """A running gateway."""
+
+    port: int
+    key: str
+    cuts_off: bool
+    """Whether the server lets a slow client be cut off."""
+
+    @property
+    def base(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def ask(self, method: str, path: str, **options: Any) -> requests.Response:
+        headers = {"Authorization": f"Bearer {self.key}", **options.pop("headers", {})}
+        return requests.request(method, self.base + path, headers=headers, timeout=20, **options)
+
+    def raw(self, head: str, content: bytes = b"", key: str | None = None) -> socket.socket:
+        """Send a request as it is written, and leave the connection open."""
+        connection = socket.create_connection(("127.0.0.1", self.port), timeout=20)
+        lines = [head, "Host: gateway", f"Authorization: Bearer {self.key if key is None else key}", "", ""]
+        connection.sendall("\r\n".join(lines).encode() + content)
+        return connection
+
+
+@contextlib.contextmanager
+def _running(uri: str, server: str, log: Path) -> Iterator[Gateway]:
+    port = free_port()
+    environment = {
+        **os.environ,
+        "MONGODB_URI": uri,
+        "MODEL_SERVICE_URL": f"http://127.0.0.1:{free_port()}",
+        "GATEWAY_PORT": str(port),
+        "GATEWAY_THREADS": str(THREADS),
+        "REQUEST_TIMEOUT": str(TIMEOUT),
+    }
+    create = [sys.executable, "-m", "gateway", "keys", "create", "--name", "test", "--scope", "admin"]
+    key = subprocess.run(create, cwd=ROOT, env=environment, capture_output=True, text=True, check=True).stdout
+    with log.open("w") as output:
+        command = [sys.executable, "-m", *SERVERS[server]]
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=output)
+    gateway = Gateway(port, key.split()[-1], server == "gunicorn")
+    try:
+        _wait(gateway, process, log)
+        yield gateway
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def _wait(gateway: Gateway, process: subprocess.Popen[bytes], log: Path) -> None:
+    give_up_at = time.monotonic() + START_SECONDS
+    while time.monotonic() < give_up_at:
+        assert process.poll() is None, log.read_text()
+        with contextlib.suppress(requests.ConnectionError):
+            if gateway.ask("GET", "/health/ready").ok:
+                return
+        time.sleep(0.05)
+    pytest.fail(log.read_text())
+
+
+@pytest.fixture(scope="module", params=SERVERS)
+def gateway(
+    request: pytest.FixtureRequest,
+    mongod: Mongod,
+    mongo_client: MongoClient[dict[str, Any]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Gateway]:
+    log = tmp_path_factory.mktemp("log") / "gateway.log"
+    with own_database(mongo_client) as name, _running(mongod.uri(name), request.param, log) as running:
+        yield running
+
+
+def _whole_answer(connection: socket.socket) -> str:
+    text = b""
+    while piece := connection.recv(65536):
+        text += piece
+    return text.decode()
+
+
+def _status(connection: socket.socket) -> str:
+    with connection:
+        return connection.recv(65536).decode().split()[1]
+
+
+POST = "POST /api/v1/customers HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: 500"
+
+
+class TestSlowClients:
+    def test_a_silent_one_hears_that_it_took_too_long(self, gateway: Gateway) -> None:
+        if gateway.cuts_off:
+            with gateway.raw(POST, b"{") as client:
+                answer = _whole_answer(client)
+            assert answer.startswith("HTTP/1.1 408 ")
+            assert '"code":"request_timeout"' in answer
+
+    def test_one_that_trickles_does_too(self, gateway: Gateway) -> None:
+        with gateway.raw(POST) as client:
+            client.settimeout(0.1)
+            for _ in range(100 if gateway.cuts_off else 0):
+                client.sendall(b" ")
+                with contextlib.suppress(TimeoutError):
+                    assert client.recv(65536).startswith(b"HTTP/1.1 408 ")
+                    return
+        assert not gateway.cuts_off
+
+    def test_many_of_them_keep_nobody_from_reading(self, gateway: Gateway) -> None:
+        clients = [gateway.raw(POST) for _ in range(3 * THREADS)]
+        try:
+            for _ in range(5):
+                assert gateway.ask("GET", "/api/v1/customers").ok
+        finally:
+            for client in clients:
+                client.close()
+        _until_written(gateway)
+
+    def test_one_without_a_key_is_not_waited_for(self, gateway: Gateway) -> None:
+        assert _status(gateway.raw(POST, key="none")) == "401"
+
+    def test_one_that_leaves_half_a_body_changes_nothing(self, gateway: Gateway) -> None:
+        before = gateway.ask("PUT", "/api/v1/customers/HALF", json=body("HALF")).json()
+        text = b'{"TENURE": 10}  '
+        head = "PATCH /api/v1/customers/HALF HTTP/1.1\r\nContent-Type: application/json\r\n"
+        with gateway.raw(f"{head}Content-Length: {len(text) + 9}", text) as client:
+            client.shutdown(socket.SHUT_WR)
+            client.recv(65536)
+        after = gateway.ask("GET", "/api/v1/customers/HALF").json()
+        assert after["revision"] == before["revision"]
+
+    def test_idle_ones_hold_no_thread(self, gateway: Gateway) -> None:
+        clients = [socket.create_connection(("127.0.0.1", gateway.port)) for _ in range(3 * THREADS)]
+        try:
+            assert gateway.ask("GET", "/api/v1/customers").ok
+        finally:
+            for client in clients:
+                client.close()
+
+    def test_a_connection_whose_body_is_overdue_is_watched_for_life(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            with socket.create_connection(listener.getsockname()), listener.accept()[0] as accepted:
+                assert not accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+                notice_the_vanished()
+                assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+                assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == KEEP_ALIVE["TCP_KEEPIDLE"]
+
+
+def _until_written(gateway: Gateway) -> None:
+    """Wait until a customer can be written again: the last of the slow clients has to be noticed to have left."""
+    give_up_at = time.monotonic() + START_SECONDS
+    while (answer := gateway.ask("PUT", "/api/v1/customers/A", json=body("A"))).status_code == 503:
+        assert answer.json()["code"] == "clients_slow"
+        assert time.monotonic() < give_up_at
+        time.sleep(0.1)
+    assert answer.ok
+
+
+class TestAnswers:
+    @pytest.mark.parametrize(
+        ("method", "path", "status"),
+        [("GET", "/", 200), ("GET", "/nowhere", 404), ("POST", "/", 405), ("GET", "/api/v1/customers", 200)],
+    )
+    def test_no_answer_says_what_serves_it(self, gateway: Gateway, method: str, path: str, status: int) -> None:
+        answer = gateway.ask(method, path)
+        assert answer.status_code == status
+        assert answer.headers.get("Server") in (None, "gateway")
+        for software in ("granian", "gunicorn", "python", "flask", "werkzeug"):
+            assert software not in str(answer.headers).lower()
+
+    def test_headers_reach_the_client(self, gateway: Gateway) -> None:
+        answer = gateway.ask("GET", "/api/v1/customers")
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert int(answer.headers["RateLimit-Remaining"]) < int(answer.headers["RateLimit-Limit"])
+
+    def test_a_chunked_body_is_read(self, gateway: Gateway) -> None:
+        def pieces() -> Iterator[bytes]:
+            yield b'{"customers": '
+            yield b"[]}"
+
+        answer = gateway.ask("POST", "/api/v1/predictions", data=pieces(), headers={"Content-Type": "application/json"})
+        assert answer.json()["errors"][0]["pointer"] == "/customers"
+
+    def test_a_query_too_long_is_refused(self, gateway: Gateway) -> None:
+        answer = gateway.ask("GET", "/api/v1/customers?limit=" + "1" * 20_000)
+        assert answer.status_code == 414
+
+    def test_many_at_once_are_answered(self, gateway: Gateway) -> None:
+        def write(number: int) -> int:
+            return gateway.ask("PUT", f"/api/v1/customers/N{number}", json=body(f"N{number}")).status_code
+
+        with ThreadPoolExecutor(8) as pool:
+            assert set(pool.map(write, range(60))) == {201}

@@ -1,0 +1,13 @@
+"""The fake of the `KeyStore` obeys the port's contract."""
+
+from __future__ import annotations
+
+import pytest
+from fakes.key_contract import KeyStoreContract
+from fakes.keys import InMemoryKeyStore
+
+
+class TestInMemoryKeyStore(KeyStoreContract):
+    @pytest.fixture
+    def keys(self) -> InMemoryKeyStore:
+        return InMemoryKeyStore(with_administrator=False)
