@@ -66,6 +66,9 @@ bench: install ## Measure server CPU per request and throughput against the floo
 bench-pages: install ## Measure pages of a list of a million customers by kind of query (make bench-pages CSV=customers.csv)
 	python -m tests.benchmarks.pages $(if $(CSV),--csv $(CSV))
 
+bench-bulk: install ## Import a million generated customers and measure what it costs (make bench-bulk CSV=customers.csv)
+	python -m tests.benchmarks.imports $(if $(CSV),--csv $(CSV))
+
 quality: install ## Measure what the README says about the model's quality (make quality CSV=customers.csv)
 	python -m tests.benchmarks.quality $(CSV)
 
@@ -76,4 +79,4 @@ clean: ## Remove everything generated: environment, caches, models and the devel
 	rm -rf .venv .data build *.egg-info .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help run train import secrets install test test-unit fuzz check lint types layers coverage format bench bench-pages quality sample clean
+.PHONY: help run train import secrets install test test-unit fuzz check lint types layers coverage format bench bench-pages bench-bulk quality sample clean

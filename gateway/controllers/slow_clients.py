@@ -10,10 +10,10 @@ Reading from ``wsgi.input`` blocks. What can be done about it depends on the ser
   process stands still. So the wait itself cannot be ended; but TCP's keep-alive is turned on for connections that are
   overdue, so that a client that has vanished (rather than left) is noticed within a minute.
 
-Under both, `Patience.places` leaves a thread over, however many clients are slow; one too many is refused with 503. Only
-callers whose key or token holds get this far. For the rest there is a proxy that takes requests in before it passes them
-on, as nginx does by default: callers with a key who stay connected and send nothing (granian), clients that read their
-answers slowly (granian; gunicorn gives up after a minute), and headers that trickle in (gunicorn).
+Under both, `Patience` leaves a thread over, however many clients are slow; one too many is refused with 503. Only
+callers whose key or token holds get this far. For the rest there is a proxy that takes requests in before it passes
+them on, as nginx does by default: callers with a key who stay connected and send nothing (granian), clients that read
+their answers slowly (granian; gunicorn gives up after a minute), and headers that trickle in (gunicorn).
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, Final, NamedTuple
 
 from flask import Flask, current_app, request
@@ -113,8 +114,8 @@ def _cut_off(connection: socket.socket | None) -> None:
 
 def notice_the_vanished() -> None:
     """Let the system find out which peers of this process's connections are gone; does nothing to the others."""
-    for descriptor in os.listdir("/dev/fd"):
-        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(int(descriptor))) as connection:
+    for descriptor in Path("/dev/fd").iterdir():
+        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(int(descriptor.name))) as connection:
             if connection.family in (socket.AF_INET, socket.AF_INET6):
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
                 for name, value in KEEP_ALIVE.items():

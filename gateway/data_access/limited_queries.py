@@ -26,7 +26,7 @@ class LimitedQueries:
 
     Within ``timeoutMS`` the driver overwrites ``maxTimeMS`` with all the time that is left, and gives up when the
     server does: a slow query could not be told from a server that is gone. So that is off here (``timeout(0)``), and
-    the socket has its own, longer limit (`wiring.connect`).
+    the socket has its own, longer limit (`stores.connect`).
     """
 
     def __init__(self, seconds: float) -> None:

@@ -101,7 +101,12 @@ class BulkWriter:
         self._auditor = auditor
 
     def write(
-        self, wanted: Mapping[str, Features], mode: Mode = Mode.UPSERT, known: Mapping[str, str] = _NONE
+        self,
+        wanted: Mapping[str, Features],
+        mode: Mode = Mode.UPSERT,
+        known: Mapping[str, str] = _NONE,
+        *,
+        likely_new: bool = False,
     ) -> dict[str, Outcome]:
         """Store the customers, given by CUST_ID; return what became of each of them, in no particular order.
 
@@ -109,6 +114,7 @@ class BulkWriter:
         ----------
         wanted : features in stored form (`shared.features.complete`).
         known : the revision that a customer must have, for those where the caller says so.
+        likely_new : nearly all of them are not stored yet, so that it is cheaper to store than to look first.
 
         Raises
         ------
@@ -116,6 +122,9 @@ class BulkWriter:
             some may have been written then; the same call again finishes the rest.
         """
         outcomes: dict[str, Outcome] = {}
+        if likely_new and wanted and mode is Mode.UPSERT and not known:
+            taken = self._create(wanted, self._segments(wanted), outcomes)
+            wanted = {cust_id: wanted[cust_id] for cust_id in taken}
         attempt = self._insert if mode is Mode.INSERT else self._upsert
         for _ in range(MAX_ATTEMPTS):
             if not wanted:

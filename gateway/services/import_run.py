@@ -146,7 +146,9 @@ class ImportRun:
 
     def _store(self, number: int, batch: Batch) -> StoredBatch:
         """Store one batch and its faults; runs in a thread of the import's own."""
-        outcomes = self._writer.write(dict(batch.customers), Mode(self._record["mode"])) if batch.customers else {}
+        tally, mode = self._tally, Mode(self._record["mode"])
+        all_new = tally.created > 0 and not tally.updated and not tally.unchanged
+        outcomes = self._writer.write(dict(batch.customers), mode, likely_new=all_new)
         stored = stored_batch(batch, outcomes)
         if stored.faults and self._tally.faults < MAX_KEPT_FAULTS:
             self._records.note_faults(self._record["id"], number, stored.faults)

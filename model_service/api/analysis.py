@@ -16,6 +16,7 @@ from model_service.api import analysis_documentation as documentation
 from model_service.api.column_blocks import ColumnBlock, block_of, lines
 from model_service.api.errors import problem_response
 from model_service.api.routes import Route, json_answer
+from model_service.api.upload import hear_out, heard_out
 from model_service.durable_files import rfc3339
 from shared.model_contract import MODELS, Drift, Preview
 
@@ -41,18 +42,21 @@ class _Endpoints:
         self._places = asyncio.Semaphore(AT_ONCE)
 
     async def preview(self, request: Request) -> Response:
-        active = self._model.serving()
-        counter = PreviewCounter(active, await self._model.of(request.path_params["version"]))
-        return await self._analyse(request, lambda block: counter.add(block.columns, block.ids), counter.result)
+        async with heard_out(request):
+            active = self._model.serving()
+            counter = PreviewCounter(active, await self._model.of(request.path_params["version"]))
+            return await self._analyse(request, lambda block: counter.add(block.columns, block.ids), counter.result)
 
     async def drift(self, request: Request) -> Response:
-        counter = DriftCounter(await self._model.of(request.path_params["version"]))
-        return await self._analyse(request, lambda block: counter.add(block.columns), counter.result)
+        async with heard_out(request):
+            counter = DriftCounter(await self._model.of(request.path_params["version"]))
+            return await self._analyse(request, lambda block: counter.add(block.columns), counter.result)
 
     async def _analyse(
         self, request: Request, add: Callable[[ColumnBlock], None], result: Callable[[str], Drift | Preview]
     ) -> Response:
         if self._places.locked():
+            await hear_out(request)
             detail = f"{AT_ONCE} analyses are running; try again in {RETRY_SECONDS} seconds."
             return problem_response(503, "analysis_busy", detail, headers={"retry-after": str(RETRY_SECONDS)})
         async with self._places:

@@ -12,7 +12,7 @@ from model_service.api.checked_body import checked_body
 from model_service.api.erasure_order import ErasureOrder
 from model_service.api.routes import Route, json_answer
 from model_service.api.training_query import Asked, asked
-from model_service.api.upload import media_type, receive
+from model_service.api.upload import heard_out, media_type, receive
 from model_service.training_jobs import process
 from model_service.training_jobs.folder import UPLOADS
 from model_service.training_jobs.jobs import Draft, TrainingJobs
@@ -38,9 +38,10 @@ class _Endpoints:
         self._max_upload_bytes = max_upload_bytes
 
     async def create(self, request: Request) -> Response:
-        training = asked(request)
-        name = UPLOADS[media_type(request, UPLOADS, self._max_upload_bytes)]
-        await asyncio.to_thread(self._jobs.refuse_second)  # now rather than after a gigabyte
+        async with heard_out(request):
+            training = asked(request)
+            name = UPLOADS[media_type(request, UPLOADS, self._max_upload_bytes)]
+            await asyncio.to_thread(self._jobs.refuse_second)  # now rather than after a gigabyte
         draft = await asyncio.to_thread(self._jobs.draft)
         try:
             size = await receive(request, draft.folder.path / name, self._max_upload_bytes)

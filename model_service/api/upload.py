@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 
 from fastapi import Request
+from starlette.requests import ClientDisconnect
 
 from model_service.api.errors import ApiError, validation_failed
-from model_service.registry_errors import StoreNotWritable
+from model_service.registry_errors import RegistryError, StoreNotWritable
 from shared.problems import FieldError
 
 STALL_SECONDS = 60.0
 """How long a client may send nothing; one that vanished would otherwise leave its half file for ever."""
+
+HEARD_BYTES = 1024 * 1024
+HEARD_SECONDS = 1.0
 
 _WRITTEN_AT_ONCE = 1024 * 1024
 
@@ -59,6 +64,32 @@ async def receive(request: Request, path: Path, limit: int) -> int:
     if not size:
         raise validation_failed([FieldError(pointer="", detail="the file is empty")])
     return size
+
+
+@contextlib.asynccontextmanager
+async def heard_out(request: Request) -> AsyncIterator[None]:
+    """Take in the rest of a body that is refused within the `async with` block, unless it is long.
+
+    A connection that is closed while bytes of the client wait on it is reset, which can wipe out the answer before the
+    client has read it (RFC 9112 section 9.6).
+    """
+    try:
+        yield
+    except (ApiError, RegistryError):
+        await hear_out(request)
+        raise
+
+
+async def hear_out(request: Request) -> None:
+    """Take in what is left of a body, up to `HEARD_BYTES` and for `HEARD_SECONDS` at most."""
+    size = 0
+    # RuntimeError: it has been read to its end.
+    with contextlib.suppress(TimeoutError, ClientDisconnect, RuntimeError):
+        async with asyncio.timeout(HEARD_SECONDS):
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size > HEARD_BYTES:
+                    return
 
 
 async def chunks(request: Request) -> AsyncIterator[bytes]:

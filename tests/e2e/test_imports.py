@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 import requests
-from conftest import GRANIAN, System, gunicorn, wait_until
 
 from shared.features import CUST_ID
+from tests.e2e.conftest import GRANIAN, System, gunicorn, wait_until
 
 ROWS = 30_000
 HALF = 15_000

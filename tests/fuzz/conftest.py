@@ -8,11 +8,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import requests
-from fakes.servers import free_port
+from fakes.customers import body
+from fakes.servers import free_port, running_mongod
 
 from model_service.registry import ModelStore
 from model_service.training.dataset import read_customers
@@ -68,3 +70,41 @@ def model_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     settings = {"MODEL_STORE": str(store.directory), "MODEL_PORT": str(port)}
     with running(["model_service", "serve"], f"{address}/health/ready", folder / "log", **settings):
         yield address
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """The address of a running gateway, and an administrator's key."""
+
+    address: str
+    key: str
+
+
+@pytest.fixture(scope="session")
+def gateway(model_service: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """A gateway on a MongoDB and a tier 2 of its own, with some customers."""
+    folder, port = tmp_path_factory.mktemp("tier1"), free_port()
+    address = f"http://127.0.0.1:{port}"
+    with running_mongod() as mongod:
+        settings = {
+            "MONGODB_URI": mongod.uri("fuzz"),
+            "MODEL_SERVICE_URL": model_service,
+            "GATEWAY_PORT": str(port),
+            "RATE_LIMIT": "1000000 per minute",
+            "RATE_LIMIT_BULK": "1000000 per minute",
+            "RATE_LIMIT_ANONYMOUS": "1000000 per minute",
+        }
+        create = [sys.executable, "-m", "gateway", "keys", "create", "--name", "fuzz", "--scope", "admin"]
+        made = subprocess.run(create, cwd=ROOT, env={**os.environ, **settings}, capture_output=True, text=True)
+        assert made.returncode == 0, made.stderr
+        with running(["gateway", "serve"], f"{address}/health/ready", folder / "log", **settings):
+            key = made.stdout.strip()
+            for number in range(5):
+                customer = body(f"FUZZ{number}")
+                requests.put(
+                    f"{address}/api/v1/customers/FUZZ{number}",
+                    json=customer,
+                    headers={"Authorization": f"Bearer {key}"},
+                    timeout=30,
+                ).raise_for_status()
+            yield Gateway(address, key)

@@ -34,7 +34,15 @@ class Findings:
     text: str
 
 
-def fuzz(document: str, secret: str, config: str, folder: Path, without: Sequence[str] = ()) -> Findings:
+def fuzz(
+    document: str,
+    secret: str,
+    config: str,
+    folder: Path,
+    without: Sequence[str] = (),
+    hooks: str = "tests.fuzz.media_types",
+    phases: str = "examples,coverage,fuzzing,stateful",
+) -> Findings:
     """Try a service by its OpenAPI document: every check, edges and random data, and sequences along its links.
 
     Parameters
@@ -44,14 +52,17 @@ def fuzz(document: str, secret: str, config: str, folder: Path, without: Sequenc
     config : the file beside this one that says which checks an operation is spared, and why.
     folder : for the report.
     without : paths that the short form leaves out, since they take long.
+    hooks : the module that schemathesis loads to know more of the service.
+    phases : those of the short form; the long one has all.
     """
     report = folder / "report.json"
     options = ["--max-examples", str(EXAMPLES), "--seed", SEED, "--generation-database", "none", "--no-color"]
     options += [word for path in (without if SHORT else ()) for word in ("--exclude-path", path)]
+    options += ["--phases", phases] if SHORT else []
     options += ["--report-json-path", str(report), "-H", f"Authorization: Bearer {secret}"]
     schemathesis = str(Path(sys.executable).with_name("schemathesis"))
     command = [schemathesis, "--config-file", str(FOLDER / config), "run", document, *options]
-    environment = {**os.environ, "SCHEMATHESIS_HOOKS": "tests.fuzz.media_types"}
+    environment = {**os.environ, "SCHEMATHESIS_HOOKS": hooks}
     done = subprocess.run(command, cwd=FOLDER.parents[1], env=environment, capture_output=True, text=True)
     cases = json.loads(report.read_text())["test_cases"]["generated"] if report.exists() else 0
     return Findings(done.returncode == 0, cases, done.stdout + done.stderr)

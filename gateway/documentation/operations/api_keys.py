@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gateway.documentation.bodies import body_schema
 from gateway.documentation.headers import LINK, LOCATION
-from gateway.documentation.operation import Answer, Body, Link, Operation, Resource
+from gateway.documentation.operation import Answer, Body, Link, Named, Operation, Resource
 from gateway.documentation.problems import STORE
 from gateway.documentation.stored_customers import page_of
 from gateway.schemas.api_keys import NewApiKeySchema, RotationSchema
@@ -15,6 +15,8 @@ _KEY = f"{_KEYS}/{{key_id}}"
 _ID = {"key_id": "$response.body#/id"}
 _NEXT = {"read": Link("getApiKey", _ID), "rotate": Link("rotateApiKey", _ID), "revoke": Link("revokeApiKey", _ID)}
 
+_ONE_EXPIRY = {"not": {"required": ["expires_in_days", "expires_at"]}}
+
 API_KEYS = Resource(
     "API keys",
     "Who may do what. A key is shown once, when it is made or rotated; what is stored cannot bring it back.",
@@ -24,7 +26,7 @@ API_KEYS = Resource(
             "Make an API key",
             "The answer is the only one that ever shows the key.",
             {201: Answer("The key", NewApiKey, headers=(LOCATION,), links=_NEXT)},
-            Body(body_schema(NewApiKeySchema())),
+            Body(Named("NewApiKeyOrder", body_schema(NewApiKeySchema()) | _ONE_EXPIRY)),
             STORE,
         ),
         f"GET {_KEYS}": Operation(
@@ -53,7 +55,7 @@ API_KEYS = Resource(
             "Give an API key a new secret",
             "The old one works beside it for a while, so that nothing that uses the key has to stop.",
             {200: Answer("The key with its new secret", NewApiKey, links=_NEXT)},
-            Body(body_schema(RotationSchema()), required=False),
+            Body(Named("RotationOrder", body_schema(RotationSchema()) | _ONE_EXPIRY), required=False),
             ("api_key_not_found", "api_key_unusable", *STORE),
         ),
         f"DELETE {_KEY}": Operation(

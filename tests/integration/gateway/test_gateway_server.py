@@ -171,12 +171,14 @@ class TestSlowClients:
                 client.close()
 
     def test_a_connection_whose_body_is_overdue_is_watched_for_life(self) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            with socket.create_connection(listener.getsockname()), listener.accept()[0] as accepted:
-                assert not accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
-                notice_the_vanished()
-                assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
-                assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == KEEP_ALIVE["TCP_KEEPIDLE"]
+        with contextlib.ExitStack() as opened:
+            listener = opened.enter_context(socket.create_server(("127.0.0.1", 0)))
+            opened.enter_context(socket.create_connection(listener.getsockname()))
+            accepted = opened.enter_context(listener.accept()[0])
+            assert not accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            notice_the_vanished()
+            assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == KEEP_ALIVE["TCP_KEEPIDLE"]
 
 
 def _until_written(gateway: Gateway) -> None:

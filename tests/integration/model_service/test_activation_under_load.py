@@ -24,6 +24,7 @@ from model_service.training.work import Silent
 from shared.contract import PREDICT
 from shared.features import INPUTS
 from shared.model_contract import MODELS
+from shared.secret_rules import MODEL_SERVICE_SECRET_IN_DEVELOPMENT
 
 ACTIVATIONS = 20
 AT_ONCE = 12
@@ -33,6 +34,7 @@ FOLLOWED_WITHIN = 2.0
 REQUESTS_PER_CONNECTION = 10
 """A connection stays with one worker, so that each client changes it now and then."""
 PAUSE = 0.02
+HEADERS = {"content-type": "application/json", "authorization": f"Bearer {MODEL_SERVICE_SECRET_IN_DEVELOPMENT}"}
 
 
 class Load:
@@ -72,7 +74,7 @@ class Load:
     def _ask(self, pool: urllib3.PoolManager) -> None:
         sent = time.monotonic()
         try:
-            answer = pool.request("POST", self._address, body=self._body, headers={"content-type": "application/json"})
+            answer = pool.request("POST", self._address, body=self._body, headers=HEADERS)
             if answer.status != 200:
                 raise ValueError(answer.data)
             self.answers.append((sent, answer.json()["model_version"]))

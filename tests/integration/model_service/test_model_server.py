@@ -24,10 +24,12 @@ from model_service.registry import MODEL_FILE, ModelStore
 from model_service.training.dataset import read_customers
 from shared.contract import ACTIVE_MODEL, PREDICT, PREDICT_BATCH
 from shared.features import INPUTS
+from shared.model_contract import MODELS
 from shared.secret_rules import MODEL_SERVICE_SECRET_IN_DEVELOPMENT
 
 ROOT = Path(__file__).resolve().parents[3]
 START_SECONDS = 60
+KEY = {"authorization": f"Bearer {MODEL_SERVICE_SECRET_IN_DEVELOPMENT}"}
 SERVERS = {
     "uvicorn": ["model_service", "serve"],
     "gunicorn": ["gunicorn", "-c", "python:model_service.gunicorn_conf", "model_service.app:create_app()"],
@@ -47,8 +49,7 @@ class Server:
     ) -> tuple[http.client.HTTPResponse, bytes]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         with contextlib.closing(connection):
-            key = {"authorization": f"Bearer {MODEL_SERVICE_SECRET_IN_DEVELOPMENT}"}
-            connection.request(method, path, body, {"content-type": "application/json", **key, **headers})
+            connection.request(method, path, body, {"content-type": "application/json", **KEY, **headers})
             answer = connection.getresponse()
             return answer, answer.read()
 
@@ -144,6 +145,16 @@ def test_a_chunked_body_is_counted(server):
             for _ in range(20):
                 connection.sendall(chunk)
         assert connection.recv(65536).startswith(b"HTTP/1.1 413 ")
+
+
+def test_a_refusal_reaches_a_client_that_is_still_sending(server):
+    blocks = [b'{"columns": {}}\n' * 10_000] * 4
+    for _ in range(20):
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+        with contextlib.closing(connection):
+            headers = {"content-type": "application/x-ndjson", "connection": "close", **KEY}
+            connection.request("POST", f"{MODELS}/20200101T000000Z-00000000/drift", iter(blocks), headers)
+            assert connection.getresponse().status == 404
 
 
 def test_every_line_about_a_request_has_its_id(server):

@@ -252,7 +252,8 @@ def test_an_upload_that_is_broken_off_leaves_nothing(request, server, customers)
     def drafts() -> list[Path]:
         return list((service.store / "trainings").glob(".draft-*"))
 
-    head = f"POST {MODELS} HTTP/1.1\r\nhost: x\r\ncontent-type: {CSV}\r\ncontent-length: {len(customers)}\r\n\r\n"
+    head = f"POST {MODELS} HTTP/1.1\r\nhost: x\r\ncontent-type: {CSV}\r\ncontent-length: {len(customers)}\r\n"
+    head += f"authorization: Bearer {MODEL_SERVICE_SECRET_IN_DEVELOPMENT}\r\n\r\n"
     with socket.create_connection(("127.0.0.1", service.port)) as connection:
         connection.sendall(head.encode() + customers[: len(customers) // 2])
         until(drafts, "the upload has begun")

@@ -162,3 +162,25 @@ def test_only_what_was_written_is_audited(store: InMemoryCustomerStore, model: F
         ("customer.created", "new", None, outcomes["new"].revision),
         ("customer.replaced", "old", old["revision"], outcomes["old"].revision),
     ]
+
+
+class TestLikelyNew:
+    @pytest.mark.parametrize("likely_new", [False, True])
+    def test_changes_nothing_but_the_way(self, model: FakeModel, likely_new: bool) -> None:
+        store = InMemoryCustomerStore()
+        store.insert_many([stored("old", BALANCE=5.0), stored("same")])
+        writer = BulkWriter(store, Assigner(model, 0.5))
+        outcomes = writer.write(wanted("new", "old", "same"), likely_new=likely_new)
+        assert verdicts(outcomes) == {"new": "created", "old": "updated", "same": "unchanged"}
+        assert {i: outcome.revision for i, outcome in outcomes.items()} == {
+            i: customer["revision"] for i, customer in store.customers.items()
+        }
+
+    def test_looks_only_for_those_that_turn_out_to_be_there(self, model: FakeModel) -> None:
+        looked: list[Sequence[str]] = []
+        store = InMemoryCustomerStore()
+        store.insert(stored("same"))
+        get_many = store.get_many
+        store.get_many = lambda ids: looked.append(ids) or get_many(ids)  # type: ignore[func-returns-value,method-assign]
+        BulkWriter(store, Assigner(model, 0.5)).write(wanted("new", "same"), likely_new=True)
+        assert looked == [["same"]]

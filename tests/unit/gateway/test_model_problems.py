@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from gateway.data_access.model_problems import KNOWN, fault_of
-from gateway.services.errors import ModelMalformed, ModelUnavailable, RegistryRefusal
+from gateway.services.errors import ModelDenied, ModelMalformed, ModelUnavailable, RegistryRefusal
 from shared.problems import FieldError, problem
 from tests.conftest import ROOT
 
@@ -44,7 +44,6 @@ def test_a_known_refusal_is_passed_on(code: str, status: int) -> None:
         (404, _text(404, "version_not_found", errors=[{"pointer": "/x"}])),
         (404, _text(404, "version_not_found") + b"}"),
         (405, _text(405, "method_not_allowed")),
-        (401, _text(401, "unauthorized")),
         (200, _text(404, "version_not_found")),
         (302, b""),
         (500, _text(500, "registry_error")),
@@ -53,6 +52,11 @@ def test_a_known_refusal_is_passed_on(code: str, status: int) -> None:
 )
 def test_anything_else_is_a_fault_of_the_model_service(status: int, text: bytes) -> None:
     assert type(fault_of(status, text)) is ModelMalformed
+
+
+def test_a_secret_that_differs_is_a_matter_of_the_settings(caplog: pytest.LogCaptureFixture) -> None:
+    assert type(fault_of(401, _text(401, "unauthenticated"))) is ModelDenied
+    assert "MODEL_SERVICE_SECRET" in caplog.text
 
 
 @pytest.mark.parametrize("text", [_text(503, "model_not_loaded"), b"", b"<html>"])
@@ -78,5 +82,5 @@ def test_the_list_knows_every_refusal_that_the_model_service_can_make() -> None:
     """The tiers never import each other; this keeps their two lists of codes together."""
     said = dict(_refusals_in_the_source())
     assert len(said) > 15
-    faults = {"model_not_loaded", "registry_error", "internal_error", "drawing_failed"}
+    faults = {"model_not_loaded", "registry_error", "internal_error", "drawing_failed", "unauthenticated"}
     assert {code: status for code, status in said.items() if code not in faults}.items() <= KNOWN.items()

@@ -8,7 +8,7 @@ import numpy as np
 import orjson
 import pytest
 from analysed_customers import tiny_columns, tiny_predictor
-from asgi_client import Answer, AsgiClient, assert_problem
+from asgi_client import KEY, Answer, AsgiClient, assert_problem
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from registry_changes import copy_version, edit_manifest
@@ -200,7 +200,9 @@ class Client:
         self.waits = asyncio.Event()
         self.sent: list[Any] = []
         scope = {"type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "query_string": b""}
-        scope |= {"headers": [(b"content-type", NDJSON.encode())], "http_version": "1.1", "root_path": ""}
+        headers = {"content-type": NDJSON, **KEY}
+        scope |= {"headers": [(name.encode(), value.encode()) for name, value in headers.items()]}
+        scope |= {"http_version": "1.1", "root_path": ""}
         self.call = client.app({**scope, "scheme": "http"}, self.receive, self.send)
         self.messages = [{"type": "http.request", "body": line(GOOD), "more_body": True}]
         self.last = {"type": "http.request", "body": line(GOOD), "more_body": False}

@@ -15,7 +15,7 @@ CLOSED = [("POST", PREDICT), ("GET", ACTIVE_MODEL), ("GET", "/v2"), ("GET", "/no
 @pytest.mark.parametrize(("method", "path"), CLOSED)
 @pytest.mark.parametrize(
     "shown",
-    ["", SECRET, f"Basic {SECRET}", "Bearer", "Bearer ", f"Bearer {SECRET[:-1]}", f"Bearer {SECRET}x", "Bearer ünknown"],
+    ["", SECRET, f"Basic {SECRET}", "Bearer", "Bearer ", f"Bearer {SECRET[:-1]}", f"Bearer {SECRET}x", "Bearer ü"],
     ids=["nothing", "no scheme", "another scheme", "no secret", "empty", "a part", "more", "no ASCII"],
 )
 def test_whoever_does_not_show_the_secret_is_refused(client: AsgiClient, method: str, path: str, shown: str) -> None:
