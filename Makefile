@@ -76,7 +76,7 @@ sample: install ## Generate data/sample.csv anew
 	python data/generate.py --rows 6000 --seed 1 --out data/sample.csv
 
 clean: ## Remove everything generated: environment, caches, models and the development database
-	rm -rf .venv .data build *.egg-info .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .data build *.egg-info .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .schemathesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: help run train import secrets install test test-unit fuzz check lint types layers coverage format bench bench-pages bench-bulk quality sample clean

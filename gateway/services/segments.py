@@ -113,9 +113,7 @@ class SegmentService:
         SegmentNotFound, RegistryRefusal, ModelServiceError
         """
         self._described(segment_id)  # an older version's segment can be labelled, but not shown
-        with self._auditor.change(
-            Change("segment.labelled", "segment", segment_id, by=named(changes)), elsewhere=True
-        ):
+        with self._auditor.change(Change("segment.labelled", "segment", segment_id, by=named(changes)), elsewhere=True):
             self._registry.label(segment_id, self._auditor.signed(changes))
         return self.get(segment_id)
 

@@ -31,7 +31,7 @@ _BY_FEATURE = {"profile", "ranges", "values"}
 @pytest.fixture
 def api(system: System, model_store: Path, tmp_path: Path) -> DocumentedClient:
     """The whole system with the sample's customers and a second version of the model, both of this test alone."""
-    store = tmp_path / "models"
+    store = tmp_path / "two-versions"
     shutil.copytree(model_store, store)
     command = [sys.executable, "-m", "model_service", "train", str(SAMPLE_CSV), "--k", "3", "--no-activate"]
     subprocess.run([*command, "--store", str(store)], cwd=ROOT, check=True, capture_output=True)

@@ -14,6 +14,7 @@ from fakes.audit import InMemoryAuditTrail
 from fakes.deletions import InMemoryDeletedCustomers, InMemoryErasureRecords
 from fakes.idempotency import InMemoryIdempotencyStore
 from fakes.imports import InMemoryImportRecords
+from fakes.judged import JudgedClient
 from fakes.keys import ADMIN_KEY, InMemoryKeyStore
 from fakes.model import FakeModel
 from fakes.quotas import InMemoryQuotaStore
@@ -32,7 +33,7 @@ MODELS = "/api/v1/models"
 TRAININGS = "/api/v1/trainings"
 
 
-class AdministratorClient(FlaskClient):
+class AdministratorClient(JudgedClient):
     """Shows an administrator's API key, unless a request brings an Authorization header of its own."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -88,9 +89,16 @@ class FakeGateway:
         return self.app.test_client()
 
     @cached_property
+    def unjudged(self) -> FlaskClient:
+        """A client that may do everything, for errors that a test makes up: the OpenAPI document does not know them."""
+        client = self.app.test_client()
+        client.judges = False
+        return client
+
+    @cached_property
     def stranger(self) -> FlaskClient:
         """A client without an API key."""
-        return FlaskClient(self.app, self.app.response_class)
+        return JudgedClient(self.app, self.app.response_class)
 
     def send(self, method: str, path: str, text: bytes | str, content_type: str = "application/json") -> TestResponse:
         """Send a body exactly as it is written."""

@@ -145,7 +145,7 @@ def test_every_error_of_the_table_as_it_leaves(gateway: FakeGateway, kind: type[
     status, code = STATUSES[kind]
     gateway.store.failure = _example(kind)
     pointers = ["/BALANCE"] if kind is errors.InvalidInput else None
-    answer = gateway.client.get(f"{CUSTOMERS}/C1")
+    answer = gateway.unjudged.get(f"{CUSTOMERS}/C1")
     assert_problem(answer, status, code, pointers)
     again = status == 503 or kind in (errors.RateLimited, errors.RequestInProgress)
     assert ("Retry-After" in answer.headers) == again

@@ -19,6 +19,7 @@ from werkzeug.exceptions import BadRequest, ServiceUnavailable
 from werkzeug.test import TestResponse
 
 from gateway import error_handlers, request_log
+from gateway.controllers import slow_clients
 from gateway.controllers.exchange import first_tried_at, read_body
 from gateway.guards.idempotency import idempotent
 from gateway.routes import Repeats, Route, View, register
@@ -56,7 +57,8 @@ class Guarded:
 
     def __post_init__(self) -> None:
         app = Flask("test")
-        app.config |= {"MAX_CONTENT_LENGTH": 1000, "REQUEST_TIMEOUT": 30.0}
+        app.config["MAX_CONTENT_LENGTH"] = 1000
+        slow_clients.register(app, seconds=30, threads=4)
         request_log.register(app)
         error_handlers.register(app)
         guard = idempotent(IdempotencyService(self.keys, 24), 60)

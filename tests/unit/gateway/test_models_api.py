@@ -134,5 +134,5 @@ class TestEveryCall:
 
     def test_passes_a_refusal_on(self, gateway: FakeGateway, method: str, path: str) -> None:
         gateway.registry.failure = RegistryRefusal(409, "artefact_damaged", "the manifest cannot be read")
-        detail = assert_problem(gateway.client.open(path, method=method), 409, "artefact_damaged")["detail"]
+        detail = assert_problem(gateway.unjudged.open(path, method=method), 409, "artefact_damaged")["detail"]
         assert detail == "the manifest cannot be read"

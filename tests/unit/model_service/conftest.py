@@ -14,6 +14,7 @@ from model_customers import TINY_K, Tiny, tiny_customers
 from model_service.app import create_app
 from model_service.registry import ModelStore
 from model_service.settings import Settings
+from model_service.training import calibration, selection
 from model_service.training.dataset import read_customers
 from model_service.training.trainer import Options, train_version
 from model_service.training.work import Silent
@@ -29,6 +30,14 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
     manifest = train_version(store, data, Options(ks=(TINY_K,)), Silent())
     store.activate(manifest["version"], "test")
     return Tiny(csv, data, store.directory)
+
+
+@pytest.fixture
+def few_refits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes a training short where its numbers do not matter."""
+    monkeypatch.setattr(calibration, "REFITS", 3)
+    monkeypatch.setattr(calibration, "HELD_OUT", 3)
+    monkeypatch.setattr(selection, "SPLITS", 2)
 
 
 @pytest.fixture

@@ -38,3 +38,28 @@ def test_whoever_watches_the_service_needs_no_secret(client: AsgiClient, path: s
 @pytest.mark.parametrize("path", [f"/{READY}", f"{READY}/", "/openapi.json/"])
 def test_an_address_that_only_looks_like_an_open_one_is_closed(client: AsgiClient, path: str) -> None:
     assert_problem(client.get(path, authorization=""), 401, "unauthenticated")
+
+
+def test_the_openapi_text_says_what_needs_the_secret(client: AsgiClient) -> None:
+    document = client.get("/openapi.json").json()
+    assert document["security"] == [{"gateway": []}]
+    assert document["components"]["securitySchemes"]["gateway"]["scheme"] == "bearer"
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            assert ("401" in operation["responses"], operation.get("security")) == (
+                (False, []) if path in OPEN else (True, None)
+            )
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("GET", "/v1/models/rollback", "POST"),
+        ("DELETE", "/v1/models", "GET, POST"),
+        ("PUT", "/v1/segments/x", "GET, PATCH"),
+    ],
+)
+def test_a_wrong_method_names_all_right_ones(client: AsgiClient, method: str, path: str, allowed: str) -> None:
+    answer = client.request(method, path, None)
+    assert_problem(answer, 405, "method_not_allowed")
+    assert answer.headers["allow"] == allowed

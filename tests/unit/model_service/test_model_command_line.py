@@ -16,7 +16,7 @@ from shared.model_contract import GateCheck, TrainingOptions
 
 
 @pytest.fixture
-def run(monkeypatch):
+def run(monkeypatch, few_refits):
     # Drawing takes longer than all else, and is not what these tests are about.
     monkeypatch.setattr(write, "write", lambda *_: None)
 

@@ -4,7 +4,7 @@ import logging
 import re
 
 import pytest
-from asgi_client import assert_problem
+from asgi_client import KEY, assert_problem
 from registry_changes import copy_version, damage
 
 from model_service.log_format import RequestIdFilter, configure, current_request_id
@@ -154,7 +154,7 @@ def test_a_client_that_leaves_is_no_fault(client, caplog):
         "raw_path": PREDICT.encode(),
         "query_string": b"",
         "root_path": "",
-        "headers": [(b"content-type", b"application/json")],
+        "headers": [(b"content-type", b"application/json"), (b"authorization", KEY["authorization"].encode())],
     }
     import asyncio
 
@@ -187,7 +187,7 @@ def test_the_openapi_text_describes_requests_answers_and_errors(client):
             named = {p["name"] for p in operation.get("parameters", []) if p["in"] == "path"}
             assert named == set(re.findall(r"{(\w+)}", path)), f"{method} {path}"
     predict = document["paths"][PREDICT]["post"]
-    assert set(predict["responses"]) == {"200", "400", "404", "409", "413", "415", "422", "503"}
+    assert set(predict["responses"]) == {"200", "400", "401", "404", "409", "413", "415", "422", "503"}
     assert set(predict["responses"]["422"]["content"]) == {"application/problem+json"}
     schema = predict["requestBody"]["content"]["application/json"]["schema"]
     assert schema["additionalProperties"] is False

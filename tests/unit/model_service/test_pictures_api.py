@@ -171,6 +171,7 @@ def test_a_picture_that_cannot_be_read(service, store, version):
     assert_problem(service.get(f"{MODELS}/{version}/plots/elbow.svg"), 409, "artefact_damaged")
 
 
+@pytest.mark.usefixtures("few_refits")
 def test_what_training_draws_is_served(connect, store, tiny, monkeypatch):
     monkeypatch.setattr(write, "PICTURES", [p for p in write.PICTURES if p.name in {"shares", "transitions"}])
     trained = train_version(store, tiny.data, Options(ks=(TINY_K,), seed=1), Silent(), write.write)

@@ -375,7 +375,7 @@ def test_wrong_methods(served, path, allowed):
 def test_the_openapi_text_describes_the_registry(client):
     paths = client.get("/openapi.json").json()["paths"]
     activate = paths[MODELS + "/{version}/activate"]["post"]
-    assert set(activate["responses"]) == {"200", "400", "404", "409", "413", "415", "422", "507"}
+    assert set(activate["responses"]) == {"200", "400", "401", "404", "409", "413", "415", "422", "507"}
     assert activate["parameters"][0]["name"] == "version"
     schema = activate["requestBody"]["content"]["application/json"]["schema"]
     assert set(schema["properties"]) == {"reason", "by", "force"}

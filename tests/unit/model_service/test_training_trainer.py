@@ -9,7 +9,6 @@ from training_progress import Watched
 from model_service.manifest import Evidence, StoredSegment
 from model_service.pipeline import CompiledScorer, Parameters, label_differences
 from model_service.registry import MANIFEST_FILE, ModelStore
-from model_service.training import calibration, selection
 from model_service.training.dataset import read_customers
 from model_service.training.errors import DataRefused
 from model_service.training.profiles import UTILISATION
@@ -18,14 +17,6 @@ from model_service.training.work import Silent
 from shared.features import CUST_ID, DISTANCE_NAMES, FEATURES
 
 QUICK = Options(ks=(TINY_K,))
-
-
-@pytest.fixture
-def few_refits(monkeypatch):
-    """Makes a training short where its numbers do not matter."""
-    monkeypatch.setattr(calibration, "REFITS", 3)
-    monkeypatch.setattr(calibration, "HELD_OUT", 3)
-    monkeypatch.setattr(selection, "SPLITS", 2)
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +65,7 @@ def test_labels_are_those_of_the_stored_pipeline(tiny):
     assert label_differences(trained.pipeline, CompiledScorer(Parameters.of(trained.pipeline)), rows) == 0
 
 
+@pytest.mark.usefixtures("few_refits")
 def test_the_promised_units_of_work_are_ticked(tiny):
     watched = Watched()
     train(tiny.data, QUICK, None, 1, watched)
