@@ -33,7 +33,7 @@ install: .venv/.installed ## Make the virtual environment in .venv and install b
 
 # Two at a time, a file each: most of the time a test waits for processes.
 test: install ## Run every test, in eight to nine minutes: unit, integration on a real mongod, end to end with both tiers as processes
-	python -m pytest -n 2 --dist loadfile --cov --cov-report=
+	python -m pytest -n 2 --dist loadfile
 
 test-unit: install ## Run the unit tests only (no network, about a minute)
 	python -m pytest tests/unit
@@ -41,7 +41,7 @@ test-unit: install ## Run the unit tests only (no network, about a minute)
 fuzz: install ## Try both tiers with thousands of made-up requests (FUZZ_EXAMPLES=200 FUZZ_SEED=7 for more and others)
 	FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-60} python -m pytest tests/fuzz
 
-check: install lint types layers coverage ## Everything a change must pass besides the tests
+check: install lint types layers ## Everything a change must pass besides the tests
 
 lint: install ## Lint and formatting (ruff)
 	ruff check . && ruff format --check .
@@ -52,9 +52,9 @@ types: install ## Types (mypy, strict)
 layers: install ## Which module may import which (import-linter)
 	lint-imports --no-logo
 
-# The last `make test` left .coverage; without one, measure now.
-coverage: install
-	@[ -f .coverage ] || python -m pytest tests/unit tests/integration --cov --cov-report= --quiet
+# Not part of `make test`: it makes the tests of parsers and rules half as dear again.
+coverage: install ## Measure which lines the unit and integration tests reach
+	python -m pytest tests/unit tests/integration -n 2 --dist loadfile --cov --cov-report= --quiet
 	coverage report
 
 format: install ## Format the code and sort its imports
@@ -72,6 +72,9 @@ bench-bulk: install ## Import a million generated customers and measure what it 
 quality: install ## Measure what the README says about the model's quality (make quality CSV=customers.csv)
 	python -m tests.benchmarks.quality $(CSV)
 
+examples: install ## Record the examples in the OpenAPI document anew, from the real system
+	EXAMPLES=record python -m pytest tests/e2e/test_api_examples.py
+
 sample: install ## Generate data/sample.csv anew
 	python data/generate.py --rows 6000 --seed 1 --out data/sample.csv
 
@@ -79,4 +82,4 @@ clean: ## Remove everything generated: environment, caches, models and the devel
 	rm -rf .venv .data build *.egg-info .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .schemathesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help run train import secrets install test test-unit fuzz check lint types layers coverage format bench bench-pages bench-bulk quality sample clean
+.PHONY: help run train import secrets install test test-unit fuzz check lint types layers coverage format bench bench-pages bench-bulk quality examples sample clean

@@ -33,7 +33,7 @@ _PAGE = """\
 # validatorUrl: the badge would send the document to a server elsewhere.
 _START = """\
 SwaggerUIBundle({
-  url: "openapi.json",
+  url: new URL("openapi.json", location.href).href, // whole: links in it are found from there
   dom_id: "#swagger-ui",
   deepLinking: true,
   defaultModelsExpandDepth: 0,
@@ -44,7 +44,7 @@ SwaggerUIBundle({
 });
 """
 _POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 FILES = {

@@ -23,15 +23,15 @@ _VALUES: Mapping[Kind, Schema] = {
 }
 _LISTED: Mapping[Kind, str] = {Kind.NUMBER: r"-?\d+(\.\d+)?([eE][+-]?\d+)?"}
 _WORDS: Mapping[Op, str] = {
-    Op.EQ: "is",
-    Op.NE: "is not, or is null",
-    Op.GT: "is greater than",
-    Op.GTE: "is at least",
-    Op.LT: "is less than",
-    Op.LTE: "is at most",
+    Op.EQ: "is this",
+    Op.NE: "is not this, or is null",
+    Op.GT: "is greater than this",
+    Op.GTE: "is at least this",
+    Op.LT: "is less than this",
+    Op.LTE: "is at most this",
     Op.IN: f"is one of these, with commas between them; up to {MAX_IN}",
     Op.EXISTS: "is not null, or null",
-    Op.PREFIX: "begins with",
+    Op.PREFIX: "begins with this",
 }
 _MEANINGS = {
     CUST_ID: "The id",

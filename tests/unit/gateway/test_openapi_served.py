@@ -74,7 +74,7 @@ def test_the_page_loads_nothing_from_elsewhere_and_all_of_it_is_there(gateway: F
 
 def test_the_page_shows_this_document_and_asks_no_validator_elsewhere(gateway: FakeGateway) -> None:
     script = gateway.client.get("/docs/start.js").text
-    assert 'url: "openapi.json"' in script
+    assert 'new URL("openapi.json", location.href)' in script
     assert "validatorUrl: null" in script
     assert "http" not in script
 
@@ -84,7 +84,7 @@ def test_the_policy_lets_a_browser_load_from_here_alone(gateway: FakeGateway) ->
         part.split(maxsplit=1) for part in gateway.client.get("/docs").headers["Content-Security-Policy"].split("; ")
     )
     assert policy["default-src"] == policy["frame-ancestors"] == "'none'"
-    assert policy["script-src"] == policy["connect-src"] == "'self'"
+    assert policy["script-src"] == policy["style-src"] == policy["connect-src"] == "'self'"
     assert not re.search(r"https?:|\*", " ".join(policy.values()))
 
 
