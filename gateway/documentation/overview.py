@@ -40,8 +40,8 @@ same header. Each operation names the scope it needs; `admin` includes all of th
 
 **Trying again.** Send a POST with an `Idempotency-Key`; sent again with the same key, it is carried out once.
 
-**Pages** follow `next_cursor`, also in `Link`. **Limits** are told in `RateLimit`; 429 says in `Retry-After` how long to
-wait.
+**Pages** follow `next_cursor`, also in `Link`. **Limits** are told in `RateLimit`; 429 says in `Retry-After` how
+long to wait.
 
 **Errors** are `application/problem+json` (RFC 9457) with a stable `code`, the `request_id` and, for refused values,
 `errors` with a JSON pointer each; a pointer that begins with `?` names a parameter of the query string. Parameters that
