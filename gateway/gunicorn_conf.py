@@ -21,7 +21,7 @@ keepalive = 75  # longer than a pooled client's idle connections live
 limit_request_line = 8190  # its most; the default is half of it
 control_socket_disable = True  # it would be written to the home directory, which may be read-only
 worker_tmp_dir = "/dev/shm"  # noqa: S108  # heartbeat files must not wait for a disk; exists on a read-only root too
-loglevel = "warning"
+loglevel = "info"
 
 
 def post_fork(_server: Any, _worker: Any) -> None:

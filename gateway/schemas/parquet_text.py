@@ -91,9 +91,12 @@ def _text(file: Any) -> Iterator[bytes]:
         return
     columns = {name: column for column, place in header.places.items() if (name := names[place])}
     batches = file.iter_batches(_BATCH_ROWS, columns=known, use_threads=False)
+    rows = 0
     for batch in batches:
         yield first + _rows(batch, columns, known)
-        first = b""
+        first, rows = b"", rows + batch.num_rows
+    if rows != file.metadata.num_rows:  # a damaged page may end a column early without a word
+        raise ValueError(f"{rows} rows of {file.metadata.num_rows}")
     yield first
 
 

@@ -32,7 +32,7 @@ LIVING, DELETED = "customers", "deleted_customers"
 
 NOTES = (
     "exports, reports and training files are not kept here: copies that were taken away stay with whoever took them",
-    "imports keep the line numbers of refused rows, and nothing of what stood in them",
+    "imports keep line numbers of refused rows, not what stood in them; names of files and columns are kept as sent",
     "models keep figures about segments, and some typical customers without their ids",
     "logs of processes name ids in addresses, and backups of the database are not reached: both go by their own age",
 )

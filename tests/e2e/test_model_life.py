@@ -49,7 +49,7 @@ def another_version(system: System) -> str:
     """Store the active model once more, as a training with the same outcome would, and return the new version."""
     store = ModelStore(Path(system.env["MODEL_STORE"]))
     (version,) = store.versions()
-    return store.save(joblib.load(store.path(version) / MODEL_FILE), store.manifest(version))["version"]
+    return store.save(joblib.load(store.path(version) / MODEL_FILE), store.manifest(version))
 
 
 def versions(system: System) -> Counter[str | None]:

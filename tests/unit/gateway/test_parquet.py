@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
@@ -16,7 +17,7 @@ from fakes.customers import body, inputs
 from pyarrow import parquet
 
 from gateway.schemas.customer_files import CustomerFile
-from gateway.schemas.parquet_text import write_customers
+from gateway.schemas.parquet_text import _text, write_customers
 from gateway.schemas.tabular import CsvCustomers
 from gateway.services.errors import InvalidInput, StoreUnavailable
 from gateway.services.import_batches import RowFault
@@ -160,3 +161,13 @@ class TestInAProcessOfItsOwn:
     def test_a_disk_without_room_is_no_fault_of_the_file(self, tmp_path: Path) -> None:
         with pytest.raises(StoreUnavailable, match="cannot be kept"):
             CustomerFile(PARQUET, [b"x"], tmp_path / "missing")
+
+
+def test_a_file_that_yields_fewer_rows_than_it_promises_is_damaged() -> None:
+    """A damaged page can end a column early; pyarrow says nothing then."""
+    rows = table({CUST_ID: "A"})
+    promising = SimpleNamespace(
+        schema_arrow=rows.schema, metadata=SimpleNamespace(num_rows=3), iter_batches=lambda *_, **__: rows.to_batches()
+    )
+    with pytest.raises(ValueError, match="1 rows of 3"):
+        list(_text(promising))
