@@ -10,6 +10,7 @@ several copies the one of the latest state counts, for every change moves ``upda
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
 
@@ -77,6 +78,7 @@ class DeletionService:
 
     Parameters
     ----------
+    erased : tells whether the customer of this id that was created at that time is being erased, or was.
     retention : how long a deleted customer can be restored; zero: not at all.
     must_know : whether whoever deletes a customer has to say which revision is known.
     """
@@ -85,6 +87,7 @@ class DeletionService:
         self,
         customers: CustomerStore,
         deleted: DeletedCustomers,
+        erased: Callable[[str, datetime], bool],
         retention: timedelta,
         auditor: Auditor,
         *,
@@ -92,6 +95,7 @@ class DeletionService:
     ) -> None:
         self._customers = customers
         self._deleted = deleted
+        self._erased = erased
         self._auditor = auditor
         self._retention = retention
         self._must_know = must_know
@@ -125,6 +129,9 @@ class DeletionService:
         earlier = timedelta(milliseconds=1 if self._retention else 0)
         self._deleted.forget_until(customer[CUST_ID], customer["updated_at"] - earlier)
         self._deleted.confirm(deletion)
+        if self._erased(customer[CUST_ID], customer["created_at"]):
+            # While a restore was under way, the erasure may have looked for the customer where it was not.
+            remove_for_good(self._customers, self._deleted, customer[CUST_ID], customer["created_at"])
         return True
 
     def _keep(self, customer: Customer) -> str:
@@ -228,3 +235,19 @@ def remove_living(customers: CustomerStore, cust_id: str, created_until: datetim
         if customers.delete(cust_id, customer["revision"]):
             return 1
     raise Contended(cust_id)
+
+
+def remove_for_good(
+    customers: CustomerStore, deleted: DeletedCustomers, cust_id: str, created_until: datetime
+) -> tuple[int, int]:
+    """Remove a customer, living and deleted, unless it was created later; return how many living ones and copies.
+
+    A restore that holds a copy may bring the customer back once, until it sees that the copy went.
+
+    Raises
+    ------
+    Contended
+    """
+    living = remove_living(customers, cust_id, created_until)
+    copies = deleted.erase(cust_id, created_until)
+    return living + remove_living(customers, cust_id, created_until), copies

@@ -16,7 +16,7 @@ from typing import Literal, TypedDict
 
 from gateway.services.assignment import now
 from gateway.services.auditor import Auditor, Change
-from gateway.services.deletions import DeletedCustomers, remove_living
+from gateway.services.deletions import DeletedCustomers, remove_for_good
 from gateway.services.erasure_records import Erasable, Erasure, ErasureRecords
 from gateway.services.errors import ErasureNotFound, SegmentationError, StaleRevision
 from gateway.services.ports import CustomerStore
@@ -138,6 +138,14 @@ class ErasureService:
         """Return the receipts of all erasures of a CUST_ID, which tells whether it was ever erased."""
         return Erasures(items=[self._receipt(erasure) for erasure in self._records.of(self._digest(cust_id), LISTED)])
 
+    def concerns(self, cust_id: str, created_at: datetime) -> bool:
+        """Return whether the customer of this id that was created then is being erased, or was.
+
+        An erasure that may still turn out to be of a stale revision does not count yet.
+        """
+        erasures = self._records.of(self._digest(cust_id), LISTED)
+        return any(LIVING in erasure.erased and created_at <= erasure.created_until for erasure in erasures)
+
     def run_once(self, alive: Callable[[], None] = lambda: None) -> int:
         """Go through the erasures that were interrupted or had to wait; return how many there were.
 
@@ -176,10 +184,8 @@ class ErasureService:
         return failures
 
     def _remove_customer(self, erasure: Erasure, cust_id: str) -> None:
-        """Remove the customer. A restore that holds a copy may bring it back once, until it sees that the copy went."""
-        living = remove_living(self._customers, cust_id, erasure.created_until)
-        copies = self._deleted.erase(cust_id, erasure.created_until)
-        living += remove_living(self._customers, cust_id, erasure.created_until)
+        self._records.note(erasure.id, LIVING, 0)  # from here on, `concerns` tells everybody who deletes
+        living, copies = remove_for_good(self._customers, self._deleted, cust_id, erasure.created_until)
         self._records.note(erasure.id, LIVING, living)
         self._records.note(erasure.id, DELETED, copies)
 

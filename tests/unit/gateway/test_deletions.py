@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -63,6 +63,11 @@ class Meanwhile(InMemoryCustomerStore):
         return done
 
 
+def erases_nobody(_cust_id: str, _created_at: datetime) -> bool:
+    """Stands in for the erasures where there are none."""
+    return False
+
+
 class TestDeletedCustomersFake(DeletedCustomersContract):
     @pytest.fixture
     def deleted(self) -> InMemoryDeletedCustomers:
@@ -81,7 +86,7 @@ def deleted() -> InMemoryDeletedCustomers:
 
 @pytest.fixture
 def service(store: Meanwhile, deleted: InMemoryDeletedCustomers) -> DeletionService:
-    return DeletionService(store, deleted, MONTH, auditor())
+    return DeletionService(store, deleted, erases_nobody, MONTH, auditor())
 
 
 @pytest.fixture
@@ -107,7 +112,7 @@ class TestDelete:
         store.insert(stored("A"))
         service.delete("A")
         store.insert(stored("A"))
-        DeletionService(store, deleted, timedelta(), auditor()).delete("A")
+        DeletionService(store, deleted, erases_nobody, timedelta(), auditor()).delete("A")
         assert (store.customers, deleted.copies) == ({}, {})
 
     def test_of_nobody(self, service: DeletionService, deleted: InMemoryDeletedCustomers) -> None:
@@ -140,7 +145,7 @@ class TestDelete:
         assert (list(store.customers), deleted.copies) == (["A"], {})
 
     def test_where_the_revision_must_be_known(self, store: Meanwhile, deleted: InMemoryDeletedCustomers) -> None:
-        service = DeletionService(store, deleted, MONTH, auditor(), must_know=True)
+        service = DeletionService(store, deleted, erases_nobody, MONTH, auditor(), must_know=True)
         customer = stored("A")
         store.insert(customer)
         with pytest.raises(RevisionRequired):
@@ -237,7 +242,7 @@ class TestRaces:
         store = OthersDelete()
         store.insert(stored("A"))
         with pytest.raises(Contended):
-            DeletionService(store, deleted, MONTH, auditor()).delete("A")
+            DeletionService(store, deleted, erases_nobody, MONTH, auditor()).delete("A")
         assert deleted.copies == {}
 
     @pytest.mark.parametrize("when", ["insert", "inserted"])
@@ -251,6 +256,31 @@ class TestRaces:
         with pytest.raises(CustomerNotDeleted):
             service.restore("A")
         assert store.customers == {}
+
+    def test_who_is_erased_during_a_restore_and_deleted_at_once_is_not_kept(
+        self, service: DeletionService, store: Meanwhile, deleted: InMemoryDeletedCustomers, gateway: Any
+    ) -> None:
+        erasures = _erasures(store, service, gateway)
+        others = DeletionService(store, deleted, erasures.concerns, MONTH, auditor())
+        store.insert(stored("A"))
+        service.delete("A")
+        store.before = {"insert": lambda: erasures.erase("A"), "inserted": lambda: others.delete("A")}
+        with pytest.raises(CustomerNotDeleted):
+            service.restore("A")
+        assert (store.customers, deleted.copies) == ({}, {})
+
+    def test_an_erasure_of_a_stale_revision_keeps_nobody_from_being_deleted_as_usual(
+        self, store: Meanwhile, deleted: InMemoryDeletedCustomers, service: DeletionService, gateway: Any
+    ) -> None:
+        erasures = _erasures(store, service, gateway)
+        others = DeletionService(store, deleted, erasures.concerns, MONTH, auditor())
+        store.insert(stored("A"))
+        revision = store.customers["A"]["revision"]
+        # Deleted, and restored as another revision, just before the erasure would remove the one it knows.
+        store.before["delete"] = lambda: (others.delete("A"), others.restore("A"), others.delete("A"))
+        with pytest.raises(StaleRevision):
+            erasures.erase("A", knowing(revision))
+        assert others.restore("A").customer["CUST_ID"] == "A"
 
     def test_who_is_erased_during_a_deletion_is_not_kept(
         self, service: DeletionService, store: Meanwhile, deleted: InMemoryDeletedCustomers, gateway: Any

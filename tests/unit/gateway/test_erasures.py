@@ -237,7 +237,7 @@ class TestInterrupted:
     def test_killed_between_any_two_steps_it_is_finished_later(
         self, store: InMemoryCustomerStore, deleted: InMemoryDeletedCustomers, places: list[Place]
     ) -> None:
-        for step in range(1, 6):
+        for step in range(1, 7):
             killed, records = _killed_at_note(step), InMemoryErasureRecords()
             store.insert(stored("A"))
             places[0].entries = 3
@@ -267,7 +267,7 @@ class TestInterrupted:
     def test_a_customer_who_comes_anew_after_a_kill_stays(
         self, store: InMemoryCustomerStore, deleted: InMemoryDeletedCustomers
     ) -> None:
-        killed, records = _killed_at_note(1), InMemoryErasureRecords()
+        killed, records = _killed_at_note(2), InMemoryErasureRecords()
         store.insert(stored("A"))
         with pytest.raises(Kill):
             ErasureService(store, deleted, killed, [], "secret", auditor()).erase("A")
