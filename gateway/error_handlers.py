@@ -82,7 +82,7 @@ def _known(error: Exception) -> Response:
     if isinstance(error, e.RateLimited):
         answer.headers["Retry-After"] = str(error.standing.reset)
     if isinstance(error, e.RequestInProgress):
-        answer.headers["Retry-After"] = RETRY_AFTER_SECONDS
+        answer.headers["Retry-After"] = str(error.retry_after)
     return answer
 
 

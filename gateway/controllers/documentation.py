@@ -81,7 +81,7 @@ class DocumentationController:
 
     def page(self) -> Response:
         """GET /docs."""
-        headers = {"Content-Security-Policy": _POLICY, "X-Content-Type-Options": "nosniff"}
+        headers = {"Content-Security-Policy": _POLICY}
         return _lasting(Response(_PAGE, headers=headers, mimetype="text/html"), _HOUR)
 
     def file(self, file: str) -> Response:

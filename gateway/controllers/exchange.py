@@ -44,6 +44,30 @@ class WrongMediaType(UnsupportedMediaType):
         return [*super().get_headers(*arguments), (name, ", ".join(self._accepted))]
 
 
+class WrongEncoding(UnsupportedMediaType):
+    """The body has a Content-Encoding; the answer says that none is accepted (RFC 9110 section 12.5.3)."""
+
+    def get_headers(self, *arguments: Any) -> list[tuple[str, str]]:
+        """Return the answer's headers."""
+        return [*super().get_headers(*arguments), ("Accept-Encoding", "identity")]
+
+
+def refuse_undeclared(accepted: Sequence[str], what: str) -> None:
+    """Do nothing if the body is declared as one of these media types, and as nothing that would have to be unpacked.
+
+    Raises
+    ------
+    werkzeug.exceptions.UnsupportedMediaType
+    """
+    if request.mimetype not in accepted:
+        *others, last = accepted
+        named = f"{', '.join(others)} or {last}" if others else last
+        raise WrongMediaType(accepted, f"send {what} as {named}, not {request.mimetype or 'untyped'!r}")
+    encoding = request.headers.get("Content-Encoding", "identity")
+    if encoding.strip().lower() not in ("", "identity"):
+        raise WrongEncoding(f"send {what} without a Content-Encoding, not with {encoding!r}")
+
+
 def read_json(*media_types: str) -> Any:
     """Return the request's body, parsed strictly.
 
@@ -54,10 +78,7 @@ def read_json(*media_types: str) -> Any:
     werkzeug.exceptions.RequestEntityTooLarge
     shared.strict_json.MalformedJSON
     """
-    accepted = media_types or (JSON,)
-    if request.mimetype not in accepted:
-        detail = f"send the body as {' or '.join(accepted)}, not {request.mimetype or 'untyped'!r}"
-        raise WrongMediaType(accepted, detail)
+    refuse_undeclared(media_types or (JSON,), "the body")
     return loads(read_body())
 
 

@@ -61,7 +61,6 @@ def shown(document: Document) -> Response:
         "ETag": document.validator,
         "Cache-Control": document.caching,
         "Content-Security-Policy": document.policy,
-        "X-Content-Type-Options": "nosniff",
     }
     headers = {name: value for name, value in found.items() if value}
     if document.content is None:

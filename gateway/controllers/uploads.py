@@ -7,12 +7,13 @@ from collections.abc import Iterator, Sequence
 from flask import request
 from werkzeug.exceptions import ClientDisconnected, LengthRequired, RequestEntityTooLarge
 
-from gateway.controllers.exchange import WrongMediaType, has_body
+from gateway.controllers.exchange import WrongMediaType, has_body, refuse_undeclared
 from gateway.controllers.slow_clients import TimelyBody, timely_body
 from gateway.services.errors import UploadBroken, UploadStalled
 from gateway.services.registry_ports import Upload
 
 _PIECE = 256 * 1024
+_CHARSETS = ("utf-8", "us-ascii")
 
 
 def uploaded(media_types: Sequence[str], max_bytes: int) -> Upload:
@@ -21,14 +22,14 @@ def uploaded(media_types: Sequence[str], max_bytes: int) -> Upload:
     Raises
     ------
     werkzeug.exceptions.UnsupportedMediaType
-        unless it is declared as one of `media_types`.
+        unless it is declared as one of `media_types`, in UTF-8 and without a Content-Encoding.
     werkzeug.exceptions.LengthRequired
     werkzeug.exceptions.RequestEntityTooLarge
     """
-    if request.mimetype not in media_types:
-        *others, last = media_types
-        detail = f"send the file as {', '.join(others)} or {last}, not {request.mimetype or 'untyped'!r}"
-        raise WrongMediaType(media_types, detail)
+    refuse_undeclared(media_types, "the file")
+    charset = request.mimetype_params.get("charset", _CHARSETS[0])
+    if charset.lower() not in _CHARSETS:
+        raise WrongMediaType(media_types, f"send the file in {_CHARSETS[0]}, not in {charset!r}")
     size = request.content_length if has_body() else 0
     if size is None:  # a server may not tell a chunked body that broke off from a whole one
         raise LengthRequired("send the file with a Content-Length")

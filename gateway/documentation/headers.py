@@ -21,6 +21,7 @@ ALLOW = "Allow"
 REPLAYED = "Idempotency-Replayed"
 ACCEPT = "Accept"
 ACCEPT_PATCH = "Accept-Patch"
+ACCEPT_ENCODING = "Accept-Encoding"
 CHALLENGE = "WWW-Authenticate"
 
 _REQUEST_ID = {"type": "string", "pattern": "^[A-Za-z0-9_.:-]{1,128}$", "maxLength": 128}
@@ -64,6 +65,7 @@ ANSWER: Mapping[str, dict[str, Any]] = {
     CONTENT_DISPOSITION: _header("What to call the file", {"type": "string"}),
     ACCEPT: _header("The media types that the address takes", {"type": "string"}),
     ACCEPT_PATCH: _header("The media types that the address takes", {"type": "string"}),
+    ACCEPT_ENCODING: _header("The Content-Encodings that the address takes", {"type": "string"}),
     "RateLimit": _header(
         "The window: how many requests are left (r), and seconds to the next one (t)", {"type": "string"}
     ),
@@ -81,7 +83,7 @@ OF_STATUS: Mapping[int, tuple[str, ...]] = {
     403: (CHALLENGE,),
     405: (ALLOW,),
     409: (RETRY_AFTER,),
-    415: (ACCEPT, ACCEPT_PATCH),
+    415: (ACCEPT, ACCEPT_PATCH, ACCEPT_ENCODING),
     429: (RETRY_AFTER,),
     503: (RETRY_AFTER,),
 }

@@ -69,7 +69,7 @@ _PLAIN = {
     411: "The body needs a Content-Length",
     413: "The body is larger than this address takes",
     414: "The query string is too long",
-    415: "The body's Content-Type is not one that this address takes",
+    415: "The body's Content-Type or Content-Encoding is not one that this address takes",
     503: "Too many clients have left their requests unfinished; try again later",
     500: "A fault of this service; its log has the request id",
 }

@@ -17,6 +17,7 @@ import zlib
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from math import ceil
 from typing import NamedTuple, Protocol
 
 from gateway.services.access import Principal
@@ -25,6 +26,7 @@ from gateway.services.errors import IdempotencyKeyReused, OutcomeUnknown, Reques
 
 LARGEST_BODY = 8 * 1024 * 1024
 """Bytes of a kept answer's body, compressed; a document of MongoDB may have 16 MiB."""
+_SECOND = timedelta(seconds=1)
 _WORTH_PACKING = 2 * 1024
 _FASTEST = 1
 
@@ -159,7 +161,7 @@ class IdempotencyService:
             return _unpacked(record.answer)
         if record.lock_until <= claim.at:
             raise OutcomeUnknown
-        raise RequestInProgress
+        raise _in_progress(claim, record)
 
     def finish(self, attempt: Attempt, answer: KeptAnswer) -> None:
         """Keep the answer; without its body where that is too large."""
@@ -185,6 +187,13 @@ class IdempotencyService:
             takes_over=asked.again,
             customers=asked.customers,
         )
+
+
+def _in_progress(claim: Claim, record: Record) -> RequestInProgress:
+    """Return what the caller hears: to wait as long again as the first attempt has taken so far."""
+    left = record.lock_until - claim.at
+    so_far = (claim.lock_until - claim.at) - left
+    return RequestInProgress(ceil(max(1, min(left, so_far) / _SECOND)), ceil(left / _SECOND))
 
 
 def _packed(answer: KeptAnswer) -> KeptAnswer:

@@ -13,12 +13,19 @@ class IdempotencyKeyReused(SegmentationError):
 
 
 class RequestInProgress(SegmentationError):
-    """The same request, under the same Idempotency-Key, is being carried out just now."""
+    """The same request, under the same Idempotency-Key, is being carried out just now, or broke off without a word.
 
-    def __init__(self) -> None:
+    Attributes
+    ----------
+    retry_after : seconds after which trying again makes sense.
+    """
+
+    def __init__(self, retry_after: int, settled_in: int) -> None:
         super().__init__(
-            "the first request with this Idempotency-Key is still being carried out; try again in a moment"
+            "the first request with this Idempotency-Key is still being carried out, or broke off without a word; "
+            f"it is known which in at most {settled_in} seconds"
         )
+        self.retry_after = retry_after
 
 
 class OutcomeUnknown(SegmentationError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 from collections.abc import Iterator
 
@@ -81,6 +82,14 @@ def test_a_wrong_content_type(gateway: FakeGateway, method: str, path: str, cont
     assert "application/json" in problem["detail"]
 
 
+@each_write
+def test_a_packed_body(gateway: FakeGateway, method: str, path: str) -> None:
+    headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    answer = gateway.client.open(path, method=method, data=gzip.compress(b"{}"), headers=headers)
+    assert "'gzip'" in assert_problem(answer, 415, "unsupported_media_type")["detail"]
+    assert answer.headers["Accept-Encoding"] == "identity"
+
+
 @pytest.mark.parametrize(("method", "path"), [route for route in WITH_BODY if route[0] != "PATCH"])
 def test_a_merge_patch_is_only_for_patch(gateway: FakeGateway, method: str, path: str) -> None:
     answer = gateway.send(method, path, "{}", "application/merge-patch+json")
@@ -136,7 +145,9 @@ def _example(kind: type[Exception]) -> Exception:
     error = kind.__new__(kind)
     Exception.__init__(error, "something went wrong")
     told = {"errors": [FieldError(pointer="/BALANCE", detail="is missing")]} if kind is errors.InvalidInput else {}
-    vars(error).update({"given": True, "scope": "admin", "standing": Standing("default", 1, 0, 7, ""), **told})
+    vars(error).update(
+        {"given": True, "retry_after": 7, "scope": "admin", "standing": Standing("default", 1, 0, 7, ""), **told}
+    )
     return error
 
 

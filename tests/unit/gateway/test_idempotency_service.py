@@ -112,9 +112,11 @@ def test_an_attempt_whose_process_died_is_repeated_when_its_lease_ends(
     service: IdempotencyService, clock: Clock
 ) -> None:
     _begin(service)
-    clock.now += timedelta(seconds=59)
-    with pytest.raises(RequestInProgress):
-        _begin(service)
+    for passed, retry_after, settled_in in ((0, 1, 60), (10, 10, 50), (20, 30, 30), (29, 1, 1)):
+        clock.now += timedelta(seconds=passed)
+        with pytest.raises(RequestInProgress, match=f"at most {settled_in} seconds") as told:
+            _begin(service)
+        assert told.value.retry_after == retry_after
     clock.now += timedelta(seconds=1)
     assert _attempt(service).first_at == BEGUN
 

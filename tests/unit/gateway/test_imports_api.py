@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 from collections.abc import Iterator
@@ -43,6 +44,9 @@ def counts(receipt: dict[str, Any]) -> list[int]:
 
 
 class TestAFile:
+    def test_may_say_that_it_is_utf_8(self, gateway: FakeGateway) -> None:
+        assert send(gateway, media_type=f"{CSV}; charset=UTF-8").status_code == 201
+
     def test_is_stored_and_its_receipt_answered(self, gateway: FakeGateway) -> None:
         answer = send(gateway, query="?name=a.csv")
         receipt = answer.get_json()
@@ -156,6 +160,15 @@ class TestWhatCannotBegin:
         answer = send(gateway, media_type=media_type)
         assert_problem(answer, 415, "unsupported_media_type")
         assert CSV in answer.headers["Accept"]
+
+    def test_for_its_charset(self, gateway: FakeGateway) -> None:
+        answer = send(gateway, media_type=f"{CSV}; charset=iso-8859-1")
+        assert "utf-8" in assert_problem(answer, 415, "unsupported_media_type")["detail"]
+
+    def test_for_being_packed(self, gateway: FakeGateway) -> None:
+        answer = send(gateway, gzip.compress(FILE.encode()), **{"Content-Encoding": "gzip"})
+        assert_problem(answer, 415, "unsupported_media_type")
+        assert answer.headers["Accept-Encoding"] == "identity"
 
     def test_for_being_empty(self, gateway: FakeGateway) -> None:
         for media_type in (CSV, NDJSON):
