@@ -21,7 +21,7 @@ from gateway.data_access.import_store import MongoImportRecords
 from gateway.data_access.key_store import MongoKeyStore
 from gateway.data_access.rate_limit_storage import MongoQuotaStore
 from gateway.services.audit import AuditTrail
-from gateway.services.deletions import DeletedCustomers
+from gateway.services.deletion_ports import DeletedCustomers
 from gateway.services.erasure_records import ErasureRecords
 from gateway.services.idempotency import IdempotencyStore
 from gateway.services.import_records import ImportRecords

@@ -149,9 +149,8 @@ def assemble(
     )
     bound, deadline = bounds(settings.threads), settings.prediction_deadline
     authentication, known_keys = on_keys(stores.keys, tokens)
-    erasures = ErasureService(
-        store, stores.deleted, stores.erasures, places, settings.secret_key, auditor, must_know=must_know
-    )
+    away, secret = stores.deleted, settings.secret_key
+    erasures = ErasureService(store, away, stores.erasures, places, secret, auditor, must_know=must_know)
     return Services(
         authentication=authentication,
         idempotency=IdempotencyService(stores.idempotency, settings.idempotency_hours),
@@ -160,7 +159,7 @@ def assemble(
         api_keys=ApiKeyService(stores.keys, known_keys.forget, auditor),
         customers=customers,
         customer_lists=CustomerLists(store),
-        deletions=DeletionService(store, stores.deleted, erasures.concerns, retention, auditor, must_know=must_know),
+        deletions=DeletionService(store, away, erasures.concerns, retention, auditor, must_know=must_know),
         erasures=erasures,
         batches=BatchService(batch_writer),
         customer_segments=CustomerSegmentService(customers, store, model, assigner, deadline, bound.waits, auditor),

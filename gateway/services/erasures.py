@@ -16,7 +16,8 @@ from typing import Literal, TypedDict
 
 from gateway.services.assignment import now
 from gateway.services.auditor import Auditor, Change
-from gateway.services.deletions import DeletedCustomers, remove_for_good
+from gateway.services.deletion_ports import DeletedCustomers
+from gateway.services.deletions import remove_for_good
 from gateway.services.erasure_records import Erasable, Erasure, ErasureRecords
 from gateway.services.errors import ErasureNotFound, SegmentationError, StaleRevision
 from gateway.services.ports import CustomerStore

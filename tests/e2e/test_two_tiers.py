@@ -100,9 +100,9 @@ def test_a_killed_worker_carries_on_where_it_was(system: System, sample_csv: Pat
     system.start_gateway()
     assert json.loads(system.run("gateway", "import", str(sample_csv), "--json").stdout)["pending"] == len(rows)
     system.start_model()
-    while system.pending() > 0:
+    while (before := system.pending()) > 0:
         system.start_worker()
-        threading.Event().wait(0.7)  # somewhere in the middle of its work, at another place each time
+        wait_until(lambda before=before: system.pending() < before, "the worker is in the middle of its work")
         system.kill("worker")
     stored = list(system.customers())
     assert len(stored) == len(rows)

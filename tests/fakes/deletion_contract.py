@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from fakes.customers import stored
-from gateway.services.deletions import DeletedCustomers
+from gateway.services.deletion_ports import DeletedCustomers
 from gateway.services.erasure_records import Erasure, ErasureRecords
 from gateway.services.ports import Customer
 from shared.features import CUST_ID
