@@ -31,9 +31,9 @@ install: .venv/.installed ## Make the virtual environment in .venv and install b
 	.venv/bin/pip install --quiet --disable-pip-version-check -e '.[gateway,model,dev]'
 	@touch $@
 
-# Two at a time, a file each: most of the time a test waits for processes.
-test: install ## Run every test, in eight to nine minutes: unit, integration on a real mongod, end to end with both tiers as processes
-	python -m pytest -n 2 --dist loadfile
+# Three at a time on two cores, a file each: much of the time a test waits for processes.
+test: install ## Run every test, in about seven minutes: unit, integration on a real mongod, end to end with both tiers as processes
+	python -m pytest -n 3 --dist loadfile
 
 test-unit: install ## Run the unit tests only (no network, about a minute)
 	python -m pytest tests/unit

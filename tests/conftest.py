@@ -59,3 +59,25 @@ def real_csv() -> Path:
 def sample_csv() -> Path:
     """The generated sample that the project ships."""
     return SAMPLE_CSV
+
+
+@pytest.fixture(scope="session")
+def sample_models(made_once: MadeOnce, sample_csv: Path) -> Path:
+    """A model store whose active model was trained on the sample, with k = 6 and few refits; tests work on copies."""
+    # Imported here: tests of the gateway need neither scikit-learn nor pandas.
+    from model_service.registry import ModelStore
+    from model_service.report.write import write
+    from model_service.training import calibration
+    from model_service.training.dataset import read_customers
+    from model_service.training.trainer import Options, train_version
+    from model_service.training.work import Silent
+
+    def fill(folder: Path) -> None:
+        store = ModelStore(folder)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(calibration, "REFITS", 3)
+            patch.setattr(calibration, "HELD_OUT", 3)
+            customers = read_customers(sample_csv)
+            store.activate(train_version(store, customers, Options(ks=(6,)), Silent(), write)["version"])
+
+    return made_once("sample-models", fill)

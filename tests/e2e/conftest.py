@@ -23,7 +23,6 @@ from gateway.services.access import COMMAND_LINE, Scope
 from gateway.services.api_keys import ApiKeyService
 from gateway.settings import Settings
 from gateway.stores import connect
-from tests.conftest import MadeOnce
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = [sys.executable, "-m", "gunicorn", "-c", "python:model_service.gunicorn_conf", "model_service.app:create_app()"]
@@ -151,18 +150,6 @@ class System:
 
 
 @pytest.fixture(scope="session")
-def model_store(made_once: MadeOnce, sample_csv: Path) -> Path:
-    """A store with one active model, trained on the sample by the command line; tests work on copies of it."""
-
-    def train(store: Path) -> None:
-        command = [sys.executable, "-m", "model_service", "train", str(sample_csv), "--k", "6", "--store", str(store)]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-
-    return made_once("end-to-end-models", train)
-
-
-@pytest.fixture(scope="session")
 def mongod_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """A real mongod of this test session's own."""
     port = free_port()
@@ -173,9 +160,9 @@ def mongod_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 
 
 @pytest.fixture
-def system(request: pytest.FixtureRequest, tmp_path: Path, mongod_port: int, model_store: Path) -> Iterator[System]:
+def system(request: pytest.FixtureRequest, tmp_path: Path, mongod_port: int, sample_models: Path) -> Iterator[System]:
     """A system with a database and a model store of its own; the test starts what it needs."""
-    shutil.copytree(model_store, tmp_path / "models")
+    shutil.copytree(sample_models, tmp_path / "models")
     gateway_port, model_port = free_port(), free_port()
     env = {
         "MONGODB_URI": mongod.uri(mongod_port, f"e2e_{tmp_path.name}"[:60]),

@@ -139,6 +139,7 @@ def test_while_it_hangs_every_request_ends_within_the_time_limit(uri: str, own_m
     with _gateway(uri, timeout=1.0) as gateway:
         assert gateway.client.post(CUSTOMERS, json=body()).status_code == 201
         os.kill(own_mongod.process.pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, own_mongod.process.pid, os.WSTOPPED)  # its threads may run on for a moment
         try:
             began = time.monotonic()
             for request in REQUESTS[:3]:

@@ -11,7 +11,7 @@ import pytest
 from model_service.registry import ModelStore
 from model_service.training import calibration
 from model_service.training.dataset import TrainingData, read_customers
-from model_service.training.trainer import Options, Trained, train, train_version
+from model_service.training.trainer import Options, Trained, train
 from model_service.training.work import Silent
 from tests.conftest import MadeOnce
 
@@ -41,16 +41,8 @@ def few_refits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def sample_store(sample_csv: Path, made_once: MadeOnce, tmp_path_factory: pytest.TempPathFactory) -> ModelStore:
-    """A store whose active model was quickly trained on the sample, with k = 6."""
-
-    def fill(folder: Path) -> None:
-        store = ModelStore(folder)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(calibration, "REFITS", 3)
-            patch.setattr(calibration, "HELD_OUT", 3)
-            store.activate(train_version(store, read_customers(sample_csv), Options(ks=(6,)), Silent())["version"])
-
+def sample_store(sample_models: Path, tmp_path_factory: pytest.TempPathFactory) -> ModelStore:
+    """A store of the module's own, whose active model was quickly trained on the sample."""
     own = tmp_path_factory.mktemp("served") / "models"
-    shutil.copytree(made_once("sample-models", fill), own)
+    shutil.copytree(sample_models, own)
     return ModelStore(own)
