@@ -19,9 +19,7 @@ from gateway.data_access.customer_filters import PATHS, Document, both, mongo_fi
 from gateway.services.assignment import PENDING
 from gateway.services.customer_query import (
     SORTABLE,
-    SORTABLE_WITHIN_SEGMENT,
     CustomerQuery,
-    Filters,
     Op,
     Order,
     Position,
@@ -33,20 +31,24 @@ Run = Callable[[Document, list[tuple[str, int]], int, str | None], list[Document
 """Runs one query: a filter, a sort that an index gives, a limit, and the name of the index where it is certain."""
 
 _SEGMENT = ("segment", "segment_status")
+_OF_A_SEGMENT = ("segment", "confidence")
 
 
 def find_page(run: Run, query: CustomerQuery) -> list[Document]:
     """Return the documents of the customers that `query` asks for, in its order."""
     others = any(c.field in SORTABLE and c.field not in (*_SEGMENT, query.order[0].field) for c in query.filters)
-    within = None if others else _is_one_segment(query.filters)
-    return _Walk(run, within).page(mongo_filter(query.filters), query.order, query.after, query.limit)
+    pending = any((c.field, c.value) == ("segment_status", PENDING) for c in query.filters)
+    one_segment = pending or any((c.field, c.op) == ("segment", Op.EQ) for c in query.filters)
+    order, after = _of_pending(query.order, query.after) if pending else (query.order, query.after)
+    walk = _Walk(run, None if others else one_segment)
+    return walk.page(mongo_filter(query.filters), order, after, query.limit)
 
 
-def _is_one_segment(filters: Filters) -> bool:
-    """Whether all that fit are in one segment, or in none."""
-    return any(
-        (c.field, c.op) == ("segment", Op.EQ) or (c.field, c.value) == ("segment_status", PENDING) for c in filters
-    )
+def _of_pending(order: Order, after: Position | None) -> tuple[Order, Position | None]:
+    """Return the order without what is null of every customer without a segment: MongoDB would sort them all for it."""
+    values = after or (None,) * len(order)
+    kept = [place for place, key in enumerate(order) if key.field not in _OF_A_SEGMENT or values[place] is not None]
+    return tuple(order[place] for place in kept), after and tuple(after[place] for place in kept)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +58,8 @@ class _Walk:
     Attributes
     ----------
     within : whether all customers are of one segment; None where other filters may have an index that is better.
-        There is an index within segments for each of the common sort keys. MongoDB would find the right one only by
-        running all of them for a while.
+        There is an index within segments for each sort key. MongoDB would find the right one only by running all of
+        them for a while.
     """
 
     run: Run
@@ -69,9 +71,8 @@ class _Walk:
             return self._ranges(query, order, after, limit)
         if after is None:
             return self._groups(query, order, limit)
-        first, rest = order[0], order[1:]
-        found = self._among(first).page(both(query, _equal(first, after[0])), rest, after[1:], limit)
-        for further in _further(first, after[0]):
+        found = self._equals(query, order, after[0], after[1:], limit)
+        for further in _further(order[0], after[0]):
             if len(found) < limit:
                 found += self._groups(both(query, further), order, limit - len(found))
         return found
@@ -86,26 +87,28 @@ class _Walk:
         return found
 
     def _groups(self, query: Document, order: Order, limit: int) -> list[Document]:
-        first, rest = order[0], order[1:]
+        first = order[0]
         by_id = SortKey(CUST_ID, first.descending)
         ahead = self.page(query, (first, by_id), None, limit)
         if len(ahead) < limit:
             return _sorted(ahead, order)
         last = _value(ahead[-1], first)
         whole = [document for document in ahead if _value(document, first) != last]
-        missing = limit - len(whole)
-        return _sorted(whole, order) + self._among(first).page(both(query, _equal(first, last)), rest, None, missing)
+        return _sorted(whole, order) + self._equals(query, order, last, None, limit - len(whole))
 
-    def _among(self, key: SortKey) -> _Walk:
-        """Return the walk among customers with the same value of the key."""
-        return replace(self, within=True) if key.field == "segment" and self.within is False else self
+    def _equals(self, query: Document, order: Order, value: Any, after: Position | None, limit: int) -> list[Document]:
+        """Return a page of the customers with this value of the first sort key, ordered by the other ones."""
+        first, rest = order[0], order[1:]
+        walk = self
+        if first.field == "segment":
+            walk = replace(self, within=True) if self.within is False else self
+            rest, after = _of_pending(rest, after) if value is None else (rest, after)
+        return walk.page(both(query, _equal(first, value)), rest, after, limit)
 
     def _index(self, key: SortKey) -> str | None:
         if not self.within:
             return None
-        if key.field in (CUST_ID, "segment"):
-            return "segment_id"
-        return f"segment_by_{key.field}" if key.field in SORTABLE_WITHIN_SEGMENT else None
+        return "segment_id" if key.field in (CUST_ID, "segment") else f"segment_by_{key.field}"
 
 
 def _has_index(order: Order) -> bool:

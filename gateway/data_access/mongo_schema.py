@@ -10,7 +10,7 @@ from pymongo.collection import Collection
 from pymongo.errors import OperationFailure
 
 from gateway.data_access.customer_filters import PATHS
-from gateway.services.customer_query import SORTABLE, SORTABLE_WITHIN_SEGMENT
+from gateway.services.customer_query import RANKED
 from shared.features import CUST_ID, CUST_ID_PATTERN, FEATURES, Feature
 
 Customers = Collection[dict[str, Any]]
@@ -34,8 +34,8 @@ INDEXES = (
 """Indexes that the service always needs."""
 
 SORT_INDEXES = (
-    *(_index(f"by_{field}", field) for field in SORTABLE if field not in (CUST_ID, "segment")),
-    *(_index(f"segment_by_{field}", "segment", field) for field in SORTABLE_WITHIN_SEGMENT),
+    *(_index(f"by_{field}", field) for field in RANKED),
+    *(_index(f"segment_by_{field}", "segment", field) for field in RANKED),
 )
 """Indexes that only filtered and sorted lists need: a first load drops them, as they make it several times as slow."""
 

@@ -107,9 +107,9 @@ FIELDS: Mapping[str, Field] = {
 MEMBERS = (CUST_ID, *(f.name for f in FEATURES), "segment", "segment_status", "revision", "created_at", "updated_at")
 """The members of a customer in an answer, which a reader may choose from."""
 
-SORTABLE_WITHIN_SEGMENT = ("confidence", "BALANCE", "PURCHASES", "CASH_ADVANCE", "CREDIT_LIMIT", "PAYMENTS")
-"""Sort keys that also have an index within each segment: the first page of one costs what the last one does."""
-SORTABLE = (CUST_ID, "segment", *SORTABLE_WITHIN_SEGMENT, "created_at", "updated_at")
+RANKED = ("confidence", "BALANCE", "PURCHASES", "CASH_ADVANCE", "CREDIT_LIMIT", "PAYMENTS", "created_at", "updated_at")
+"""Sort keys that have an index over all customers, and one within each segment."""
+SORTABLE = (CUST_ID, "segment", *RANKED)
 """What customers can be sorted by; each has an index, so that a page costs the same at any depth.
 
 Every index makes each write dearer, so these are what people look through customers by, not every column.

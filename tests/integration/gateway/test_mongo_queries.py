@@ -125,12 +125,12 @@ def test_the_limit_of_a_query_holds_for_nothing_else(impatient: MongoCustomerSto
     assert len(list(impatient.stream(["BALANCE"], 20_000))) == 1
 
 
-@pytest.mark.parametrize("keys", ["BALANCE", "-BALANCE", "segment,-BALANCE", "CUST_ID"])
+@pytest.mark.parametrize("keys", ["BALANCE", "-BALANCE", "segment,-BALANCE", "CUST_ID", "-confidence", "updated_at"])
 @pytest.mark.parametrize("segment", [{"segment": "seg-01"}, {"segment_status": "pending"}])
 def test_a_page_of_a_segment_reads_no_more_than_itself(
     gateway: FakeGateway, customers: Collection, segment: dict[str, str], keys: str
 ) -> None:
-    """Each of the common sort keys has an index within segments, which MongoDB is told to use."""
+    """Each sort key has an index within segments, which MongoDB is told to use."""
     some = [stored(f"C{n}", (assignment(), None)[n % 2], BALANCE=float(n)) for n in range(600)]
     gateway.store.insert_many(some)
     asked = {**segment, "sort": keys, "limit": "10"}
