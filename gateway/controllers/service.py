@@ -7,7 +7,20 @@ from flask import Response
 from gateway.controllers.exchange import answer
 from gateway.services.health import HealthService
 
-_RESOURCES = ("customers", "segments", "predictions", "models", "trainings", "activations")
+_RESOURCES = (
+    "customers",
+    "deleted-customers",
+    "imports",
+    "exports/customers",
+    "predictions",
+    "segments",
+    "models",
+    "trainings",
+    "activations",
+    "api-keys",
+    "audit",
+)
+_ELSEWHERE = {"health": "/health/ready", "documentation": "/docs", "openapi": "/openapi.json"}
 
 
 class ServiceController:
@@ -19,7 +32,7 @@ class ServiceController:
     def index(self) -> Response:
         """GET /."""
         links = {name: f"/api/v1/{name}" for name in _RESOURCES}
-        return answer({"service": "customer-segmentation gateway", "links": {**links, "health": "/health/ready"}})
+        return answer({"service": "customer-segmentation gateway", "links": {**links, **_ELSEWHERE}})
 
     def live(self) -> Response:
         """GET /health/live: the process answers."""

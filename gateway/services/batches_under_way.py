@@ -40,8 +40,10 @@ class BatchesUnderWay:
         BaseException
             what stopped one of them, the first in the order of the file.
         """
-        if len(self._futures) > most:
-            wait([self._futures[-1 - most]], seconds)
+        with self._lock:
+            due = list(self._futures)[: max(0, len(self._futures) - most)]
+        if due:  # all of them: a later one may be stored before an earlier one
+            wait(due, seconds)
         self.count()
         if self._failure:
             raise self._failure

@@ -23,7 +23,7 @@ class ScopeMissing(SegmentationError):
     """The caller is known, and may not do this."""
 
     def __init__(self, scope: str):
-        super().__init__(f"this needs the scope {scope!r}")
+        super().__init__(f"this needs the scope '{scope}'")
         self.scope = scope
 
 
