@@ -107,7 +107,7 @@ def _tell(key: NewApiKey) -> None:
     """Print the key alone on standard output, for a variable or a file, and the rest beside it."""
     click.echo(key["key"])
     about = f"{key['id']} ({key['name']}): {', '.join(key['scopes'])}; expires {_minute(key['expires_at'])}"
-    click.echo(f"{about}. Keep it: it is not shown again.", err=True)
+    click.echo(f"{about}. The key itself is not shown again.", err=True)
 
 
 def _all(service: ApiKeyService) -> Iterator[ApiKeyView]:

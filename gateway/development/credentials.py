@@ -36,9 +36,9 @@ def working_key(session: requests.Session, base: str, file: Path = API_KEY) -> s
     if file.is_file() and _opens(session, base, key := file.read_text(encoding="utf-8").strip()):
         return key
     command = [sys.executable, "-m", "gateway", "keys", "create", "--name", "make run", "--scope", "admin"]
-    made = subprocess.run(command, stdout=subprocess.PIPE, text=True)  # noqa: S603  # ourselves
+    made = subprocess.run(command, capture_output=True, text=True)  # noqa: S603  # ourselves
     if made.returncode:
-        raise click.ClickException("no API key could be made: see above")
+        raise click.ClickException(f"no API key could be made: {made.stderr.strip()}")
     _write(file, key := made.stdout.strip())
     return key
 

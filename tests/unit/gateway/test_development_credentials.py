@@ -72,7 +72,8 @@ class TestApiKey:
         assert (file.read_text(encoding="utf-8"), _mode(file)) == ("csk_1\n", 0o600)
 
     def test_that_cannot_be_made_ends_the_start(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(subprocess, "run", lambda *_, **__: SimpleNamespace(returncode=1, stdout=""))
-        with pytest.raises(click.ClickException, match="no API key could be made"):
+        failed = SimpleNamespace(returncode=1, stdout="", stderr="Error: no database\n")
+        monkeypatch.setattr(subprocess, "run", lambda *_, **__: failed)
+        with pytest.raises(click.ClickException, match="no API key could be made: Error: no database"):
             credentials.working_key(Session(), BASE, tmp_path / "api_key")
         assert not (tmp_path / "api_key").exists()

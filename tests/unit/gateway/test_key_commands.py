@@ -56,7 +56,7 @@ class TestCreate:
         assert (key.name, key.scopes) == ("CRM", {Scope.CUSTOMERS_READ, Scope.PREDICTIONS})
         assert key.created_by == "system:command-line"
         assert (key.expires_at - key.created_at).days == 365
-        assert "it is not shown again" in done.stderr
+        assert "is not shown again" in done.stderr
 
     def test_closes_its_connection(self, run: CliRunner, closed: list[str]) -> None:
         _run(run, "create", "--name", "CRM", "--scope", "admin", "--expires-days", "1")
