@@ -48,7 +48,8 @@ REQUEST: Mapping[str, dict[str, Any]] = {
     ),
     IDEMPOTENCY_KEY: _header(
         "Makes it safe to send the request again when no answer came: it is carried out once, and the answer is sent "
-        "again. A text of your own making for each request, such as a UUID; it belongs to your API key.",
+        "again. A text of your own making for each request, such as a UUID; it belongs to your API key. Of a file, "
+        "only the length and its Content-Digest (RFC 9530) are compared, so send that with files.",
         {"type": "string", "pattern": r"^[!#-+\--~]+$", "minLength": 1, "maxLength": LONGEST},
     ),
 }

@@ -72,7 +72,7 @@ def parquet_file(blocks: Iterable[Sequence[Row]], columns: Sequence[str]) -> Ite
 
     schema = pa.schema([(column, _parquet_type(pa, column)) for column in columns])
     sink = _Pieces()
-    with parquet.ParquetWriter(sink, schema, compression="zstd") as writer:
+    with parquet.ParquetWriter(sink, schema, compression="zstd", write_page_checksum=True) as writer:
         for rows in blocks:
             values = zip(*_derived(rows, columns), strict=True)
             arrays = [pa.array(column, field.type) for field, column in zip(schema, values, strict=True)]

@@ -55,7 +55,8 @@ def write_customers(source: BinaryIO, target: BinaryIO) -> int:
 
     begun = False
     try:
-        with parquet.ParquetFile(pa.PythonFile(source, "r"), buffer_size=_BUFFER, pre_buffer=False) as file:
+        options = {"buffer_size": _BUFFER, "pre_buffer": False, "page_checksum_verification": True}
+        with parquet.ParquetFile(pa.PythonFile(source, "r"), **options) as file:
             for piece in _text(file):
                 target.write(piece)
                 begun = True

@@ -17,6 +17,7 @@ from gateway.services.access import COMMAND_LINE
 from gateway.services.assignment import Assigner
 from gateway.services.auditor import Auditor, Origin
 from gateway.services.bulk_writes import Mode
+from gateway.services.customer_query import Total
 from gateway.services.errors import (
     ImportEnded,
     ImportFailed,
@@ -405,6 +406,13 @@ class TestAFirstLoad:
         assert dropped == []
         run(imports, size=5_500_000)
         assert dropped == [True]
+
+    def test_not_where_lists_would_feel_it_however_large_the_file_claims_to_be(
+        self, imports: ImportService, store: InMemoryCustomerStore, dropped: list[bool], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(store, "count", lambda *_, **__: Total(20_001, "estimated"))
+        run(imports, size=10**9)
+        assert dropped == []
 
     def test_goes_on_slowly_where_they_cannot_be_dropped(
         self, imports: ImportService, store: InMemoryCustomerStore, monkeypatch: pytest.MonkeyPatch

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import struct
 from collections.abc import Callable
 from contextlib import closing
 from decimal import Decimal
@@ -161,6 +162,13 @@ class TestInAProcessOfItsOwn:
     def test_a_disk_without_room_is_no_fault_of_the_file(self, tmp_path: Path) -> None:
         with pytest.raises(StoreUnavailable, match="cannot be kept"):
             CustomerFile(PARQUET, [b"x"], tmp_path / "missing")
+
+
+def test_a_damaged_value_is_found_where_pages_have_checksums() -> None:
+    plain = {"use_dictionary": False, "compression": "none", "write_statistics": False}
+    file = bytearray(content(table({CUST_ID: "A", "CREDIT_LIMIT": 3127.5}), **plain, write_page_checksum=True))
+    file[file.index(struct.pack("<d", 3127.5)) + 6] ^= 8
+    assert "damaged" in refused(bytes(file))
 
 
 def test_a_file_that_yields_fewer_rows_than_it_promises_is_damaged() -> None:
