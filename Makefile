@@ -32,7 +32,7 @@ install: .venv/.installed ## Make the virtual environment in .venv and install b
 	@touch $@
 
 # Three at a time on two cores, a file each: much of the time a test waits for processes.
-test: install ## Run every test, in about seven minutes: unit, integration on a real mongod, end to end with both tiers as processes
+test: install ## Run every test, in about eight minutes: unit, integration on a real mongod, end to end with both tiers as processes
 	python -m pytest -n 3 --dist loadfile
 
 test-unit: install ## Run the unit tests only (no network, about a minute)

@@ -27,7 +27,7 @@ from shared.model_contract import MODELS
 from shared.secret_rules import MODEL_SERVICE_SECRET_IN_DEVELOPMENT
 
 ACTIVATIONS = 20
-AT_ONCE = 12
+AT_ONCE = 16
 CLIENTS = 6
 FOLLOWED_WITHIN = 2.0
 """Seconds after an activation from which on nobody may answer from the old version: what the project promises."""
