@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -132,6 +133,8 @@ def test_a_page_of_a_segment_reads_no_more_than_itself(
 ) -> None:
     """Each sort key has an index within segments, which MongoDB is told to use."""
     some = [stored(f"C{n}", (assignment(), None)[n % 2], BALANCE=float(n)) for n in range(600)]
+    for n, customer in enumerate(some):  # of pending ones with the very same value, MongoDB reads all
+        customer["updated_at"] += timedelta(seconds=n)
     gateway.store.insert_many(some)
     asked = {**segment, "sort": keys, "limit": "10"}
     cursor = gateway.client.get(CUSTOMERS, query_string={**asked, "limit": "200"}).json["next_cursor"]
