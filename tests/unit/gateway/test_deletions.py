@@ -260,8 +260,7 @@ class TestRaces:
     def test_who_is_erased_during_a_restore_and_deleted_at_once_is_not_kept(
         self, service: DeletionService, store: Meanwhile, deleted: InMemoryDeletedCustomers, gateway: Any
     ) -> None:
-        erasures = _erasures(store, service, gateway)
-        others = DeletionService(store, deleted, erasures.concerns, MONTH, auditor())
+        erasures, others = _erasures_and_others(store, service, gateway)
         store.insert(stored("A"))
         service.delete("A")
         store.before = {"insert": lambda: erasures.erase("A"), "inserted": lambda: others.delete("A")}
@@ -270,10 +269,9 @@ class TestRaces:
         assert (store.customers, deleted.copies) == ({}, {})
 
     def test_an_erasure_of_a_stale_revision_keeps_nobody_from_being_deleted_as_usual(
-        self, store: Meanwhile, deleted: InMemoryDeletedCustomers, service: DeletionService, gateway: Any
+        self, store: Meanwhile, service: DeletionService, gateway: Any
     ) -> None:
-        erasures = _erasures(store, service, gateway)
-        others = DeletionService(store, deleted, erasures.concerns, MONTH, auditor())
+        erasures, others = _erasures_and_others(store, service, gateway)
         store.insert(stored("A"))
         revision = store.customers["A"]["revision"]
         # Deleted, and restored as another revision, just before the erasure would remove the one it knows.
@@ -306,6 +304,14 @@ class TestRaces:
         with pytest.raises(CustomerNotDeleted):
             service.restore("A")
         assert store.customers == {}
+
+
+def _erasures_and_others(
+    store: Meanwhile, service: DeletionService, gateway: Any
+) -> tuple[ErasureService, DeletionService]:
+    """Return the erasures, and the deletions of another process, which asks them."""
+    erasures = _erasures(store, service, gateway)
+    return erasures, DeletionService(store, service._deleted, erasures.concerns, MONTH, auditor())
 
 
 def _erasures(store: Meanwhile, service: DeletionService, gateway: Any) -> ErasureService:
