@@ -51,7 +51,7 @@ from gateway.services.exports import ExportService
 from gateway.services.health import HealthService
 from gateway.services.idempotency import IdempotencyService
 from gateway.services.imports import ImportService
-from gateway.services.ports import Model
+from gateway.services.model import Model
 from gateway.services.predictions import PredictionService
 from gateway.services.rate_limits import Limits, limits
 from gateway.services.reconciliation import Reconciler

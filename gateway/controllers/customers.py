@@ -10,11 +10,11 @@ from flask import Response, request
 from gateway.controllers.exchange import JSON, MERGE_PATCH, answer, expected, first_tried_at, load, query, read_json
 from gateway.schemas.customers import customer_schema, patch_schema
 from gateway.schemas.queries import load_erase
+from gateway.services.customer import Customer
 from gateway.services.customers import CustomerService, Written
 from gateway.services.deletions import DeletionService
 from gateway.services.erasures import ErasureService
 from gateway.services.errors import InvalidInput
-from gateway.services.ports import Customer
 from gateway.services.preconditions import Precondition
 from shared.features import CUST_ID, cust_id_fault
 from shared.problems import FieldError

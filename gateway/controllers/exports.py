@@ -11,7 +11,7 @@ from werkzeug.exceptions import NotAcceptable
 from gateway.controllers.exchange import query
 from gateway.schemas.export_files import KINDS
 from gateway.schemas.exports import load_export
-from gateway.services.assignment import now
+from gateway.services.clock import now
 from gateway.services.exports import ExportService
 
 log = logging.getLogger(__name__)

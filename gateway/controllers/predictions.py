@@ -9,8 +9,9 @@ from flask import Response, g, request
 from gateway.controllers.exchange import answer, load, query, read_json
 from gateway.schemas.customers import customer_schema
 from gateway.schemas.queries import load_asked
+from gateway.services.customer import Features
 from gateway.services.errors import InvalidInput
-from gateway.services.ports import PLAIN, Features
+from gateway.services.model import PLAIN
 from gateway.services.predictions import PredictionService
 from shared.contract import MAX_BATCH, RowError
 from shared.features import CUST_ID

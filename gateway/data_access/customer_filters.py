@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.services.assignment import PENDING
+from gateway.services.customer import PENDING
 from gateway.services.customer_query import FIELDS, Condition, Filters, Kind, Op
 from shared.contract import BORDERLINE
 from shared.features import CUST_ID

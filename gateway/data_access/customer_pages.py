@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from gateway.data_access.customer_filters import PATHS, Document, both, mongo_filter
-from gateway.services.assignment import PENDING
+from gateway.services.customer import PENDING
 from gateway.services.customer_query import (
     SORTABLE,
     CustomerQuery,

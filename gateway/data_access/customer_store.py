@@ -14,10 +14,10 @@ from gateway.data_access.customer_rows import read_rows
 from gateway.data_access.limited_queries import LimitedQueries
 from gateway.data_access.mongo_faults import store_faults
 from gateway.data_access.mongo_schema import build_sort_indexes, drop_sort_indexes, prepare
-from gateway.services.assignment import ASSIGNED
+from gateway.services.customer import ASSIGNED, Assignment, Customer
 from gateway.services.customer_query import CustomerQuery, Filters, Total
 from gateway.services.errors import CustomerExists, StoreUnavailable
-from gateway.services.ports import Assignment, Block, Customer, Row, SegmentCounts
+from gateway.services.ports import Block, Row, SegmentCounts
 from shared.features import CUST_ID
 
 Document = dict[str, Any]

@@ -11,7 +11,7 @@ from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.collection import Collection
 
 from gateway.data_access.mongo_faults import store_faults
-from gateway.services.ports import Customer
+from gateway.services.customer import Customer
 from shared.features import CUST_ID
 
 Document = dict[str, Any]

@@ -10,7 +10,7 @@ from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.collection import Collection
 
 from gateway.data_access.mongo_faults import store_faults
-from gateway.services.assignment import now
+from gateway.services.clock import now
 from gateway.services.import_batches import RowFault
 from gateway.services.import_records import Import, ImportSummary, Progress
 

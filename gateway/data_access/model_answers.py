@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 
 from gateway.data_access.shapes import check_of
 from gateway.services.errors import ModelMalformed
-from gateway.services.ports import ModelStatus
+from gateway.services.model import ModelStatus
 from shared.contract import ColumnarAnswer, Explanation, ModelSummary, Prediction, RowError
 
 Answer = TypeVar("Answer")

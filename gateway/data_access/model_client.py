@@ -30,8 +30,9 @@ from gateway.data_access import model_answers
 from gateway.data_access.budget_socket import BudgetSocket
 from gateway.data_access.model_access import OPEN_ACCESS, ModelAccess
 from gateway.data_access.model_problems import fault_of
+from gateway.services.customer import Features
 from gateway.services.errors import ModelMalformed, ModelRefused, ModelServiceError, ModelTimeout, ModelUnavailable
-from gateway.services.ports import PLAIN, Asked, Features, ModelStatus
+from gateway.services.model import PLAIN, Asked, ModelStatus
 from shared.contract import (
     ACTIVE_MODEL,
     PREDICT,

@@ -26,7 +26,7 @@ from gateway.documentation.problems import (
 )
 from gateway.documentation.shapes import PREFIX, Shapes
 from gateway.routes import Route
-from gateway.services.ports import Assignment
+from gateway.services.customer import Assignment
 from shared.findings import Finding
 from shared.model_contract import CSV
 from shared.problems import Problem

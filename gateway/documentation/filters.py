@@ -8,7 +8,7 @@ from typing import Any, get_args
 from gateway.documentation.bodies import CUST_ID_SCHEMA
 from gateway.documentation.operation import Schema
 from gateway.schemas.customer_query import MAX_CONDITIONS, MAX_IN, MAX_SORT_KEYS
-from gateway.services.assignment import ASSIGNED, PENDING
+from gateway.services.customer import ASSIGNED, PENDING
 from gateway.services.customer_query import FIELDS, MEMBERS, SORTABLE, Exactness, Field, Kind, Op
 from shared.features import BY_NAME, CUST_ID
 

@@ -11,8 +11,8 @@ from gateway.documentation.operation import Named
 from gateway.documentation.shapes import PREFIX
 from gateway.schemas.batches import IF_REVISION
 from gateway.schemas.customers import customer_schema, patch_schema
-from gateway.services.assignment import ASSIGNED, PENDING
 from gateway.services.batches import MAX_ROWS, Status
+from gateway.services.customer import ASSIGNED, PENDING
 from gateway.services.customer_query import Exactness
 from shared.contract import MAX_BATCH
 from shared.features import CUST_ID, FEATURES

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from gateway.services.assignment import ASSIGNED, PENDING
+from gateway.services.customer import ASSIGNED, PENDING
 from gateway.services.customer_query import Kind, Op
 from shared.features import CUST_ID_RULE, cust_id_fault
 

@@ -13,9 +13,9 @@ from marshmallow import ValidationError
 
 from gateway.schemas.customers import customer_schema
 from gateway.schemas.text_blocks import MAX_LINE, text_blocks
+from gateway.services.customer import Features
 from gateway.services.errors import InvalidInput
 from gateway.services.import_batches import BATCH_ROWS, Batch, RowFault
-from gateway.services.ports import Features
 from shared.features import CUST_ID, complete
 from shared.problems import FieldError
 from shared.strict_json import MalformedJSON, loads

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from typing import Any, cast, get_args
 
 from gateway.services.errors import InvalidInput
-from gateway.services.ports import Asked
+from gateway.services.model import Asked
 from gateway.services.registry_ports import Format
 from shared.features import CUST_ID, cust_id_fault
 from shared.model_contract import ACTIVE

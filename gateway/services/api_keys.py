@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from typing import Final, Literal, NamedTuple, TypedDict
 
 from gateway.services.access import Principal, Scope
-from gateway.services.assignment import now
 from gateway.services.auditor import Auditor, Change
+from gateway.services.clock import now
 from gateway.services.errors import ApiKeyNotFound, ApiKeyUnusable, InvalidInput
 from gateway.services.key_ports import PREFIX, ApiKey, KeyStore, Rotation, digest_of, new_id, new_secret, text_of
 from shared.problems import FieldError

@@ -3,43 +3,20 @@
 from __future__ import annotations
 
 import logging
-import secrets
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from typing import TypeVar
 
+from gateway.services.clock import now
+from gateway.services.customer import Assignment, Features
 from gateway.services.errors import ModelServiceError
-from gateway.services.ports import Assignment, Features, Model
+from gateway.services.model import Model
 from shared.contract import ColumnarAnswer, ModelSummary, Prediction
 from shared.features import INPUT_NAMES
 
 log = logging.getLogger(__name__)
 
 Answer = TypeVar("Answer")
-
-ASSIGNED = "assigned"
-PENDING = "pending"
-
-
-def now() -> datetime:
-    """Return the time in UTC, without a zone and to the millisecond, as it comes back from MongoDB.
-
-    Zone-aware times would make reading a page of customers from the driver a third dearer.
-    """
-    time_ = datetime.now(UTC).replace(tzinfo=None)
-    return time_.replace(microsecond=time_.microsecond // 1000 * 1000)
-
-
-def new_revision() -> str:
-    """Return an unguessable revision; a counter would repeat after a delete and let a stale If-Match through."""
-    return secrets.token_hex(8)
-
-
-def new_revisions(count: int) -> list[str]:
-    """Return so many revisions, all different."""
-    text = secrets.token_hex(8 * count)
-    return [text[place : place + 16] for place in range(0, len(text), 16)]
 
 
 class Assigner:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Protocol
 
 from gateway.services.access import Principal
-from gateway.services.assignment import now
+from gateway.services.clock import now
 from gateway.services.errors import Unauthenticated
 from gateway.services.key_cache import KeyCache, LastUses
 from gateway.services.key_ports import PREFIX, KeyStore, parse

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple, TypedDict
 
-from gateway.services.assignment import ASSIGNED, PENDING
 from gateway.services.bulk_writes import BulkWriter, Mode, Outcome, Verdict
+from gateway.services.customer import ASSIGNED, PENDING, Features
 from gateway.services.errors import (
     CustomerExists,
     DuplicateInBatch,
@@ -16,7 +16,6 @@ from gateway.services.errors import (
     SegmentationError,
     StaleRevision,
 )
-from gateway.services.ports import Features
 from shared.features import complete
 from shared.findings import Finding, findings
 

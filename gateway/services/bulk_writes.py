@@ -10,9 +10,8 @@ from typing import NamedTuple, Protocol
 from gateway.services.assignment import Assigner
 from gateway.services.audit import Action
 from gateway.services.auditor import Announced, Auditor, Change
-from gateway.services.customers import changed_customer, new_customers, same_features
+from gateway.services.customer import Assignment, Customer, Features, changed_customer, new_customers, same_features
 from gateway.services.errors import Contended
-from gateway.services.ports import Assignment, Customer, Features
 from shared.features import CUST_ID
 
 MAX_ATTEMPTS = 20

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import NamedTuple
 
+from gateway.services.customer import Customer
 from gateway.services.customer_query import FIELDS, CustomerQuery, Exactness, Position, Total, position_of
-from gateway.services.ports import Customer, CustomerStore
+from gateway.services.ports import CustomerStore
 from shared.features import CUST_ID
 
 

@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import NotRequired, TypedDict
 
-from gateway.services.assignment import ASSIGNED, Assigner, assignment_of, new_revision
+from gateway.services.assignment import Assigner, assignment_of
 from gateway.services.auditor import Auditor, Change
-from gateway.services.customers import MAX_ATTEMPTS, CustomerService, refuse_gaps
+from gateway.services.customer import ASSIGNED, Assignment, Customer, new_revision, refuse_gaps
+from gateway.services.customers import MAX_ATTEMPTS, CustomerService
 from gateway.services.errors import Contended
-from gateway.services.ports import Asked, Assignment, Customer, CustomerStore, Model
+from gateway.services.model import Asked, Model
+from gateway.services.ports import CustomerStore
 from gateway.services.slots import Slots
 from shared.contract import BORDERLINE, Explanation, Prediction, SegmentRef
 from shared.features import CUST_ID, INPUT_NAMES

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from collections.abc import Callable
+from datetime import datetime
 from typing import NamedTuple
 
-from gateway.services.assignment import ASSIGNED, PENDING, Assigner, new_revision, new_revisions, now
+from gateway.services.assignment import Assigner
 from gateway.services.audit import Action
 from gateway.services.auditor import Auditor, Change
-from gateway.services.errors import Contended, CustomerExists, CustomerNotFound, InvalidInput
-from gateway.services.ports import Assignment, Customer, CustomerStore, Features
+from gateway.services.customer import (
+    Customer,
+    Features,
+    changed_customer,
+    new_customer,
+    refuse_gaps,
+    same_features,
+)
+from gateway.services.errors import Contended, CustomerExists, CustomerNotFound
+from gateway.services.ports import CustomerStore
 from gateway.services.preconditions import ANY_STATE, Precondition
-from shared.features import CUST_ID, INPUT_NAMES, INPUTS, complete
+from shared.features import CUST_ID, INPUT_NAMES, complete
 from shared.findings import Finding, findings
-from shared.problems import FieldError
 
 MAX_ATTEMPTS = 20
 """How often a write starts over when others keep changing the same customer."""
@@ -26,65 +33,6 @@ class Written(NamedTuple):
     customer: Customer
     created: bool
     warnings: list[Finding]
-
-
-def new_customer(cust_id: str, features: Features, assignment: Assignment | None) -> Customer:
-    """Return the document of a customer that was not stored before."""
-    at = now()
-    return {
-        CUST_ID: cust_id,
-        **features,
-        "segment": assignment,
-        "segment_status": ASSIGNED if assignment else PENDING,
-        "revision": new_revision(),
-        "created_at": at,
-        "updated_at": at,
-    }
-
-
-def new_customers(features: Mapping[str, Features], assignments: Mapping[str, Assignment | None]) -> list[Customer]:
-    """Return the documents of many customers that were not stored before, as `new_customer` does in thrice the time."""
-    at, revisions = now(), new_revisions(len(features))
-    return [
-        {
-            CUST_ID: cust_id,
-            **of_one,
-            "segment": assignments[cust_id],
-            "segment_status": ASSIGNED if assignments[cust_id] else PENDING,
-            "revision": revision,
-            "created_at": at,
-            "updated_at": at,
-        }
-        for (cust_id, of_one), revision in zip(features.items(), revisions, strict=True)
-    ]
-
-
-def changed_customer(old: Customer, features: Features, assignment: Assignment | None) -> Customer:
-    """Return the next revision of a stored customer."""
-    times = {"created_at": old["created_at"], "updated_at": later_than(old["updated_at"])}
-    return {**new_customer(old[CUST_ID], features, assignment), **times}
-
-
-def later_than(moment: datetime) -> datetime:
-    """Return the time, or what follows `moment` where that has not passed yet.
-
-    So that ``updated_at`` tells which of two states of a customer is the later one, whatever a clock does.
-    """
-    return max(now(), moment + timedelta(milliseconds=1))
-
-
-def same_features(customer: Customer, features: Features) -> bool:
-    """Whether a stored customer already has these features."""
-    # The first says the same of nearly all, in a fifth of the time; a feature younger than the customer is not in it.
-    return features.items() <= customer.items() or all(customer.get(name) == value for name, value in features.items())
-
-
-def refuse_gaps(features: Features) -> None:
-    """Raise InvalidInput where a customer that was stored before a feature existed still lacks it."""
-    missing = [f.name for f in INPUTS if not f.nullable and features.get(f.name) is None]
-    if missing:
-        detail = "is missing in the stored customer: send it along"
-        raise InvalidInput([FieldError(pointer=f"/{name}", detail=detail) for name in missing])
 
 
 class CustomerService:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Protocol
 
-from gateway.services.ports import Customer
+from gateway.services.customer import Customer
 
 
 class DeletedCustomers(Protocol):

@@ -14,12 +14,13 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from gateway.services.assignment import new_revision, now
 from gateway.services.auditor import Auditor, Change
-from gateway.services.customers import MAX_ATTEMPTS, Written, later_than, refuse_gaps
+from gateway.services.clock import later_than, now
+from gateway.services.customer import Customer, new_revision, refuse_gaps
+from gateway.services.customers import MAX_ATTEMPTS, Written
 from gateway.services.deletion_ports import DeletedCustomers
 from gateway.services.errors import Contended, CustomerExists, CustomerNotDeleted, CustomerNotFound, InvalidInput
-from gateway.services.ports import Customer, CustomerStore
+from gateway.services.ports import CustomerStore
 from gateway.services.preconditions import ANY_STATE, Precondition
 from shared.features import CUST_ID, INPUT_NAMES, complete
 from shared.findings import findings

@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Literal, TypedDict
 
-from gateway.services.assignment import now
 from gateway.services.auditor import Auditor, Change
+from gateway.services.clock import now
 from gateway.services.deletion_ports import DeletedCustomers
 from gateway.services.deletions import remove_for_good
 from gateway.services.erasure_records import Erasable, Erasure, ErasureRecords

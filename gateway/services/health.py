@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TypedDict
 
 from gateway.services.errors import ModelServiceError
-from gateway.services.ports import CustomerStore, Model
+from gateway.services.model import Model
+from gateway.services.ports import CustomerStore
 
 
 class Health(TypedDict):

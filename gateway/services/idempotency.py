@@ -21,7 +21,7 @@ from math import ceil
 from typing import NamedTuple, Protocol
 
 from gateway.services.access import Principal
-from gateway.services.assignment import now
+from gateway.services.clock import now
 from gateway.services.errors import IdempotencyKeyReused, OutcomeUnknown, RequestInProgress
 
 LARGEST_BODY = 8 * 1024 * 1024

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypedDict
 
-from gateway.services.ports import Features
+from gateway.services.customer import Features
 
 BATCH_ROWS = 5_000
 """Rows of a file that are checked, scored and written together: 10 to 20 MB in memory."""

@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from threading import Event, Thread
 
-from gateway.services.assignment import now
 from gateway.services.batches_under_way import BatchesUnderWay
 from gateway.services.bulk_writes import BulkWriter, Mode
+from gateway.services.clock import now
 from gateway.services.errors import (
     Contended,
     ImportFailed,

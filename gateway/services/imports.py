@@ -9,9 +9,10 @@ from datetime import datetime
 from typing import NamedTuple
 
 from gateway.services.access import Principal
-from gateway.services.assignment import Assigner, now
+from gateway.services.assignment import Assigner
 from gateway.services.auditor import Auditor, Change
 from gateway.services.bulk_writes import BulkWriter, Mode
+from gateway.services.clock import now
 from gateway.services.errors import ImportEnded, ImportNotFound, StoreError
 from gateway.services.import_batches import RowFault, Source
 from gateway.services.import_records import (

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from gateway.services.assignment import now
+from gateway.services.clock import now
 from gateway.services.errors import StoreError, StoreUnavailable
 from gateway.services.key_ports import ApiKey, KeyStore
 

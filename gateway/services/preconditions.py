@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Container
 from dataclasses import dataclass
 
+from gateway.services.customer import Customer
 from gateway.services.errors import CustomerNotNew, RevisionRequired, StaleRevision
-from gateway.services.ports import Customer
 
 Revisions = Container[str]
 

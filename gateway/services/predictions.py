@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gateway.services.ports import PLAIN, Asked, Features, Model
+from gateway.services.customer import Features
+from gateway.services.model import PLAIN, Asked, Model
 from shared.contract import Prediction, RowError
 from shared.features import complete
 from shared.findings import findings

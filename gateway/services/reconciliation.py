@@ -9,9 +9,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from gateway.services.assignment import Assigner, new_revision
+from gateway.services.assignment import Assigner
+from gateway.services.customer import Customer, new_revision
 from gateway.services.errors import ModelRefused, StoreError, StoreUnavailable
-from gateway.services.ports import Customer, CustomerStore, Model
+from gateway.services.model import Model
+from gateway.services.ports import CustomerStore
 from shared.features import CUST_ID
 
 log = logging.getLogger(__name__)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gateway.services.bulk_writes import BulkStore
-from gateway.services.ports import Customer
+from gateway.services.customer import Customer
 from shared.features import CUST_ID
 
 

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NotRequired, TypedDict, cast
 
-from gateway.services.assignment import now
 from gateway.services.auditor import Auditor, Change, named
+from gateway.services.clock import now
 from gateway.services.errors import SegmentNotFound
-from gateway.services.ports import CustomerStore, Model, SegmentCounts
+from gateway.services.model import Model
+from gateway.services.ports import CustomerStore, SegmentCounts
 from gateway.services.registry_ports import ModelRegistry, Order
 from shared.contract import Quartiles
 from shared.model_description import Member, Rule

@@ -22,8 +22,7 @@ from flask import Flask
 from gateway.data_access.customer_store import MongoCustomerStore
 from gateway.development import mongod
 from gateway.schemas.export_files import KINDS
-from gateway.services.customers import new_customer
-from gateway.services.ports import Assignment, Customer
+from gateway.services.customer import Assignment, Customer, new_customer
 from gateway.settings import Settings
 from gateway.stores import connect
 from shared.features import CUST_ID, complete

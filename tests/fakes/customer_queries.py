@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from fakes.customers import stored
 from fakes.gateway import CUSTOMERS
+from gateway.services.customer import Assignment, Customer
 from gateway.services.customer_query import FIELDS, SORTABLE, Condition, CustomerQuery, Filters, Kind, Op, SortKey
-from gateway.services.ports import Assignment, Customer, CustomerStore
+from gateway.services.ports import CustomerStore
 from shared.features import CUST_ID, FEATURES
 
 START = datetime(2026, 1, 1)

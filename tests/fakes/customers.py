@@ -8,8 +8,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from gateway.services.customers import new_customer
-from gateway.services.ports import Assignment, Customer
+from gateway.services.customer import Assignment, Customer, new_customer
 from gateway.services.preconditions import Precondition
 from shared.features import CUST_ID, INPUTS, Feature, complete
 

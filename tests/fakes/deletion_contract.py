@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from fakes.customers import stored
+from gateway.services.customer import Customer
 from gateway.services.deletion_ports import DeletedCustomers
 from gateway.services.erasure_records import Erasure, ErasureRecords
-from gateway.services.ports import Customer
 from shared.features import CUST_ID
 
 AT = datetime(2124, 5, 1, 12, 0, 0, 123000)  # in UTC; far enough ahead that nothing expires meanwhile

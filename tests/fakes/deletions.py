@@ -7,9 +7,9 @@ from dataclasses import replace
 from datetime import datetime
 from threading import RLock
 
+from gateway.services.customer import Customer
 from gateway.services.erasure_records import Erasure
 from gateway.services.errors import StoreError
-from gateway.services.ports import Customer
 from shared.features import CUST_ID
 
 

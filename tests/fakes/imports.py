@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from threading import RLock
 
-from gateway.services.assignment import now
+from gateway.services.clock import now
 from gateway.services.errors import StoreError
 from gateway.services.import_batches import RowFault
 from gateway.services.import_records import Import, ImportSummary, Progress

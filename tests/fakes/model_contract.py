@@ -7,7 +7,7 @@ import pytest
 from fakes.customers import inputs
 from fakes.model import OTHER, SEGMENTS, explanation
 from gateway.services.errors import RegistryRefusal
-from gateway.services.ports import Asked, Model
+from gateway.services.model import Asked, Model
 from shared.features import DISTANCE_NAMES, complete
 
 POOR = complete(inputs())

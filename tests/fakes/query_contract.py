@@ -9,6 +9,7 @@ import pytest
 from fakes.customer_queries import START
 from fakes.customers import stored
 from fakes.store_contract import assignment
+from gateway.services.customer import Customer
 from gateway.services.customer_query import (
     Condition,
     CustomerQuery,
@@ -18,7 +19,7 @@ from gateway.services.customer_query import (
     order_of,
     position_of,
 )
-from gateway.services.ports import Customer, CustomerStore
+from gateway.services.ports import CustomerStore
 from shared.features import CUST_ID
 
 

@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 
 from fakes.model import FakeModel
 from gateway.services.errors import RegistryRefusal
-from gateway.services.ports import Asked
+from gateway.services.model import Asked
 from shared.contract import ACTIVE_MODEL, PREDICT, PREDICT_BATCH, READY
 from shared.problems import MEDIA_TYPE, problem
 

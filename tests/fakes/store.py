@@ -7,7 +7,7 @@ from copy import deepcopy
 from threading import RLock
 from typing import Any
 
-from gateway.services.assignment import ASSIGNED, PENDING
+from gateway.services.customer import ASSIGNED, PENDING, Assignment, Customer
 from gateway.services.customer_query import (
     ESTIMATE_LIMIT,
     FIELDS,
@@ -23,7 +23,7 @@ from gateway.services.customer_query import (
     value_of,
 )
 from gateway.services.errors import CustomerExists, StoreError
-from gateway.services.ports import Assignment, Block, Customer, Row, SegmentCounts
+from gateway.services.ports import Block, Row, SegmentCounts
 from shared.contract import BORDERLINE
 from shared.features import CUST_ID
 

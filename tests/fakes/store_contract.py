@@ -10,10 +10,10 @@ from datetime import datetime
 import pytest
 
 from fakes.customers import stored
-from gateway.services.assignment import ASSIGNED, PENDING
+from gateway.services.customer import ASSIGNED, PENDING, Assignment, Customer
 from gateway.services.customer_query import CustomerQuery
 from gateway.services.errors import CustomerExists
-from gateway.services.ports import Assignment, Customer, CustomerStore
+from gateway.services.ports import CustomerStore
 from shared.features import CUST_ID
 
 AT = datetime(2024, 5, 1, 12, 0, 0, 123000)  # in UTC; stores keep no zone

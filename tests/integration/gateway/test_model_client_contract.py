@@ -13,7 +13,7 @@ from fakes.scripted_server import Request, ScriptedServer, always, http, serving
 
 from gateway.data_access.model_client import HttpModel
 from gateway.services.errors import ModelMalformed
-from gateway.services.ports import Asked
+from gateway.services.model import Asked
 from shared.features import DISTANCE_NAMES
 
 COLUMNS = {name: [POOR[name]] for name in DISTANCE_NAMES}

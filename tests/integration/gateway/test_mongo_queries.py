@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 from pymongo.collection import Collection
 
 from gateway.data_access.customer_store import MongoCustomerStore
+from gateway.services.customer import Customer
 from gateway.services.customer_query import SORTABLE, CustomerQuery, Filters, SortKey, order_of, position_of
 from gateway.services.errors import QueryTimeout
-from gateway.services.ports import Customer
 from shared.features import CUST_ID
 
 moderately = settings(

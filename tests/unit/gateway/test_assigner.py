@@ -8,7 +8,9 @@ import pytest
 from fakes.customers import inputs
 from fakes.model import DOWN, MALFORMED, SLOW, FakeModel
 
-from gateway.services.assignment import Assigner, assignment_of, new_revision, now
+from gateway.services.assignment import Assigner, assignment_of
+from gateway.services.clock import now
+from gateway.services.customer import new_revision
 from gateway.services.errors import ModelServiceError, ModelUnavailable
 from shared.features import complete
 

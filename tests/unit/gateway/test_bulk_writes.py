@@ -13,8 +13,8 @@ from fakes.store import InMemoryCustomerStore
 
 from gateway.services.assignment import Assigner
 from gateway.services.bulk_writes import MAX_ATTEMPTS, BulkWriter, Mode, Outcome, Verdict
+from gateway.services.customer import Customer, Features
 from gateway.services.errors import Contended
-from gateway.services.ports import Customer, Features
 from shared.features import CUST_ID, complete
 
 

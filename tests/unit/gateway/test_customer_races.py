@@ -11,9 +11,9 @@ from fakes.model import FakeModel
 from fakes.store import InMemoryCustomerStore
 
 from gateway.services.assignment import Assigner
+from gateway.services.customer import Customer
 from gateway.services.customers import MAX_ATTEMPTS, CustomerService
 from gateway.services.errors import Contended, StaleRevision
-from gateway.services.ports import Customer
 
 
 class OthersWrite(InMemoryCustomerStore):

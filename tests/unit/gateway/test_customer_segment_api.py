@@ -11,9 +11,9 @@ from fakes.model import DOWN, MALFORMED, SEGMENTS, SLOW, explanation
 from fakes.problems import assert_problem
 from fakes.store_contract import assignment
 
+from gateway.services.customer import Assignment, Customer
 from gateway.services.customers import MAX_ATTEMPTS
 from gateway.services.errors import ModelServiceError, StoreUnavailable
-from gateway.services.ports import Assignment, Customer
 
 PATH = f"{CUSTOMERS}/C1/segment"
 FAILURES = [(DOWN, 503, "model_unavailable"), (SLOW, 504, "model_timeout"), (MALFORMED, 502, "model_malformed")]

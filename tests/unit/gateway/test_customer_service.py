@@ -10,7 +10,8 @@ from fakes.customers import inputs, knowing
 from fakes.model import DOWN, FakeModel
 from fakes.store import InMemoryCustomerStore
 
-from gateway.services.assignment import ASSIGNED, PENDING, Assigner
+from gateway.services.assignment import Assigner
+from gateway.services.customer import ASSIGNED, PENDING
 from gateway.services.customers import CustomerService
 from gateway.services.errors import CustomerExists, CustomerNotFound, StaleRevision
 from shared.features import complete

@@ -7,8 +7,8 @@ from fakes.gateway import FakeGateway
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.services.customer import Customer
 from gateway.services.customer_query import Filters, SortKey, order_of
-from gateway.services.ports import Customer
 from shared.features import CUST_ID
 
 

@@ -16,6 +16,7 @@ from fakes.store import InMemoryCustomerStore
 
 from gateway.services import deletions
 from gateway.services.assignment import Assigner
+from gateway.services.customer import Customer
 from gateway.services.customers import CustomerService
 from gateway.services.deletions import DeletionService
 from gateway.services.erasures import ErasureService
@@ -30,7 +31,6 @@ from gateway.services.errors import (
     StaleRevision,
     StoreUnavailable,
 )
-from gateway.services.ports import Customer
 from gateway.services.preconditions import Precondition
 from shared.features import CUST_ID
 

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from gateway.schemas.export_files import KINDS, flat_columns
+from gateway.services.customer import Assignment, Customer
 from gateway.services.customer_query import MEMBERS
-from gateway.services.ports import Assignment, Customer
 from shared.features import CUST_ID, FEATURES, complete
 
 AT = datetime(2024, 5, 1, 12, 0, 0, 123000)

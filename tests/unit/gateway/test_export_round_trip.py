@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from gateway.schemas.customer_files import CustomerFile
 from gateway.schemas.export_files import KINDS
+from gateway.services.customer import Customer
 from gateway.services.customer_query import MEMBERS
-from gateway.services.ports import Customer
 from shared.features import CUST_ID, FEATURES
 
 customers = st.lists(

@@ -17,6 +17,7 @@ from gateway.services.access import COMMAND_LINE
 from gateway.services.assignment import Assigner
 from gateway.services.auditor import Auditor, Origin
 from gateway.services.bulk_writes import Mode
+from gateway.services.customer import Customer
 from gateway.services.customer_query import Total
 from gateway.services.errors import (
     ImportEnded,
@@ -33,7 +34,6 @@ from gateway.services.import_batches import Batch, RowFault
 from gateway.services.import_records import MAX_LISTED_ERRORS, Import
 from gateway.services.import_run import ImportRun
 from gateway.services.imports import ImportOrder, ImportService
-from gateway.services.ports import Customer
 from shared.features import CUST_ID, complete
 
 AWAY = StoreUnavailable("the database cannot be reached")

@@ -11,8 +11,9 @@ from fakes.gateway import PREDICTIONS, FakeGateway
 from fakes.model import DOWN, MALFORMED, OTHER, SLOW, FakeModel, explanation
 from fakes.problems import assert_problem
 
+from gateway.services.customer import Features
 from gateway.services.errors import ModelServiceError
-from gateway.services.ports import PLAIN, Asked, Features
+from gateway.services.model import PLAIN, Asked
 from shared.contract import MAX_BATCH, Prediction, RowError
 from shared.features import CUST_ID
 from shared.problems import REQUEST_ID_HEADER, problem

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from gateway.schemas.queries import VERSION, load_asked, load_explain, load_format, load_parameters
 from gateway.services.errors import InvalidInput
-from gateway.services.ports import PLAIN
+from gateway.services.model import PLAIN
 from tests.conftest import ROOT
 
 names = st.sampled_from(["explain", "version", "format", "k", "", "Explain", "explain "]) | st.text(max_size=4)

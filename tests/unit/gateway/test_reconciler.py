@@ -16,10 +16,10 @@ from fakes.store_contract import assignment
 from gateway import worker
 from gateway.services import reconciliation
 from gateway.services.assignment import Assigner
+from gateway.services.customer import Assignment, Customer
 from gateway.services.customer_query import CustomerQuery
 from gateway.services.customers import CustomerService
 from gateway.services.errors import ModelRefused, ModelUnavailable, StoreUnavailable
-from gateway.services.ports import Assignment, Customer
 from gateway.services.reconciliation import Reconciler
 from shared.contract import ColumnarAnswer
 

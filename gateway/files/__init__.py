@@ -1,0 +1,1 @@
+"""Files of customers in CSV, NDJSON and Parquet: readers for imports, writers for exports."""

@@ -1,0 +1,1 @@
+"""Customers: reading, writing, listing, deleting and exporting them, each with its segment."""

@@ -1,0 +1,1 @@
+"""Servers, data, documents and assertions that tests of several levels share."""
