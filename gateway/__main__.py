@@ -11,12 +11,12 @@ from types import FrameType
 import click
 from flask import Flask
 
-from gateway import request_log
 from gateway.commands import settings_or_end
 from gateway.commands.imports import import_
 from gateway.commands.keys import keys
 from gateway.development import mongod
 from gateway.development.ports import refuse_taken
+from gateway.middleware import request_log
 from gateway.settings import Settings
 from gateway.wiring import Services, build_services
 from gateway.worker import Duty, work

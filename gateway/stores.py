@@ -12,22 +12,22 @@ from pymongo import WriteConcern
 from pymongo.database import Database
 from pymongo.read_concern import ReadConcern
 
-from gateway.data_access.audit_store import MongoAuditTrail
-from gateway.data_access.customer_store import MongoCustomerStore
-from gateway.data_access.deleted_customers import MongoDeletedCustomers
-from gateway.data_access.erasure_store import MongoErasureRecords
-from gateway.data_access.idempotency_store import MongoIdempotencyStore
-from gateway.data_access.import_store import MongoImportRecords
-from gateway.data_access.key_store import MongoKeyStore
-from gateway.data_access.rate_limit_storage import MongoQuotaStore
+from gateway.data_access.mongo.api_keys import MongoKeyStore
+from gateway.data_access.mongo.audit import MongoAuditTrail
+from gateway.data_access.mongo.customers import MongoCustomerStore
+from gateway.data_access.mongo.deletions import MongoDeletedCustomers
+from gateway.data_access.mongo.erasures import MongoErasureRecords
+from gateway.data_access.mongo.idempotency import MongoIdempotencyStore
+from gateway.data_access.mongo.imports import MongoImportRecords
+from gateway.data_access.mongo.rate_limits import MongoQuotaStore
+from gateway.services.access.api_keys import KeyStore
+from gateway.services.access.idempotency import IdempotencyStore
+from gateway.services.access.rate_limits import QuotaStore
 from gateway.services.audit import AuditTrail
-from gateway.services.deletion_ports import DeletedCustomers
-from gateway.services.erasure_records import ErasureRecords
-from gateway.services.idempotency import IdempotencyStore
-from gateway.services.import_records import ImportRecords
-from gateway.services.key_ports import KeyStore
-from gateway.services.ports import CustomerStore
-from gateway.services.rate_limits import QuotaStore
+from gateway.services.customers.deletions import DeletedCustomers
+from gateway.services.customers.erasures import ErasureRecords
+from gateway.services.customers.store import CustomerStore
+from gateway.services.imports.records import ImportRecords
 from gateway.settings import Settings
 
 

@@ -10,56 +10,52 @@ from flask import Flask
 
 from gateway.controllers.api_keys import ApiKeyController
 from gateway.controllers.audit import AuditController
-from gateway.controllers.batches import BatchController
-from gateway.controllers.customer_lists import CustomerListController
-from gateway.controllers.customer_segments import CustomerSegmentController
-from gateway.controllers.customers import CustomerController
-from gateway.controllers.deletions import DeletionController
-from gateway.controllers.erasures import ErasureController
-from gateway.controllers.exchange import origin
+from gateway.controllers.customers import (
+    BatchController,
+    CustomerController,
+    CustomerListController,
+    CustomerSegmentController,
+    DeletionController,
+    ErasureController,
+)
 from gateway.controllers.exports import ExportController
+from gateway.controllers.http import origin
 from gateway.controllers.imports import ImportController
-from gateway.controllers.models import ModelController
-from gateway.controllers.pictures import AnalysisController, PictureController
+from gateway.controllers.models import AnalysisController, ModelController, PictureController, TrainingController
 from gateway.controllers.predictions import PredictionController
 from gateway.controllers.segments import SegmentController
 from gateway.controllers.service import ServiceController
-from gateway.controllers.trainings import TrainingController
-from gateway.data_access.bearer_tokens import trusted_tokens
-from gateway.data_access.fresh_calls import FreshCalls
-from gateway.data_access.http_registry import Deadlines, HttpRegistry
-from gateway.data_access.model_access import model_access
-from gateway.data_access.model_client import HttpModel
-from gateway.request_log import current_request_id
+from gateway.data_access.model_service.access import model_access
+from gateway.data_access.model_service.connections import FreshCalls
+from gateway.data_access.model_service.model import HttpModel
+from gateway.data_access.model_service.registry import Deadlines, HttpRegistry
+from gateway.data_access.oidc.bearer_tokens import trusted_tokens
+from gateway.middleware.request_log import current_request_id
 from gateway.schemas.paging import Cursors
-from gateway.services.activations import ActivationService
-from gateway.services.analyses import AnalysisService
-from gateway.services.api_keys import ApiKeyService
-from gateway.services.assignment import Assigner
-from gateway.services.audit import AuditService
-from gateway.services.auditor import Auditor
-from gateway.services.authentication import Authentication, TokenCheck, on_keys
-from gateway.services.batches import BatchService
-from gateway.services.bulk_writes import BulkWriter
-from gateway.services.customer_lists import CustomerLists
-from gateway.services.customer_segments import CustomerSegmentService
-from gateway.services.customers import CustomerService
-from gateway.services.deletions import DeletionService
-from gateway.services.erasure_records import Erasable
-from gateway.services.erasures import ErasureService
-from gateway.services.exports import ExportService
-from gateway.services.health import HealthService
-from gateway.services.idempotency import IdempotencyService
-from gateway.services.imports import ImportService
-from gateway.services.model import Model
-from gateway.services.predictions import PredictionService
-from gateway.services.rate_limits import Limits, limits
-from gateway.services.reconciliation import Reconciler
-from gateway.services.registry_ports import Analyst, Gallery, ModelRegistry, TrainingOffice, TrainingRecords
-from gateway.services.segments import SegmentService
-from gateway.services.slots import Bounds, bounds
-from gateway.services.sort_indexes import SortIndexes
-from gateway.services.trainings import ErasableTrainings, TrainingService
+from gateway.services.access.api_keys import ApiKeyService
+from gateway.services.access.authentication import Authentication, TokenCheck, on_keys
+from gateway.services.access.concurrency import Bounds, bounds
+from gateway.services.access.idempotency import IdempotencyService
+from gateway.services.access.rate_limits import Limits, limits
+from gateway.services.audit import Auditor, AuditService
+from gateway.services.customers.assignment import Assigner, Reconciler, SortIndexes
+from gateway.services.customers.batches import BatchService
+from gateway.services.customers.bulk_writes import BulkWriter
+from gateway.services.customers.customers import CustomerService
+from gateway.services.customers.deletions import DeletionService
+from gateway.services.customers.erasures import Erasable, ErasureService
+from gateway.services.customers.exports import ExportService
+from gateway.services.customers.lists import CustomerLists
+from gateway.services.customers.segment import CustomerSegmentService
+from gateway.services.imports.imports import ImportService
+from gateway.services.models.activations import ActivationService
+from gateway.services.models.analyses import AnalysisService
+from gateway.services.models.model import Model
+from gateway.services.models.predictions import PredictionService
+from gateway.services.models.registry import Analyst, Gallery, ModelRegistry, TrainingOffice, TrainingRecords
+from gateway.services.models.segments import SegmentService
+from gateway.services.models.trainings import ErasableTrainings, TrainingService
+from gateway.services.service import HealthService
 from gateway.settings import Settings
 from gateway.stores import Stores, connect, mongo_stores
 

@@ -13,15 +13,16 @@ import orjson
 from flask import Flask
 from tqdm import tqdm
 
-from gateway import request_log, wiring
+from gateway import wiring
+from gateway.app import collect_seldom
 from gateway.commands import settings_or_end
-from gateway.process import collect_seldom
-from gateway.schemas.customer_files import SUFFIXES, CustomerFile
-from gateway.services.access import COMMAND_LINE
-from gateway.services.bulk_writes import Mode
+from gateway.files.reader import SUFFIXES, CustomerFile
+from gateway.middleware import request_log
+from gateway.services.customers.bulk_writes import Mode
 from gateway.services.errors import ImportInterrupted, SegmentationError
-from gateway.services.import_records import Import
-from gateway.services.imports import ImportOrder, ImportService
+from gateway.services.imports.imports import ImportOrder, ImportService
+from gateway.services.imports.records import Import
+from gateway.services.principal import COMMAND_LINE
 from shared.model_contract import CSV
 
 ROWS_REJECTED = 3

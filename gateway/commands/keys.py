@@ -14,8 +14,7 @@ from gateway import stores
 from gateway.commands import settings_or_end
 from gateway.schemas.api_keys import NewApiKeySchema
 from gateway.schemas.customers import field_errors
-from gateway.services.access import COMMAND_LINE, Scope
-from gateway.services.api_keys import (
+from gateway.services.access.api_keys import (
     DEFAULT_LIFETIME,
     DEFAULT_OVERLAP,
     LONGEST_LIFETIME,
@@ -24,8 +23,9 @@ from gateway.services.api_keys import (
     ApiKeyView,
     NewApiKey,
 )
-from gateway.services.auditor import Auditor, Origin
+from gateway.services.audit import Auditor, Origin
 from gateway.services.errors import SegmentationError
+from gateway.services.principal import COMMAND_LINE, Scope
 
 _PAGE = 500
 _SCOPES = [scope.value for scope in Scope]  # of an enumeration click would take the names

@@ -7,10 +7,10 @@ from urllib.parse import urlencode
 
 from flask import Response, request
 
-from gateway.controllers.exchange import answer, caller, load, read_json, read_order
+from gateway.controllers.http import answer, caller, load, read_json, read_order
 from gateway.schemas.api_keys import NewApiKeySchema, RotationSchema
 from gateway.schemas.paging import cursor_after, load_page_request
-from gateway.services.api_keys import ApiKeyService
+from gateway.services.access.api_keys import ApiKeyService
 
 _new = NewApiKeySchema()
 _rotation = RotationSchema()

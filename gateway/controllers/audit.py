@@ -6,9 +6,9 @@ from urllib.parse import urlencode
 
 from flask import Response, request
 
-from gateway.controllers.exchange import answer, query
-from gateway.schemas.audit_query import load_audit_request
+from gateway.controllers.http import answer, query
 from gateway.schemas.paging import cursor_after
+from gateway.schemas.queries import load_audit_request
 from gateway.services.audit import AuditService
 
 

@@ -4,20 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlencode
 
-from flask import Response, request
+from flask import Response, g, request
+from werkzeug.exceptions import RequestURITooLarge
 
-from gateway.controllers.exchange import JSON, MERGE_PATCH, answer, expected, first_tried_at, load, query, read_json
-from gateway.schemas.customers import customer_schema, patch_schema
-from gateway.schemas.queries import load_erase
-from gateway.services.customer import Customer
-from gateway.services.customers import CustomerService, Written
-from gateway.services.deletions import DeletionService
-from gateway.services.erasures import ErasureService
-from gateway.services.errors import InvalidInput
-from gateway.services.preconditions import Precondition
+from gateway.controllers.http import JSON, MERGE_PATCH, answer, expected, first_tried_at, load, query, read_json
+from gateway.schemas.customer_queries import load_list
+from gateway.schemas.customers import customer_schema, load_mode, load_rows, patch_schema
+from gateway.schemas.paging import Cursors, cursor_after, load_page_request
+from gateway.schemas.queries import load_cust_id, load_erase, load_explain
+from gateway.services.customers.batches import BatchService, RowResult, counts
+from gateway.services.customers.customer import Customer
+from gateway.services.customers.customers import CustomerService, Written
+from gateway.services.customers.deletions import DeletionService
+from gateway.services.customers.erasures import ErasureService
+from gateway.services.customers.lists import CustomerLists
+from gateway.services.customers.preconditions import Precondition
+from gateway.services.customers.segment import CustomerSegmentService
+from gateway.services.errors import (
+    CustomerExists,
+    DuplicateInBatch,
+    InvalidInput,
+    RevisionRequired,
+    SegmentationError,
+    StaleRevision,
+)
 from shared.features import CUST_ID, cust_id_fault
-from shared.problems import FieldError
+from shared.problems import FieldError, Problem, problem
 
 _new = customer_schema()
 _whole = customer_schema(id_required=False)
@@ -97,3 +111,129 @@ def written_answer(written: Written, location: str = "") -> Response:
         headers["Location"] = location
     body = {**written.customer, "warnings": written.warnings}
     return answer(body, 201 if written.created else 200, headers)
+
+
+MAX_QUERY_LENGTH = 3_500
+"""Longest query string of a list without its cursor, encoded: with one, the next page's address stays below 4,000."""
+
+
+class CustomerListController:
+    """Filtered and sorted lists of customers, a page at a time."""
+
+    def __init__(self, lists: CustomerLists, cursors: Cursors) -> None:
+        self._lists = lists
+        self._cursors = cursors
+
+    def list(self) -> Response:
+        """GET /customers."""
+        pairs = list(query())
+        here = urlencode([(name, value) for name, value in pairs if name != "cursor"])
+        if len(here) > MAX_QUERY_LENGTH:
+            raise RequestURITooLarge(f"the query string, without its cursor, must be at most {MAX_QUERY_LENGTH} long")
+        asked = load_list(pairs, self._cursors)
+        page = self._lists.page(asked.query, asked.total)
+        cursor = self._cursors.write(asked.list_id, page.end) if page.end else None
+        body: dict[str, Any] = {"items": page.items, "next_cursor": cursor}
+        if page.total:
+            body |= {"total": page.total.total, "total_kind": page.total.kind}
+        return answer(body, headers={"Link": _links(request.path, here, cursor)})
+
+
+def _links(path: str, here: str, cursor: str | None) -> str:
+    """Return what the header Link says (RFC 8288): the addresses repeat all parameters."""
+    first = f'<{path}?{here}>; rel="first"' if here else f'<{path}>; rel="first"'
+    if cursor is None:
+        return first
+    return f'<{path}?{here}{"&" if here else ""}cursor={cursor}>; rel="next", {first}'
+
+
+REFUSALS: Mapping[type[SegmentationError], tuple[int, str]] = {
+    InvalidInput: (422, "validation_failed"),
+    DuplicateInBatch: (422, "duplicate_in_batch"),
+    CustomerExists: (409, "customer_exists"),
+    StaleRevision: (412, "revision_mismatch"),
+    RevisionRequired: (428, "precondition_required"),
+}
+"""Why a row can be rejected: as a request with that customer alone would be (a test compares both tables)."""
+
+
+class BatchController:
+    """Create and update many customers at once."""
+
+    def __init__(self, batches: BatchService) -> None:
+        self._batches = batches
+
+    def write(self) -> Response:
+        """POST /customers/batch."""
+        mode = load_mode(query())
+        results = self._batches.write(load_rows(read_json(), mode), mode)
+        return answer({"results": [_dumped(result) for result in results], **counts(results)})
+
+
+def _dumped(result: RowResult) -> dict[str, Any]:
+    body: dict[str, Any] = {
+        CUST_ID: result.cust_id,
+        "status": result.status,
+        "revision": result.revision,
+        "segment_status": result.segment_status,
+        "warnings": result.warnings,
+    }
+    return {**body, "error": _problem(result.error)} if result.error else body
+
+
+def _problem(error: SegmentationError) -> Problem:
+    status, code = REFUSALS[type(error)]
+    return problem(status, code, str(error), g.request_id, getattr(error, "errors", ()))
+
+
+class CustomerSegmentController:
+    """Read a customer's segment, or have it scored anew."""
+
+    def __init__(self, segments: CustomerSegmentService) -> None:
+        self._segments = segments
+
+    def get(self, cust_id: str) -> Response:
+        """GET /customers/{CUST_ID}/segment."""
+        return answer(self._segments.get(checked_id(cust_id), explain=load_explain(query())))
+
+    def rescore(self, cust_id: str) -> Response:
+        """POST /customers/{CUST_ID}/segment."""
+        return answer(self._segments.rescore(checked_id(cust_id), explain=load_explain(query())))
+
+
+class DeletionController:
+    """Find out which customers can be restored, and restore them."""
+
+    def __init__(self, deletions: DeletionService) -> None:
+        self._deletions = deletions
+
+    def list(self) -> Response:
+        """GET /deleted-customers."""
+        asked = load_page_request(request.args)
+        page = self._deletions.page(asked.after, asked.limit)
+        cursor = cursor_after(page.items[-1][CUST_ID]) if page.more else None
+        link = {"Link": f'<{request.path}?{urlencode({"limit": asked.limit, "cursor": cursor})}>; rel="next"'}
+        return answer({"items": page.items, "next_cursor": cursor}, headers=link if cursor else None)
+
+    def get(self, cust_id: str) -> Response:
+        """GET /deleted-customers/{CUST_ID}."""
+        return answer(self._deletions.get(checked_id(cust_id)))
+
+    def restore(self, cust_id: str) -> Response:
+        """POST /customers/{CUST_ID}/restore."""
+        return written_answer(self._deletions.restore(checked_id(cust_id), first_tried_at()))
+
+
+class ErasureController:
+    """Look up what was erased."""
+
+    def __init__(self, erasures: ErasureService) -> None:
+        self._erasures = erasures
+
+    def list(self) -> Response:
+        """GET /erasures?CUST_ID=…."""
+        return answer(self._erasures.of(load_cust_id(query())))
+
+    def get(self, erasure_id: str) -> Response:
+        """GET /erasures/{id}."""
+        return answer(self._erasures.get(erasure_id))

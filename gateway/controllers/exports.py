@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from flask import Response, g, request
 from werkzeug.exceptions import NotAcceptable
 
-from gateway.controllers.exchange import query
-from gateway.schemas.export_files import KINDS
-from gateway.schemas.exports import load_export
+from gateway.controllers.http import query
+from gateway.files.writer import KINDS
+from gateway.schemas.customer_queries import load_export
 from gateway.services.clock import now
-from gateway.services.exports import ExportService
+from gateway.services.customers.exports import ExportService
 
 log = logging.getLogger(__name__)
 

@@ -12,15 +12,14 @@ from urllib.parse import urlencode
 
 from flask import Response, request
 
-from gateway.controllers.exchange import JSON, answer, answer_line, caller, query
-from gateway.controllers.uploads import uploaded
-from gateway.schemas.customer_files import MEDIA_TYPES, CustomerFile
-from gateway.schemas.import_query import load_import
+from gateway.controllers.http import JSON, answer, answer_line, caller, query, uploaded
+from gateway.files.reader import MEDIA_TYPES, CustomerFile
 from gateway.schemas.paging import cursor_after, load_page_request
-from gateway.services.import_batches import RowFault
-from gateway.services.import_records import Import, ImportSummary
-from gateway.services.import_run import ImportRun
-from gateway.services.imports import ImportService
+from gateway.schemas.queries import load_import
+from gateway.services.imports.imports import ImportService
+from gateway.services.imports.records import Import, ImportSummary
+from gateway.services.imports.run import ImportRun
+from gateway.services.imports.source import RowFault
 from shared.model_contract import CSV, NDJSON
 
 _FAULTS_A_PIECE = 2_000

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from flask import Response
+from flask import Response, request
 
-from gateway.controllers.exchange import answer, read_order
-from gateway.services.activations import ActivationService
-from gateway.services.registry_ports import ModelRegistry
+from gateway.controllers.http import answer, has_body, query, read_order, uploaded
+from gateway.schemas.queries import TRAINING, load_format, load_parameters
+from gateway.services.errors import InvalidInput
+from gateway.services.models.activations import ActivationService
+from gateway.services.models.analyses import AnalysisService
+from gateway.services.models.registry import Document, Format, Gallery, ModelRegistry
+from gateway.services.models.trainings import TrainingService
+from shared.model_contract import CSV, PARQUET, Drift, Preview
+from shared.problems import FieldError
 
 
 class ModelController:
@@ -42,3 +48,106 @@ class ModelController:
     def activations(self) -> Response:
         """GET /activations."""
         return answer(self._registry.activations())
+
+
+class TrainingController:
+    """Trainings on a file that is sent, or on the stored customers.
+
+    Parameters
+    ----------
+    max_upload_bytes : largest file; files pass through, so that it may be far more than fits into memory.
+    """
+
+    def __init__(self, trainings: TrainingService, max_upload_bytes: int) -> None:
+        self._trainings = trainings
+        self._max_upload_bytes = max_upload_bytes
+
+    def create(self) -> Response:
+        """POST /models."""
+        asked = load_parameters(query(), TRAINING)
+        if has_body():
+            training = self._trainings.train_on_file(uploaded((CSV, PARQUET), self._max_upload_bytes), asked)
+        else:
+            _refuse_empty_file()
+            training = self._trainings.train_on_stored(asked)
+        address = f"{request.path.removesuffix('models')}trainings/{training['id']}"
+        return answer(training, 202, {"Location": address})
+
+    def list(self) -> Response:
+        """GET /trainings."""
+        return answer(self._trainings.list())
+
+    def get(self, training_id: str) -> Response:
+        """GET /trainings/{id}."""
+        return answer(self._trainings.get(training_id))
+
+    def log(self, training_id: str) -> Response:
+        """GET /trainings/{id}/log."""
+        return Response(self._trainings.log(training_id), mimetype="text/plain")
+
+    def cancel(self, training_id: str) -> Response:
+        """POST /trainings/{id}/cancel."""
+        return answer(self._trainings.cancel(training_id), 202)
+
+
+def _refuse_empty_file() -> None:
+    if request.mimetype in (CSV, PARQUET):
+        detail = "the file is empty; to train on the stored customers, send no Content-Type either"
+        raise InvalidInput([FieldError(pointer="", detail=detail)])
+
+
+class PictureController:
+    """What the model service drew of a version."""
+
+    def __init__(self, gallery: Gallery) -> None:
+        self._gallery = gallery
+
+    def report(self, version: str) -> Response:
+        """GET /models/{version}/report."""
+        return shown(self._gallery.report(version, request.headers.get("If-None-Match")))
+
+    def plots(self, version: str) -> Response:
+        """GET /models/{version}/plots."""
+        plots = self._gallery.plots(version)
+        for plot in plots["items"]:
+            address = f"{request.path}/{plot['name']}"
+            plot["svg"], plot["png"] = f"{address}.svg", f"{address}.png"
+        return answer(plots)
+
+    def plot(self, version: str, name: str, kind: Format) -> Response:
+        """GET /models/{version}/plots/{name}.svg and .png."""
+        return shown(self._gallery.plot(version, name, kind, request.headers.get("If-None-Match")))
+
+
+class AnalysisController:
+    """What a version would do to the stored customers, and whether they are still those it was trained on."""
+
+    def __init__(self, analyses: AnalysisService, gallery: Gallery) -> None:
+        self._analyses = analyses
+        self._gallery = gallery
+
+    def preview(self, version: str) -> Response:
+        """GET /models/{version}/preview."""
+        kind = load_format(query())
+        return self._answered(self._analyses.preview(version), kind)
+
+    def drift(self, version: str) -> Response:
+        """GET /models/{version}/drift."""
+        kind = load_format(query())
+        return self._answered(self._analyses.drift(version), kind)
+
+    def _answered(self, figures: Preview | Drift, kind: Format | None) -> Response:
+        return answer(figures) if kind is None else shown(self._gallery.draw(figures, kind))
+
+
+def shown(document: Document) -> Response:
+    """Return the answer that hands on a document of the model service."""
+    found = {
+        "ETag": document.validator,
+        "Cache-Control": document.caching,
+        "Content-Security-Policy": document.policy,
+    }
+    headers = {name: value for name, value in found.items() if value}
+    if document.content is None:
+        return Response(status=304, headers=headers)
+    return Response(document.content, headers=headers, mimetype=document.media_type)

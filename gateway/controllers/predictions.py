@@ -6,13 +6,13 @@ from typing import Any
 
 from flask import Response, g, request
 
-from gateway.controllers.exchange import answer, load, query, read_json
+from gateway.controllers.http import answer, load, query, read_json
 from gateway.schemas.customers import customer_schema
 from gateway.schemas.queries import load_asked
-from gateway.services.customer import Features
+from gateway.services.customers.customer import Features
 from gateway.services.errors import InvalidInput
-from gateway.services.model import PLAIN
-from gateway.services.predictions import PredictionService
+from gateway.services.models.model import PLAIN
+from gateway.services.models.predictions import PredictionService
 from shared.contract import MAX_BATCH, RowError
 from shared.features import CUST_ID
 from shared.problems import FieldError, problem

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from flask import Response
 
-from gateway.controllers.exchange import JSON, MERGE_PATCH, answer, read_order
-from gateway.services.segments import SegmentService
+from gateway.controllers.http import JSON, MERGE_PATCH, answer, read_order
+from gateway.services.models.segments import SegmentService
 
 
 class SegmentController:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from flask import Response
+from collections.abc import Callable
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
 
-from gateway.controllers.exchange import answer
-from gateway.services.health import HealthService
+from flask import Response, request
+
+from gateway.controllers.http import JSON, answer
+from gateway.controllers.models import shown
+from gateway.services.models.registry import Gallery
+from gateway.services.service import HealthService
 
 _RESOURCES = (
     "customers",
@@ -41,3 +48,89 @@ class ServiceController:
     def ready(self) -> Response:
         """GET /health/ready: the database takes writes. The model service is reported, not required."""
         return answer(self._health.check())
+
+
+_PAGE = """\
+<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Customer segmentation</title>
+<link rel="icon" type="image/png" href="docs/favicon-32x32.png">
+<link rel="stylesheet" href="docs/swagger-ui.css">
+</head>
+<body>
+<div id="swagger-ui"></div>
+<script src="docs/swagger-ui-bundle.js"></script>
+<script src="docs/start.js"></script>
+</body>
+</html>
+"""
+# validatorUrl: the badge would send the document to a server elsewhere.
+_START = """\
+SwaggerUIBundle({
+  url: new URL("openapi.json", location.href).href, // whole: links in it are found from there
+  dom_id: "#swagger-ui",
+  deepLinking: true,
+  defaultModelsExpandDepth: 0,
+  displayRequestDuration: true,
+  docExpansion: "list",
+  filter: true,
+  validatorUrl: null,
+});
+"""
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+FILES = {
+    "favicon-32x32.png": "image/png",
+    "start.js": "text/javascript",
+    "swagger-ui.css": "text/css",
+    "swagger-ui-bundle.js": "text/javascript",
+}
+"""What the page consists of, with the media types."""
+
+_UI = Path(str(files("flask_swagger_ui"))) / "dist"
+_HOUR, _DAY = 3600, 24 * 3600
+
+
+class DocumentationController:
+    """What this service says of itself.
+
+    Parameters
+    ----------
+    document : makes the document, as JSON; asked once, when somebody first wants it.
+    """
+
+    def __init__(self, document: Callable[[], bytes], gallery: Gallery) -> None:
+        self._document = cache(document)
+        self._gallery = gallery
+
+    def document(self) -> Response:
+        """GET /openapi.json."""
+        return _lasting(Response(self._document(), mimetype=JSON), _HOUR)
+
+    def model_service(self) -> Response:
+        """GET /openapi/model-service.json."""
+        return shown(self._gallery.interface(request.headers.get("If-None-Match")))
+
+    def page(self) -> Response:
+        """GET /docs."""
+        headers = {"Content-Security-Policy": _POLICY}
+        return _lasting(Response(_PAGE, headers=headers, mimetype="text/html"), _HOUR)
+
+    def file(self, file: str) -> Response:
+        """GET /docs/{file}."""
+        content = _START if file == "start.js" else (_UI / file).read_bytes()
+        return _lasting(Response(content, mimetype=FILES[file]), _DAY)
+
+
+def _lasting(answer: Response, seconds: int) -> Response:
+    """Let caches keep the answer for a while, and ask then whether it has changed."""
+    answer.add_etag()
+    answer.cache_control.public = True
+    answer.cache_control.max_age = seconds
+    answer.make_conditional(request)
+    return answer

@@ -31,8 +31,8 @@ from typing import IO, Final, NamedTuple
 
 from flask import Flask, current_app, request
 
+from gateway.services.access.concurrency import QUEUE_SECONDS, Slots
 from gateway.services.errors import ClientsSlow
-from gateway.services.slots import QUEUE_SECONDS, Slots
 
 KEEP_ALIVE: Final = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
 """Seconds of silence before a peer is asked whether it is there, seconds between questions, and how many of them."""

@@ -14,8 +14,7 @@ from environs import EnvError
 
 from gateway.development.credentials import kept_secret
 from gateway.development.ports import refuse_taken
-from gateway.setting_rules import DEVELOPMENT
-from gateway.settings import Settings, read_settings
+from gateway.settings import DEVELOPMENT, Settings, read_settings
 
 SAMPLE = Path("data/sample.csv")
 HINT = "Is another 'make run' still running? Stop it, or set GATEWAY_PORT, MODEL_PORT or MONGOD_PORT in .env."

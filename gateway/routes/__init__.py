@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 
 from flask import Flask
 
-from gateway.services.access import Scope
+from gateway.services.principal import Scope
 
 View = Callable[..., Any]
 
 
 class Repeats(NamedTuple):
-    """How a POST may be repeated under an Idempotency-Key (`gateway.guards.idempotency`).
+    """How a POST may be repeated under an Idempotency-Key (`gateway.middleware.idempotency`).
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class Route(NamedTuple):
 
 
 Around = Callable[[Route, View], View]
-"""A guard (`gateway.guards`)."""
+"""A guard (`gateway.middleware`)."""
 
 
 def register(app: Flask, prefix: str, routes: Sequence[Route], guards: Sequence[Around]) -> None:

@@ -4,30 +4,26 @@ from __future__ import annotations
 
 from gateway.controllers.api_keys import ApiKeyController
 from gateway.controllers.audit import AuditController
-from gateway.controllers.batches import BatchController
-from gateway.controllers.customer_lists import CustomerListController
-from gateway.controllers.customer_segments import CustomerSegmentController
-from gateway.controllers.customers import CustomerController
-from gateway.controllers.deletions import DeletionController
-from gateway.controllers.documentation import FILES, DocumentationController
-from gateway.controllers.erasures import ErasureController
+from gateway.controllers.customers import (
+    BatchController,
+    CustomerController,
+    CustomerListController,
+    CustomerSegmentController,
+    DeletionController,
+    ErasureController,
+)
 from gateway.controllers.exports import ExportController
 from gateway.controllers.imports import ImportController
-from gateway.controllers.models import ModelController
-from gateway.controllers.pictures import AnalysisController, PictureController
+from gateway.controllers.models import AnalysisController, ModelController, PictureController, TrainingController
 from gateway.controllers.predictions import PredictionController
 from gateway.controllers.segments import SegmentController
-from gateway.controllers.service import ServiceController
-from gateway.controllers.trainings import TrainingController
+from gateway.controllers.service import FILES, DocumentationController, ServiceController
 from gateway.routes import Repeats, Route
-from gateway.schemas.audit_query import AUDIT
-from gateway.schemas.batches import MODE
-from gateway.schemas.customer_lists import LIST
-from gateway.schemas.exports import EXPORT
-from gateway.schemas.import_query import IMPORT
+from gateway.schemas.customer_queries import EXPORT, LIST
+from gateway.schemas.customers import MODE
 from gateway.schemas.paging import PAGE
-from gateway.schemas.queries import ASKED, ERASE, EXPLAIN, FORMAT, TRAINING
-from gateway.services.access import Scope
+from gateway.schemas.queries import ASKED, AUDIT, ERASE, EXPLAIN, FORMAT, IMPORT, TRAINING
+from gateway.services.principal import Scope
 from shared.features import CUST_ID
 
 API = "/api/v1"

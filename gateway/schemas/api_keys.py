@@ -7,8 +7,8 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, post_load, validate, validates_schema
 
-from gateway.services.access import Scope
-from gateway.services.api_keys import LONGEST_LIFETIME, LONGEST_OVERLAP
+from gateway.services.access.api_keys import LONGEST_LIFETIME, LONGEST_OVERLAP
+from gateway.services.principal import Scope
 
 LONGEST_NAME = 100
 

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
-from typing import Any, cast, get_args
+from collections.abc import Callable, Collection, Iterable, Mapping
+from datetime import datetime
+from typing import Any, NamedTuple, cast, get_args
 
+from gateway.schemas.customer_queries import time
+from gateway.schemas.paging import PAGE, load_page_request
+from gateway.services.audit import Action, AuditFilters
+from gateway.services.customers.bulk_writes import Mode
+from gateway.services.customers.query import Op
 from gateway.services.errors import InvalidInput
-from gateway.services.model import Asked
-from gateway.services.registry_ports import Format
+from gateway.services.imports.imports import ImportOrder
+from gateway.services.models.model import Asked
+from gateway.services.models.registry import Format
 from shared.features import CUST_ID, cust_id_fault
 from shared.model_contract import ACTIVE
 from shared.problems import FieldError
@@ -129,3 +136,96 @@ def _error(name: str, detail: str) -> FieldError:
 def _refuse(errors: list[Any]) -> None:
     if errors:
         raise InvalidInput(errors, "the query string breaks the rules in errors")
+
+
+IMPORT = ("mode", "dry_run", "name")
+MODES = tuple(mode.value for mode in Mode)
+
+_NAME = re.compile(r"[^\x00-\x1f\x7f]{1,200}")
+
+
+def load_import(query: Query, size: int | None) -> ImportOrder:
+    """Return how a file of `size` bytes is to be imported.
+
+    Raises
+    ------
+    InvalidInput
+    """
+    found = load_parameters(query, IMPORT)
+    mode, dry_run, name = found.get("mode", Mode.UPSERT), found.get("dry_run", "false"), found.get("name")
+    faults = {}
+    if mode not in MODES:
+        faults["mode"] = f"must be {' or '.join(MODES)}"
+    if dry_run not in _FLAGS:
+        faults["dry_run"] = "must be true or false"
+    if name is not None and not _NAME.fullmatch(name):
+        faults["name"] = "must be 1 to 200 characters without line breaks"
+    if faults:
+        errors = [FieldError(pointer=f"?{parameter}", detail=detail) for parameter, detail in faults.items()]
+        raise InvalidInput(errors, "the query string breaks the rules in errors")
+    return ImportOrder(Mode(mode), _FLAGS[dry_run], name, size)
+
+
+AUDIT = ("subject", "actor", "action", "at[gte]", "at[lt]", *PAGE)
+ACTIONS: tuple[str, ...] = get_args(Action)
+
+
+class AuditRequest(NamedTuple):
+    """Which page is asked for: up to `limit` entries that are older than the one with the id `before`."""
+
+    filters: AuditFilters
+    before: str | None
+    limit: int
+
+
+def load_audit_request(query: Query) -> AuditRequest:
+    """Return what is asked for.
+
+    Raises
+    ------
+    InvalidInput
+    """
+    found = load_parameters(query, AUDIT)
+    values: dict[str, Any] = {}
+    errors: list[FieldError] = []
+    for name, (attribute, read) in _READERS.items():
+        try:
+            values |= {attribute: read(found[name])} if name in found else {}
+        except ValueError as error:
+            errors.append(FieldError(pointer=f"?{name}", detail=str(error)))
+    try:
+        page = load_page_request({name: found[name] for name in PAGE if name in found})
+    except InvalidInput as error:
+        errors += error.errors
+    if errors:
+        raise InvalidInput(errors, "the query string breaks the rules in errors")
+    return AuditRequest(AuditFilters(**values), page.after, page.limit)
+
+
+def _id(text: str) -> str:
+    if not 1 <= len(text) <= 200:
+        raise ValueError("must be an id of 1 to 200 characters")
+    return text
+
+
+def _action(text: str) -> str:
+    if text not in ACTIONS:
+        raise ValueError(f"must be one of {', '.join(ACTIONS)}")
+    return text
+
+
+def _since(text: str) -> datetime:
+    return time(text, Op.GTE)
+
+
+def _until(text: str) -> datetime:
+    return time(text, Op.LT)
+
+
+_READERS: Mapping[str, tuple[str, Callable[[str], Any]]] = {
+    "subject": ("subject", _id),
+    "actor": ("actor", _id),
+    "action": ("action", _action),
+    "at[gte]": ("since", _since),
+    "at[lt]": ("until", _until),
+}

@@ -10,9 +10,15 @@ whether it did, the subject itself tells.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime, timedelta
-from typing import Literal, NamedTuple, Protocol, TypedDict
+import secrets
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from itertools import compress
+from typing import Any, Literal, NamedTuple, Protocol, TypedDict
+
+from gateway.services.errors import SegmentationError, is_refusal
+from gateway.services.principal import Principal
 
 Action = Literal[
     "customer.created",
@@ -38,7 +44,7 @@ SubjectType = Literal["customer", "erasure", "import", "segment", "model", "trai
 
 
 class Actor(TypedDict):
-    """Who did it: the kind of caller (`gateway.services.access.Principal`), its id, and what people called it then."""
+    """Who did it: the kind of caller (`services.principal.Principal`), its id, and what people called it then."""
 
     kind: str
     id: str
@@ -139,3 +145,137 @@ class AuditService:
         """
         found = self._trail.page(filters, before, limit + 1)
         return AuditPage(found[:limit], len(found) > limit)
+
+
+LONGEST_BY = 200
+"""Characters of a name that the model service takes."""
+
+
+class Origin(NamedTuple):
+    """Where a change comes from: who wants it, in which request, from which address."""
+
+    caller: Principal
+    request_id: str | None = None
+    address: str | None = None
+
+
+class Change(NamedTuple):
+    """What is about to be changed; see `AuditEntry`."""
+
+    action: Action
+    subject_type: SubjectType
+    subject: str | None
+    before: str | None = None
+    after: str | None = None
+    by: str | None = None
+
+
+class Announced:
+    """Changes that have been written down and are being made."""
+
+    def __init__(self, entries: list[AuditEntry]) -> None:
+        self.entries = entries
+        self.withdrawn: list[str] = []
+        self.amended = False
+
+    def refused(self, subjects: Container[str | None] | None = None) -> None:
+        """Take back the entries of these subjects, or all of them: nothing was changed there."""
+        gone = [subjects is None or entry["subject"]["id"] in subjects for entry in self.entries]
+        self.withdrawn += [entry["id"] for entry in compress(self.entries, gone)]
+        self.entries = [entry for entry, is_gone in zip(self.entries, gone, strict=True) if not is_gone]
+
+    def became(self, *, subject: str | None = None, after: str | None = None) -> None:
+        """Add to the only entry what nobody could know beforehand."""
+        (entry,) = self.entries
+        entry["subject"]["id"] = subject or entry["subject"]["id"]
+        entry["after"] = after or entry["after"]
+        self.amended = True
+
+
+class Auditor:
+    """Writes changes down for the services that make them, which need not know who wants them.
+
+    Parameters
+    ----------
+    origin : says where the change that is being made comes from.
+    """
+
+    def __init__(self, trail: AuditTrail, origin: Callable[[], Origin]) -> None:
+        self._trail = trail
+        self._origin = origin
+
+    def for_later(self) -> Auditor:
+        """Return an auditor for what goes on after this request has ended, with the origin as it is now."""
+        origin = self._origin()
+        return Auditor(self._trail, lambda: origin)
+
+    def signed(self, order: Mapping[str, Any]) -> dict[str, Any]:
+        """Return an order for the model service, with the caller's name as its ``by`` unless it names somebody."""
+        caller = self._origin().caller
+        name = "".join(letter if letter.isprintable() else " " for letter in caller.name)
+        return {"by": name[:LONGEST_BY].strip() or caller.id[:LONGEST_BY], **order}
+
+    @contextmanager
+    def change(self, *changes: Change, elsewhere: bool = False) -> Iterator[Announced]:
+        """Write changes down, then let them be made in a ``with`` block.
+
+        Where the block raises an error that says for sure that nothing was changed (`is_refusal`), the entries are
+        taken back; where a store says so by what it returns, call `Announced.refused`.
+
+        Parameters
+        ----------
+        elsewhere : the change is made in the model service, so that the entries must be durable at once. Otherwise a
+            durable write to the same database makes the change, and with it the entries durable.
+
+        Raises
+        ------
+        StoreError
+            the entries cannot be written: the block is not entered.
+        """
+        announced = Announced(entries_of(changes, self._origin()))
+        term = self._trail.term()
+        self._trail.record(announced.entries, durably=elsewhere)
+        try:
+            yield announced
+        except SegmentationError as error:
+            if is_refusal(error):
+                self._trail.withdraw([entry["id"] for entry in announced.entries])
+            raise
+        if announced.withdrawn:
+            self._trail.withdraw(announced.withdrawn)
+        # The primary that took the entries may have lost them with its office before the change was made.
+        if announced.amended or self._trail.term() != term:
+            self._trail.record(announced.entries, durably=True)
+
+    def note(self, change: Change) -> None:
+        """Write down what has happened already, such as the end of an import."""
+        self._trail.record(entries_of([change], self._origin()), durably=True)
+
+
+def named(order: Mapping[str, Any]) -> str | None:
+    """Return whom an order names as the person behind it, which an entry keeps beside the caller."""
+    by = order.get("by")
+    return by[:LONGEST_BY] if isinstance(by, str) else None
+
+
+def entries_of(changes: Sequence[Change], origin: Origin) -> list[AuditEntry]:
+    """Return the entries of changes that are made now; their ids sort as the times and the changes do."""
+    moment = datetime.now(UTC).replace(tzinfo=None)
+    at = moment.replace(microsecond=moment.microsecond // 1000 * 1000)  # as it comes back from MongoDB
+    caller = origin.caller
+    return [
+        AuditEntry(
+            id=f"{id_since(moment)}{place:03x}{secrets.token_hex(7)}",
+            at=at,
+            actor=Actor(kind=caller.kind, id=caller.id, name=caller.name),
+            action=change.action,
+            subject=Subject(type=change.subject_type, id=change.subject),
+            before=change.before,
+            after=change.after,
+            by=change.by,
+            request_id=origin.request_id,
+            address=origin.address,
+            erased=False,
+        )
+        for place, change in enumerate(changes)
+    ]

@@ -19,10 +19,10 @@ import click
 import psutil
 from flask import Flask
 
-from gateway.data_access.customer_store import MongoCustomerStore
+from gateway.data_access.mongo.customers import MongoCustomerStore
 from gateway.development import mongod
-from gateway.schemas.export_files import KINDS
-from gateway.services.customer import Assignment, Customer, new_customer
+from gateway.files.writer import KINDS
+from gateway.services.customers.customer import Assignment, Customer, new_customer
 from gateway.settings import Settings
 from gateway.stores import connect
 from shared.features import CUST_ID, complete

@@ -23,7 +23,7 @@ import psutil
 import requests
 from pymongo import MongoClient
 
-from gateway.data_access.mongo_schema import SORT_INDEXES
+from gateway.data_access.mongo.customer_schema import SORT_INDEXES
 from gateway.development import mongod
 from tests.benchmarks.load import cpu_seconds, stop
 from tests.conftest import ROOT, SAMPLE_CSV

@@ -23,11 +23,11 @@ import requests
 from bson.raw_bson import RawBSONDocument
 from flask import Flask
 
-from gateway.data_access.customer_store import MongoCustomerStore
+from gateway.data_access.mongo.customers import MongoCustomerStore
 from gateway.development import mongod
-from gateway.schemas.customer_lists import load_list
+from gateway.schemas.customer_queries import load_list
 from gateway.schemas.paging import Cursors
-from gateway.services.customer_query import (
+from gateway.services.customers.query import (
     FIELDS,
     RANKED,
     SORTABLE,

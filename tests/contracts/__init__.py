@@ -1,1 +1,1 @@
-"""What every adapter of a port does: each suite runs over the fake and over the real adapter, so that neither drifts."""
+"""What every adapter of a port does: each suite runs over the fake and over the real adapter."""

@@ -17,10 +17,10 @@ import requests
 from fakes.audit import auditor
 from flask import Flask
 
-from gateway.data_access.key_store import MongoKeyStore
+from gateway.data_access.mongo.api_keys import MongoKeyStore
 from gateway.development import mongod
-from gateway.services.access import COMMAND_LINE, Scope
-from gateway.services.api_keys import ApiKeyService
+from gateway.services.access.api_keys import ApiKeyService
+from gateway.services.principal import COMMAND_LINE, Scope
 from gateway.settings import Settings
 from gateway.stores import connect
 

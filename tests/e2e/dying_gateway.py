@@ -1,6 +1,6 @@
 """The gateway, but killed as by ``kill -9`` the first time it gets to a certain place.
 
-DIE_AT is the place, as in ``gateway.data_access.customer_store:MongoCustomerStore.insert``; DIE_ONCE names a file that
+DIE_AT is the place, as in ``gateway.data_access.mongo.customers:MongoCustomerStore.insert``; DIE_ONCE names a file that
 goes with the death.
 """
 

@@ -12,10 +12,10 @@ from typing import Any
 
 import orjson
 import pytest
-from fakes import api_story
-from fakes.documented import Call, Documented, DocumentedClient, Reply
+from support import api_story
+from support.documented import Call, Documented, DocumentedClient, Reply
 
-from gateway.documentation.operations import OPERATIONS
+from gateway.openapi.operations import OPERATIONS
 from tests.conftest import ROOT, SAMPLE_CSV
 from tests.e2e.conftest import GRANIAN, System, wait_until
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fakes.customers import body
 from pymongo import MongoClient
+from support.customers import body
 
 from shared.features import CUST_ID, INPUT_NAMES
 from tests.e2e.conftest import System, wait_until

@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from fakes.api_story import ANN, BOB, FEATURES, FILE
+from support.api_story import ANN, BOB, FEATURES, FILE
 
 from shared.features import CUST_ID
 from tests.e2e.conftest import GRANIAN, System

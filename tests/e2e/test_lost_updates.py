@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 
-from fakes.counting_up import count_up
-from fakes.customers import body
+from support.counting_up import count_up
+from support.customers import body
 
 from tests.e2e.conftest import System
 

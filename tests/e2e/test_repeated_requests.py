@@ -11,15 +11,15 @@ from typing import Any
 
 import pytest
 import requests
-from fakes.customers import body
 from pymongo import MongoClient
 from pymongo.database import Database
+from support.customers import body
 
 from tests.e2e.conftest import System, gunicorn, wait_until
 
 PLACES = {
-    "before the effect": "gateway.data_access.customer_store:MongoCustomerStore.insert",
-    "before the answer is kept": "gateway.data_access.idempotency_store:MongoIdempotencyStore.finish",
+    "before the effect": "gateway.data_access.mongo.customers:MongoCustomerStore.insert",
+    "before the answer is kept": "gateway.data_access.mongo.idempotency:MongoIdempotencyStore.finish",
 }
 
 

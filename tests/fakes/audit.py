@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import deepcopy
 
-from gateway.services.access import COMMAND_LINE
-from gateway.services.audit import AuditEntry, AuditFilters, id_since
-from gateway.services.auditor import Auditor, Origin
+from gateway.services.audit import AuditEntry, AuditFilters, Auditor, Origin, id_since
 from gateway.services.errors import StoreError
+from gateway.services.principal import COMMAND_LINE
 
 
 class InMemoryAuditTrail:

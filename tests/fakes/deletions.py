@@ -7,8 +7,8 @@ from dataclasses import replace
 from datetime import datetime
 from threading import RLock
 
-from gateway.services.customer import Customer
-from gateway.services.erasure_records import Erasure
+from gateway.services.customers.customer import Customer
+from gateway.services.customers.erasures import Erasure
 from gateway.services.errors import StoreError
 from shared.features import CUST_ID
 

@@ -9,17 +9,17 @@ from unittest.mock import patch
 
 from flask import Flask
 from flask.testing import FlaskClient
+from support.judged import JudgedClient
 from werkzeug.routing import Rule
 from werkzeug.test import TestResponse
 
+from fakes.api_keys import ADMIN_KEY, InMemoryKeyStore
 from fakes.audit import InMemoryAuditTrail
 from fakes.deletions import InMemoryDeletedCustomers, InMemoryErasureRecords
 from fakes.idempotency import InMemoryIdempotencyStore
 from fakes.imports import InMemoryImportRecords
-from fakes.judged import JudgedClient
-from fakes.keys import ADMIN_KEY, InMemoryKeyStore
 from fakes.model import FakeModel
-from fakes.quotas import InMemoryQuotaStore
+from fakes.rate_limits import InMemoryQuotaStore
 from fakes.registry import FakeRegistry
 from fakes.store import InMemoryCustomerStore
 from gateway.app import create_app

@@ -6,8 +6,8 @@ from dataclasses import replace
 from datetime import datetime
 from threading import Lock
 
+from gateway.services.access.idempotency import Claim, KeptAnswer, Record
 from gateway.services.errors import StoreError
-from gateway.services.idempotency import Claim, KeptAnswer, Record
 
 
 class InMemoryIdempotencyStore:

@@ -8,8 +8,8 @@ from threading import RLock
 
 from gateway.services.clock import now
 from gateway.services.errors import StoreError
-from gateway.services.import_batches import RowFault
-from gateway.services.import_records import Import, ImportSummary, Progress
+from gateway.services.imports.records import Import, ImportSummary, Progress
+from gateway.services.imports.source import RowFault
 
 
 class InMemoryImportRecords:

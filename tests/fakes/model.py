@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from gateway.services.customer import Features
+from gateway.services.customers.customer import Features
 from gateway.services.errors import ModelMalformed, ModelServiceError, ModelTimeout, ModelUnavailable, RegistryRefusal
-from gateway.services.model import PLAIN, Asked, ModelStatus
+from gateway.services.models.model import PLAIN, Asked, ModelStatus
 from shared.contract import ColumnarAnswer, Explanation, ModelSummary, Prediction, RowError, Segment, SegmentRef
 from shared.features import DISTANCE_NAMES
 from shared.model_contract import ACTIVE

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from fakes.descriptions import described
+from support.descriptions import described
+
 from fakes.model import DOWN
+from gateway.services.customers.store import Block
 from gateway.services.errors import RegistryRefusal, SegmentationError
-from gateway.services.ports import Block
-from gateway.services.registry_ports import Activations, Document, Format, ModelList, Order, Plots, Trainings, Upload
+from gateway.services.models.registry import Activations, Document, Format, ModelList, Order, Plots, Trainings, Upload
 from shared.model_contract import (
     ACTIVE,
     Activation,

@@ -7,8 +7,8 @@ from copy import deepcopy
 from threading import RLock
 from typing import Any
 
-from gateway.services.customer import ASSIGNED, PENDING, Assignment, Customer
-from gateway.services.customer_query import (
+from gateway.services.customers.customer import ASSIGNED, PENDING, Assignment, Customer
+from gateway.services.customers.query import (
     ESTIMATE_LIMIT,
     FIELDS,
     Condition,
@@ -22,8 +22,8 @@ from gateway.services.customer_query import (
     position_of,
     value_of,
 )
+from gateway.services.customers.store import Block, Row, SegmentCounts
 from gateway.services.errors import CustomerExists, StoreError
-from gateway.services.ports import Block, Row, SegmentCounts
 from shared.contract import BORDERLINE
 from shared.features import CUST_ID
 

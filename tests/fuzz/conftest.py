@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 import requests
-from fakes.customers import body
-from fakes.servers import free_port, running_mongod
+from support.customers import body
+from support.servers import free_port, running_mongod
 
 from model_service.registry import ModelStore
 from model_service.training.dataset import read_customers

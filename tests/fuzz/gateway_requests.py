@@ -7,7 +7,7 @@ from typing import Any
 
 import schemathesis
 
-from gateway.schemas.idempotency_key import HEADER, load_key
+from gateway.middleware.idempotency import HEADER, load_key
 from gateway.services.errors import InvalidInput
 from shared.features import CUST_ID
 from tests.fuzz.media_types import file, ndjson

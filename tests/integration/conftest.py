@@ -1,4 +1,4 @@
-"""A real mongod for the tests of this level; `fakes.servers` does the work, so that other levels can have one too."""
+"""A real mongod for the tests of this level; `support.servers` does the work, so that other levels can have one too."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from fakes.servers import Mongod, own_database, running_mongod
 from pymongo import MongoClient
+from support.servers import Mongod, own_database, running_mongod
 
 
 @pytest.fixture(scope="session")

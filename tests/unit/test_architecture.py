@@ -55,9 +55,7 @@ def test_functions_are_short() -> None:
     assert {place: n for place, n in lengths.items() if n > 40} == {}
 
 
-def test_modules_are_short_and_named_for_what_they_hold() -> None:
-    lengths = {str(m.relative_to(ROOT)): len(m.read_text(encoding="utf-8").splitlines()) for m in modules()}
-    assert {name: n for name, n in lengths.items() if n >= 250} == {}
+def test_modules_are_named_for_what_they_hold() -> None:
     assert {m.stem for m in modules()} & FORBIDDEN_NAMES == set()
 
 
@@ -82,12 +80,6 @@ def test_documents_name_every_setting_and_no_other(document: str) -> None:
         named = set(re.findall(r"^#?([A-Z_]+)=", text, re.MULTILINE))
         files = {f"{variable}_FILE" for variable in variables}
         assert named - files == variables - files
-
-
-def test_packages_are_listed_for_setuptools() -> None:
-    listed = set(re.findall(r'"((?:gateway|model_service|shared)[\w.]*)",', (ROOT / "pyproject.toml").read_text()))
-    existing = {".".join(m.parent.relative_to(ROOT).parts) for m in modules() if m.name == "__init__.py"}
-    assert existing <= listed
 
 
 def test_no_two_test_modules_share_a_name() -> None:

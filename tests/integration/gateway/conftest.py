@@ -9,7 +9,7 @@ from fakes.gateway import FakeGateway
 from flask import Flask
 from pymongo.collection import Collection
 
-from gateway.data_access.customer_store import MongoCustomerStore
+from gateway.data_access.mongo.customers import MongoCustomerStore
 from gateway.settings import Settings
 from gateway.stores import connect
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
-from fakes.customers import body, inputs
 from fakes.gateway import CUSTOMERS, FakeGateway
-from fakes.problems import assert_problem
+from support.customers import body, inputs
+from support.problems import assert_problem
 from werkzeug.test import TestResponse
 
 from shared.features import INPUTS

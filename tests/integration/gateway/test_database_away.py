@@ -13,15 +13,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from fakes.customers import body, inputs
 from fakes.gateway import CUSTOMERS, SEGMENTS, FakeGateway
-from fakes.problems import assert_problem
-from fakes.servers import STOP_SECONDS, Mongod, free_port, running_mongod
 from flask import Flask
 from pymongo import MongoClient
 from pymongo.errors import AutoReconnect
+from support.customers import body, inputs
+from support.problems import assert_problem
+from support.servers import STOP_SECONDS, Mongod, free_port, running_mongod
 
-from gateway.data_access.customer_store import MongoCustomerStore
+from gateway.data_access.mongo.customers import MongoCustomerStore
 from gateway.development import mongod as development
 from gateway.settings import Settings
 from gateway.stores import connect

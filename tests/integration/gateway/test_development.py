@@ -14,9 +14,9 @@ from pathlib import Path
 import click
 import pytest
 import requests
-from fakes.scripted_server import Request, ScriptedServer, always, http, serving
-from fakes.servers import STOP_SECONDS, Mongod, free_port
 from pymongo import MongoClient
+from support.scripted_server import Request, ScriptedServer, always, http, serving
+from support.servers import STOP_SECONDS, Mongod, free_port
 
 from gateway.development import mongod as development
 from gateway.development.ports import refuse_taken

@@ -11,18 +11,18 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import pytest
-from fakes.customers import stored
+from contracts.rows import CustomerRowsContract, walk
 from fakes.gateway import EXPORTS, FakeGateway
-from fakes.rows_contract import CustomerRowsContract, walk
-from fakes.servers import Mongod, running_mongod
 from flask import Flask
 from pymongo.collection import Collection
+from support.customers import stored
+from support.servers import Mongod, running_mongod
 
 from gateway.controllers.exports import BROKEN_OFF
-from gateway.data_access.customer_store import MongoCustomerStore
-from gateway.services.customer_query import Condition, Op
+from gateway.data_access.mongo.customers import MongoCustomerStore
+from gateway.services.customers.exports import ExportService
+from gateway.services.customers.query import Condition, Op
 from gateway.services.errors import StoreUnavailable
-from gateway.services.exports import ExportService
 from gateway.settings import Settings
 from gateway.stores import connect
 from shared.features import CUST_ID
@@ -99,7 +99,7 @@ def test_a_database_that_dies_midway_breaks_the_export(mortal: Mongod) -> None:
     store = MongoCustomerStore(customers, settings.bulk_deadline)
     store.insert_many([stored(f"C{n:03}") for n in range(50)])
     gateway = FakeGateway(settings=settings, store=store)
-    gateway.services.exports._rows = 10
+    gateway.services.customers.exports._rows = 10
     answer = gateway.client.get(EXPORTS, query_string={"format": "ndjson", "fields": CUST_ID}, buffered=False)
     pieces = answer.iter_encoded()
     read = [next(pieces)]

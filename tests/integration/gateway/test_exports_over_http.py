@@ -13,20 +13,20 @@ from pathlib import Path
 
 import pytest
 import requests
-from fakes.breaking_exports import WHOLE_ROWS
+from fakes.api_keys import ADMIN_KEY
 from fakes.gateway import EXPORTS
-from fakes.keys import ADMIN_KEY
-from fakes.servers import free_port
 from pyarrow import parquet
 from requests.exceptions import ChunkedEncodingError
+from support.breaking_exports import WHOLE_ROWS
+from support.servers import free_port
 
 from gateway.controllers.exports import BROKEN_OFF
 
 ROOT = Path(__file__).resolve().parents[3]
 SERVERS = {
-    "granian": "granian --interface wsgi --port {port} --blocking-threads 4 --factory fakes.breaking_exports:create",
+    "granian": "granian --interface wsgi --port {port} --blocking-threads 4 --factory support.breaking_exports:create",
     "gunicorn": "gunicorn --bind 127.0.0.1:{port} --worker-class gthread --threads 4 --no-control-socket "
-    "fakes.breaking_exports:create()",
+    "support.breaking_exports:create()",
 }
 CLIENT = {"Authorization": f"Bearer {ADMIN_KEY}"}
 

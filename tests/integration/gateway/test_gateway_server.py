@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 import requests
-from fakes.customers import body
-from fakes.servers import Mongod, free_port, own_database
 from pymongo import MongoClient
+from support.customers import body
+from support.servers import Mongod, free_port, own_database
 
 from gateway.controllers.slow_clients import KEEP_ALIVE, notice_the_vanished
 

@@ -11,15 +11,15 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from contracts.registry import RegistryContract, blocks
 from fakes.registry import NEW, OLD, FakeRegistry, drift, training
-from fakes.registry_contract import RegistryContract, blocks
-from fakes.registry_server import serving_registry
-from fakes.scripted_server import Request, Script, ScriptedServer, always, http, refused, serving
-from fakes.servers import free_port
+from support.registry_server import serving_registry
+from support.scripted_server import Request, Script, ScriptedServer, always, http, refused, serving
+from support.servers import free_port
 
-from gateway.data_access import fresh_calls
-from gateway.data_access.fresh_calls import FreshCalls
-from gateway.data_access.http_registry import Deadlines, HttpRegistry
+from gateway.data_access.model_service import connections as fresh_calls
+from gateway.data_access.model_service.connections import FreshCalls
+from gateway.data_access.model_service.registry import Deadlines, HttpRegistry
 from gateway.services.errors import (
     ModelMalformed,
     ModelServiceError,
@@ -28,7 +28,7 @@ from gateway.services.errors import (
     RegistryRefusal,
     StoreUnavailable,
 )
-from gateway.services.registry_ports import Upload
+from gateway.services.models.registry import Upload
 from shared.model_contract import CSV
 from shared.problems import REQUEST_ID_HEADER
 

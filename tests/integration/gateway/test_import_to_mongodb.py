@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from fakes.customers import body
 from fakes.gateway import FakeGateway
 from fakes.model import DOWN
 from pymongo.collection import Collection
+from support.customers import body
 
 from gateway.commands.imports import import_file
-from gateway.data_access.mongo_schema import validator
-from gateway.services.bulk_writes import Mode
-from gateway.services.imports import ImportOrder
+from gateway.data_access.mongo.customer_schema import validator
+from gateway.services.customers.bulk_writes import Mode
+from gateway.services.imports.imports import ImportOrder
 from gateway.wiring import Services
 
 PLAIN = ImportOrder()

@@ -10,18 +10,18 @@ from datetime import timedelta
 from itertools import islice
 
 import pytest
-from fakes.customers import inputs
 from fakes.gateway import FakeGateway
-from fakes.problems import assert_problem
-from fakes.servers import Mongod, running_mongod
 from flask import Flask
+from support.customers import inputs
+from support.problems import assert_problem
+from support.servers import Mongod, running_mongod
 
-from gateway.data_access.customer_store import MongoCustomerStore
-from gateway.data_access.import_store import MongoImportRecords
-from gateway.services.access import COMMAND_LINE
+from gateway.data_access.mongo.customers import MongoCustomerStore
+from gateway.data_access.mongo.imports import MongoImportRecords
 from gateway.services.errors import ImportInterrupted
-from gateway.services.import_batches import Batch
-from gateway.services.imports import ImportOrder
+from gateway.services.imports.imports import ImportOrder
+from gateway.services.imports.source import Batch
+from gateway.services.principal import COMMAND_LINE
 from gateway.settings import Settings
 from gateway.stores import connect
 from shared.features import complete
@@ -73,7 +73,7 @@ def test_tells_what_is_stored_and_sending_again_finishes_it(gateway: FakeGateway
     pid = own_mongod.process.pid
     away = own_mongod.kill if how == "killed" else lambda: os.kill(pid, signal.SIGSTOP)
     back = own_mongod.start if how == "killed" else lambda: os.kill(pid, signal.SIGCONT)
-    imports = gateway.services.imports
+    imports = gateway.services.imports.imports
     run = imports.begin(Rows(away), ImportOrder(), COMMAND_LINE)
     try:
         *_, receipt = run.progress()
@@ -88,7 +88,7 @@ def test_tells_what_is_stored_and_sending_again_finishes_it(gateway: FakeGateway
     *_, receipt = again.progress()
     assert (receipt["status"], receipt["unchanged"] + receipt["created"]) == ("completed", BATCHES * 100)
     assert receipt["unchanged"] >= stored
-    gateway.services.imports.run_once()
+    gateway.services.imports.imports.run_once()
 
 
 def test_over_http_it_is_a_503(own_mongod: Mongod) -> None:

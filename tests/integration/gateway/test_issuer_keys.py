@@ -7,13 +7,13 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from fakes.issuer import AUDIENCE, DISCOVERY, JWKS, Issuer, jwk, running_issuer, token
-from fakes.scripted_server import http
-from fakes.servers import free_port
+from support.issuer import AUDIENCE, DISCOVERY, JWKS, Issuer, jwk, running_issuer, token
+from support.scripted_server import http
+from support.servers import free_port
 
-from gateway.data_access import issuer_keys
-from gateway.data_access.bearer_tokens import trusted_tokens
-from gateway.data_access.issuer_keys import FRESH_SECONDS, GRACE_SECONDS, PAUSE_SECONDS, STUCK_SECONDS, IssuerKeys
+from gateway.data_access.oidc import issuer_keys
+from gateway.data_access.oidc.bearer_tokens import trusted_tokens
+from gateway.data_access.oidc.issuer_keys import FRESH_SECONDS, GRACE_SECONDS, PAUSE_SECONDS, STUCK_SECONDS, IssuerKeys
 from gateway.services.errors import IssuerUnavailable, Unauthenticated
 from gateway.settings import Settings
 

@@ -9,13 +9,13 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
+from contracts.model import POOR, ModelContract
 from fakes.model import FakeModel
-from fakes.model_contract import POOR, ModelContract
-from fakes.scripted_server import Request, Script, ScriptedServer, always, http, serving, serving_model
-from fakes.servers import free_port
+from support.scripted_server import Request, Script, ScriptedServer, always, http, serving, serving_model
+from support.servers import free_port
 
-from gateway.data_access import model_client
-from gateway.data_access.model_client import HttpModel
+from gateway.data_access.model_service import model as model_client
+from gateway.data_access.model_service.model import HttpModel
 from gateway.services.errors import ModelMalformed, ModelServiceError, ModelTimeout, ModelUnavailable
 from shared.features import DISTANCE_NAMES
 from shared.problems import REQUEST_ID_HEADER

@@ -7,13 +7,13 @@ import socket
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from contracts.model import POOR
 from fakes.model import FakeModel, explanation
-from fakes.model_contract import POOR
-from fakes.scripted_server import Request, ScriptedServer, always, http, serving
+from support.scripted_server import Request, ScriptedServer, always, http, serving
 
-from gateway.data_access.model_client import HttpModel
+from gateway.data_access.model_service.model import HttpModel
 from gateway.services.errors import ModelMalformed
-from gateway.services.model import Asked
+from gateway.services.models.model import Asked
 from shared.features import DISTANCE_NAMES
 
 COLUMNS = {name: [POOR[name]] for name in DISTANCE_NAMES}

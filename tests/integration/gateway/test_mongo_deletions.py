@@ -12,15 +12,15 @@ from typing import Any
 
 import pymongo.errors
 import pytest
-from fakes.customers import body, inputs, knowing
-from fakes.deletion_contract import AT, DeletedCustomersContract, ErasureRecordsContract, copy_of, erasure
+from contracts.deletions import AT, DeletedCustomersContract, ErasureRecordsContract, copy_of, erasure
 from fakes.gateway import CUSTOMERS, FakeGateway
 from pymongo.collection import Collection
+from support.customers import body, inputs, knowing
 
-from gateway.data_access.customer_store import MongoCustomerStore
-from gateway.data_access.deleted_customers import INDEXES, MongoDeletedCustomers
-from gateway.data_access.erasure_store import INDEXES as ERASURE_INDEXES
-from gateway.data_access.erasure_store import MongoErasureRecords
+from gateway.data_access.mongo.customers import MongoCustomerStore
+from gateway.data_access.mongo.deletions import INDEXES, MongoDeletedCustomers
+from gateway.data_access.mongo.erasures import INDEXES as ERASURE_INDEXES
+from gateway.data_access.mongo.erasures import MongoErasureRecords
 from gateway.services.errors import (
     Contended,
     CustomerExists,

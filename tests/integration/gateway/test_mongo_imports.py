@@ -6,10 +6,10 @@ import threading
 from datetime import timedelta
 
 import pytest
-from fakes.import_contract import ImportRecordsContract, fault, record
+from contracts.imports import ImportRecordsContract, fault, record
 from pymongo.collection import Collection
 
-from gateway.data_access.import_store import MongoImportRecords
+from gateway.data_access.mongo.imports import MongoImportRecords
 
 KEPT = timedelta(days=3)
 

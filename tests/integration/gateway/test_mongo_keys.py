@@ -7,18 +7,17 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from contracts.api_keys import KEY, KeyStoreContract
 from fakes.audit import auditor
-from fakes.key_contract import KEY, KeyStoreContract
-from fakes.servers import free_port
 from flask import Flask
 from pymongo.collection import Collection
+from support.servers import free_port
 
-from gateway.data_access.key_store import MongoKeyStore
+from gateway.data_access.mongo.api_keys import MongoKeyStore
 from gateway.development import mongod as development
-from gateway.services.access import COMMAND_LINE, Scope
-from gateway.services.api_keys import ApiKeyService, NewApiKey
+from gateway.services.access.api_keys import ApiKeyService, NewApiKey, parse
 from gateway.services.errors import StoreUnavailable
-from gateway.services.key_ports import parse
+from gateway.services.principal import COMMAND_LINE, Scope
 from gateway.settings import Settings
 from gateway.stores import connect
 

@@ -8,19 +8,19 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from fakes.customer_queries import disturbances, expected, filters, populations, query_string, sorts, walk
-from fakes.customers import stored
+from contracts.customers import assignment
 from fakes.gateway import CUSTOMERS, FakeGateway
-from fakes.problems import assert_problem
 from fakes.store import InMemoryCustomerStore
-from fakes.store_contract import assignment
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pymongo.collection import Collection
+from support.customer_queries import disturbances, expected, filters, populations, query_string, sorts, walk
+from support.customers import stored
+from support.problems import assert_problem
 
-from gateway.data_access.customer_store import MongoCustomerStore
-from gateway.services.customer import Customer
-from gateway.services.customer_query import SORTABLE, CustomerQuery, Filters, SortKey, order_of, position_of
+from gateway.data_access.mongo.customers import MongoCustomerStore
+from gateway.services.customers.customer import Customer
+from gateway.services.customers.query import SORTABLE, CustomerQuery, Filters, SortKey, order_of, position_of
 from gateway.services.errors import QueryTimeout
 from shared.features import CUST_ID
 

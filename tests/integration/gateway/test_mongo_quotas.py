@@ -6,15 +6,15 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from fakes.quotas_contract import QuotaStoreContract
-from fakes.servers import Mongod
+from contracts.rate_limits import QuotaStoreContract
 from flask import Flask
 from pymongo.collection import Collection
+from support.servers import Mongod
 
-from gateway.data_access import rate_limit_storage
-from gateway.data_access.rate_limit_storage import PATIENCE_SECONDS, MongoQuotaStore
+from gateway.data_access.mongo import rate_limits as rate_limit_storage
+from gateway.data_access.mongo.rate_limits import PATIENCE_SECONDS, MongoQuotaStore
+from gateway.services.access.rate_limits import Limiter, Rate
 from gateway.services.errors import RateLimited, StoreUnavailable
-from gateway.services.rate_limits import Limiter, Rate
 from gateway.settings import Settings
 from gateway.stores import connect
 

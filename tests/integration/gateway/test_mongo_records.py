@@ -12,24 +12,24 @@ from typing import Any
 
 import pymongo.errors
 import pytest
-from fakes.audit_contract import ALL, AuditTrailContract, entries
-from fakes.customers import body
+from contracts.audit import ALL, AuditTrailContract, entries
+from contracts.idempotency import AT, LEASE, IdempotencyStoreContract, claim
 from fakes.gateway import CUSTOMERS, FakeGateway
-from fakes.idempotency_contract import AT, LEASE, IdempotencyStoreContract, claim
-from fakes.servers import Mongod, running_mongod
 from flask import Flask
 from pymongo import MongoClient
 from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import AutoReconnect
+from support.customers import body
+from support.servers import Mongod, running_mongod
 
-from gateway.data_access.audit_store import INDEXES as AUDIT_INDEXES
-from gateway.data_access.audit_store import MongoAuditTrail
-from gateway.data_access.customer_store import MongoCustomerStore
-from gateway.data_access.idempotency_store import INDEXES, MongoIdempotencyStore
+from gateway.data_access.mongo.audit import INDEXES as AUDIT_INDEXES
+from gateway.data_access.mongo.audit import MongoAuditTrail
+from gateway.data_access.mongo.customers import MongoCustomerStore
+from gateway.data_access.mongo.idempotency import INDEXES, MongoIdempotencyStore
 from gateway.development import mongod as development
+from gateway.services.access.idempotency import KeptAnswer
 from gateway.services.errors import StoreError, StoreUnavailable
-from gateway.services.idempotency import KeptAnswer
 from gateway.settings import Settings
 from gateway.stores import connect
 

@@ -6,16 +6,16 @@ import threading
 from collections.abc import Iterable
 
 import pytest
-from fakes.customers import stored
-from fakes.query_contract import QueryContract
-from fakes.store_contract import CustomerStoreContract
+from contracts.customers import CustomerStoreContract
+from contracts.queries import QueryContract
 from pymongo import IndexModel
 from pymongo.collection import Collection
+from support.customers import stored
 
-from gateway.data_access.customer_store import MongoCustomerStore
-from gateway.data_access.mongo_schema import INDEXES, SORT_INDEXES
+from gateway.data_access.mongo.customer_schema import INDEXES, SORT_INDEXES
+from gateway.data_access.mongo.customers import MongoCustomerStore
+from gateway.services.customers.assignment import SortIndexes
 from gateway.services.errors import StoreError, StoreUnavailable
-from gateway.services.sort_indexes import SortIndexes
 
 
 class TestMongoCustomerStore(CustomerStoreContract, QueryContract):

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from fakes.customers import stored
-from fakes.servers import own_database
-from fakes.store_contract import assignment
+from contracts.customers import assignment
 from pymongo import MongoClient
 from pymongo.collection import Collection
 from pymongo.errors import WriteError
+from support.customers import stored
+from support.servers import own_database
 
-from gateway.data_access.mongo_schema import prepare, validator
+from gateway.data_access.mongo.customer_schema import prepare, validator
 from shared.features import CUST_ID, FEATURES, INPUTS, Feature, Kind
 
 

@@ -13,14 +13,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fakes.certificates import Authority, Pair
-from fakes.customers import inputs
-from fakes.servers import free_port
+from support.certificates import Authority, Pair
+from support.customers import inputs
+from support.servers import free_port
 
-from gateway.data_access.fresh_calls import FreshCalls
-from gateway.data_access.http_registry import Deadlines, HttpRegistry
-from gateway.data_access.model_access import OPEN_ACCESS, ModelAccess, model_access
-from gateway.data_access.model_client import HttpModel
+from gateway.data_access.model_service.access import OPEN_ACCESS, ModelAccess, model_access
+from gateway.data_access.model_service.connections import FreshCalls
+from gateway.data_access.model_service.model import HttpModel
+from gateway.data_access.model_service.registry import Deadlines, HttpRegistry
 from gateway.services.errors import ModelDenied, ModelServiceError, ModelUnavailable
 from model_service.registry import ModelStore
 

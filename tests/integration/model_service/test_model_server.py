@@ -18,7 +18,7 @@ from typing import Any
 
 import joblib
 import pytest
-from fakes.servers import free_port
+from support.servers import free_port
 
 from model_service.registry import MODEL_FILE, ModelStore
 from model_service.training.dataset import read_customers

@@ -20,7 +20,7 @@ from typing import Any
 import pandas as pd
 import psutil
 import pytest
-from fakes.servers import free_port
+from support.servers import free_port
 
 from model_service.run_training import NICENESS
 from model_service.training_jobs.jobs import VANISHED, TrainingJobs

@@ -6,16 +6,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from fakes.api_keys import ADMIN_KEY
 from fakes.gateway import FakeGateway
-from fakes.keys import ADMIN_KEY
-from fakes.problems import assert_problem
 from hypothesis import given
 from hypothesis import strategies as st
+from support.problems import assert_problem
 
-from gateway.services.access import Scope
-from gateway.services.api_keys import DEFAULT_LIFETIME, LONGEST_LIFETIME
+from gateway.services.access.api_keys import DEFAULT_LIFETIME, LONGEST_LIFETIME, parse
 from gateway.services.errors import StoreUnavailable
-from gateway.services.key_ports import parse
+from gateway.services.principal import Scope
 
 KEYS = "/api/v1/api-keys"
 CUSTOMERS = "/api/v1/customers"

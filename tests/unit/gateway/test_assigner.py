@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from fakes.customers import inputs
 from fakes.model import DOWN, MALFORMED, SLOW, FakeModel
+from support.customers import inputs
 
-from gateway.services.assignment import Assigner, assignment_of
 from gateway.services.clock import now
-from gateway.services.customer import new_revision
+from gateway.services.customers.assignment import Assigner, assignment_of
+from gateway.services.customers.customer import new_revision
 from gateway.services.errors import ModelServiceError, ModelUnavailable
 from shared.features import complete
 

@@ -7,24 +7,23 @@ from typing import Any
 
 import pytest
 from fakes.audit import InMemoryAuditTrail, auditor
-from fakes.customers import body, inputs
 from fakes.gateway import CUSTOMERS, MODELS, SEGMENTS, TRAININGS, FakeGateway
-from fakes.problems import assert_problem
 from fakes.registry import NEW, OLD
 from hypothesis import given
 from hypothesis import strategies as st
+from support.customers import body, inputs
+from support.problems import assert_problem
 
-from gateway.schemas.audit_query import ACTIONS, load_audit_request
 from gateway.schemas.paging import cursor_after
-from gateway.services.access import Principal
-from gateway.services.audit import AuditEntry, id_since
-from gateway.services.auditor import Auditor, Change, Origin, named
+from gateway.schemas.queries import ACTIONS, load_audit_request
+from gateway.services.audit import AuditEntry, Auditor, Change, Origin, id_since, named
 from gateway.services.errors import (
     CustomerExists,
     InvalidInput,
     ModelTimeout,
     StoreUnavailable,
 )
+from gateway.services.principal import Principal
 
 AUDIT = "/api/v1/audit"
 AWAY = StoreUnavailable("away")

@@ -9,16 +9,16 @@ from datetime import datetime
 from typing import NamedTuple
 
 import pytest
+from fakes.api_keys import ADMIN_KEY, key_of
 from fakes.gateway import CUSTOMERS, FakeGateway
-from fakes.keys import ADMIN_KEY, key_of
-from fakes.problems import assert_problem
 from hypothesis import given
 from hypothesis import strategies as st
+from support.problems import assert_problem
 
 from gateway.routes import registered
-from gateway.services.access import Principal, Scope
+from gateway.services.access.rate_limits import Rate
 from gateway.services.errors import StoreUnavailable
-from gateway.services.rate_limits import Rate
+from gateway.services.principal import Principal, Scope
 from gateway.settings import Settings
 
 REALM = 'Bearer realm="customer-segmentation"'

@@ -6,16 +6,16 @@ from typing import Any
 
 import orjson
 import pytest
-from fakes.customers import body, faultless, inputs
 from fakes.gateway import CUSTOMERS, FakeGateway
 from fakes.model import DOWN
-from fakes.problems import assert_problem
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.customers import body, faultless, inputs
+from support.problems import assert_problem
 
-from gateway.controllers.batches import REFUSALS
-from gateway.error_handlers import STATUSES
-from gateway.services.batches import MAX_ROWS
+from gateway.controllers.customers import REFUSALS
+from gateway.middleware.errors import STATUSES
+from gateway.services.customers.batches import MAX_ROWS
 from gateway.services.errors import StoreUnavailable
 from gateway.settings import Settings
 from shared.features import CUST_ID, complete

@@ -7,9 +7,8 @@ from threading import Timer
 
 import pytest
 
-from gateway.services.batches_under_way import BatchesUnderWay
 from gateway.services.errors import StoreUnavailable
-from gateway.services.import_tally import StoredBatch
+from gateway.services.imports.run import BatchesUnderWay, StoredBatch
 
 
 def _batch(rows: int) -> StoredBatch:

@@ -11,16 +11,22 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
 from fakes.gateway import CUSTOMERS, FakeGateway
-from fakes.issuer import AUDIENCE, key_set, private_key, token
-from fakes.problems import assert_problem
 from hypothesis import given
 from hypothesis import strategies as st
 from jwt import PyJWK
+from support.issuer import AUDIENCE, key_set, private_key, token
+from support.problems import assert_problem
 
-from gateway.data_access import bearer_tokens
-from gateway.data_access.bearer_tokens import LEEWAY_SECONDS, LONGEST_TOKEN, REMEMBERED_SECONDS, BearerTokens, Trust
-from gateway.services.access import Scope
+from gateway.data_access.oidc import bearer_tokens
+from gateway.data_access.oidc.bearer_tokens import (
+    LEEWAY_SECONDS,
+    LONGEST_TOKEN,
+    REMEMBERED_SECONDS,
+    BearerTokens,
+    Trust,
+)
 from gateway.services.errors import IssuerUnavailable, Unauthenticated
+from gateway.services.principal import Scope
 from gateway.wiring import assemble
 
 ISSUER = "https://login.example/realm"

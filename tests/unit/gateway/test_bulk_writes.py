@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 from fakes.audit import InMemoryAuditTrail, auditor
-from fakes.customers import inputs, stored
 from fakes.model import DOWN, FakeModel
 from fakes.store import InMemoryCustomerStore
+from support.customers import inputs, stored
 
-from gateway.services.assignment import Assigner
-from gateway.services.bulk_writes import MAX_ATTEMPTS, BulkWriter, Mode, Outcome, Verdict
-from gateway.services.customer import Customer, Features
+from gateway.services.customers.assignment import Assigner
+from gateway.services.customers.bulk_writes import MAX_ATTEMPTS, BulkWriter, Mode, Outcome, Verdict
+from gateway.services.customers.customer import Customer, Features
 from gateway.services.errors import Contended
 from shared.features import CUST_ID, complete
 

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from fakes.customers import body
 from fakes.gateway import FakeGateway
 from fakes.model import DOWN
+from support.customers import body
 
 from gateway import __main__ as command_line
 from gateway import wiring
 from gateway.commands.imports import ROWS_REJECTED
 from gateway.services.errors import StoreUnavailable
-from gateway.services.import_records import MAX_LISTED_ERRORS
+from gateway.services.imports.records import MAX_LISTED_ERRORS
 
 HEADER = ",".join(body())
 GOOD = ",".join(map(str, body("A").values()))

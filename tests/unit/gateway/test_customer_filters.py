@@ -6,14 +6,14 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from fakes.customer_queries import filters, query_string
 from fakes.gateway import CUSTOMERS, FakeGateway
 from hypothesis import given
 from hypothesis import strategies as st
+from support.customer_queries import filters, query_string
 
-from gateway.data_access.customer_filters import mongo_filter
-from gateway.schemas.customer_query import MAX_CONDITIONS, MAX_IN, load_filters
-from gateway.services.customer_query import FIELDS, SORTABLE, Condition, Filters, Op, SortKey, order_of
+from gateway.data_access.mongo.customer_queries import mongo_filter
+from gateway.schemas.customer_queries import MAX_CONDITIONS, MAX_IN, load_filters
+from gateway.services.customers.query import FIELDS, SORTABLE, Condition, Filters, Op, SortKey, order_of
 from gateway.services.errors import InvalidInput
 from shared.features import CUST_ID, FEATURES
 

@@ -6,11 +6,11 @@ import re
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-from fakes.customers import cust_ids, stored
 from fakes.gateway import CUSTOMERS, FakeGateway
-from fakes.problems import assert_problem
 from hypothesis import given
 from hypothesis import strategies as st
+from support.customers import cust_ids, stored
+from support.problems import assert_problem
 from werkzeug.test import TestResponse
 
 from gateway.schemas.paging import DEFAULT_LIMIT, MAX_LIMIT

@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 import pytest
 from fakes.audit import auditor
-from fakes.customers import inputs, knowing, stored
 from fakes.model import FakeModel
 from fakes.store import InMemoryCustomerStore
+from support.customers import inputs, knowing, stored
 
-from gateway.services.assignment import Assigner
-from gateway.services.customer import Customer
-from gateway.services.customers import MAX_ATTEMPTS, CustomerService
+from gateway.services.customers.assignment import Assigner
+from gateway.services.customers.customer import Customer
+from gateway.services.customers.customers import MAX_ATTEMPTS, CustomerService
 from gateway.services.errors import Contended, StaleRevision
 
 

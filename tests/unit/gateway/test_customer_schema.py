@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from fakes.customers import body
 from hypothesis import given
 from hypothesis import strategies as st
 from marshmallow import Schema, ValidationError
+from support.customers import body
 
 from gateway.schemas.customers import customer_schema, patch_schema
 from shared.features import CUST_ID, FEATURES

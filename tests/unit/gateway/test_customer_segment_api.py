@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from fakes.customers import body, stored
+from contracts.customers import assignment
 from fakes.gateway import CUSTOMERS, FakeGateway
 from fakes.model import DOWN, MALFORMED, SEGMENTS, SLOW, explanation
-from fakes.problems import assert_problem
-from fakes.store_contract import assignment
+from support.customers import body, stored
+from support.problems import assert_problem
 
-from gateway.services.customer import Assignment, Customer
-from gateway.services.customers import MAX_ATTEMPTS
+from gateway.services.customers.customer import Assignment, Customer
+from gateway.services.customers.customers import MAX_ATTEMPTS
 from gateway.services.errors import ModelServiceError, StoreUnavailable
 
 PATH = f"{CUSTOMERS}/C1/segment"

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 from fakes.audit import auditor
-from fakes.customers import inputs, knowing
 from fakes.model import DOWN, FakeModel
 from fakes.store import InMemoryCustomerStore
+from support.customers import inputs, knowing
 
-from gateway.services.assignment import Assigner
-from gateway.services.customer import ASSIGNED, PENDING
-from gateway.services.customers import CustomerService
+from gateway.services.customers.assignment import Assigner
+from gateway.services.customers.customer import ASSIGNED, PENDING
+from gateway.services.customers.customers import CustomerService
 from gateway.services.errors import CustomerExists, CustomerNotFound, StaleRevision
 from shared.features import complete
 

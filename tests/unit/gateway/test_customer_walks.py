@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from fakes.customer_queries import disturbances, expected, filters, populations, query_string, sorts, walk
 from fakes.gateway import FakeGateway
 from hypothesis import given
 from hypothesis import strategies as st
+from support.customer_queries import disturbances, expected, filters, populations, query_string, sorts, walk
 
-from gateway.services.customer import Customer
-from gateway.services.customer_query import Filters, SortKey, order_of
+from gateway.services.customers.customer import Customer
+from gateway.services.customers.query import Filters, SortKey, order_of
 from shared.features import CUST_ID
 
 

@@ -6,10 +6,10 @@ from datetime import datetime
 from io import BytesIO
 
 import pytest
-from fakes.customers import body, inputs
 from fakes.gateway import CUSTOMERS, FakeGateway
 from fakes.model import DOWN, MALFORMED, SLOW
-from fakes.problems import assert_problem
+from support.customers import body, inputs
+from support.problems import assert_problem
 
 from gateway.services.errors import ModelServiceError
 from shared.features import CUST_ID, FEATURES, complete

@@ -6,11 +6,11 @@ import json
 from typing import Any
 
 import pytest
-from fakes.customers import any_numbers, body, inputs
 from fakes.gateway import CUSTOMERS, FakeGateway
-from fakes.problems import assert_problem
 from hypothesis import given
 from hypothesis import strategies as st
+from support.customers import any_numbers, body, inputs
+from support.problems import assert_problem
 
 from shared.features import CUST_ID, CUST_ID_RULE, FEATURES, INPUTS, Feature
 

@@ -7,19 +7,20 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from contracts.deletions import DeletedCustomersContract
 from fakes.audit import auditor
-from fakes.customers import inputs, knowing, stored
-from fakes.deletion_contract import DeletedCustomersContract
 from fakes.deletions import InMemoryDeletedCustomers
 from fakes.model import FakeModel
 from fakes.store import InMemoryCustomerStore
+from support.customers import inputs, knowing, stored
 
-from gateway.services import deletions
-from gateway.services.assignment import Assigner
-from gateway.services.customer import Customer
-from gateway.services.customers import CustomerService
-from gateway.services.deletions import DeletionService
-from gateway.services.erasures import ErasureService
+from gateway.services.customers import deletions
+from gateway.services.customers.assignment import Assigner
+from gateway.services.customers.customer import Customer
+from gateway.services.customers.customers import CustomerService
+from gateway.services.customers.deletions import DeletionService
+from gateway.services.customers.erasures import ErasureService
+from gateway.services.customers.preconditions import Precondition
 from gateway.services.errors import (
     Contended,
     CustomerExists,
@@ -31,7 +32,6 @@ from gateway.services.errors import (
     StaleRevision,
     StoreUnavailable,
 )
-from gateway.services.preconditions import Precondition
 from shared.features import CUST_ID
 
 MONTH = timedelta(days=30)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from fakes.customers import body
 from fakes.gateway import CUSTOMERS, FakeGateway
 from fakes.model import DOWN
-from fakes.problems import assert_problem
+from support.customers import body
+from support.problems import assert_problem
 
 from gateway.services.errors import StoreUnavailable
 from gateway.settings import Settings

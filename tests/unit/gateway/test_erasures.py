@@ -6,15 +6,15 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from contracts.deletions import AT, ErasureRecordsContract, copy_of
 from fakes.audit import InMemoryAuditTrail, auditor
-from fakes.customers import knowing, stored
-from fakes.deletion_contract import AT, ErasureRecordsContract, copy_of
 from fakes.deletions import InMemoryDeletedCustomers, InMemoryErasureRecords
 from fakes.gateway import FakeGateway
 from fakes.store import InMemoryCustomerStore
+from support.customers import knowing, stored
 
-from gateway.services import erasures as erasures_module
-from gateway.services.erasures import DELETED, LIVING, ErasureReceipt, ErasureService
+from gateway.services.customers import erasures as erasures_module
+from gateway.services.customers.erasures import DELETED, LIVING, ErasureReceipt, ErasureService
 from gateway.services.errors import (
     ErasureNotFound,
     ModelUnavailable,

@@ -7,16 +7,15 @@ import io
 from collections.abc import Iterator
 
 import pytest
-from fakes.addresses import example_of
-from fakes.customers import body, inputs
 from fakes.gateway import CUSTOMERS, MODELS, PREDICTIONS, SEGMENTS, TRAININGS, FakeGateway
-from fakes.problems import assert_problem
 from fakes.registry import OLD
+from support.addresses import example_of
+from support.customers import body, inputs
+from support.problems import assert_problem
 
-from gateway.error_handlers import STATUSES
+from gateway.middleware.errors import STATUSES
 from gateway.services import errors
-from gateway.services.errors import StoreUnavailable
-from gateway.services.rate_limits import Standing
+from gateway.services.errors import Standing, StoreUnavailable
 from gateway.settings import Settings
 from shared.problems import REQUEST_ID_HEADER, FieldError
 

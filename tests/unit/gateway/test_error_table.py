@@ -9,15 +9,15 @@ from typing import Any
 import bson.errors
 import pymongo.errors
 import pytest
-from fakes.customers import stored
-from fakes.store_contract import assignment
+from contracts.customers import assignment
+from support.customers import stored
 
-from gateway.data_access.customer_store import MongoCustomerStore
-from gateway.error_handlers import STATUSES
+from gateway.data_access.mongo.customers import MongoCustomerStore
+from gateway.middleware.errors import STATUSES
 from gateway.services import errors
-from gateway.services.customer_query import CustomerQuery
+from gateway.services.customers.query import CustomerQuery
+from gateway.services.customers.store import CustomerStore
 from gateway.services.errors import SegmentationError, StoreError, StoreUnavailable
-from gateway.services.ports import CustomerStore
 
 ABSTRACT = {errors.SegmentationError, errors.ModelServiceError}
 BRINGS_ITS_STATUS = {errors.RegistryRefusal}

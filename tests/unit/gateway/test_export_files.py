@@ -10,15 +10,15 @@ from datetime import datetime
 
 import orjson
 import pytest
-from fakes.customers import cust_ids, faultless, stored
 from fakes.store import row_of
 from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import parquet
+from support.customers import cust_ids, faultless, stored
 
-from gateway.schemas.export_files import KINDS, flat_columns
-from gateway.services.customer import Assignment, Customer
-from gateway.services.customer_query import MEMBERS
+from gateway.files.writer import KINDS, flat_columns
+from gateway.services.customers.customer import Assignment, Customer
+from gateway.services.customers.query import MEMBERS
 from shared.features import CUST_ID, FEATURES, complete
 
 AT = datetime(2024, 5, 1, 12, 0, 0, 123000)

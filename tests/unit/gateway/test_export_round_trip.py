@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import pytest
-from fakes.customers import cust_ids, faultless, stored
+from contracts.customers import assignment
 from fakes.gateway import FakeGateway
 from fakes.store import row_of
-from fakes.store_contract import assignment
 from hypothesis import given
 from hypothesis import strategies as st
+from support.customers import cust_ids, faultless, stored
 
-from gateway.schemas.customer_files import CustomerFile
-from gateway.schemas.export_files import KINDS
-from gateway.services.customer import Customer
-from gateway.services.customer_query import MEMBERS
+from gateway.files.reader import CustomerFile
+from gateway.files.writer import KINDS
+from gateway.services.customers.customer import Customer
+from gateway.services.customers.query import MEMBERS
 from shared.features import CUST_ID, FEATURES
 
 customers = st.lists(

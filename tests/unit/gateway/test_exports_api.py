@@ -11,18 +11,18 @@ from contextlib import nullcontext
 from typing import Any
 
 import pytest
-from fakes.customers import stored
+from contracts.customers import assignment
 from fakes.gateway import CUSTOMERS, EXPORTS, FakeGateway
-from fakes.problems import assert_problem
 from fakes.store import InMemoryCustomerStore
-from fakes.store_contract import assignment
 from pyarrow import parquet
+from support.customers import stored
+from support.problems import assert_problem
 
 from gateway.controllers.exports import BROKEN_OFF
-from gateway.services.customer_query import Filters
+from gateway.services.customers.exports import ExportService
+from gateway.services.customers.query import Filters
+from gateway.services.customers.store import Row
 from gateway.services.errors import StoreError, StoreUnavailable
-from gateway.services.exports import ExportService
-from gateway.services.ports import Row
 from gateway.settings import Settings
 from shared.features import CUST_ID
 from shared.model_contract import CSV, NDJSON, PARQUET

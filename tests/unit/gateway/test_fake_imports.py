@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from fakes.import_contract import ImportRecordsContract
+from contracts.imports import ImportRecordsContract
 from fakes.imports import InMemoryImportRecords
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from fakes.key_contract import KeyStoreContract
-from fakes.keys import InMemoryKeyStore
+from contracts.api_keys import KeyStoreContract
+from fakes.api_keys import InMemoryKeyStore
 
 
 class TestInMemoryKeyStore(KeyStoreContract):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from contracts.model import POOR, ModelContract
 from fakes.model import DOWN, FakeModel
-from fakes.model_contract import POOR, ModelContract
 
 from gateway.services.errors import ModelUnavailable
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from contracts.audit import AuditTrailContract
+from contracts.idempotency import IdempotencyStoreContract
 from fakes.audit import InMemoryAuditTrail
-from fakes.audit_contract import AuditTrailContract
 from fakes.idempotency import InMemoryIdempotencyStore
-from fakes.idempotency_contract import IdempotencyStoreContract
 
 
 class TestInMemoryAuditTrail(AuditTrailContract):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from contracts.registry import RegistryContract
 from fakes.registry import FakeRegistry
-from fakes.registry_contract import RegistryContract
 
 
 class TestFakeRegistry(RegistryContract):

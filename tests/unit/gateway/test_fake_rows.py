@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fakes.rows_contract import CustomerRowsContract
+from contracts.rows import CustomerRowsContract
 
 
 class TestRowsInMemory(CustomerRowsContract):

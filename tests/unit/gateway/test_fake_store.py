@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import mongomock
 import pytest
-from fakes.query_contract import QueryContract
+from contracts.customers import CustomerStoreContract, SingleOperations
+from contracts.queries import QueryContract
 from fakes.store import InMemoryCustomerStore
-from fakes.store_contract import CustomerStoreContract, SingleOperations
 
-from gateway.data_access.customer_store import MongoCustomerStore
+from gateway.data_access.mongo.customers import MongoCustomerStore
 from gateway.services.errors import StoreUnavailable
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import threading
 
 import pytest
-from fakes.customers import stored
 from fakes.gateway import MODELS, FakeGateway
-from fakes.problems import assert_problem
 from fakes.registry import ETAG, NEW, OLD, POLICY, REPORT, SVG
+from support.customers import stored
+from support.problems import assert_problem
 
-from gateway.services import analyses
+from gateway.services.customers.store import Block
 from gateway.services.errors import StoreUnavailable
-from gateway.services.ports import Block
+from gateway.services.models import analyses
 from gateway.settings import Settings
 from shared.features import INPUT_NAMES
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 from environs import EnvError
-from fakes.certificates import Authority
+from support.certificates import Authority
 
-from gateway.services.rate_limits import Rate
+from gateway.services.access.rate_limits import Rate
 from gateway.settings import Settings, read_settings
 
 RANDOM = "dC9sQm3bYb1Zk7vJx2TqLw8RnHfGp5Ae"

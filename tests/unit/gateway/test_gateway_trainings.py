@@ -8,18 +8,18 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from fakes.customers import faultless, stored
 from fakes.gateway import MODELS, TRAININGS, FakeGateway
-from fakes.problems import assert_problem
 from fakes.registry import FakeRegistry
 from hypothesis import given
 from hypothesis import strategies as st
+from support.customers import faultless, stored
+from support.problems import assert_problem
 
-from gateway.services import trainings
+from gateway.services.customers.store import Block
 from gateway.services.errors import RegistryRefusal, SegmentationError, StoreUnavailable
-from gateway.services.ports import Block
-from gateway.services.registry_ports import Upload
-from gateway.services.trainings import csv_of
+from gateway.services.models import trainings
+from gateway.services.models.registry import Upload
+from gateway.services.models.trainings import csv_of
 from gateway.settings import Settings
 from shared.features import CUST_ID, INPUT_NAMES
 from shared.model_contract import CSV, PARQUET, Training

@@ -6,13 +6,13 @@ import re
 from datetime import datetime
 
 import pytest
-from fakes.customers import body
 from fakes.gateway import CUSTOMERS, FakeGateway
 from fakes.registry import OLD
+from support.customers import body
 
-from gateway.controllers.documentation import FILES
+from gateway.controllers.service import FILES
 from gateway.routes import registered
-from gateway.services import segments
+from gateway.services.models import segments
 from shared.problems import REQUEST_ID_HEADER
 
 EXAMPLES = {"cust_id": "C1", "segment_id": "seg-01", "version": OLD, "kind": "svg", "name": "elbow", "file": min(FILES)}

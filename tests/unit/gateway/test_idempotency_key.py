@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gateway.schemas.idempotency_key import LONGEST, customers_named, load_key
+from gateway.middleware.idempotency import LONGEST, customers_named, load_key
 from gateway.services.errors import InvalidInput
 
 visible = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=LONGEST)

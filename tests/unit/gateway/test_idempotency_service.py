@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 import pytest
 from fakes.idempotency import InMemoryIdempotencyStore
 
-from gateway.services.access import Principal
+from gateway.services.access.idempotency import LARGEST_BODY, Asked, Attempt, IdempotencyService, KeptAnswer
 from gateway.services.errors import IdempotencyKeyReused, OutcomeUnknown, RequestInProgress
-from gateway.services.idempotency import LARGEST_BODY, Asked, Attempt, IdempotencyService, KeptAnswer
+from gateway.services.principal import Principal
 
 BEGUN = datetime(2030, 5, 1)
 CRM = Principal("api_key", "k1", "CRM", frozenset())
@@ -157,6 +157,6 @@ def test_of_an_answer_that_is_too_large_only_the_rest_is_kept(
     service: IdempotencyService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert LARGEST_BODY < 16_000_000
-    monkeypatch.setattr("gateway.services.idempotency.LARGEST_BODY", 10)
+    monkeypatch.setattr("gateway.services.access.idempotency.LARGEST_BODY", 10)
     service.finish(_attempt(service), KeptAnswer(200, {"Location": "/x"}, bytes(range(11))))
     assert _begin(service) == KeptAnswer(200, {"Location": "/x"}, None)

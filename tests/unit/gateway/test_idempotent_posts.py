@@ -8,22 +8,23 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from fakes.customers import body
 from fakes.gateway import CUSTOMERS, MODELS, PREDICTIONS, FakeGateway
 from fakes.idempotency import InMemoryIdempotencyStore
-from fakes.problems import assert_problem
 from fakes.registry import NEW
 from flask import Flask, Response, g, request
 from flask.testing import FlaskClient
+from support.customers import body
+from support.problems import assert_problem
 from werkzeug.exceptions import BadRequest, ServiceUnavailable
 from werkzeug.test import TestResponse
 
-from gateway import error_handlers, request_log
 from gateway.controllers import slow_clients
-from gateway.controllers.exchange import first_tried_at, read_body
-from gateway.guards.idempotency import idempotent
+from gateway.controllers.http import first_tried_at, read_body
+from gateway.middleware import errors as error_handlers
+from gateway.middleware import request_log
+from gateway.middleware.idempotency import idempotent
 from gateway.routes import Repeats, Route, View, register
-from gateway.services.access import COMMAND_LINE
+from gateway.services.access.idempotency import IdempotencyService
 from gateway.services.errors import (
     AnalysisBusy,
     CustomerExists,
@@ -32,7 +33,7 @@ from gateway.services.errors import (
     RegistryRefusal,
     StoreUnavailable,
 )
-from gateway.services.idempotency import IdempotencyService
+from gateway.services.principal import COMMAND_LINE
 
 AWAY = StoreUnavailable("away")
 FREELY = Repeats()

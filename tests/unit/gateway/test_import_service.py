@@ -8,17 +8,16 @@ from typing import Any
 
 import pytest
 from fakes.audit import InMemoryAuditTrail
-from fakes.customers import inputs, stored
 from fakes.imports import InMemoryImportRecords
 from fakes.model import DOWN, FakeModel
 from fakes.store import InMemoryCustomerStore
+from support.customers import inputs, stored
 
-from gateway.services.access import COMMAND_LINE
-from gateway.services.assignment import Assigner
-from gateway.services.auditor import Auditor, Origin
-from gateway.services.bulk_writes import Mode
-from gateway.services.customer import Customer
-from gateway.services.customer_query import Total
+from gateway.services.audit import Auditor, Origin
+from gateway.services.customers.assignment import Assigner
+from gateway.services.customers.bulk_writes import Mode
+from gateway.services.customers.customer import Customer
+from gateway.services.customers.query import Total
 from gateway.services.errors import (
     ImportEnded,
     ImportFailed,
@@ -30,10 +29,11 @@ from gateway.services.errors import (
     StoreUnavailable,
     UploadBroken,
 )
-from gateway.services.import_batches import Batch, RowFault
-from gateway.services.import_records import MAX_LISTED_ERRORS, Import
-from gateway.services.import_run import ImportRun
-from gateway.services.imports import ImportOrder, ImportService
+from gateway.services.imports.imports import ImportOrder, ImportService
+from gateway.services.imports.records import MAX_LISTED_ERRORS, Import
+from gateway.services.imports.run import ImportRun
+from gateway.services.imports.source import Batch, RowFault
+from gateway.services.principal import COMMAND_LINE
 from shared.features import CUST_ID, complete
 
 AWAY = StoreUnavailable("the database cannot be reached")
@@ -311,7 +311,7 @@ class TestADeadProcess:
     ) -> None:
         begun = begin(imports, batch(("A", {})))
         assert imports.get(begun.record["id"])["status"] == "running"
-        monkeypatch.setattr("gateway.services.imports.SILENT_SECONDS", -1)
+        monkeypatch.setattr("gateway.services.imports.imports.SILENT_SECONDS", -1)
         found = imports.get(begun.record["id"])
         assert found["status"] == "interrupted"
         assert "at least" in str(found["reason"])
@@ -321,7 +321,7 @@ class TestADeadProcess:
         self, imports: ImportService, records: InMemoryImportRecords, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         begun = begin(imports)
-        monkeypatch.setattr("gateway.services.imports.SILENT_SECONDS", -1)
+        monkeypatch.setattr("gateway.services.imports.imports.SILENT_SECONDS", -1)
         called: list[int] = []
         assert imports.run_once(lambda: called.append(1)) == 1
         assert called == [1]

@@ -10,14 +10,14 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from fakes.customers import body
 from fakes.gateway import FakeGateway
 from fakes.model import DOWN
-from fakes.problems import assert_problem
+from support.customers import body
+from support.problems import assert_problem
 from werkzeug.test import TestResponse
 
 from gateway.services.errors import StoreError, StoreUnavailable
-from gateway.services.import_records import ImportSummary
+from gateway.services.imports.records import ImportSummary
 from shared.features import CUST_ID, INPUTS
 from shared.model_contract import CSV, NDJSON
 

@@ -9,13 +9,20 @@ from dataclasses import replace
 from datetime import datetime
 
 import pytest
-from fakes.keys import ADMIN_KEY, InMemoryKeyStore, key_of
+from fakes.api_keys import ADMIN_KEY, InMemoryKeyStore, key_of
 
-from gateway.services import key_cache
-from gateway.services.access import Scope
+from gateway.services.access import authentication as key_cache
+from gateway.services.access.api_keys import ApiKey
+from gateway.services.access.authentication import (
+    FRESH_SECONDS,
+    GRACE_SECONDS,
+    NOTE_SECONDS,
+    PATIENCE_SECONDS,
+    KeyCache,
+    LastUses,
+)
 from gateway.services.errors import StoreUnavailable
-from gateway.services.key_cache import FRESH_SECONDS, GRACE_SECONDS, NOTE_SECONDS, PATIENCE_SECONDS, KeyCache, LastUses
-from gateway.services.key_ports import ApiKey
+from gateway.services.principal import Scope
 
 ID = "AdminAdmin01"
 AWAY = StoreUnavailable("away")

@@ -6,15 +6,15 @@ from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner, Result
+from fakes.api_keys import ADMIN_KEY
 from fakes.gateway import CUSTOMERS, FakeGateway
-from fakes.keys import ADMIN_KEY
 from flask import Flask
 
 from gateway import stores
 from gateway.__main__ import main
 from gateway.commands import keys as commands
-from gateway.services.access import Scope
 from gateway.services.errors import StoreUnavailable
+from gateway.services.principal import Scope
 from gateway.settings import Settings
 
 OLD = "AdminAdmin01"

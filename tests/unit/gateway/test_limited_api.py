@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from fakes.api_keys import ADMIN_KEY
 from fakes.gateway import CUSTOMERS, MODELS, FakeGateway
-from fakes.keys import ADMIN_KEY
-from fakes.problems import assert_problem
 from flask.testing import FlaskClient
+from support.problems import assert_problem
 
+from gateway.services.access.rate_limits import Rate
 from gateway.services.errors import StoreUnavailable
-from gateway.services.rate_limits import Rate
 from gateway.settings import Settings
 
 NOBODY = "crm_" + "0" * 40

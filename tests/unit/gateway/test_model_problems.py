@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gateway.data_access.model_problems import KNOWN, fault_of
+from gateway.data_access.model_service.problems import KNOWN, fault_of
 from gateway.services.errors import ModelDenied, ModelMalformed, ModelUnavailable, RegistryRefusal
 from shared.problems import FieldError, problem
 from tests.conftest import ROOT

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from fakes.gateway import MODELS, SEGMENTS, TRAININGS, FakeGateway
 from fakes.model import DOWN, MALFORMED, SLOW
-from fakes.problems import assert_problem
 from fakes.registry import NEW, OLD
+from support.problems import assert_problem
 
 from gateway.services.errors import ModelServiceError, RegistryRefusal
 from shared.problems import FieldError

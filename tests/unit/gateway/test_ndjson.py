@@ -7,17 +7,17 @@ from typing import Any
 
 import orjson
 import pytest
-from fakes.customers import any_numbers, body, cust_ids, faultless, stored
-from fakes.store_contract import assignment
+from contracts.customers import assignment
 from hypothesis import given
 from hypothesis import strategies as st
 from marshmallow import ValidationError
+from support.customers import any_numbers, body, cust_ids, faultless, stored
 
+from gateway.files.ndjson import NdjsonCustomers
+from gateway.files.text import MAX_LINE
 from gateway.schemas.customers import customer_schema
-from gateway.schemas.ndjson import NdjsonCustomers
-from gateway.schemas.text_blocks import MAX_LINE
 from gateway.services.errors import InvalidInput
-from gateway.services.import_batches import RowFault
+from gateway.services.imports.source import RowFault
 from shared.features import CUST_ID, FEATURES, INPUTS, complete
 
 _json_schema = customer_schema()

@@ -6,17 +6,17 @@ import re
 from typing import Any
 
 import pytest
-from fakes.documented import Documented
 from fakes.gateway import FakeGateway
 from openapi_spec_validator import validate
+from support.documented import Documented
 
-from gateway.documentation import headers, parameters
-from gateway.documentation.document import key_of
-from gateway.documentation.operation import Named
-from gateway.documentation.operations import OPERATIONS, RESOURCES
-from gateway.documentation.orders import ACTIVATE, LABEL, ROLLBACK
-from gateway.documentation.problems import known_problems
-from gateway.error_handlers import STATUSES
+from gateway.middleware.errors import STATUSES
+from gateway.openapi import headers, parameters
+from gateway.openapi.document import key_of
+from gateway.openapi.operation import Named
+from gateway.openapi.operations import OPERATIONS, RESOURCES
+from gateway.openapi.orders import ACTIVATE, LABEL, ROLLBACK
+from gateway.openapi.problems import known_problems
 from gateway.routes import Route, registered
 from gateway.schemas.queries import TRAINING
 from model_service.api.decisions import Activate, Rollback

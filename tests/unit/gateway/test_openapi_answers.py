@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
-from fakes.api_story import CHAPTERS
-from fakes.documented import Documented, DocumentedClient, Reply
 from fakes.gateway import FakeGateway
+from support.api_story import CHAPTERS
+from support.documented import Documented, DocumentedClient, Reply
 
-from gateway.documentation.operations import OPERATIONS
+from gateway.openapi.operations import OPERATIONS
 
 UNSHOWN = {"getOpenAPI", "getModelServiceOpenAPI", "cancelImport"}
 """The documents in themselves; and an import that still runs when it is cancelled, which takes luck."""

@@ -8,9 +8,9 @@ from html.parser import HTMLParser
 import orjson
 import pytest
 from fakes.gateway import FakeGateway
-from fakes.problems import assert_problem
+from support.problems import assert_problem
 
-from gateway.controllers.documentation import FILES
+from gateway.controllers.service import FILES
 
 
 class References(HTMLParser):
@@ -58,7 +58,7 @@ def test_two_processes_say_the_same() -> None:
 
 def test_the_document_is_made_once(gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> None:
     first = gateway.client.get("/openapi.json").data
-    monkeypatch.setattr("gateway.documentation.document.described", lambda _: pytest.fail("made again"))
+    monkeypatch.setattr("gateway.openapi.document.described", lambda _: pytest.fail("made again"))
     assert gateway.client.get("/openapi.json").data == first
 
 

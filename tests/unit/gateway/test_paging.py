@@ -5,9 +5,9 @@ from __future__ import annotations
 import base64
 
 import pytest
-from fakes.customers import cust_ids
 from hypothesis import given
 from hypothesis import strategies as st
+from support.customers import cust_ids
 
 from gateway.schemas.paging import DEFAULT_LIMIT, MAX_LIMIT, Cursors, PageRequest, cursor_after, load_page_request
 from gateway.services.errors import InvalidInput

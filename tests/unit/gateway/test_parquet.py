@@ -14,14 +14,14 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from fakes.customers import body, inputs
 from pyarrow import parquet
+from support.customers import body, inputs
 
-from gateway.schemas.customer_files import CustomerFile
-from gateway.schemas.parquet_text import _text, write_customers
-from gateway.schemas.tabular import CsvCustomers
+from gateway.files.csv import CsvCustomers
+from gateway.files.parquet_text import _text, write_customers
+from gateway.files.reader import CustomerFile
 from gateway.services.errors import InvalidInput, StoreUnavailable
-from gateway.services.import_batches import RowFault
+from gateway.services.imports.source import RowFault
 from shared.features import CUST_ID, complete
 from shared.model_contract import PARQUET
 

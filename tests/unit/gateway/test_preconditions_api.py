@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from fakes.customers import body, inputs
 from fakes.gateway import CUSTOMERS, FakeGateway
-from fakes.problems import assert_problem
+from support.customers import body, inputs
+from support.problems import assert_problem
 
 from gateway.settings import Settings
 from shared.features import CUST_ID

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from fakes.customers import body, inputs
 from fakes.gateway import PREDICTIONS, FakeGateway
 from fakes.model import DOWN, MALFORMED, OTHER, SLOW, FakeModel, explanation
-from fakes.problems import assert_problem
+from support.customers import body, inputs
+from support.problems import assert_problem
 
-from gateway.services.customer import Features
+from gateway.services.customers.customer import Features
 from gateway.services.errors import ModelServiceError
-from gateway.services.model import PLAIN, Asked
+from gateway.services.models.model import PLAIN, Asked
 from shared.contract import MAX_BATCH, Prediction, RowError
 from shared.features import CUST_ID
 from shared.problems import REQUEST_ID_HEADER, problem

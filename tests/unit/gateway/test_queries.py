@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import pytest
-from fakes.addresses import example_of
-from fakes.customers import stored
 from fakes.gateway import FakeGateway
-from fakes.problems import assert_problem
 from fakes.registry import OLD
 from hypothesis import given
 from hypothesis import strategies as st
+from support.addresses import example_of
+from support.customers import stored
+from support.problems import assert_problem
 
 from gateway.schemas.queries import VERSION, load_asked, load_explain, load_format, load_parameters
 from gateway.services.errors import InvalidInput
-from gateway.services.model import PLAIN
+from gateway.services.models.model import PLAIN
 from tests.conftest import ROOT
 
 names = st.sampled_from(["explain", "version", "format", "k", "", "Explain", "explain "]) | st.text(max_size=4)

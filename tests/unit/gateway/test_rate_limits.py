@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from threading import Thread
 
 import pytest
-from fakes.quotas import InMemoryQuotaStore
-from fakes.quotas_contract import QuotaStoreContract
+from contracts.rate_limits import QuotaStoreContract
+from fakes.rate_limits import InMemoryQuotaStore
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.services import rate_limits
+from gateway.services.access import rate_limits
+from gateway.services.access.rate_limits import AWAY_SECONDS, Grant, Limiter, Rate, share
 from gateway.services.errors import RateLimited, StoreError, StoreUnavailable
-from gateway.services.rate_limits import AWAY_SECONDS, Grant, Limiter, Rate, share
 
 
 class Clock:

@@ -7,20 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from contracts.customers import assignment
 from fakes.audit import auditor
-from fakes.customers import inputs, stored
 from fakes.model import DOWN, FakeModel
 from fakes.store import InMemoryCustomerStore
-from fakes.store_contract import assignment
+from support.customers import inputs, stored
 
 from gateway import worker
-from gateway.services import reconciliation
-from gateway.services.assignment import Assigner
-from gateway.services.customer import Assignment, Customer
-from gateway.services.customer_query import CustomerQuery
-from gateway.services.customers import CustomerService
+from gateway.services.customers import assignment as reconciliation
+from gateway.services.customers.assignment import Assigner, Reconciler
+from gateway.services.customers.customer import Assignment, Customer
+from gateway.services.customers.customers import CustomerService
+from gateway.services.customers.query import CustomerQuery
 from gateway.services.errors import ModelRefused, ModelUnavailable, StoreUnavailable
-from gateway.services.reconciliation import Reconciler
 from shared.contract import ColumnarAnswer
 
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.services import repeated_ids
-from gateway.services.repeated_ids import RepeatedIds
+from gateway.services.imports import repeated_ids
+from gateway.services.imports.repeated_ids import RepeatedIds
 
 
 def _plainly(batches: list[list[str]]) -> list[dict[int, int]]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from fakes.customers import stored
 from fakes.gateway import CUSTOMERS, MODELS, FakeGateway
-from fakes.problems import assert_problem
+from support.customers import stored
+from support.problems import assert_problem
 from werkzeug.test import TestResponse
 
-from gateway.cross_origin import RESPONSE_HEADERS
+from gateway.middleware.cors import RESPONSE_HEADERS
 from gateway.settings import Settings
 
 PAGE = "https://crm.example"

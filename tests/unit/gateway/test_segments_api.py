@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 
 import pytest
-from fakes.customers import stored
-from fakes.descriptions import RULE
+from contracts.customers import assignment
 from fakes.gateway import CUSTOMERS, SEGMENTS, FakeGateway
 from fakes.model import DOWN, MALFORMED, SLOW
-from fakes.problems import assert_problem
 from fakes.registry import FakeRegistry
-from fakes.store_contract import assignment
+from support.customers import stored
+from support.descriptions import RULE
+from support.problems import assert_problem
 
 from gateway.routes import registered
 from gateway.services.errors import ModelServiceError, RegistryRefusal, StoreError, StoreUnavailable
-from gateway.services.registry_ports import Order
+from gateway.services.models.registry import Order
 from gateway.settings import Settings
 from shared.model_contract import Label
 

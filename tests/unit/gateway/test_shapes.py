@@ -9,7 +9,7 @@ from fakes.registry import drift, preview, training
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.data_access.shapes import check_of
+from gateway.data_access.model_service.answers import check_of
 from shared.model_contract import Drift, Preview, Training
 
 

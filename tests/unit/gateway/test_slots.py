@@ -8,13 +8,13 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
-from fakes.customers import inputs, stored
 from fakes.gateway import CUSTOMERS, MODELS, PREDICTIONS, SEGMENTS, TRAININGS, FakeGateway
-from fakes.problems import assert_problem
 from fakes.registry import NEW
+from support.customers import inputs, stored
+from support.problems import assert_problem
 
+from gateway.services.access.concurrency import Slots, bounds
 from gateway.services.errors import AnalysisBusy, ModelBusy
-from gateway.services.slots import Slots, bounds
 from gateway.settings import Settings
 from shared.model_contract import CSV
 

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 
 import pytest
 from fakes.gateway import CUSTOMERS, FakeGateway
-from fakes.problems import assert_problem
+from support.problems import assert_problem
 
 from gateway.controllers.slow_clients import Patience, TimelyBody
 from gateway.services.errors import ClientsSlow

@@ -9,17 +9,16 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from fakes.customers import any_numbers, body, cust_ids, faultless, inputs
 from hypothesis import given
 from hypothesis import strategies as st
 from marshmallow import ValidationError
+from support.customers import any_numbers, body, cust_ids, faultless, inputs
 
-from gateway.schemas.csv_records import DELIMITERS, MOST_LINES
+from gateway.files.csv import DELIMITERS, MOST_LINES, CsvCustomers
+from gateway.files.text import BLOCK_BYTES, MAX_LINE
 from gateway.schemas.customers import customer_schema
-from gateway.schemas.tabular import CsvCustomers
-from gateway.schemas.text_blocks import BLOCK_BYTES, MAX_LINE
 from gateway.services.errors import InvalidInput
-from gateway.services.import_batches import RowFault
+from gateway.services.imports.source import RowFault
 from shared.features import CUST_ID, INPUTS, complete
 
 COLUMNS = [CUST_ID, *(f.name for f in INPUTS)]

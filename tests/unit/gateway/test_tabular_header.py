@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from fakes.customers import body, inputs
+from support.customers import body, inputs
 
-from gateway.schemas.tabular import CsvCustomers
+from gateway.files.csv import CsvCustomers
 from gateway.services.errors import InvalidInput
-from gateway.services.import_batches import RowFault
+from gateway.services.imports.source import RowFault
 from shared.features import CUST_ID, DERIVED, INPUTS, complete
 
 COLUMNS = [CUST_ID, *(f.name for f in INPUTS)]

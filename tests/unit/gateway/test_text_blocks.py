@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.schemas.text_blocks import MAX_LINE, text_blocks
+from gateway.files.text import MAX_LINE, text_blocks
 from gateway.services.errors import InvalidInput
 
 _texts = st.text(alphabet=st.sampled_from("aä\n\r,"), max_size=60)

@@ -7,7 +7,7 @@ from flask.json.provider import DefaultJSONProvider
 from pymongo import WriteConcern
 
 from gateway.app import create_app
-from gateway.data_access.http_registry import Deadlines, HttpRegistry
+from gateway.data_access.model_service.registry import Deadlines, HttpRegistry
 from gateway.settings import Settings
 from gateway.stores import connect
 from gateway.wiring import build_services

@@ -74,7 +74,7 @@ SCRIPT = """
 from model_service.api.customers import CustomerFeatures, rows_of_columns, rows_of_records
 from model_service.api.documentation import PREDICT_BATCH
 from shared.features import DISTANCE_NAMES
-from fakes.one_more_feature import NAME
+from support.one_more_feature import NAME
 assert NAME in CustomerFeatures.model_fields
 assert NAME in str(PREDICT_BATCH)
 place = DISTANCE_NAMES.index(NAME)
@@ -85,7 +85,7 @@ assert rows_of_columns({name: [value] for name, value in customer.items()})[0, p
 
 
 def test_an_entry_in_the_data_dictionary_is_enough_for_this_tier():
-    command = [sys.executable, "-m", "fakes.one_more_feature", SCRIPT]
+    command = [sys.executable, "-m", "support.one_more_feature", SCRIPT]
     done = subprocess.run(command, cwd=Path(fakes.__file__).parents[1], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import pydantic
 import pytest
-from fakes.customers import body, inputs
-from fakes.one_more_feature import NAME
 from marshmallow import ValidationError
+from support.customers import body, inputs
+from support.one_more_feature import NAME
 
-from gateway.data_access.mongo_schema import validator
+from gateway.data_access.mongo.customer_schema import validator
 from gateway.schemas.customers import customer_schema, patch_schema
 from model_service.api.schemas import customer_model
 from shared.features import FEATURES, Feature, Kind
@@ -26,9 +26,9 @@ BAD = [-1, 1_000_001, 0.5, "1", True, None]
 # Everything at once, in a process whose dictionary has the entry: JSON and CSV in, the stored document out.
 SCRIPT = f"""
 import json
-from fakes.customers import body
+from support.customers import body
 from fakes.gateway import CUSTOMERS, FakeGateway
-from gateway.schemas.tabular import CsvCustomers
+from gateway.files.csv import CsvCustomers
 gateway = FakeGateway()
 good = body({NAME}=3)
 created = gateway.client.post(CUSTOMERS, json=good)
@@ -44,7 +44,7 @@ print(json.dumps([created.json["{NAME}"], [r.json["errors"][0]["pointer"] for r 
 
 
 def test_is_enough_for_the_whole_gateway() -> None:
-    command = [sys.executable, "-m", "fakes.one_more_feature", SCRIPT]
+    command = [sys.executable, "-m", "support.one_more_feature", SCRIPT]
     ran = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
     assert json.loads(ran.stdout) == [3, [f"/{NAME}", f"/{NAME}"], 4, 3]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from fakes.customers import any_numbers, nullable_values
 from hypothesis import given
 from hypothesis import strategies as st
+from support.customers import any_numbers, nullable_values
 
 from shared.columns import Column, column_faults, stored_column
 from shared.features import FEATURES, INPUTS, Feature

@@ -7,9 +7,9 @@ import sys
 from typing import Any
 
 import pytest
-from fakes.customers import any_numbers, faultless, good_values, inputs
 from hypothesis import given
 from hypothesis import strategies as st
+from support.customers import any_numbers, faultless, good_values, inputs
 
 from shared import features as f
 from shared.features import CUST_ID, DERIVED, DISTANCE, FEATURES, INPUTS, Feature, Kind, complete, cust_id_fault

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from fakes.customers import faultless, inputs
 from hypothesis import given
+from support.customers import faultless, inputs
 
 from shared.features import complete
 from shared.findings import findings

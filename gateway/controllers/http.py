@@ -1,0 +1,257 @@
+"""Reading a request's body and conditions, and writing an answer: what every controller does in the same way."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import orjson
+from flask import Response, g, has_request_context, request
+from marshmallow import Schema, ValidationError
+from werkzeug.datastructures import ETags
+from werkzeug.exceptions import (
+    ClientDisconnected,
+    LengthRequired,
+    RequestEntityTooLarge,
+    RequestTimeout,
+    UnsupportedMediaType,
+)
+
+from gateway.controllers.slow_clients import TimelyBody, timely_body
+from gateway.schemas.customers import field_errors
+from gateway.schemas.queries import Query
+from gateway.services.audit import Origin
+from gateway.services.customers.preconditions import Precondition
+from gateway.services.errors import InvalidInput, UploadBroken, UploadStalled
+from gateway.services.models.registry import Upload
+from gateway.services.principal import COMMAND_LINE, Principal
+from shared.problems import FieldError
+from shared.strict_json import loads
+
+JSON = "application/json"
+MERGE_PATCH = "application/merge-patch+json"
+
+_UTC = orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z
+
+
+class WrongMediaType(UnsupportedMediaType):
+    """The body is of another media type than those that are accepted, which the answer names.
+
+    In Accept-Patch (RFC 5789 section 2.2) or, for other methods, in Accept (RFC 9110 section 15.5.16).
+    """
+
+    def __init__(self, accepted: Sequence[str], detail: str) -> None:
+        super().__init__(detail)
+        self._accepted = accepted
+
+    def get_headers(self, *arguments: Any) -> list[tuple[str, str]]:
+        """Return the answer's headers."""
+        name = "Accept-Patch" if request.method == "PATCH" else "Accept"
+        return [*super().get_headers(*arguments), (name, ", ".join(self._accepted))]
+
+
+class WrongEncoding(UnsupportedMediaType):
+    """The body has a Content-Encoding; the answer says that none is accepted (RFC 9110 section 12.5.3)."""
+
+    def get_headers(self, *arguments: Any) -> list[tuple[str, str]]:
+        """Return the answer's headers."""
+        return [*super().get_headers(*arguments), ("Accept-Encoding", "identity")]
+
+
+def refuse_undeclared(accepted: Sequence[str], what: str) -> None:
+    """Do nothing if the body is declared as one of these media types, and as nothing that would have to be unpacked.
+
+    Raises
+    ------
+    werkzeug.exceptions.UnsupportedMediaType
+    """
+    if request.mimetype not in accepted:
+        *others, last = accepted
+        named = f"{', '.join(others)} or {last}" if others else last
+        raise WrongMediaType(accepted, f"send {what} as {named}, not {request.mimetype or 'untyped'!r}")
+    encoding = request.headers.get("Content-Encoding", "identity")
+    if encoding.strip().lower() not in ("", "identity"):
+        raise WrongEncoding(f"send {what} without a Content-Encoding, not with {encoding!r}")
+
+
+def read_json(*media_types: str) -> Any:
+    """Return the request's body, parsed strictly.
+
+    Raises
+    ------
+    werkzeug.exceptions.UnsupportedMediaType
+        unless the body is declared as one of `media_types` (JSON without any).
+    werkzeug.exceptions.RequestEntityTooLarge
+    shared.strict_json.MalformedJSON
+    """
+    refuse_undeclared(media_types or (JSON,), "the body")
+    return loads(read_body())
+
+
+def read_order(*media_types: str) -> dict[str, Any]:
+    """Return the body, which must be a JSON object, or nothing at all.
+
+    Raises
+    ------
+    InvalidInput, and what `read_json` raises
+    """
+    body = read_json(*media_types) if has_body() else {}
+    if not isinstance(body, dict):
+        raise InvalidInput([FieldError(pointer="", detail="must be an object")])
+    return body
+
+
+def query() -> Query:
+    """Return the query string's parameters."""
+    return request.args.items(multi=True)
+
+
+def caller() -> Principal:
+    """Return who calls; a route that anybody may call has no caller."""
+    principal: Principal = g.principal
+    return principal
+
+
+def origin() -> Origin:
+    """Return where a change comes from: this request, or a command of this installation."""
+    if not has_request_context():
+        return Origin(COMMAND_LINE)
+    return Origin(caller(), g.request_id, request.remote_addr)
+
+
+def first_tried_at() -> datetime | None:
+    """Return when this request was first tried under its Idempotency-Key, if earlier attempts have broken off."""
+    at: datetime | None = g.get("first_tried_at")
+    return at
+
+
+def has_body() -> bool:
+    """Whether the request has a body, empty ones aside."""
+    return bool(request.content_length) or "Transfer-Encoding" in request.headers
+
+
+def read_body() -> bytes:
+    """Return the body, as often as it is asked for.
+
+    Raises
+    ------
+    werkzeug.exceptions.RequestEntityTooLarge, werkzeug.exceptions.RequestTimeout
+    werkzeug.exceptions.ClientDisconnected
+        when it breaks off.
+    """
+    if "body" not in g:
+        g.body = _received()
+    return bytes(g.body)
+
+
+def _received() -> bytes:
+    limit, size = request.max_content_length, request.content_length
+    too_large = RequestEntityTooLarge(f"the body must be smaller than {limit} bytes")
+    if limit is not None and (size or 0) > limit:
+        raise too_large
+    body = _read() if size != 0 else b""
+    # Without a Content-Length (chunked), Werkzeug cuts the body off at the limit and says nothing.
+    if limit is not None and size is None and len(body) >= limit:
+        raise too_large
+    if len(body) < (size or 0):  # granian says no more of a client that left
+        raise ClientDisconnected("the body broke off before its end")
+    return body
+
+
+def _read() -> bytes:
+    body = timely_body()
+    try:
+        return body.read()
+    except TimeoutError as error:
+        raise RequestTimeout(f"the body did not arrive within {body.patience.seconds:g} seconds") from error
+    except OSError as error:
+        raise ClientDisconnected("the body broke off before its end") from error
+
+
+def load(schema: Schema, body: Any, prefix: str = "") -> dict[str, Any]:
+    """Return the body as `schema` reads it.
+
+    Raises
+    ------
+    InvalidInput
+    """
+    try:
+        loaded: dict[str, Any] = schema.load(body)
+    except ValidationError as error:
+        raise InvalidInput(field_errors(error, prefix)) from error
+    return loaded
+
+
+class _AnyRevision:
+    def __contains__(self, revision: object) -> bool:
+        return True
+
+
+def expected() -> Precondition:
+    """Return what the request's If-Match and If-None-Match expect of the customer (RFC 9110 section 13.1).
+
+    If-Unmodified-Since says nothing here: no answer has a Last-Modified, since two changes fit into a second.
+    """
+    return Precondition(
+        any_of=_revisions(request.if_match, weak=False) if "If-Match" in request.headers else None,
+        none_of=_revisions(request.if_none_match, weak=True) if "If-None-Match" in request.headers else None,
+    )
+
+
+def _revisions(tags: ETags, *, weak: bool) -> Container[str]:
+    """Return the revisions that a header names; weak tags match none where the comparison is the strong one."""
+    return _AnyRevision() if tags.star_tag else tags.as_set(include_weak=weak)
+
+
+def answer_line(body: Any) -> bytes:
+    """Return a line of an answer in NDJSON; times as in `answer`."""
+    return orjson.dumps(body, option=_UTC | orjson.OPT_APPEND_NEWLINE)
+
+
+def answer(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """Return a JSON answer; times, which are in UTC throughout, become RFC 3339."""
+    return Response(orjson.dumps(body, option=_UTC), status, headers, mimetype=JSON)
+
+
+_PIECE = 256 * 1024
+_CHARSETS = ("utf-8", "us-ascii")
+
+
+def uploaded(media_types: Sequence[str], max_bytes: int) -> Upload:
+    """Return the file in the request's body, which has to be read before the answer is complete.
+
+    Raises
+    ------
+    werkzeug.exceptions.UnsupportedMediaType
+        unless it is declared as one of `media_types`, in UTF-8 and without a Content-Encoding.
+    werkzeug.exceptions.LengthRequired
+    werkzeug.exceptions.RequestEntityTooLarge
+    """
+    refuse_undeclared(media_types, "the file")
+    charset = request.mimetype_params.get("charset", _CHARSETS[0])
+    if charset.lower() not in _CHARSETS:
+        raise WrongMediaType(media_types, f"send the file in {_CHARSETS[0]}, not in {charset!r}")
+    size = request.content_length if has_body() else 0
+    if size is None:  # a server may not tell a chunked body that broke off from a whole one
+        raise LengthRequired("send the file with a Content-Length")
+    if size > max_bytes:
+        raise RequestEntityTooLarge(f"the file must not be larger than {max_bytes} bytes")
+    request.max_content_length = size  # checked against this route's own limit; the application's is far lower
+    return Upload(request.mimetype, size, _pieces(timely_body(), size))
+
+
+def _pieces(body: TimelyBody, size: int) -> Iterator[bytes]:
+    """Yield the body as it arrives; one that breaks off raises, or the half would be taken for the whole."""
+    left = size
+    while left:
+        try:
+            piece = body.read(min(_PIECE, left))
+        except TimeoutError as error:
+            raise UploadStalled from error
+        except (OSError, ClientDisconnected) as error:
+            raise UploadBroken from error
+        if not piece:
+            raise UploadBroken
+        left -= len(piece)
+        yield piece

@@ -1,0 +1,145 @@
+"""The audit trail in MongoDB: the `AuditTrail` port over one collection.
+
+Why an entry may be written without waiting for the journal or the other members, when the change that follows waits for
+both (``w: majority, j: true``):
+
+- The primary gives every write a place in the operation log. An entry that it has acknowledged has one, and the change
+  is sent only then, so its place is a later one.
+- "The replication majority commit point refers to an OpTime such that all oplog entries with an OpTime earlier or equal
+  to it have been replicated to a majority" (MongoDB, src/mongo/db/repl/README.md, Commit Point Propagation): when the
+  change is acknowledged, the entry is on a majority as well, and no election can lose the one and keep the other. What
+  is true of the log is true of each member's journal, which is one sequence: flushing it up to the change flushes the
+  entry. So it is on a set of one member, which waits "for no oplog holes behind a write" (the same repository,
+  waitForNoOplogHolesIfNeeded), and on a standalone server.
+
+That holds within one term of one primary. If the primary loses its office after it took the entry and before it took
+the change, the driver sends the change to the next one, which may never have seen the entry. The driver then knows of
+the election, since it had to find the new primary: `MongoAuditTrail.term` tells, and `Auditor` writes the entry once
+more, durably. What remains: the gateway dies in just that moment, between a change that survived an election and the
+repetition of its entry. On a sharded cluster entry and change may go to different primaries: there, every entry is
+written durably.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+from pymongo import ASCENDING, DESCENDING, IndexModel, ReplaceOne, WriteConcern
+from pymongo.collection import Collection
+from pymongo.errors import OperationFailure
+from pymongo.read_concern import ReadConcern
+
+from gateway.data_access.mongo.faults import store_faults
+from gateway.services.audit import AuditEntry, AuditFilters, id_since
+
+Document = dict[str, Any]
+
+_INDEX_OPTIONS_CONFLICT = 85
+_DAY = 24 * 3600
+_EXPIRY = "at"
+
+INDEXES = (
+    IndexModel([("subject.id", ASCENDING), ("_id", DESCENDING)], name="subject"),
+    IndexModel([("actor.id", ASCENDING), ("_id", DESCENDING)], name="actor"),
+    IndexModel([("action", ASCENDING), ("_id", DESCENDING)], name="action"),
+)
+"""Each filter with the newest first; ``_id`` begins with the time, so that it serves for the time alone."""
+
+
+class MongoAuditTrail:
+    """The audit trail in MongoDB.
+
+    Parameters
+    ----------
+    collection : with write concern majority and journal.
+    days : how long entries are kept.
+    """
+
+    name = "audit"
+
+    def __init__(self, collection: Collection[Document], days: int) -> None:
+        self._collection = collection
+        self._days = days
+        # Entries that have not reached a majority yet are read, too: whoever looks wants to know what is going on.
+        self._quick = collection.with_options(write_concern=WriteConcern(w=1), read_concern=ReadConcern("local"))
+        self._prepared = False
+
+    def term(self) -> object:
+        """Return a value that changes when the database elects another primary; asks nobody."""
+        return self._collection.database.client.topology_description.max_election_id
+
+    def record(self, entries: Sequence[AuditEntry], *, durably: bool) -> None:
+        """Write entries down, over those with the same ids; see this module's text for what `durably` means."""
+        if not entries:
+            return
+        documents = [_document(entry) for entry in entries]
+        with store_faults():
+            self._prepare()
+            if durably or self._sharded():
+                self._collection.bulk_write([ReplaceOne({"_id": d["_id"]}, d, upsert=True) for d in documents])
+            elif len(documents) == 1:
+                self._quick.insert_one(documents[0])
+            else:
+                self._quick.insert_many(documents, ordered=False)
+
+    def withdraw(self, ids: Sequence[str]) -> None:
+        """Take entries back."""
+        with store_faults():
+            self._quick.delete_many({"_id": {"$in": list(ids)}})
+
+    def page(self, filters: AuditFilters, before: str | None, limit: int) -> list[AuditEntry]:
+        """Return up to `limit` entries, newest first, that are older than the one whose id is `before`."""
+        with store_faults():
+            self._prepare()
+            found = list(self._quick.find(_query(filters, before), sort=[("_id", DESCENDING)], limit=limit))
+        return [_entry(document) for document in found]
+
+    def erase(self, cust_id: str) -> int:
+        """Remove the customer's id from its entries; return how many there were. All else of them stays."""
+        nobody: Document = {"$set": {"subject.id": None, "erased": True}}
+        with store_faults():
+            self._prepare()
+            wanted = {"subject.id": cust_id, "subject.type": "customer"}
+            return int(self._collection.update_many(wanted, nobody).modified_count)
+
+    def _sharded(self) -> bool:
+        return self._collection.database.client.topology_description.topology_type_name == "Sharded"
+
+    def _prepare(self) -> None:
+        """Make the indexes, and bring the time that entries are kept up to date."""
+        if self._prepared:
+            return
+        seconds = self._days * _DAY
+        self._collection.create_indexes(list(INDEXES))
+        try:
+            self._collection.create_index(_EXPIRY, name="expiry", expireAfterSeconds=seconds)
+        except OperationFailure as error:
+            if error.code != _INDEX_OPTIONS_CONFLICT:
+                raise
+            changed = {"name": "expiry", "expireAfterSeconds": seconds}
+            self._collection.database.command("collMod", self._collection.name, index=changed)
+        self._prepared = True
+
+
+def _document(entry: AuditEntry) -> Document:
+    return {"_id": entry["id"], **{key: value for key, value in entry.items() if key != "id"}}
+
+
+def _entry(document: Document) -> AuditEntry:
+    return cast(AuditEntry, {"id": document.pop("_id"), **document})
+
+
+def _query(filters: AuditFilters, before: str | None) -> Document:
+    wanted = {"subject.id": filters.subject, "actor.id": filters.actor, "action": filters.action}
+    place = {
+        "$gte": id_since(filters.since) if filters.since else None,
+        "$lt": _least(before, id_since(filters.until) if filters.until else None),
+    }
+    bounds = {operator: value for operator, value in place.items() if value is not None}
+    query = {name: value for name, value in wanted.items() if value is not None}
+    return {**query, "_id": bounds} if bounds else query
+
+
+def _least(*values: str | None) -> str | None:
+    return min((value for value in values if value is not None), default=None)

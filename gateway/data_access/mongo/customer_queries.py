@@ -1,0 +1,266 @@
+"""Finding and counting customers in MongoDB: conditions, and pages in any order at the same cost at any depth.
+
+An index gives the order by one field and, among equal values, by CUST_ID in the same direction. Every other order is
+put together from such runs: first the rest of the customers who share the last page's value of the first sort key,
+ordered by the other keys; then those with further values, of whom whole groups of equals are sorted here; and of the
+last group, which the page may cut, again the first by the other keys. MongoDB alone would sort all that follow.
+
+A customer that keeps its values while others are written has one place in this, so it comes exactly once. One whose
+value of a sort key or of a filtered field changes meanwhile may move: it can come twice or not at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from pymongo import timeout
+from pymongo.collection import Collection
+from pymongo.errors import ExecutionTimeout, OperationFailure
+
+from gateway.data_access.mongo.faults import store_faults
+from gateway.services.customers.customer import PENDING
+from gateway.services.customers.query import (
+    ESTIMATE_LIMIT,
+    FIELDS,
+    SORTABLE,
+    Condition,
+    CustomerQuery,
+    Filters,
+    Kind,
+    Op,
+    Order,
+    Position,
+    SortKey,
+    Total,
+)
+from gateway.services.errors import QueryTimeout
+from shared.contract import BORDERLINE
+from shared.features import CUST_ID
+
+Document = dict[str, Any]
+
+PATHS: Mapping[str, str] = {f.name: "_id" if f.name == CUST_ID else ".".join(f.path) for f in FIELDS.values()}
+"""Where the stored document has each field."""
+
+SEGMENT = PATHS["segment"]
+AFTER_ALL = "\x7f"
+"""Greater than every character that a CUST_ID may have."""
+
+
+def mongo_filter(filters: Filters) -> Document:
+    """Return the filter that matches the customers for which all conditions hold."""
+    return both(*map(_clause, filters))
+
+
+def both(*queries: Document) -> Document:
+    """Return the filter that matches what all of the `queries` match; empty ones match everything."""
+    clauses = [query for query in queries if query]
+    return {"$and": clauses} if len(clauses) > 1 else clauses[0] if clauses else {}
+
+
+def _clause(condition: Condition) -> Document:
+    path, value = PATHS[condition.field], condition.value
+    kind = FIELDS[condition.field].kind
+    if kind == Kind.STATUS:  # pending customers are those without a segment, and that has an index
+        return {SEGMENT: None} if value == PENDING else {SEGMENT: {"$ne": None}}
+    if kind == Kind.FLAG:
+        return {path: {"$lt" if value else "$gte": BORDERLINE}}
+    if condition.op == Op.EQ:
+        return {path: value}
+    if condition.op == Op.EXISTS:
+        return {path: {"$ne": None}} if value else {path: None}
+    if condition.op == Op.PREFIX:
+        return {path: {"$gte": value, "$lt": value + AFTER_ALL}}
+    return {path: {f"${condition.op}": list(value) if condition.op == Op.IN else value}}
+
+
+_BAD_VALUE = 2
+_Customers = Collection[Document]
+
+
+class LimitedQueries:
+    """Finds and counts customers; the server stops each query after some `seconds`, which makes a `QueryTimeout`.
+
+    Within ``timeoutMS`` the driver overwrites ``maxTimeMS`` with all the time that is left, and gives up when the
+    server does: a slow query could not be told from a server that is gone. So that is off here (``timeout(0)``), and
+    the socket has its own, longer limit (`stores.connect`).
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._milliseconds = max(1, int(seconds * 1000))
+
+    def find(self, customers: _Customers, query: CustomerQuery) -> list[Document]:
+        """Return the documents of the customers that `query` asks for."""
+        fields = None if query.fields is None else dict.fromkeys(query.fields, 1)
+        with self._limit():
+            return find_page(partial(self._run, customers, fields), query)
+
+    def count(self, customers: _Customers, filters: Filters, exact: bool) -> Total:
+        """Count the customers that all filters hold for; an estimate stops at `ESTIMATE_LIMIT` of them."""
+        limits = {} if exact else {"limit": ESTIMATE_LIMIT}
+        with self._limit():
+            if not filters and not exact:
+                return Total(customers.estimated_document_count(maxTimeMS=self._milliseconds), "estimated")
+            options: dict[str, Any] = {"maxTimeMS": self._milliseconds, **limits}
+            total = customers.count_documents(mongo_filter(filters), **options)
+        return Total(total, "exact" if exact or total < ESTIMATE_LIMIT else "estimated")
+
+    @contextmanager
+    def _limit(self) -> Iterator[None]:
+        with store_faults(), timeout(0):
+            try:
+                yield
+            except ExecutionTimeout as error:
+                raise QueryTimeout(self._seconds, SORTABLE) from error
+
+    def _run(
+        self,
+        customers: _Customers,
+        fields: Document | None,
+        query: Document,
+        sort: list[tuple[str, int]],
+        limit: int,
+        hint: str | None,
+    ) -> list[Document]:
+        options: dict[str, Any] = {"sort": sort, "limit": limit, "batch_size": limit, "max_time_ms": self._milliseconds}
+        try:
+            return list(customers.find(query, fields, hint=hint, **options))
+        except OperationFailure as error:
+            if hint is None or error.code != _BAD_VALUE:
+                raise
+            return list(customers.find(query, fields, **options))  # a first load has dropped that index
+
+
+Run = Callable[[Document, list[tuple[str, int]], int, str | None], list[Document]]
+"""Runs one query: a filter, a sort that an index gives, a limit, and the name of the index where it is certain."""
+
+_SEGMENT = ("segment", "segment_status")
+_OF_A_SEGMENT = ("segment", "confidence")
+
+
+def find_page(run: Run, query: CustomerQuery) -> list[Document]:
+    """Return the documents of the customers that `query` asks for, in its order."""
+    others = any(c.field in SORTABLE and c.field not in (*_SEGMENT, query.order[0].field) for c in query.filters)
+    pending = any((c.field, c.value) == ("segment_status", PENDING) for c in query.filters)
+    one_segment = pending or any((c.field, c.op) == ("segment", Op.EQ) for c in query.filters)
+    order, after = _of_pending(query.order, query.after) if pending else (query.order, query.after)
+    walk = _Walk(run, None if others else one_segment)
+    return walk.page(mongo_filter(query.filters), order, after, query.limit)
+
+
+def _of_pending(order: Order, after: Position | None) -> tuple[Order, Position | None]:
+    """Return the order without what is null of every customer without a segment: MongoDB would sort them all for it."""
+    values = after or (None,) * len(order)
+    kept = [place for place, key in enumerate(order) if key.field not in _OF_A_SEGMENT or values[place] is not None]
+    return tuple(order[place] for place in kept), after and tuple(after[place] for place in kept)
+
+
+@dataclass(frozen=True, slots=True)
+class _Walk:
+    """Puts pages together.
+
+    Attributes
+    ----------
+    within : whether all customers are of one segment; None where other filters may have an index that is better.
+        There is an index within segments for each sort key. MongoDB would find the right one only by running all of
+        them for a while.
+    """
+
+    run: Run
+    within: bool | None
+
+    def page(self, query: Document, order: Order, after: Position | None, limit: int) -> list[Document]:
+        """Return up to `limit` of the documents that match `query`, in `order`, behind the place `after`."""
+        if _has_index(order):
+            return self._ranges(query, order, after, limit)
+        if after is None:
+            return self._groups(query, order, limit)
+        found = self._equals(query, order, after[0], after[1:], limit)
+        for further in _further(order[0], after[0]):
+            if len(found) < limit:
+                found += self._groups(both(query, further), order, limit - len(found))
+        return found
+
+    def _ranges(self, query: Document, order: Order, after: Position | None, limit: int) -> list[Document]:
+        sort, hint = [_direction(key) for key in order], self._index(order[0])
+        found: list[Document] = []
+        # One after the other: with $or MongoDB would sort what is in a segment that is null.
+        for each in _behind(order, after):
+            if len(found) < limit:
+                found += self.run(both(query, each), sort, limit - len(found), hint)
+        return found
+
+    def _groups(self, query: Document, order: Order, limit: int) -> list[Document]:
+        first = order[0]
+        by_id = SortKey(CUST_ID, first.descending)
+        ahead = self.page(query, (first, by_id), None, limit)
+        if len(ahead) < limit:
+            return _sorted(ahead, order)
+        last = _value(ahead[-1], first)
+        whole = [document for document in ahead if _value(document, first) != last]
+        return _sorted(whole, order) + self._equals(query, order, last, None, limit - len(whole))
+
+    def _equals(self, query: Document, order: Order, value: Any, after: Position | None, limit: int) -> list[Document]:
+        """Return a page of the customers with this value of the first sort key, ordered by the other ones."""
+        first, rest = order[0], order[1:]
+        walk = self
+        if first.field == "segment":
+            walk = replace(self, within=True) if self.within is False else self
+            rest, after = _of_pending(rest, after) if value is None else (rest, after)
+        return walk.page(both(query, _equal(first, value)), rest, after, limit)
+
+    def _index(self, key: SortKey) -> str | None:
+        if not self.within:
+            return None
+        return "segment_id" if key.field in (CUST_ID, "segment") else f"segment_by_{key.field}"
+
+
+def _has_index(order: Order) -> bool:
+    """Whether an index gives this order."""
+    return len(order) == 1 or (order[1].field == CUST_ID and order[0].descending == order[1].descending)
+
+
+def _behind(order: Order, after: Position | None) -> list[Document]:
+    """Return the ranges that follow `after` in an order that has an index."""
+    if after is None:
+        return [{}]
+    if len(order) == 1:
+        return _further(order[0], after[0])
+    equals = [both(_equal(order[0], after[0]), each) for each in _further(order[1], after[1])]
+    return equals + _further(order[0], after[0])
+
+
+def _further(key: SortKey, value: Any) -> list[Document]:
+    """Return the ranges that follow a value, in order; null is less than all, but not to MongoDB's ``$lt``."""
+    path = PATHS[key.field]
+    if value is None:
+        return [] if key.descending else [{path: {"$ne": None}}]
+    if not key.descending:
+        return [{path: {"$gt": value}}]
+    return [{path: {"$lt": value}}] + ([] if key.field == CUST_ID else [{path: None}])
+
+
+def _equal(key: SortKey, value: Any) -> Document:
+    return {PATHS[key.field]: value}
+
+
+def _direction(key: SortKey) -> tuple[str, int]:
+    return PATHS[key.field], -1 if key.descending else 1
+
+
+def _value(document: Document, key: SortKey) -> Any:
+    value: Any = document
+    for name in PATHS[key.field].split("."):
+        value = value.get(name) if value is not None else None
+    return value
+
+
+def _sorted(documents: list[Document], order: Order) -> list[Document]:
+    for key in reversed(order):
+        documents = sorted(documents, key=lambda d: ((v := _value(d, key)) is not None, v), reverse=key.descending)
+    return documents

@@ -1,0 +1,31 @@
+"""Guards on how many threads a kind of work may hold."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from functools import wraps
+from typing import Any
+
+from flask import Response
+
+from gateway.routes import Around, Route, View
+from gateway.services.access.concurrency import Slots
+
+
+def within(*bounds: Slots) -> Around:
+    """Return a guard under which each request holds a slot of every bound, until the last byte of a stream is sent."""
+
+    def around(_: Route, view: View) -> View:
+        @wraps(view)
+        def guarded(**parts: Any) -> Any:
+            with ExitStack() as held:
+                for slots in bounds:
+                    held.enter_context(slots.taken())
+                answer = view(**parts)
+                if isinstance(answer, Response) and answer.is_streamed:
+                    answer.call_on_close(held.pop_all().close)
+                return answer
+
+        return guarded
+
+    return around

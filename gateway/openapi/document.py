@@ -1,0 +1,250 @@
+"""Puts the OpenAPI document together: routes, the operations that describe them, schemas, errors and examples."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from gateway.controllers.http import JSON
+from gateway.openapi import components as stored_customers
+from gateway.openapi import headers, parameters
+from gateway.openapi.operation import Answer, Body, Link, Named, Operation, Schema, Shape
+from gateway.openapi.operations import OPERATIONS, RESOURCES
+from gateway.openapi.problems import (
+    ALWAYS,
+    BODY_READ,
+    COUNTED,
+    MALFORMED,
+    NO_SUCH_ADDRESS,
+    REPEATED,
+    SCOPED,
+    WITH_BODY,
+    Known,
+    Problems,
+    known_problems,
+)
+from gateway.openapi.schemas import OPENAPI, PREFIX, Shapes
+from gateway.routes import Route
+from gateway.services.customers.customer import Assignment
+from shared.findings import Finding
+from shared.model_contract import CSV
+from shared.problems import Problem
+
+Document = dict[str, Any]
+
+_EXAMPLES = Path(__file__).with_name("examples.json")
+
+
+def described(routes: Iterable[tuple[str, Route]]) -> Document:
+    """Return the document of these routes, each with the prefix of its address."""
+    return _Writer().document(routes)
+
+
+def key_of(prefix: str, route: Route) -> str:
+    """Return the method and address under which a route's operation is described."""
+    return f"{route.method} {parameters.address(prefix + route.path)}"
+
+
+class _Writer:
+    def __init__(self) -> None:
+        self._shapes = Shapes()
+        self._problems = Problems(self._shapes.schema(Problem))
+        self._named: dict[str, Schema] = dict(stored_customers.COMPONENTS)
+        self._parameters: dict[str, Any] = headers.request_components()
+        self._examples: Mapping[str, Any] = json.loads(_EXAMPLES.read_text(encoding="utf-8"))
+        for kind in (Assignment, Finding):
+            self._shapes.schema(kind)
+
+    def document(self, routes: Iterable[tuple[str, Route]]) -> Document:
+        paths: dict[str, dict[str, Any]] = {}
+        by_key = {key_of(prefix, route): (prefix + route.path, route) for prefix, route in routes}
+        for key, (tag, operation) in OPERATIONS.items():
+            if key in by_key:
+                method, _, address = key.partition(" ")
+                paths.setdefault(address, {})[method.lower()] = self._operation(tag, operation, *by_key[key])
+        return {
+            "openapi": OPENAPI,
+            "info": {
+                "title": TITLE,
+                "summary": SUMMARY,
+                "version": VERSION,
+                "description": text(known_problems()),
+            },
+            "servers": [{"url": "/"}],
+            "tags": [{"name": resource.name, "description": resource.text} for resource in RESOURCES],
+            "paths": paths,
+            "components": self._components(),
+            "externalDocs": MODEL_SERVICE,
+        }
+
+    def _components(self) -> dict[str, Any]:
+        return {
+            "schemas": {**self._named, **self._shapes.components, "Problem": self._problem()},
+            "responses": self._problems.components,
+            "parameters": self._parameters,
+            "headers": headers.ANSWER,
+            "securitySchemes": SECURITY,
+        }
+
+    def _problem(self) -> dict[str, Any]:
+        return self._shapes.components["Problem"] | {"examples": [self._examples["createCustomer"]["422"]]}
+
+    def _operation(self, tag: str, operation: Operation, rule: str, route: Route) -> dict[str, Any]:
+        example = self._examples.get(operation.id, {})
+        answers = {
+            str(status): self._answer(answer, route, example.get(str(status)))
+            for status, answer in sorted(_answers(operation, route).items())
+        }
+        written = {
+            "operationId": operation.id,
+            "tags": [tag],
+            "summary": operation.summary,
+            "description": _with_scope(operation.text, route),
+            "parameters": list(self._parameters_of(operation, rule, route)),
+            "requestBody": self._body(operation.body, example.get("request")) if operation.body else None,
+            "responses": {**answers, **self._problems.responses(_codes(operation, rule, route))},
+            "security": [{name: [str(route.scope)]} for name in SECURITY] if route.scope else [],
+        }
+        return {name: value for name, value in written.items() if value is not None}
+
+    def _parameters_of(self, operation: Operation, rule: str, route: Route) -> Iterator[dict[str, Any]]:
+        yield from parameters.of_path(rule)
+        for name in parameters.names_of_query(route):
+            found = parameters.of_query(name, operation.query)
+            component = name.replace("[", ".").rstrip("]")
+            if name in operation.query or self._parameters.setdefault(component, found) != found:
+                yield found
+            else:
+                yield {"$ref": f"#/components/parameters/{component}"}
+        repeatable = (headers.IDEMPOTENCY_KEY,) if _repeatable(route) else ()
+        for name in (*operation.headers, *repeatable, headers.REQUEST_ID):
+            yield {"$ref": f"#/components/parameters/{name}"}
+
+    def _body(self, body: Body, example: Any) -> dict[str, Any]:
+        content = self._content(body, example)
+        found = {"required": body.required, "content": content}
+        return found | {"description": body.text} if body.text else found
+
+    def _answer(self, answer: Answer, route: Route, example: Any) -> dict[str, Any]:
+        names = (*answer.headers, headers.REPLAYED) if _repeatable(route) else answer.headers
+        found: dict[str, Any] = {"description": answer.text, "headers": headers.references(names)}
+        if content := self._content(answer, example):
+            found["content"] = content
+        if answer.links:
+            found["links"] = {name: _link(link) for name, link in answer.links.items()}
+        return found
+
+    def _content(self, message: Answer | Body, example: Any) -> dict[str, Any]:
+        described = dict.fromkeys(message.media_types, message.shape) if message.shape is not None else {}
+        content = {kind: {"schema": self._schema(shape)} for kind, shape in (described | dict(message.others)).items()}
+        for kind in content if example is not None else ():
+            if kind == CSV if isinstance(example, str) else kind == JSON or kind.endswith("+json"):
+                content[kind]["example"] = example
+        return content
+
+    def _schema(self, shape: Shape) -> dict[str, Any]:
+        if isinstance(shape, Named):
+            self._named[shape.name] = shape.schema
+            for kind in shape.kinds:
+                self._shapes.schema(kind)
+            return {"$ref": PREFIX + shape.name}
+        return shape if isinstance(shape, dict) else self._shapes.schema(shape)
+
+
+def _answers(operation: Operation, route: Route) -> Mapping[int, Answer]:
+    if not _repeatable(route):
+        return operation.answers
+    again = Answer(
+        "Carried out before, under this Idempotency-Key; what came of it is there", headers=(headers.LOCATION,)
+    )
+    return {**operation.answers, 303: again}
+
+
+def _link(link: Link) -> dict[str, Any]:
+    return {"operationId": link.operation, "parameters": dict(link.parameters)}
+
+
+def _with_scope(text: str, route: Route) -> str:
+    scope = f"Needs the scope `{route.scope}`." if route.scope else ""
+    return "\n\n".join(part for part in (text, scope) if part)
+
+
+def _repeatable(route: Route) -> bool:
+    return route.method == "POST" and route.scope is not None
+
+
+def _codes(operation: Operation, rule: str, route: Route) -> Iterator[str]:
+    yield from operation.problems
+    yield from ALWAYS
+    if route.scope:
+        yield from SCOPED
+    if _repeatable(route):
+        yield from (*REPEATED, *BODY_READ)
+    if not rule.startswith("/health/"):
+        yield from COUNTED
+    if operation.body:
+        yield from WITH_BODY
+        if any(kind.endswith("json") for kind in (*operation.body.media_types, *operation.body.others)):
+            yield MALFORMED
+    if "<" in rule:
+        yield NO_SUCH_ADDRESS
+
+
+TITLE = "Customer segmentation"
+VERSION = "1.0.0"
+"""Of this interface, not of the program."""
+SUMMARY = "Card holders, the segments they are in, and the model that finds the segments"
+
+SECURITY: Mapping[str, Mapping[str, str]] = {
+    "apiKey": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "csk_…",
+        "description": "An API key, made with `python -m gateway keys create` or POST /api/v1/api-keys; shown once.",
+    },
+    "token": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": "A token of the OpenID Connect issuer that this installation trusts, if it trusts one.",
+    },
+}
+MODEL_SERVICE: Mapping[str, str] = {
+    "url": "/openapi/model-service.json",
+    "description": "The document of the model service, which only this gateway reaches",
+}
+
+_TEXT = """\
+A bank keeps its card holders here and learns to which kind each belongs, how sure that is, and why.
+
+**Keys.** Send an API key (`Authorization: Bearer csk_…`) or, where this installation trusts an issuer, its token in the
+same header. Each operation names the scope it needs; `admin` includes all of them.
+
+**Changes.** Every customer has an ETag. Send it as `If-Match` with a change: 412 says that somebody else was faster.
+
+**Trying again.** Send a POST with an `Idempotency-Key`; sent again with the same key, it is carried out once.
+
+**Pages** follow `next_cursor`, also in `Link`. **Limits** are told in `RateLimit`; 429 says in `Retry-After` how
+long to wait.
+
+**Errors** are `application/problem+json` (RFC 9457) with a stable `code`, the `request_id` and, for refused values,
+`errors` with a JSON pointer each; a pointer that begins with `?` names a parameter of the query string. Parameters that
+an address does not know are refused.
+
+<details><summary>All codes</summary>
+
+{codes}
+
+</details>
+
+**Times** are UTC, RFC 3339. **HEAD** works wherever GET does. An answer may gain members; a client ignores those that
+it does not know.
+"""
+
+
+def text(problems: Mapping[str, Known]) -> str:
+    """Return the first page, with the table of all problem codes."""
+    rows = [f"| `{code}` | {known.status} | {known.text} |" for code, known in sorted(problems.items())]
+    return _TEXT.format(codes="\n".join(["| code | status | meaning |", "|---|---|---|", *rows]))

@@ -1,0 +1,111 @@
+"""Which errors there are, what each means, and how an operation says that it can give them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from gateway.data_access.model_service.problems import KNOWN
+from gateway.middleware.errors import STATUSES
+from gateway.openapi import headers
+from shared.problems import MEDIA_TYPE, code_of
+
+STORE = ("store_unavailable", "store_error")
+"""What whatever reads or writes the database can give."""
+MODEL = ("model_unavailable", "model_busy", "model_timeout", "model_malformed", "model_denied")
+"""What whatever asks the model service can give."""
+ALWAYS = ("validation_failed", "internal_error")
+COUNTED = ("rate_limited",)
+"""What everything but a health check can give."""
+SCOPED = ("unauthenticated", "insufficient_scope", "issuer_unavailable", *STORE)
+"""What whatever needs a key can give: keys lie in the database."""
+REPEATED = (
+    "idempotency_key_reused",
+    "idempotency_in_progress",
+    "idempotency_outcome_unknown",
+    "idempotency_answer_not_kept",
+)
+"""What whatever heeds an Idempotency-Key can give."""
+BODY_READ = ("bad_request", "body_too_large", "request_timeout", "unavailable")
+WITH_BODY = (*BODY_READ, "unsupported_media_type")
+NO_SUCH_ADDRESS = "not_found"
+MALFORMED = "malformed_json"
+
+
+class Known(NamedTuple):
+    """A problem's status and meaning."""
+
+    status: int
+    text: str
+
+
+_REFUSALS = {
+    "version_not_found": "No version has this name, or none is active",
+    "training_not_found": "No training with this id is on record",
+    "report_not_found": "The version was stored without a report",
+    "plot_not_found": "The version has no such picture",
+    "request_timeout": "The client sent nothing for too long",
+    "artefact_damaged": "The files of the version, or the record of activations, are damaged",
+    "incompatible_model": "The version was made by another version of scikit-learn",
+    "labels_differ": "The compiled scorer does not give the labels that the version's training gave",
+    "no_evidence": "The version was stored without what this question needs",
+    "gate_refused": "The gate refuses the version; each failed check is an error",
+    "nothing_to_roll_back": "No version was active before this one, or that one cannot serve any more",
+    "name_taken": "Another segment is called so",
+    "labels_damaged": "What people said of the segments cannot be read",
+    "training_running": "A training is running already; the detail has its id",
+    "training_ended": "The training has ended already",
+    "store_not_writable": "The model store cannot be written: its disk is full or read-only",
+}
+"""Meanings of what the model service refuses (`gateway.data_access.model_service.problems.KNOWN`)."""
+
+_PLAIN = {
+    400: "The request breaks off, or is not HTTP",
+    404: "There is nothing at this address",
+    405: "The address does not know this method; Allow names those it knows",
+    408: "The client sent nothing for too long",
+    406: "None of the media types in Accept is one that this address gives",
+    411: "The body needs a Content-Length",
+    413: "The body is larger than this address takes",
+    414: "The query string is too long",
+    415: "The body's Content-Type or Content-Encoding is not one that this address takes",
+    503: "Too many clients have left their requests unfinished; try again later",
+    500: "A fault of this service; its log has the request id",
+}
+"""Meanings of errors that say no more than their status."""
+
+
+def known_problems() -> Mapping[str, Known]:
+    """Return every code that an answer can have, with its status and meaning."""
+    found = {code_of(status): Known(status, text) for status, text in _PLAIN.items()}
+    found |= {code: Known(KNOWN[code], text) for code, text in _REFUSALS.items()}
+    for kind, (status, code) in STATUSES.items():
+        found[code] = Known(status, (kind.__doc__ or "").partition("\n")[0].rstrip("."))
+    return found
+
+
+class Problems:
+    """Makes the answers of failed operations; equal ones are one component of the document."""
+
+    def __init__(self, schema: Mapping[str, Any]) -> None:
+        self._schema = schema
+        self._known = known_problems()
+        self.components: dict[str, dict[str, Any]] = {}
+
+    def responses(self, codes: Iterable[str]) -> dict[str, Any]:
+        """Return the responses, by status, of an operation that can give these codes."""
+        by_status: dict[int, set[str]] = defaultdict(set)
+        for code in codes:
+            by_status[self._known[code].status].add(code)
+        return {str(status): self._reference(status, sorted(of)) for status, of in sorted(by_status.items())}
+
+    def _reference(self, status: int, codes: list[str]) -> dict[str, Any]:
+        name = ".".join([str(status), *codes])
+        self.components[name] = {
+            "description": "\n".join(f"- `{code}`: {self._known[code].text}" for code in codes),
+            "headers": headers.references(headers.OF_STATUS.get(status, ())),
+            "content": {MEDIA_TYPE: {"schema": self._schema}},
+            "x-codes": codes,
+        }
+        return {"$ref": f"#/components/responses/{name}"}

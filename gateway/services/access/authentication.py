@@ -1,0 +1,190 @@
+"""What this process knows of API keys, so that checking one costs no round trip to the database."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Final, Protocol
+
+from gateway.services.access.api_keys import PREFIX, ApiKey, KeyStore, parse
+from gateway.services.clock import now
+from gateway.services.errors import StoreError, StoreUnavailable, Unauthenticated
+from gateway.services.principal import Principal
+
+log = logging.getLogger(__name__)
+
+FRESH_SECONDS: Final = 1.5
+"""How long a key is taken as it was read; a revocation reaches every process within two seconds."""
+
+PATIENCE_SECONDS: Final = 10.0
+"""How long other requests go on with what is known while one asks a database that does not answer."""
+
+GRACE_SECONDS: Final = 300.0
+"""How long a key that was good stays good while the database is away: what needs no database works on."""
+
+NOTE_SECONDS: Final = 60.0
+MOST_KEYS: Final = 10_000
+
+Clock = Callable[[], float]
+
+
+@dataclass(slots=True)
+class _Known:
+    key: ApiKey
+    read_at: float
+    ask_at: float
+
+
+class KeyCache:
+    """Keys that were read lately, by id.
+
+    Only keys that exist are kept, so that made-up ones cannot push them out.
+    """
+
+    def __init__(self, store: KeyStore, clock: Clock = time.monotonic) -> None:
+        self._store = store
+        self._clock = clock
+        self._known: dict[str, _Known] = {}
+        self._changes = 0
+        self._room = threading.Lock()
+
+    def get(self, key_id: str) -> ApiKey | None:
+        """Return a key as it is or was less than `FRESH_SECONDS` ago, or None.
+
+        Raises
+        ------
+        StoreError, StoreUnavailable
+            where nothing is known of it, or nothing that is recent enough.
+        """
+        known, at = self._known.get(key_id), self._clock()
+        if known is None:
+            return self._read(key_id, at)
+        if at < known.ask_at:
+            return known.key
+        # One request asks. The others go on meanwhile, or a database that hangs would hold every thread.
+        known.ask_at = min(at + PATIENCE_SECONDS, known.read_at + GRACE_SECONDS)
+        try:
+            return self._read(key_id, at)
+        except StoreUnavailable:
+            if self._clock() >= known.read_at + GRACE_SECONDS:
+                raise
+            return known.key
+
+    def forget(self, key_id: str) -> None:
+        """Read a key anew the next time."""
+        with self._room:
+            self._changes += 1  # what is being read at this moment may be older than the change
+            self._known.pop(key_id, None)
+
+    def _read(self, key_id: str, at: float) -> ApiKey | None:
+        changes = self._changes
+        key = self._store.get(key_id)
+        with self._room:
+            self._known.pop(key_id, None)
+            if key is not None and changes == self._changes:
+                if len(self._known) >= MOST_KEYS:
+                    self._known.pop(next(iter(self._known)))  # the one that was read longest ago
+                self._known[key_id] = _Known(key, at, at + FRESH_SECONDS)
+        return key
+
+
+def in_background(work: Callable[[], None]) -> None:
+    """Do the work in a thread that nothing waits for, not even the end of the process."""
+    threading.Thread(target=work, daemon=True).start()
+
+
+class LastUses:
+    """Notes when keys were used, at most once a minute for each, and never in the way of a request."""
+
+    def __init__(
+        self,
+        store: KeyStore,
+        later: Callable[[Callable[[], None]], None] = in_background,
+        clock: Clock = time.monotonic,
+    ) -> None:
+        self._store = store
+        self._later = later
+        self._clock = clock
+        self._due: dict[str, float] = {}
+
+    def note(self, key_id: str) -> None:
+        """Note that a key that exists is being used."""
+        at = self._clock()
+        if at >= self._due.get(key_id, at):
+            self._due[key_id] = at + NOTE_SECONDS
+            self._later(partial(self._write, key_id))
+
+    def _write(self, key_id: str) -> None:
+        try:
+            self._store.used(key_id, now())
+        except StoreError as error:
+            log.warning("the last use of API key %s could not be noted: %s", key_id, error)
+
+
+class TokenCheck(Protocol):
+    """Bearer tokens of an issuer that this installation trusts."""
+
+    def principal(self, token: str) -> Principal:
+        """Return whom the token names.
+
+        Raises
+        ------
+        Unauthenticated
+            unless it is signed by the issuer, meant for this service and in force.
+        IssuerUnavailable
+            when that cannot be told, because the issuer's keys cannot be had.
+        """
+
+
+class Authentication:
+    """Tells who calls. `tokens` is None where no issuer is configured: API keys alone open then."""
+
+    def __init__(
+        self,
+        keys: KeyCache,
+        uses: LastUses,
+        tokens: TokenCheck | None = None,
+        clock: Callable[[], datetime] = now,
+    ) -> None:
+        self._keys = keys
+        self._uses = uses
+        self._tokens = tokens
+        self._clock = clock
+
+    def principal(self, credential: str) -> Principal:
+        """Return who shows this API key or token.
+
+        Raises
+        ------
+        Unauthenticated
+            whatever is wrong with it, in the same words: the answer never says whether a key exists.
+        StoreError, StoreUnavailable, IssuerUnavailable
+            when that cannot be told.
+        """
+        if credential.startswith(PREFIX):
+            return self._key_holder(credential)
+        if self._tokens is not None:
+            return self._tokens.principal(credential)
+        raise Unauthenticated
+
+    def _key_holder(self, text: str) -> Principal:
+        parsed = parse(text)
+        if parsed is None:
+            raise Unauthenticated
+        key_id, digest = parsed
+        key = self._keys.get(key_id)
+        if key is None or not key.opens(digest, self._clock()):
+            raise Unauthenticated
+        self._uses.note(key_id)
+        return Principal("api_key", key.id, key.name, key.scopes)
+
+
+def on_keys(store: KeyStore, tokens: TokenCheck | None = None) -> tuple[Authentication, KeyCache]:
+    """Return the authentication on a store of keys, and the cache that must hear of changes to them."""
+    cache = KeyCache(store)
+    return Authentication(cache, LastUses(store), tokens), cache

@@ -1,0 +1,126 @@
+"""Writing up to a thousand customers in one request, with a verdict for every one of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple, TypedDict
+
+from gateway.services.customers.bulk_writes import BulkWriter, Mode, Outcome, Verdict
+from gateway.services.customers.customer import ASSIGNED, PENDING, Features
+from gateway.services.errors import (
+    CustomerExists,
+    DuplicateInBatch,
+    InvalidInput,
+    RevisionRequired,
+    SegmentationError,
+    StaleRevision,
+)
+from shared.features import complete
+from shared.findings import Finding, findings
+
+MAX_ROWS = 1_000
+
+Status = Literal["created", "updated", "unchanged", "rejected"]
+
+
+class Row(NamedTuple):
+    """A faultless row: the customer, and the revision it must have where the caller says so."""
+
+    cust_id: str
+    sent: Features
+    revision: str | None = None
+
+
+class BadRow(NamedTuple):
+    """A row that breaks a rule, and the id it would have; None where that is no id either."""
+
+    cust_id: str | None
+    error: InvalidInput
+
+
+class RowResult(NamedTuple):
+    """What became of a row.
+
+    Attributes
+    ----------
+    revision, segment_status : the stored customer's; None for a rejected row.
+    error : why the row was rejected.
+    """
+
+    cust_id: str | None
+    status: Status
+    revision: str | None = None
+    segment_status: str | None = None
+    warnings: Sequence[Finding] = ()
+    error: SegmentationError | None = None
+
+
+class BatchCounts(TypedDict):
+    """How many rows were created, updated, found unchanged, and rejected."""
+
+    created: int
+    updated: int
+    unchanged: int
+    rejected: int
+
+
+_REFUSALS = {
+    Verdict.EXISTS: CustomerExists,
+    Verdict.STALE: StaleRevision,
+    Verdict.UNGUARDED: RevisionRequired,
+}
+
+
+class BatchService:
+    """Stores a batch of customers; bad rows never stop good ones."""
+
+    def __init__(self, writer: BulkWriter) -> None:
+        self._writer = writer
+
+    def write(self, rows: Sequence[Row | BadRow], mode: Mode) -> list[RowResult]:
+        """Return what became of each row, in order. Of faultless rows with the same CUST_ID, the first is written.
+
+        Raises
+        ------
+        StoreError, Contended
+            some rows may have been written then; the same batch again finishes the rest.
+        """
+        first: dict[str, Row] = {}
+        for row in rows:
+            if isinstance(row, Row):
+                first.setdefault(row.cust_id, row)
+        features = {cust_id: complete(row.sent) for cust_id, row in first.items()}
+        known = {cust_id: row.revision for cust_id, row in first.items() if row.revision is not None}
+        outcomes = self._writer.write(features, mode, known)
+        return [
+            RowResult(row.cust_id, "rejected", error=row.error)
+            if isinstance(row, BadRow)
+            else _result(row, first, features, outcomes)
+            for row in rows
+        ]
+
+
+def _result(
+    row: Row, first: Mapping[str, Row], features: Mapping[str, Features], outcomes: Mapping[str, Outcome]
+) -> RowResult:
+    cust_id = row.cust_id
+    if first[cust_id] is not row:
+        return RowResult(cust_id, "rejected", error=DuplicateInBatch(cust_id))
+    outcome = outcomes[cust_id]
+    if refusal := _REFUSALS.get(outcome.verdict):
+        return RowResult(cust_id, "rejected", error=refusal(cust_id))
+    status: Status = outcome.verdict.value  # type: ignore[assignment]  # the other verdicts are refusals
+    segment_status = PENDING if outcome.pending else ASSIGNED
+    return RowResult(cust_id, status, outcome.revision, segment_status, findings(features[cust_id], row.sent))
+
+
+def counts(results: Sequence[RowResult]) -> BatchCounts:
+    """Count the results by status."""
+    found = Counter(result.status for result in results)
+    return {
+        "created": found["created"],
+        "updated": found["updated"],
+        "unchanged": found["unchanged"],
+        "rejected": found["rejected"],
+    }

@@ -1,0 +1,140 @@
+"""Creating, reading and changing customers; each write brings the customer's segment along."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import NamedTuple
+
+from gateway.services.audit import Action, Auditor, Change
+from gateway.services.customers.assignment import Assigner
+from gateway.services.customers.customer import (
+    Customer,
+    Features,
+    changed_customer,
+    new_customer,
+    refuse_gaps,
+    same_features,
+)
+from gateway.services.customers.preconditions import ANY_STATE, Precondition
+from gateway.services.customers.store import CustomerStore
+from gateway.services.errors import Contended, CustomerExists, CustomerNotFound
+from shared.features import CUST_ID, INPUT_NAMES, complete
+from shared.findings import Finding, findings
+
+MAX_ATTEMPTS = 20
+"""How often a write starts over when others keep changing the same customer."""
+
+
+class Written(NamedTuple):
+    """A stored customer, whether the write created it, and what looked odd in it."""
+
+    customer: Customer
+    created: bool
+    warnings: list[Finding]
+
+
+class CustomerService:
+    """The customers of the bank.
+
+    Parameters
+    ----------
+    must_know : whether whoever changes a stored customer has to say which revision is known.
+    """
+
+    def __init__(self, store: CustomerStore, assigner: Assigner, auditor: Auditor, *, must_know: bool = False) -> None:
+        self._store = store
+        self._assigner = assigner
+        self._auditor = auditor
+        self._must_know = must_know
+
+    def get(self, cust_id: str) -> Customer:
+        """Return one customer.
+
+        Raises
+        ------
+        CustomerNotFound
+        """
+        customer = self._store.get(cust_id)
+        if customer is None:
+            raise CustomerNotFound(cust_id)
+        return customer
+
+    def create(self, cust_id: str, sent: Features, first_tried_at: datetime | None = None) -> Written:
+        """Store a new customer.
+
+        Parameters
+        ----------
+        first_tried_at : when the same was tried first, where that broke off. A customer that was created since with
+            the same features is taken for what it did.
+
+        Raises
+        ------
+        CustomerExists
+        """
+        features = complete(sent)
+        customer = new_customer(cust_id, features, self._assigner.assign(features))
+        try:
+            with self._auditor.change(Change("customer.created", "customer", cust_id, None, customer["revision"])):
+                self._store.insert(customer)
+        except CustomerExists:
+            stored = self._store.get(cust_id) if first_tried_at else None
+            if not (stored and stored["created_at"] >= first_tried_at and same_features(stored, features)):
+                raise
+            customer = stored
+        return Written(customer, True, findings(features, sent))
+
+    def replace(self, cust_id: str, sent: Features, expected: Precondition = ANY_STATE) -> Written:
+        """Create the customer, or replace all its features; where nothing is expected, the last writer wins.
+
+        Raises
+        ------
+        StaleRevision, CustomerNotNew, RevisionRequired
+        """
+        for _ in range(MAX_ATTEMPTS):
+            old = self._store.get(cust_id)
+            expected.check(cust_id, old, must_know=self._must_know)
+            written = (
+                self._change("customer.replaced", old, lambda _: sent)
+                if old
+                else self._create_unless_taken(cust_id, sent)
+            )
+            if written:
+                return written
+        raise Contended(cust_id)
+
+    def patch(self, cust_id: str, changes: Features, expected: Precondition = ANY_STATE) -> Written:
+        """Change some features and keep the others (merge patch).
+
+        Raises
+        ------
+        CustomerNotFound, StaleRevision, CustomerNotNew, RevisionRequired
+        """
+        for _ in range(MAX_ATTEMPTS):
+            old = self.get(cust_id)
+            expected.check(cust_id, old, must_know=self._must_know)
+            if written := self._change("customer.patched", old, lambda old: {**old, **changes}):
+                return written
+        raise Contended(cust_id)
+
+    def _create_unless_taken(self, cust_id: str, sent: Features) -> Written | None:
+        try:
+            return self.create(cust_id, sent)
+        except CustomerExists:
+            return None
+
+    def _change(self, action: Action, old: Customer, edit: Callable[[Features], Features]) -> Written | None:
+        """Write the edited features over `old`; None when somebody else was faster."""
+        sent = edit({name: old.get(name) for name in INPUT_NAMES})
+        refuse_gaps(sent)
+        features = complete(sent)
+        warnings = findings(features, sent)
+        if same_features(old, features):
+            return Written(old, False, warnings)
+        customer = changed_customer(old, features, self._assigner.assign(features))
+        change = Change(action, "customer", old[CUST_ID], old["revision"], customer["revision"])
+        with self._auditor.change(change) as announced:
+            if not self._store.replace(customer, old["revision"]):
+                announced.refused()
+                return None
+        return Written(customer, False, warnings)

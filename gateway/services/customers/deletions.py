@@ -1,0 +1,248 @@
+"""What deleting and restoring customers needs from outside."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import NamedTuple, Protocol
+
+from gateway.services.audit import Auditor, Change
+from gateway.services.clock import later_than, now
+from gateway.services.customers.customer import Customer, new_revision, refuse_gaps
+from gateway.services.customers.customers import MAX_ATTEMPTS, Written
+from gateway.services.customers.preconditions import ANY_STATE, Precondition
+from gateway.services.customers.store import CustomerStore
+from gateway.services.errors import Contended, CustomerExists, CustomerNotDeleted, CustomerNotFound, InvalidInput
+from shared.features import CUST_ID, INPUT_NAMES, complete
+from shared.findings import findings
+
+
+class DeletedCustomers(Protocol):
+    """Copies of deleted customers, kept durably until they expire. Every method may raise `StoreError`.
+
+    A copy is the customer as it was, with ``deleted_at`` and ``expires_at`` (UTC). One that does not count at a time is
+    neither returned nor claimed then.
+    """
+
+    def keep(self, deletion: str, copy: Customer, counts_from: datetime) -> None:
+        """Keep a copy under the deletion's own id; it counts from then on."""
+
+    def confirm(self, deletion: str) -> None:
+        """Let the copy of a deletion count now, if it is there."""
+
+    def forget(self, deletion: str) -> None:
+        """Remove the copy of a deletion, if it is there."""
+
+    def claim(self, cust_id: str, claim: str, at: datetime, until: datetime) -> Customer | None:
+        """Return a customer's latest copy, which does not count until then; None where there is none that counts."""
+
+    def release(self, cust_id: str, claim: str) -> None:
+        """Let the copy that was claimed so count again."""
+
+    def finish(self, cust_id: str, claim: str) -> bool:
+        """Remove the copy that was claimed so; return whether it was there."""
+
+    def forget_until(self, cust_id: str, updated_at: datetime) -> int:
+        """Remove a customer's copies of states up to the one of `updated_at`; return how many those were."""
+
+    def erase(self, cust_id: str, created_until: datetime) -> int:
+        """Remove all copies of the customers of this id that were created until then; return how many."""
+
+    def latest(self, cust_id: str, at: datetime) -> Customer | None:
+        """Return a customer's copy of the latest state (by ``updated_at``, then ``deleted_at``), or None."""
+
+    def page(self, after: str | None, limit: int, at: datetime) -> list[Customer]:
+        """Return the latest copies of up to `limit` customers with CUST_ID greater than `after`, in CUST_ID order."""
+
+
+LIMBO = timedelta(minutes=1)
+"""How long a copy does not count whose deletion, or whose restoring, is under way: longer than any request takes."""
+_KEPT_ONLY = {"deleted_at", "expires_at"}
+
+
+class DeletedPage(NamedTuple):
+    """One page of deleted customers; `more` says whether others follow the last one."""
+
+    items: list[Customer]
+    more: bool
+
+
+class DeletionService:
+    """Deletes customers and restores them.
+
+    Parameters
+    ----------
+    erased : tells whether the customer of this id that was created at that time is being erased, or was.
+    retention : how long a deleted customer can be restored; zero: not at all.
+    must_know : whether whoever deletes a customer has to say which revision is known.
+    """
+
+    def __init__(
+        self,
+        customers: CustomerStore,
+        deleted: DeletedCustomers,
+        erased: Callable[[str, datetime], bool],
+        retention: timedelta,
+        auditor: Auditor,
+        *,
+        must_know: bool = False,
+    ) -> None:
+        self._customers = customers
+        self._deleted = deleted
+        self._erased = erased
+        self._auditor = auditor
+        self._retention = retention
+        self._must_know = must_know
+
+    def delete(self, cust_id: str, expected: Precondition = ANY_STATE) -> None:
+        """Delete a customer; within the retention time it can be restored.
+
+        Raises
+        ------
+        CustomerNotFound, StaleRevision, CustomerNotNew, RevisionRequired
+        """
+        for _ in range(MAX_ATTEMPTS):
+            customer = self._customers.get(cust_id)
+            if customer is None:
+                raise CustomerNotFound(cust_id)
+            expected.check(cust_id, customer, must_know=self._must_know)
+            if self._delete(customer):
+                return
+        raise Contended(cust_id)
+
+    def _delete(self, customer: Customer) -> bool:
+        deletion = self._keep(customer)
+        with self._auditor.change(
+            Change("customer.deleted", "customer", customer[CUST_ID], customer["revision"])
+        ) as announced:
+            if not self._customers.delete(customer[CUST_ID], customer["revision"]):
+                announced.refused()
+                self._deleted.forget(deletion)
+                return False
+        # Copies of earlier states and of earlier customers of this id can never be restored any more.
+        earlier = timedelta(milliseconds=1 if self._retention else 0)
+        self._deleted.forget_until(customer[CUST_ID], customer["updated_at"] - earlier)
+        self._deleted.confirm(deletion)
+        if self._erased(customer[CUST_ID], customer["created_at"]):
+            # While a restore was under way, the erasure may have looked for the customer where it was not.
+            remove_for_good(self._customers, self._deleted, customer[CUST_ID], customer["created_at"])
+        return True
+
+    def _keep(self, customer: Customer) -> str:
+        deletion, at = secrets.token_hex(8), now()
+        if self._retention:
+            copy = {**customer, "deleted_at": at, "expires_at": at + self._retention}
+            self._deleted.keep(deletion, copy, counts_from=at + LIMBO)
+        return deletion
+
+    def get(self, cust_id: str) -> Customer:
+        """Return a deleted customer as it was, with ``deleted_at`` and ``expires_at``.
+
+        Raises
+        ------
+        CustomerNotDeleted
+        """
+        copy = self._deleted.latest(cust_id, now())
+        if copy is None or self._customers.get(cust_id):
+            raise CustomerNotDeleted(cust_id)
+        return copy
+
+    def page(self, after: str | None, limit: int) -> DeletedPage:
+        """Return up to `limit` deleted customers whose CUST_ID follows `after`, in CUST_ID order."""
+        items: list[Customer] = []
+        while len(items) <= limit:
+            copies = self._deleted.page(after, limit + 1, now())
+            living = self._customers.get_many([copy[CUST_ID] for copy in copies]) if copies else {}
+            items += [copy for copy in copies if copy[CUST_ID] not in living]
+            if len(copies) <= limit:
+                break
+            after = copies[-1][CUST_ID]
+        return DeletedPage(items[:limit], len(items) > limit)
+
+    def restore(self, cust_id: str, first_tried_at: datetime | None = None) -> Written:
+        """Bring a deleted customer back as it was, as a new revision.
+
+        Its segment comes back too; where another model is active by now, the worker renews it.
+
+        Parameters
+        ----------
+        first_tried_at : when the same was tried first, where that broke off. A customer that has been written since
+            is taken for what it brought back.
+
+        Raises
+        ------
+        CustomerNotDeleted, CustomerExists
+        InvalidInput
+            where it was deleted before a feature existed that every customer must have.
+        """
+        try:
+            return self._restore(cust_id)
+        except CustomerExists:
+            living = self._customers.get(cust_id) if first_tried_at else None
+            if not (living and living["updated_at"] >= first_tried_at):
+                raise
+            return Written(living, False, findings(living, living))
+
+    def _restore(self, cust_id: str) -> Written:
+        claim, at = secrets.token_hex(8), now()
+        copy = self._deleted.claim(cust_id, claim, at, until=at + LIMBO)
+        if copy is None:
+            raise CustomerExists(cust_id) if self._customers.get(cust_id) else CustomerNotDeleted(cust_id)
+        try:
+            customer = _restored(copy)
+            change = Change("customer.restored", "customer", cust_id, copy["revision"], customer["revision"])
+            with self._auditor.change(change):
+                self._insert(customer, claim)
+        except (CustomerExists, InvalidInput):
+            self._deleted.release(cust_id, claim)
+            raise
+        self._deleted.forget_until(cust_id, copy["updated_at"])
+        return Written(customer, False, findings(customer, customer))
+
+    def _insert(self, customer: Customer, claim: str) -> None:
+        self._customers.insert(customer)
+        if not self._deleted.finish(customer[CUST_ID], claim):
+            # It was erased while we held its copy: then the customer must not come back.
+            remove_living(self._customers, customer[CUST_ID], customer["created_at"])
+            raise CustomerNotDeleted(customer[CUST_ID])
+
+
+def _restored(copy: Customer) -> Customer:
+    """Return the customer of a copy, as the data dictionary has it today."""
+    customer = {name: value for name, value in copy.items() if name not in _KEPT_ONLY}
+    sent = {name: copy.get(name) for name in INPUT_NAMES}
+    refuse_gaps(sent)
+    return {**customer, **complete(sent), "revision": new_revision(), "updated_at": later_than(copy["updated_at"])}
+
+
+def remove_living(customers: CustomerStore, cust_id: str, created_until: datetime) -> int:
+    """Remove the customer of this id for good unless it was created later; return how many were removed: 1 or 0.
+
+    Raises
+    ------
+    Contended
+    """
+    for _ in range(MAX_ATTEMPTS):
+        customer = customers.get(cust_id)
+        if customer is None or customer["created_at"] > created_until:
+            return 0
+        if customers.delete(cust_id, customer["revision"]):
+            return 1
+    raise Contended(cust_id)
+
+
+def remove_for_good(
+    customers: CustomerStore, deleted: DeletedCustomers, cust_id: str, created_until: datetime
+) -> tuple[int, int]:
+    """Remove a customer, living and deleted, unless it was created later; return how many living ones and copies.
+
+    A restore that holds a copy may bring the customer back once, until it sees that the copy went.
+
+    Raises
+    ------
+    Contended
+    """
+    living = remove_living(customers, cust_id, created_until)
+    copies = deleted.erase(cust_id, created_until)
+    return living + remove_living(customers, cust_id, created_until), copies

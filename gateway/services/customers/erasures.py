@@ -1,0 +1,264 @@
+"""What is kept about erasures, and what every place that may hold something about customers does."""
+
+from __future__ import annotations
+
+import hmac
+import logging
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Literal, Protocol, TypedDict
+
+from gateway.services.audit import Auditor, Change
+from gateway.services.clock import now
+from gateway.services.customers.deletions import DeletedCustomers, remove_for_good
+from gateway.services.customers.preconditions import ANY_STATE, Precondition
+from gateway.services.customers.store import CustomerStore
+from gateway.services.errors import ErasureNotFound, SegmentationError, StaleRevision
+
+
+class Erasable(Protocol):
+    """A place that may hold something about customers."""
+
+    @property
+    def name(self) -> str:
+        """What a receipt calls the place: lower case letters and underscores."""
+
+    def erase(self, cust_id: str) -> int:
+        """Remove, or make anonymous, all that the place holds about a customer; return how many entries that were.
+
+        Harmless when repeated: an erasure that was interrupted is done again. May raise any `SegmentationError`; the
+        erasure is incomplete then, and the worker tries again.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """An erasure as it is kept.
+
+    Attributes
+    ----------
+    id : its own id, which says nothing about the customer.
+    digest : keyed hash of the CUST_ID.
+    cust_id : None once the erasure is complete.
+    created_until : customers of this id that were created later are new ones and not concerned.
+    erased : how many entries were removed, by place; a place that is not among them is still to be done.
+    """
+
+    id: str
+    digest: str
+    cust_id: str | None
+    requested_at: datetime
+    created_until: datetime
+    completed_at: datetime | None = None
+    erased: Mapping[str, int] = field(default_factory=dict)
+
+
+class ErasureRecords(Protocol):
+    """Erasures, kept durably and for good. Every method may raise `StoreError`."""
+
+    def add(self, erasure: Erasure) -> None:
+        """Write down what is about to be erased."""
+
+    def withdraw(self, erasure_id: str) -> None:
+        """Remove an erasure that was not carried out."""
+
+    def note(self, erasure_id: str, place: str, entries: int) -> None:
+        """Write down that a place is done, adding to the entries that were removed from it before."""
+
+    def complete(self, erasure_id: str, at: datetime) -> None:
+        """Write down that all is done, and forget the CUST_ID."""
+
+    def get(self, erasure_id: str) -> Erasure | None:
+        """Return one erasure, or None."""
+
+    def of(self, digest: str, limit: int) -> list[Erasure]:
+        """Return up to `limit` erasures of one CUST_ID, newest first."""
+
+    def unfinished(self, requested_until: datetime, after: str | None, limit: int) -> list[Erasure]:
+        """Return erasures requested until then that are not complete, in the order of their ids, after one of them."""
+
+
+log = logging.getLogger(__name__)
+
+LISTED = 100
+"""Most erasures of one CUST_ID that are listed; the newest come first."""
+GRACE = timedelta(seconds=5)
+"""How old an unfinished erasure is before the worker takes it over from the request that began it."""
+LIVING, DELETED = "customers", "deleted_customers"
+
+NOTES = (
+    "exports, reports and training files are not kept here: copies that were taken away stay with whoever took them",
+    "imports keep line numbers of refused rows, not what stood in them; names of files and columns are kept as sent",
+    "models keep figures about segments, and some typical customers without their ids",
+    "logs of processes name ids in addresses, and backups of the database are not reached: both go by their own age",
+)
+"""What an erasure does not reach, for its receipt."""
+
+
+class ErasureReceipt(TypedDict):
+    """What became of an erasure. It does not name the customer.
+
+    ``erased`` counts the entries that were removed or made anonymous, by place. An erasure that is in progress waits
+    for the places in ``remaining``; the service finishes it by itself. ``not_reached`` says where else to look.
+    """
+
+    id: str
+    status: Literal["completed", "in_progress"]
+    requested_at: datetime
+    completed_at: datetime | None
+    erased: Mapping[str, int]
+    remaining: list[str]
+    not_reached: Sequence[str]
+
+
+class Erasures(TypedDict):
+    """The erasures of one CUST_ID, newest first."""
+
+    items: list[ErasureReceipt]
+
+
+class ErasureService:
+    """Erases customers everywhere.
+
+    Parameters
+    ----------
+    places : all that may hold something about customers, beside the living and the deleted ones.
+    secret : key of the hash that stands for a CUST_ID in completed erasures.
+    must_know : whether whoever erases a living customer has to say which revision is known.
+    """
+
+    def __init__(
+        self,
+        customers: CustomerStore,
+        deleted: DeletedCustomers,
+        records: ErasureRecords,
+        places: Sequence[Erasable],
+        secret: str,
+        auditor: Auditor,
+        *,
+        must_know: bool = False,
+    ) -> None:
+        self._customers = customers
+        self._deleted = deleted
+        self._records = records
+        self._places = places
+        self._secret = secret.encode()
+        self._auditor = auditor
+        self._must_know = must_know
+
+    def erase(self, cust_id: str, expected: Precondition = ANY_STATE) -> ErasureReceipt:
+        """Erase a customer, living or deleted, and whatever quotes its id.
+
+        An id that nothing is known of is no error: that nothing is left is what was asked for, and other places than
+        the customers may hold it.
+
+        Raises
+        ------
+        StaleRevision, CustomerNotNew, RevisionRequired
+        """
+        living, at = self._customers.get(cust_id), now()
+        expected.check(cust_id, living, must_know=self._must_know)
+        # Another gateway's clock may be a little ahead of this one's.
+        until = max(at, living["created_at"]) if living else at
+        erasure = Erasure(secrets.token_hex(12), self._digest(cust_id), cust_id, at, until)
+        # The entry names the erasure, whose receipt it leads to, and never the customer.
+        revision = living["revision"] if living else None
+        with self._auditor.change(Change("customer.erased", "erasure", erasure.id, revision)):
+            self._records.add(erasure)
+            if living and expected.any_of is not None:
+                self._remove_known(erasure, cust_id, living["revision"])
+        for place, error in self._carry_out(erasure, cust_id).items():
+            log.warning("erasure %s has to wait for %s: %s", erasure.id, place, error)
+        return self.get(erasure.id)
+
+    def _remove_known(self, erasure: Erasure, cust_id: str, revision: str) -> None:
+        """Remove the living customer if it still has the revision that the caller knows; else erase nothing."""
+        if not self._customers.delete(cust_id, revision):
+            self._records.withdraw(erasure.id)
+            raise StaleRevision(cust_id)
+        self._records.note(erasure.id, LIVING, 1)
+
+    def get(self, erasure_id: str) -> ErasureReceipt:
+        """Return the receipt of an erasure.
+
+        Raises
+        ------
+        ErasureNotFound
+        """
+        erasure = self._records.get(erasure_id)
+        if erasure is None:
+            raise ErasureNotFound(erasure_id)
+        return self._receipt(erasure)
+
+    def of(self, cust_id: str) -> Erasures:
+        """Return the receipts of all erasures of a CUST_ID, which tells whether it was ever erased."""
+        return Erasures(items=[self._receipt(erasure) for erasure in self._records.of(self._digest(cust_id), LISTED)])
+
+    def concerns(self, cust_id: str, created_at: datetime) -> bool:
+        """Return whether the customer of this id that was created then is being erased, or was.
+
+        An erasure that may still turn out to be of a stale revision does not count yet.
+        """
+        erasures = self._records.of(self._digest(cust_id), LISTED)
+        return any(LIVING in erasure.erased and created_at <= erasure.created_until for erasure in erasures)
+
+    def run_once(self, alive: Callable[[], None] = lambda: None) -> int:
+        """Go through the erasures that were interrupted or had to wait; return how many there were.
+
+        Parameters
+        ----------
+        alive : called after each of them.
+
+        Raises
+        ------
+        StoreError, Contended
+            the pass ends there; the next one carries on.
+        """
+        done, after = 0, None
+        while found := self._records.unfinished(now() - GRACE, after, LISTED):
+            for erasure in found:
+                assert erasure.cust_id is not None  # only complete ones have none
+                self._carry_out(erasure, erasure.cust_id)
+                alive()
+            done, after = done + len(found), found[-1].id
+        return done
+
+    def _carry_out(self, erasure: Erasure, cust_id: str) -> dict[str, SegmentationError]:
+        """Erase the customer from all places that are not done; return what went wrong, by place."""
+        if DELETED not in erasure.erased:
+            self._remove_customer(erasure, cust_id)
+        failures: dict[str, SegmentationError] = {}
+        for place in self._places:
+            if place.name not in erasure.erased:
+                try:
+                    self._records.note(erasure.id, place.name, place.erase(cust_id))
+                except SegmentationError as error:
+                    failures[place.name] = error
+        if not failures:
+            self._records.complete(erasure.id, now())
+            log.info("erasure %s is complete", erasure.id)
+        return failures
+
+    def _remove_customer(self, erasure: Erasure, cust_id: str) -> None:
+        self._records.note(erasure.id, LIVING, 0)  # from here on, `concerns` tells everybody who deletes
+        living, copies = remove_for_good(self._customers, self._deleted, cust_id, erasure.created_until)
+        self._records.note(erasure.id, LIVING, living)
+        self._records.note(erasure.id, DELETED, copies)
+
+    def _receipt(self, erasure: Erasure) -> ErasureReceipt:
+        places = (LIVING, DELETED, *(place.name for place in self._places))
+        completed = erasure.completed_at is not None
+        return ErasureReceipt(
+            id=erasure.id,
+            status="completed" if completed else "in_progress",
+            requested_at=erasure.requested_at,
+            completed_at=erasure.completed_at,
+            erased=erasure.erased,
+            remaining=[] if completed else [name for name in places if name not in erasure.erased],
+            not_reached=NOTES,
+        )
+
+    def _digest(self, cust_id: str) -> str:
+        return hmac.digest(self._secret, f"erasure:{cust_id}".encode(), "sha256").hex()

@@ -1,0 +1,60 @@
+"""Lists of customers, a page at a time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple
+
+from gateway.services.customers.customer import Customer
+from gateway.services.customers.query import FIELDS, CustomerQuery, Exactness, Position, Total, position_of
+from gateway.services.customers.store import CustomerStore
+from shared.features import CUST_ID
+
+
+class Page(NamedTuple):
+    """One page of a list.
+
+    Attributes
+    ----------
+    end : the place of the last customer on it, where others follow.
+    total : how many customers the whole list has, where that was asked for.
+    """
+
+    items: list[Customer]
+    end: Position | None
+    total: Total | None = None
+
+
+class CustomerLists:
+    """Filtered and sorted lists of all stored customers."""
+
+    def __init__(self, store: CustomerStore) -> None:
+        self._store = store
+
+    def page(self, query: CustomerQuery, count: Exactness | None = None) -> Page:
+        """Return the page that follows ``query.after``; up to ``query.limit`` customers with ``query.fields``.
+
+        A customer that keeps its values while others are written comes exactly once on the pages of a walk; one whose
+        value of a sort key or of a filtered field changes meanwhile may come twice or not at all.
+        """
+        found = self._store.find(replace(query, limit=query.limit + 1, fields=_needed(query)))
+        items = found[: query.limit]
+        end = position_of(items[-1], query.order) if len(found) > query.limit else None
+        total = self._total(query, len(found), count) if count else None
+        return Page([_shown(item, query.fields) for item in items] if query.fields else items, end, total)
+
+    def _total(self, query: CustomerQuery, found: int, count: Exactness) -> Total:
+        if query.after is None and found <= query.limit:
+            return Total(found, "exact")  # the first page has them all
+        return self._store.count(query.filters, count == "exact")
+
+
+def _needed(query: CustomerQuery) -> tuple[str, ...] | None:
+    """Return what to read: with the members that are asked for those that say where the page ends."""
+    if query.fields is None:
+        return None
+    return tuple({*query.fields, *(FIELDS[key.field].path[0] for key in query.order)})
+
+
+def _shown(customer: Customer, fields: tuple[str, ...]) -> Customer:
+    return {name: value for name, value in customer.items() if name == CUST_ID or name in fields}

@@ -1,0 +1,48 @@
+"""What a caller expects of a customer beforehand: HTTP's conditional requests, as services see them."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from dataclasses import dataclass
+
+from gateway.services.customers.customer import Customer
+from gateway.services.errors import CustomerNotNew, RevisionRequired, StaleRevision
+
+Revisions = Container[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Precondition:
+    """Which revisions a customer may have.
+
+    Attributes
+    ----------
+    any_of : the stored customer must have one of these; None where it may have any, or not be there at all.
+    none_of : if there is a customer, it must have none of these.
+    """
+
+    any_of: Revisions | None = None
+    none_of: Revisions | None = None
+
+    def check(self, cust_id: str, stored: Customer | None, *, must_know: bool = False) -> None:
+        """Do nothing if all is as expected.
+
+        Parameters
+        ----------
+        must_know : whether whoever changes a stored customer has to name revisions.
+
+        Raises
+        ------
+        StaleRevision, CustomerNotNew, RevisionRequired
+        """
+        if self.any_of is not None and (stored is None or stored["revision"] not in self.any_of):
+            raise StaleRevision(cust_id)
+        if stored is None:
+            return
+        if self.none_of is not None and stored["revision"] in self.none_of:
+            raise CustomerNotNew(cust_id)
+        if must_know and self.any_of is None:
+            raise RevisionRequired(cust_id)
+
+
+ANY_STATE = Precondition()

@@ -1,0 +1,154 @@
+"""The segment of one stored customer: what is stored, why it is so, and scoring it anew."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import NotRequired, TypedDict
+
+from gateway.services.access.concurrency import Slots
+from gateway.services.audit import Auditor, Change
+from gateway.services.customers.assignment import Assigner, assignment_of
+from gateway.services.customers.customer import ASSIGNED, Assignment, Customer, new_revision, refuse_gaps
+from gateway.services.customers.customers import MAX_ATTEMPTS, CustomerService
+from gateway.services.customers.store import CustomerStore
+from gateway.services.errors import Contended
+from gateway.services.models.model import Asked, Model
+from shared.contract import BORDERLINE, Explanation, Prediction, SegmentRef
+from shared.features import CUST_ID, INPUT_NAMES
+
+
+class NamedSegment(TypedDict):
+    """A segment with its name in the active model; null if that does not have it, or cannot be asked just now."""
+
+    id: str
+    name: str | None
+
+
+class Explained(TypedDict):
+    """Which prediction an explanation is about: a fresh one, which need not be the stored assignment."""
+
+    segment: SegmentRef
+    rival: SegmentRef | None
+    model_version: str
+
+
+class CustomerSegment(TypedDict):
+    """A customer's stored assignment; everything of it is null while ``segment_status`` is pending."""
+
+    CUST_ID: str
+    segment: NamedSegment | None
+    confidence: float | None
+    borderline: bool | None
+    rival: NamedSegment | None
+    model_version: str | None
+    assigned_at: datetime | None
+    segment_status: str
+    explanation: NotRequired[Explanation]
+    explained: NotRequired[Explained]
+
+
+class CustomerSegmentService:
+    """Segments of single stored customers.
+
+    Parameters
+    ----------
+    deadline : seconds to wait for a prediction.
+    waits : bounds how many wait for one at once.
+    """
+
+    def __init__(
+        self,
+        customers: CustomerService,
+        store: CustomerStore,
+        model: Model,
+        assigner: Assigner,
+        deadline: float,
+        waits: Slots,
+        auditor: Auditor,
+    ) -> None:
+        self._customers = customers
+        self._store = store
+        self._model = model
+        self._assigner = assigner
+        self._deadline = deadline
+        self._waits = waits
+        self._auditor = auditor
+
+    def get(self, cust_id: str, *, explain: bool = False) -> CustomerSegment:
+        """Return the stored assignment and, if asked, why the active model puts the customer where it does.
+
+        Raises
+        ------
+        CustomerNotFound, StoreError; InvalidInput and ModelServiceError only where an explanation is asked for
+        """
+        customer = self._customers.get(cust_id)
+        prediction = self._predict(customer, Asked(explain=True)) if explain else None
+        return _explained(_view(customer, self._names()), prediction)
+
+    def rescore(self, cust_id: str, *, explain: bool = False) -> CustomerSegment:
+        """Ask the active model now and store what it says.
+
+        Raises
+        ------
+        CustomerNotFound, InvalidInput, ModelServiceError, StoreError, Contended
+        """
+        for _ in range(MAX_ATTEMPTS):
+            customer = self._customers.get(cust_id)
+            prediction = self._predict(customer, Asked(explain=explain))
+            assignment = assignment_of(prediction)
+            if self._assign(customer, assignment):
+                stored = {**customer, "segment": assignment, "segment_status": ASSIGNED}
+                view = _view(stored, _names_in(prediction))
+                return _explained(view, prediction) if explain else view
+        raise Contended(cust_id)
+
+    def _assign(self, customer: Customer, assignment: Assignment) -> bool:
+        cust_id, old, new = customer[CUST_ID], customer["revision"], new_revision()
+        with self._auditor.change(Change("customer.rescored", "customer", cust_id, old, new)) as announced:
+            if stored := self._store.assign_many([(cust_id, old, assignment, new)]) == 1:
+                return stored
+            announced.refused()
+        return False
+
+    def _predict(self, customer: Customer, asked: Asked) -> Prediction:
+        features = {name: customer.get(name) for name in INPUT_NAMES}
+        refuse_gaps(features)
+        with self._waits.taken():
+            return self._model.predict(features, self._deadline, asked)
+
+    def _names(self) -> Mapping[str, str]:
+        model = self._assigner.active()
+        return {segment["id"]: segment["name"] for segment in model["segments"]} if model else {}
+
+
+def _names_in(prediction: Prediction) -> Mapping[str, str]:
+    refs = (prediction["segment"], prediction["rival"])
+    return {ref["id"]: ref["name"] for ref in refs if ref}
+
+
+def _view(customer: Customer, names: Mapping[str, str]) -> CustomerSegment:
+    segment: Assignment | None = customer["segment"]
+    return CustomerSegment(
+        CUST_ID=customer[CUST_ID],
+        segment=_named(segment["id"], names) if segment else None,
+        confidence=segment["confidence"] if segment else None,
+        borderline=segment["confidence"] < BORDERLINE if segment else None,
+        rival=_named(segment["rival"], names) if segment and segment["rival"] else None,
+        model_version=segment["model_version"] if segment else None,
+        assigned_at=segment["assigned_at"] if segment else None,
+        segment_status=customer["segment_status"],
+    )
+
+
+def _named(segment_id: str, names: Mapping[str, str]) -> NamedSegment:
+    return NamedSegment(id=segment_id, name=names.get(segment_id))
+
+
+def _explained(view: CustomerSegment, prediction: Prediction | None) -> CustomerSegment:
+    if prediction:
+        view["explanation"] = prediction["explanation"]
+        view["explained"] = Explained(
+            segment=prediction["segment"], rival=prediction["rival"], model_version=prediction["model_version"]
+        )
+    return view

@@ -1,0 +1,110 @@
+"""What the services need from outside. `gateway.data_access` implements it; tests run fakes of the same shape."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+from gateway.services.customers.customer import Assignment, Customer
+from gateway.services.customers.query import CustomerQuery, Filters, Total
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentCounts:
+    """How many customers are stored, by segment id; ``pending`` ones have no segment yet."""
+
+    by_segment: Mapping[str, int]
+    pending: int
+
+    @property
+    def total(self) -> int:
+        """All stored customers."""
+        return sum(self.by_segment.values()) + self.pending
+
+
+Row = list[Any]
+"""Values of one stored customer, in the order asked for."""
+
+
+class Block(NamedTuple):
+    """Some stored customers by column: their CUST_IDs and, under each feature's name, one value for each of them."""
+
+    ids: list[str]
+    columns: dict[str, list[float | int | None]]
+
+
+class CustomerStore(Protocol):
+    """Customers, kept durably. Every method may raise `StoreError` or `StoreUnavailable`."""
+
+    def get(self, cust_id: str) -> Customer | None:
+        """Return one customer, or None."""
+
+    def get_many(self, cust_ids: Sequence[str]) -> dict[str, Customer]:
+        """Return those of the customers that exist, by CUST_ID."""
+
+    def find(self, query: CustomerQuery) -> list[Customer]:
+        """Return the customers that `query` asks for, in its order, with at least its fields; may raise `QueryTimeout`.
+
+        A customer that keeps its values while others are written has one place in any order.
+        """
+
+    def count(self, filters: Filters, exact: bool) -> Total:
+        """Count the customers that all filters hold for (`Total` says what else is allowed); may raise `QueryTimeout`.
+
+        Without `exact` it is fast, unless the filters match few customers and no index finds them.
+        """
+
+    def stream(self, features: Sequence[str], rows: int) -> Iterator[Block]:
+        """Yield all customers' `features` in CUST_ID order, in blocks of at most `rows`; null where one has no value.
+
+        Memory stays that of a block. Customers written meanwhile may or may not be among them, none comes twice.
+        """
+
+    def rows(self, filters: Filters, paths: Sequence[str], size: int) -> Iterator[list[Row]]:
+        """Yield the values at `paths` of the customers that all filters hold for, in blocks of at most `size` rows.
+
+        A path is CUST_ID, which comes first, or names a member of a `Customer`, ``segment.id`` one within it; null
+        where a customer has none. In CUST_ID order; memory stays that of a block. A customer that is there and
+        fits the filters throughout comes exactly once.
+        """
+
+    def insert(self, customer: Customer) -> None:
+        """Store a new customer; raise `CustomerExists` when the CUST_ID is taken."""
+
+    def replace(self, customer: Customer, expected_revision: str) -> bool:
+        """Replace the customer if it still has the revision; return whether it did."""
+
+    def delete(self, cust_id: str, expected_revision: str | None) -> bool:
+        """Delete the customer (if it still has the revision, where one is given); return whether it did."""
+
+    def insert_many(self, customers: Sequence[Customer]) -> set[str]:
+        """Store new customers; return the CUST_IDs that were taken and so not stored."""
+
+    def replace_many(self, customers: Sequence[tuple[Customer, str]]) -> set[str]:
+        """Replace (customer, expected revision) pairs; return the CUST_IDs whose revision did not match."""
+
+    def due(self, model_version: str, after: str | None, limit: int) -> list[Customer]:
+        """Return customers that are pending or assigned by another model version, in CUST_ID order."""
+
+    def assign_many(self, assignments: Sequence[tuple[str, str, Assignment, str]]) -> int:
+        """Write (CUST_ID, expected revision, assignment, new revision); return how many still matched."""
+
+    def segment_counts(self) -> SegmentCounts:
+        """Count the stored customers by segment."""
+
+    def drop_sort_indexes(self) -> None:
+        """Drop what only filtered and sorted lists need, so that a first load is several times as fast.
+
+        Lists stay right and become slow, for many customers up to `QueryTimeout`. Only for a store that is nearly
+        empty; `build_sort_indexes` has to follow, from whoever dropped them or, if that one dies, from the worker.
+        """
+
+    def build_sort_indexes(self, alive: Callable[[], None] = lambda: None) -> int:
+        """Build what lists need and is missing, calling `alive` after each index; return how many were missing.
+
+        Others may read and write meanwhile. Harmless when nothing is missing, or when somebody else builds the same.
+        """
+
+    def ping(self) -> None:
+        """Raise `StoreUnavailable` unless the database can take writes now."""

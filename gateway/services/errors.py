@@ -1,0 +1,394 @@
+"""Everything that can go wrong in a service, as one family.
+
+SegmentationError
+├── InvalidInput                 the caller's data break a rule; carries one error per value
+├── Unauthenticated              no API key or token, or one that does not hold
+├── ScopeMissing                 the caller may not do this
+├── RateLimited                  the caller has called more often than it may
+├── ApiKeyNotFound
+├── ApiKeyUnusable               it has been revoked or has expired
+├── IssuerUnavailable            whoever issues bearer tokens cannot be asked for the keys to check one
+├── CustomerNotFound
+├── CustomerExists
+├── CustomerNotNew               one exists where the caller asked for none
+├── StaleRevision                not the revision that the caller named
+├── RevisionRequired             the caller must name the revision, and did not
+├── CustomerNotDeleted           there is no deleted customer to be read or restored
+├── DuplicateInBatch             an earlier row of the same batch has this CUST_ID
+├── ErasureNotFound
+├── Contended                    others kept changing the customer
+├── SegmentNotFound
+├── IdempotencyKeyReused         for another request than the first one under it
+├── RequestInProgress            the same request is being carried out just now
+├── OutcomeUnknown               an earlier attempt at the same request broke off
+├── AnswerNotKept                the same request was carried out, but its answer cannot be sent again
+├── ImportNotFound
+├── ImportEnded                  it cannot be cancelled any more
+├── UploadBroken                 whoever sent a file left before its end
+│   └── UploadStalled            or stopped sending
+├── ImportInterrupted            it stopped midway; sending the file again finishes it
+│   ├── ImportUnreadable         the file turned out to be damaged
+│   └── ImportFailed             the database refuses what is imported
+├── AnalysisBusy                 as many long calls as may are running
+├── ClientsSlow                  as many requests as may are waiting for their clients to send something
+├── RegistryRefusal              the model service says no, in a way that a client should hear
+├── StoreError                   the database refused or failed
+│   ├── QueryTimeout             finding or counting customers took longer than it may
+│   └── StoreUnavailable         it cannot be reached, or has no primary at the moment
+└── ModelServiceError
+    ├── ModelUnavailable         no connection, or it has no model loaded
+    ├── ModelBusy                as many requests as may are waiting for it
+    ├── ModelDenied              it does not accept this gateway: the tiers' secrets differ
+    ├── ModelTimeout             no answer within the deadline
+    └── ModelMalformed           an answer that breaks the contract, or an internal error
+        └── ModelRefused         a customer's data are refused there, though not here
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from shared.problems import FieldError
+
+
+class SegmentationError(Exception):
+    """The base of the family; the message is fit for a client.
+
+    Attributes
+    ----------
+    unsure : whether what was asked for may have been done all the same, as when no answer came in time.
+    """
+
+    unsure = False
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Whether an error says for sure that nothing was done."""
+    return isinstance(error, SegmentationError) and not error.unsure
+
+
+class InvalidInput(SegmentationError):
+    """The caller's data break a rule."""
+
+    def __init__(self, errors: Sequence[FieldError], detail: str = "the request breaks the rules listed in errors"):
+        super().__init__(detail)
+        self.errors = list(errors)
+
+
+class Unauthenticated(SegmentationError):
+    """Nobody that is known calls; `given` says whether an API key or token was shown at all."""
+
+    def __init__(self, *, given: bool = True):
+        refused = "the API key or token does not hold: it is unknown, wrong, revoked or expired"
+        super().__init__(refused if given else "send an API key or a token, as in Authorization: Bearer csk_…")
+        self.given = given
+
+
+class ScopeMissing(SegmentationError):
+    """The caller is known, and may not do this."""
+
+    def __init__(self, scope: str):
+        super().__init__(f"this needs the scope '{scope}'")
+        self.scope = scope
+
+
+class Standing(NamedTuple):
+    """Where a caller stands, as far as this process knows.
+
+    Attributes
+    ----------
+    policy : the limit's name.
+    limit : requests in a window.
+    remaining : requests that are left of it, or a few less.
+    reset : whole seconds until the next window.
+    policies : all limits of the kind, as the header RateLimit-Policy says it.
+    """
+
+    policy: str
+    limit: int
+    remaining: int
+    reset: int
+    policies: str
+
+
+class RateLimited(SegmentationError):
+    """The caller has used up its window.
+
+    Attributes
+    ----------
+    standing : which window, and when the next one begins.
+    """
+
+    def __init__(self, standing: Standing) -> None:
+        super().__init__(f"{standing.limit} requests are allowed; the next one in {standing.reset} seconds")
+        self.standing = standing
+
+
+class ApiKeyNotFound(SegmentationError):
+    """No API key has this id."""
+
+    def __init__(self, key_id: str):
+        super().__init__(f"there is no API key {key_id!r}")
+
+
+class ApiKeyUnusable(SegmentationError):
+    """The API key has been revoked or has expired; only a new key helps."""
+
+    def __init__(self, key_id: str):
+        super().__init__(f"API key {key_id!r} has been revoked or has expired: make a new one")
+
+
+class IssuerUnavailable(SegmentationError):
+    """Whoever issues bearer tokens cannot be asked for the keys to check one."""
+
+    def __init__(self) -> None:
+        super().__init__("the issuer of tokens cannot be reached, so that this one cannot be checked; try again")
+
+
+class CustomerNotFound(SegmentationError):
+    """No customer has this CUST_ID."""
+
+    def __init__(self, cust_id: str):
+        super().__init__(f"there is no customer {cust_id!r}")
+
+
+class CustomerExists(SegmentationError):
+    """A customer with this CUST_ID is already stored."""
+
+    def __init__(self, cust_id: str):
+        super().__init__(f"customer {cust_id!r} exists already")
+
+
+class CustomerNotNew(SegmentationError):
+    """The caller asked to write only if there is no such customer yet, or not in a certain state."""
+
+    def __init__(self, cust_id: str):
+        super().__init__(f"customer {cust_id!r} exists already, in a state that If-None-Match rules out")
+
+
+class StaleRevision(SegmentationError):
+    """The customer has changed since the revision the caller knows."""
+
+    def __init__(self, cust_id: str):
+        super().__init__(f"customer {cust_id!r} has changed since the revision named in If-Match; read it again")
+
+
+class RevisionRequired(SegmentationError):
+    """A stored customer is changed here only by who says which revision is known."""
+
+    def __init__(self, cust_id: str):
+        super().__init__(f"name the revision of customer {cust_id!r} that you know in If-Match, as its ETag has it")
+
+
+class CustomerNotDeleted(SegmentationError):
+    """There is no deleted customer with this CUST_ID, or no longer."""
+
+    def __init__(self, cust_id: str):
+        super().__init__(f"no customer {cust_id!r} was deleted within the time in which it can be restored")
+
+
+class DuplicateInBatch(SegmentationError):
+    """An earlier row of the same batch has the same CUST_ID."""
+
+    def __init__(self, cust_id: str):
+        super().__init__(f"an earlier row of this batch is customer {cust_id!r}, too; it was written, this one was not")
+
+
+class ErasureNotFound(SegmentationError):
+    """No erasure has this id."""
+
+    def __init__(self, erasure_id: str):
+        super().__init__(f"there is no erasure {erasure_id!r}")
+
+
+class Contended(SegmentationError):
+    """Others kept changing the same customer while the change was being written."""
+
+    def __init__(self, cust_id: str):
+        super().__init__(f"others keep changing customer {cust_id!r}; nothing was written, try again")
+
+
+class SegmentNotFound(SegmentationError):
+    """The active model has no segment with this id."""
+
+    def __init__(self, segment_id: str):
+        super().__init__(f"the active model has no segment {segment_id!r}")
+
+
+class IdempotencyKeyReused(SegmentationError):
+    """The Idempotency-Key stands for another request."""
+
+    def __init__(self) -> None:
+        super().__init__("this Idempotency-Key was sent with another request; each request needs a key of its own")
+
+
+class RequestInProgress(SegmentationError):
+    """The same request, under the same Idempotency-Key, is being carried out just now, or broke off without a word.
+
+    Attributes
+    ----------
+    retry_after : seconds after which trying again makes sense.
+    """
+
+    def __init__(self, retry_after: int, settled_in: int) -> None:
+        super().__init__(
+            "the first request with this Idempotency-Key is still being carried out, or broke off without a word; "
+            f"it is known which in at most {settled_in} seconds"
+        )
+        self.retry_after = retry_after
+
+
+class OutcomeUnknown(SegmentationError):
+    """An earlier attempt broke off, nobody knows whether it had its effect, and having it twice would be worse."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the first request with this Idempotency-Key broke off and may have had its effect; look whether it has, "
+            "and if not, send it with a new key"
+        )
+
+
+class AnswerNotKept(SegmentationError):
+    """The request was carried out before, but its answer was not kept, or no longer is."""
+
+    def __init__(self) -> None:
+        super().__init__("this request was carried out before; its answer was not kept and cannot be sent again")
+
+
+class ImportNotFound(SegmentationError):
+    """No import has this id."""
+
+    def __init__(self, import_id: str):
+        super().__init__(f"there is no import {import_id!r}, or no longer")
+
+
+class ImportEnded(SegmentationError):
+    """The import cannot be cancelled any more."""
+
+    def __init__(self, import_id: str, status: str):
+        super().__init__(f"import {import_id} has ended already: {status}")
+
+
+class UploadBroken(SegmentationError):
+    """Whoever sent a file left before its end."""
+
+    def __init__(self, detail: str = "the file broke off before its end") -> None:
+        super().__init__(detail)
+
+
+class UploadStalled(UploadBroken):
+    """Whoever sent a file stopped sending."""
+
+    def __init__(self) -> None:
+        super().__init__("nothing more of the file has come for too long")
+
+
+class ImportInterrupted(SegmentationError):
+    """The import stopped midway; what it stored before stays stored, and sending the file again finishes it."""
+
+    unsure = True
+
+    def __init__(self, import_id: str, rows: int, reason: str):
+        super().__init__(f"import {import_id} stopped after {rows} rows: {reason}")
+
+
+class ImportUnreadable(ImportInterrupted):
+    """The file turned out to be damaged: sending it again would not help."""
+
+
+class ImportFailed(ImportInterrupted):
+    """The database refuses what is imported: sending it again would not help."""
+
+
+class AnalysisBusy(SegmentationError):
+    """As many previews, drift analyses, drawings and hand-overs to a training as may are running in this process."""
+
+    def __init__(self) -> None:
+        super().__init__("other analyses or uploads are running; try again when one has ended")
+
+
+class ClientsSlow(SegmentationError):
+    """As many requests as may are waiting for their clients to send something."""
+
+    def __init__(self) -> None:
+        super().__init__("too many clients are sending slowly; try again in a moment")
+
+
+class RegistryRefusal(SegmentationError):
+    """The model service refuses something that only it can judge, such as activating a version that is not there.
+
+    Attributes
+    ----------
+    status, code : one of the pairs that the wire contract knows; whatever else the model service says is malformed.
+    errors : what is to blame, where that can be said.
+    """
+
+    def __init__(self, status: int, code: str, detail: str, errors: Sequence[FieldError] = ()) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        self.errors = list(errors)
+
+
+class StoreError(SegmentationError):
+    """The database refused or failed."""
+
+    unsure = True
+
+
+class QueryTimeout(StoreError):
+    """Finding or counting customers took longer than it may."""
+
+    def __init__(self, seconds: float, sortable: Sequence[str]):
+        fast = ", ".join(sortable)
+        super().__init__(
+            f"the database stopped the query after {seconds:g} s; narrow it by a filter on one of {fast}, which have "
+            "an index, and sort by the same one"
+        )
+
+
+class StoreUnavailable(StoreError):
+    """The database cannot be reached, or has no primary at the moment."""
+
+
+class ModelServiceError(SegmentationError):
+    """The model service gave no usable answer."""
+
+    unsure = True
+
+
+class ModelUnavailable(ModelServiceError):
+    """The model service cannot be reached, or has no model loaded; or, `unsure`, it broke off in the middle."""
+
+    def __init__(self, detail: str, *, unsure: bool = False) -> None:
+        super().__init__(detail)
+        self.unsure = unsure
+
+
+class ModelDenied(ModelServiceError):
+    """The model service does not accept this gateway: the two have been given different secrets."""
+
+    def __init__(self) -> None:
+        super().__init__("the model service does not accept this gateway; whoever runs them must mend their settings")
+
+
+class ModelBusy(ModelServiceError):
+    """As many requests as may are waiting for the model service already."""
+
+    unsure = False
+
+    def __init__(self) -> None:
+        super().__init__("too many requests are waiting for the model service; try again in a moment")
+
+
+class ModelTimeout(ModelServiceError):
+    """The model service gave no answer within the deadline."""
+
+
+class ModelMalformed(ModelServiceError):
+    """The model service's answer breaks the contract, or was an internal error."""
+
+
+class ModelRefused(ModelMalformed):
+    """The model service refuses a customer that passed the gateway's own checks, or was stored before they held."""

@@ -1,0 +1,227 @@
+"""A store that is written to for show."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from gateway.services.audit import Auditor, Change
+from gateway.services.clock import now
+from gateway.services.customers.assignment import Assigner
+from gateway.services.customers.bulk_writes import BulkStore, BulkWriter, Mode
+from gateway.services.customers.customer import Customer
+from gateway.services.customers.store import CustomerStore
+from gateway.services.errors import ImportEnded, ImportNotFound, StoreError
+from gateway.services.imports.records import (
+    DIED,
+    MAX_KEPT_FAULTS,
+    SILENT_SECONDS,
+    Import,
+    ImportRecords,
+    ImportSummary,
+    actor_of,
+)
+from gateway.services.imports.run import ImportRun
+from gateway.services.imports.source import RowFault, Source
+from gateway.services.principal import Principal
+from shared.features import CUST_ID
+
+
+class Rehearsal:
+    """Says what would become of writes to a store, and makes none."""
+
+    def __init__(self, store: BulkStore) -> None:
+        self._store = store
+
+    def get_many(self, cust_ids: Sequence[str]) -> dict[str, Customer]:
+        """Return those of the customers that exist, by CUST_ID."""
+        return self._store.get_many(cust_ids)
+
+    def insert_many(self, customers: Sequence[Customer]) -> set[str]:
+        """Return the CUST_IDs that are taken."""
+        return set(self._store.get_many([customer[CUST_ID] for customer in customers]))
+
+    def replace_many(self, customers: Sequence[tuple[Customer, str]]) -> set[str]:  # noqa: ARG002  # as the port has it
+        """Return nothing: the revisions have just been read."""
+        return set()
+
+
+log = logging.getLogger(__name__)
+
+_LARGE = 4 * 1024 * 1024
+"""Bytes from which a first load drops the indexes of lists: keeping them up to date then takes longer than to build
+them anew."""
+_BYTES_A_ROW = 100
+_FEW = 20_000
+"""Customers of whom a list takes some hundredths of a second without an index."""
+_NOT_KEPT = RowFault(line=0, column=None, detail=f"only the first {MAX_KEPT_FAULTS:,} faults are kept")
+
+
+class ImportOrder(NamedTuple):
+    """How a file is imported.
+
+    Attributes
+    ----------
+    dry_run : do everything but write.
+    name : what the file is called, for people.
+    size : bytes of the file, where that is known.
+    """
+
+    mode: Mode = Mode.UPSERT
+    dry_run: bool = False
+    name: str | None = None
+    size: int | None = None
+
+
+class ImportPage(NamedTuple):
+    """One page of imports; `more` says whether older ones follow."""
+
+    items: list[ImportSummary]
+    more: bool
+
+
+class ImportService:
+    """Begins imports, and says how they are."""
+
+    def __init__(self, store: CustomerStore, assigner: Assigner, records: ImportRecords, auditor: Auditor) -> None:
+        self._store = store
+        self._writer = BulkWriter(store, assigner)
+        self._rehearsal = BulkWriter(Rehearsal(store), assigner)
+        self._records = records
+        self._auditor = auditor
+
+    def begin(self, source: Source, order: ImportOrder, by: Principal) -> ImportRun:
+        """Note that a file is being imported; the run that is returned does it.
+
+        Raises
+        ------
+        StoreError
+        """
+        record = _new_record(source, order, by)
+        writer = self._rehearsal if order.dry_run else self._writer
+        auditor = self._auditor.for_later()
+        first_load = not order.dry_run and self._is_first_load(order.size or 0)
+        with auditor.change(Change("import.started", "import", record["id"])):
+            self._records.begin(record, first_load=first_load)
+        if first_load:
+            self._drop_sort_indexes()
+        ended = Change("import.ended", "import", record["id"])
+        return ImportRun(record, source, writer, self._records, lambda: auditor.note(ended))
+
+    def get(self, import_id: str) -> Import:
+        """Return one import.
+
+        Raises
+        ------
+        ImportNotFound, StoreError
+        """
+        self.run_once()
+        record = self._records.get(import_id)
+        if record is None:
+            raise ImportNotFound(import_id)
+        return record
+
+    def page(self, before: str | None, limit: int) -> ImportPage:
+        """Return up to `limit` imports, newest first, that are older than the one whose id is `before`.
+
+        Raises
+        ------
+        StoreError
+        """
+        self.run_once()
+        found = self._records.page(before, limit + 1)
+        return ImportPage(found[:limit], len(found) > limit)
+
+    def cancel(self, import_id: str) -> Import:
+        """Ask an import to stop, whichever process runs it: it does so in a second or two, and keeps what it stored.
+
+        Raises
+        ------
+        ImportNotFound, ImportEnded, StoreError
+        """
+        self.run_once()
+        asked = self._records.request_cancel(import_id)
+        record = self.get(import_id)
+        if not asked:
+            raise ImportEnded(import_id, record["status"])
+        return record
+
+    def faults(self, import_id: str) -> Iterator[RowFault]:
+        """Return all faults of an import, so far as they are kept; of the others there is one line that says so.
+
+        Raises
+        ------
+        ImportNotFound, StoreError
+            at once if there is no such import; a `StoreError` from the iterator as well.
+        """
+        record = self.get(import_id)
+        return self._faults(import_id, record["faults"] > MAX_KEPT_FAULTS)
+
+    def run_once(self, alive: Callable[[], None] = lambda: None) -> int:
+        """Note which imports have died with their process; return how many. One of the worker's duties.
+
+        Raises
+        ------
+        StoreError
+        """
+        alive()
+        return self._records.give_up_silent(SILENT_SECONDS, DIED)
+
+    def _is_first_load(self, size: int) -> bool:
+        """Whether a file of so many bytes brings far more customers than there are.
+
+        These must be so few that lists of them need no index: the size is only what the sender says.
+        """
+        if size < _LARGE:
+            return False
+        stored = self._store.count((), exact=False).total
+        return stored <= _FEW and stored * _BYTES_A_ROW * 10 < size
+
+    def _drop_sort_indexes(self) -> None:
+        """Drop the indexes that would make the load several times as slow; the worker builds them afterwards."""
+        try:
+            self._store.drop_sort_indexes()
+        except StoreError as error:  # the import will tell whether the database is there
+            log.warning("the import will be slow, as the indexes of lists could not be dropped: %s", error)
+
+    def _faults(self, import_id: str, more: bool) -> Iterator[RowFault]:
+        for some in self._records.faults(import_id):
+            yield from some
+        if more:
+            yield _NOT_KEPT
+
+
+def _new_record(source: Source, order: ImportOrder, by: Principal) -> Import:
+    at = now()
+    return Import(
+        id=_new_id(at),
+        status="running",
+        mode=order.mode.value,
+        dry_run=order.dry_run,
+        name=order.name,
+        rows=0,
+        created=0,
+        updated=0,
+        unchanged=0,
+        rejected=0,
+        pending=0,
+        faults=0,
+        bytes=0,
+        size=order.size,
+        ignored_columns=list(source.ignored_columns),
+        errors=[],
+        reason=None,
+        by=actor_of(by),
+        cancel_requested=False,
+        created_at=at,
+        updated_at=at,
+        finished_at=None,
+    )
+
+
+def _new_id(at: datetime) -> str:
+    """Return an id that sorts by time."""
+    return f"{at:%Y%m%dT%H%M%S}.{at.microsecond // 1000:03d}Z-{secrets.token_hex(4)}"

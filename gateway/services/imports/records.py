@@ -1,0 +1,108 @@
+"""What is kept of an import: its record, which is its receipt in the end, and every fault of its file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any, Literal, Protocol, TypedDict
+
+from gateway.services.audit import Actor
+from gateway.services.imports.source import RowFault
+from gateway.services.principal import Principal
+
+Status = Literal["running", "completed", "cancelled", "interrupted", "failed"]
+"""``completed``: the whole file was read. ``cancelled``: on request. ``interrupted``: whoever read it died, the sender
+left or the database went away; sending the file again finishes it. ``failed``: sending it again would not help."""
+
+MAX_LISTED_ERRORS = 100
+"""How many faults a receipt lists."""
+MAX_KEPT_FAULTS = 1_000_000
+"""How many faults of one import are kept; the others are counted. A hostile file could have a hundred million."""
+SILENT_SECONDS = 10.0
+"""An import that has not been heard of for so long has died with its process; it is heard of every second."""
+DIED = (
+    "the process that ran the import has died or cannot reach the database; at least what is counted here was stored, "
+    "and sending the file again finishes it"
+)
+
+
+class ImportSummary(TypedDict):
+    """An import without its errors.
+
+    ``rows`` is the sum of ``created``, ``updated``, ``unchanged`` and ``rejected``; of the created and updated ones,
+    ``pending`` have no segment yet. ``faults`` counts single faults, of which one row can have several. ``bytes`` of
+    the ``size`` of the file have been read. With ``dry_run`` nothing is written: the counts say what would happen.
+    ``updated_at`` is when the import was last heard of. ``reason`` says why it did not get to the end of the file.
+    """
+
+    id: str
+    status: Status
+    mode: Literal["upsert", "insert"]
+    dry_run: bool
+    name: str | None
+    rows: int
+    created: int
+    updated: int
+    unchanged: int
+    rejected: int
+    pending: int
+    faults: int
+    bytes: int
+    size: int | None
+    ignored_columns: list[str]
+    reason: str | None
+    by: Actor
+    cancel_requested: bool
+    created_at: datetime
+    updated_at: datetime
+    finished_at: datetime | None
+
+
+class Import(ImportSummary):
+    """An import and the first of its faults (`MAX_LISTED_ERRORS`), in the order of their lines."""
+
+    errors: list[RowFault]
+
+
+Progress = dict[str, Any]
+"""The members of an `Import` that its run changes."""
+
+
+class ImportRecords(Protocol):
+    """Records of imports, kept for some time. Every method may raise `StoreError` or `StoreUnavailable`.
+
+    Only the run of an import writes its progress and its end; everybody else may ask it to stop, or note that it has
+    not been heard of. That is told by the database's clock alone.
+    """
+
+    def begin(self, record: Import, *, first_load: bool = False) -> None:
+        """Keep a new record."""
+
+    def loading(self) -> bool:
+        """Whether a first load is running."""
+
+    def note(self, import_id: str, progress: Progress) -> bool:
+        """Note how far an import is, or how it ended; return whether somebody wants it to stop."""
+
+    def note_faults(self, import_id: str, batch: int, faults: Sequence[RowFault]) -> None:
+        """Keep the faults of a batch."""
+
+    def faults(self, import_id: str) -> Iterator[Sequence[RowFault]]:
+        """Yield all faults that are kept, in the order of their lines, some at a time."""
+
+    def get(self, import_id: str) -> Import | None:
+        """Return one record, or None."""
+
+    def page(self, before: str | None, limit: int) -> list[ImportSummary]:
+        """Return up to `limit` records, newest first, that are older than the one whose id is `before`."""
+
+    def request_cancel(self, import_id: str) -> bool:
+        """Ask a running import to stop; return whether there is one of this id that runs."""
+
+    def give_up_silent(self, seconds: float, reason: str) -> int:
+        """Note as interrupted what runs and has not been heard of for `seconds`; return how many those were."""
+
+
+def actor_of(principal: Principal) -> Actor:
+    """Return who calls, as a record has it."""
+    return Actor(kind=principal.kind, id=principal.id, name=principal.name)

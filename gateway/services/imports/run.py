@@ -1,0 +1,320 @@
+"""What has become of a file's rows so far."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from threading import Event, Lock, Thread
+from typing import Any, NamedTuple
+
+from gateway.services.clock import now
+from gateway.services.customers.bulk_writes import BulkWriter, Mode, Outcome, Verdict
+from gateway.services.errors import (
+    Contended,
+    ImportFailed,
+    ImportInterrupted,
+    ImportUnreadable,
+    InvalidInput,
+    SegmentationError,
+    StoreError,
+    StoreUnavailable,
+    UploadBroken,
+)
+from gateway.services.imports.records import MAX_KEPT_FAULTS, MAX_LISTED_ERRORS, Import, ImportRecords, Status
+from gateway.services.imports.repeated_ids import RepeatedIds
+from gateway.services.imports.source import Batch, RowFault, Source
+from shared.features import CUST_ID
+
+
+class StoredBatch(NamedTuple):
+    """What became of a batch's rows, and all its faults in the order of their lines."""
+
+    created: int
+    updated: int
+    unchanged: int
+    rejected: int
+    pending: int
+    faults: Sequence[RowFault]
+
+
+def stored_batch(batch: Batch, outcomes: Mapping[str, Outcome]) -> StoredBatch:
+    """Return what became of a batch, from what became of its customers."""
+    verdicts = Counter([outcome.verdict for outcome in outcomes.values()])
+    faults = batch.faults
+    if verdicts[Verdict.EXISTS]:
+        exist = [
+            RowFault(line=line, column=CUST_ID, detail="exists already")
+            for (cust_id, _), line in zip(batch.customers, batch.lines, strict=True)
+            if outcomes[cust_id].verdict is Verdict.EXISTS
+        ]
+        faults = sorted([*faults, *exist], key=lambda fault: fault["line"])
+    return StoredBatch(
+        created=verdicts[Verdict.CREATED],
+        updated=verdicts[Verdict.UPDATED],
+        unchanged=verdicts[Verdict.UNCHANGED],
+        rejected=batch.rejected + verdicts[Verdict.EXISTS],
+        pending=sum([o.pending and o.verdict is not Verdict.UNCHANGED for o in outcomes.values()]),
+        faults=faults,
+    )
+
+
+@dataclass(slots=True)
+class Tally:
+    """Sums over batches, which are added in the order of the file."""
+
+    created: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    rejected: int = 0
+    pending: int = 0
+    faults: int = 0
+    errors: list[RowFault] = field(default_factory=list)
+
+    def add(self, batch: StoredBatch) -> None:
+        """Count a batch."""
+        self.created += batch.created
+        self.updated += batch.updated
+        self.unchanged += batch.unchanged
+        self.rejected += batch.rejected
+        self.pending += batch.pending
+        self.faults += len(batch.faults)
+        self.errors.extend(batch.faults[: MAX_LISTED_ERRORS - len(self.errors)])
+
+    def counts(self) -> dict[str, Any]:
+        """Return the members of an import's record that say it."""
+        own = {name: getattr(self, name) for name in self.__slots__}
+        rows = self.created + self.updated + self.unchanged + self.rejected
+        return {**own, "rows": rows, "errors": list(self.errors)}
+
+
+class BatchesUnderWay:
+    """Batches under way; threads may share it.
+
+    Parameters
+    ----------
+    stored : called with each batch that has been stored, in order; never by two threads at once.
+    """
+
+    def __init__(self, stored: Callable[[StoredBatch], None]) -> None:
+        self._stored = stored
+        self._futures: deque[Future[StoredBatch]] = deque()
+        self._failure: BaseException | None = None
+        self._lock = Lock()
+
+    def __len__(self) -> int:
+        """Return how many are under way."""
+        return len(self._futures)
+
+    def add(self, batch: Future[StoredBatch]) -> None:
+        """Take another batch in."""
+        self._futures.append(batch)
+
+    def wait(self, most: int, seconds: float) -> bool:
+        """Wait until at most `most` are under way, or for `seconds`; return whether it has come to that.
+
+        Raises
+        ------
+        BaseException
+            what stopped one of them, the first in the order of the file.
+        """
+        with self._lock:
+            due = list(self._futures)[: max(0, len(self._futures) - most)]
+        if due:  # all of them: a later one may be stored before an earlier one
+            wait(due, seconds)
+        self.count()
+        if self._failure:
+            raise self._failure
+        return len(self._futures) <= most
+
+    def count(self) -> None:
+        """Hand those on that have been stored."""
+        with self._lock:
+            while self._futures and self._futures[0].done():
+                batch = self._futures.popleft()
+                if failure := batch.exception():
+                    self._failure = self._failure or failure
+                else:
+                    self._stored(batch.result())
+
+
+log = logging.getLogger(__name__)
+
+WRITERS = 3
+"""Batches that are stored at a time, while another is read: the database writes one, the model scores another."""
+BEAT_SECONDS = 1.0
+"""How often the record is brought up to date, and shown."""
+_PASSING = (StoreUnavailable, Contended, UploadBroken)
+_LEFT = "whoever sent the file has left; sending it again finishes the import"
+_BUG = "an internal error; the log has it"
+
+
+class ImportRun:
+    """Imports a file, and keeps the record of it up to date.
+
+    Only the run writes that record while the process lives; see `ImportRecords`.
+
+    Parameters
+    ----------
+    ended : called when the import has ended.
+    """
+
+    def __init__(
+        self,
+        record: Import,
+        source: Source,
+        writer: BulkWriter,
+        records: ImportRecords,
+        ended: Callable[[], object],
+        beat_seconds: float = BEAT_SECONDS,
+    ) -> None:
+        self._record = record
+        self._source = source
+        self._writer = writer
+        self._records = records
+        self._ended = ended
+        self._beat_seconds = beat_seconds
+        self._ids = RepeatedIds()
+        self._tally = Tally()
+        self._under_way = BatchesUnderWay(self._tally.add)
+        self._stop = Event()
+        self._failure: SegmentationError | None = None
+
+    @property
+    def record(self) -> Import:
+        """The import as it is now."""
+        read = {"bytes": self._source.bytes_read, "ignored_columns": list(self._source.ignored_columns)}
+        seen = {"cancel_requested": self._stop.is_set(), "updated_at": self._record["finished_at"] or now()}
+        return {**self._record, **self._tally.counts(), **read, **seen}  # type: ignore[typeddict-item]  # all members
+
+    def progress(self) -> Iterator[Import]:
+        """Import the file; yield the record about once a second, and in the end as it ended.
+
+        What stops the import is said in the last record, and raised by `check`; only programming errors are raised.
+        """
+        with self._beats():
+            try:
+                self._end((yield from self._stored()))
+            except GeneratorExit:
+                self._end_early("interrupted", _LEFT)
+                raise
+            except SegmentationError as error:
+                self._failure = error
+                self._end_early("interrupted" if isinstance(error, _PASSING) else "failed", str(error))
+            except BaseException:
+                self._end("failed", _BUG)
+                raise
+        yield self.record
+
+    def check(self) -> None:
+        """Say what stopped the import, if it has been stopped.
+
+        Raises
+        ------
+        ImportInterrupted, ImportFailed, ImportUnreadable
+        """
+        if (failure := self._failure) is not None and self._record["status"] != "cancelled":
+            kinds = {InvalidInput: ImportUnreadable} | dict.fromkeys(_PASSING, ImportInterrupted)
+            record = self.record
+            raise kinds.get(type(failure), ImportFailed)(record["id"], record["rows"], str(failure)) from failure
+
+    def _stored(self) -> Generator[Import, None, Status]:
+        """Store the file's batches and yield the record now and then; return how that ended."""
+        shown_at = time.monotonic()
+        with ThreadPoolExecutor(WRITERS, "import") as pool:
+            for number, batch in enumerate(self._source.batches()):
+                # No batch waits for a thread: when the database goes away, none must begin and wait for it as well.
+                while not self._under_way.wait(WRITERS - 1, self._beat_seconds):
+                    yield self.record
+                if self._stop.is_set():
+                    return "cancelled"
+                self._under_way.add(pool.submit(self._store, number, self._without_repeats(batch)))
+                if time.monotonic() >= shown_at + self._beat_seconds:
+                    yield self.record
+                    shown_at = time.monotonic()
+            while not self._under_way.wait(0, self._beat_seconds):
+                yield self.record
+        return "completed"
+
+    def _without_repeats(self, batch: Batch) -> Batch:
+        """Refuse the rows of customers that came before; of a customer's faultless rows, the first is stored."""
+        repeated = self._ids.note([cust_id for cust_id, _ in batch.customers], batch.lines)
+        if not repeated:
+            return batch
+        faults = [
+            RowFault(line=batch.lines[place], column=CUST_ID, detail=f"the same CUST_ID as line {first}")
+            for place, first in repeated.items()
+        ]
+        kept = [place for place in range(len(batch.lines)) if place not in repeated]
+        return Batch(
+            customers=[batch.customers[place] for place in kept],
+            lines=[batch.lines[place] for place in kept],
+            faults=sorted([*batch.faults, *faults], key=lambda fault: fault["line"]),
+            rejected=batch.rejected + len(repeated),
+        )
+
+    def _store(self, number: int, batch: Batch) -> StoredBatch:
+        """Store one batch and its faults; runs in a thread of the import's own."""
+        tally, mode = self._tally, Mode(self._record["mode"])
+        all_new = tally.created > 0 and not tally.updated and not tally.unchanged
+        outcomes = self._writer.write(dict(batch.customers), mode, likely_new=all_new)
+        stored = stored_batch(batch, outcomes)
+        if stored.faults and self._tally.faults < MAX_KEPT_FAULTS:
+            self._records.note_faults(self._record["id"], number, stored.faults)
+        return stored
+
+    def _end(self, status: Status, reason: str | None = None) -> None:
+        self._record |= {"status": status, "reason": reason, "finished_at": now()}
+
+    def _end_early(self, status: Status, reason: str) -> None:
+        """Note what ended the import; one that was to stop anyway just stopped."""
+        if self._stop.is_set():
+            self._end("cancelled")
+        else:
+            self._end(status, reason)
+
+    @contextmanager
+    def _beats(self) -> Iterator[None]:
+        """Note the import's progress about once a second, and at last its end."""
+        ended = Event()
+        beats = Thread(target=self._beat, args=[ended], daemon=True, name="import-beat")
+        beats.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            beats.join()
+            self._source.close()
+            self._under_way.count()
+            self._note()
+            self._note_end()
+
+    def _beat(self, ended: Event) -> None:
+        """Note how far the import is, and learn whether it shall stop, until it has ended.
+
+        Who sends nothing for long would keep a cancelled import from ending: then it ends here.
+        """
+        while not ended.wait(self._beat_seconds):
+            self._under_way.count()
+            if self._stop.is_set() and not len(self._under_way):
+                self._end("cancelled")
+            self._note()
+
+    def _note(self) -> None:
+        changing = ("status", "reason", "finished_at", "bytes", "ignored_columns", *self._tally.counts())
+        record = self.record
+        try:
+            if self._records.note(record["id"], {name: record[name] for name in changing}):  # type: ignore[literal-required]  # its own names
+                self._stop.set()
+        except StoreError as error:  # that it has not been heard of will be noticed
+            log.warning("import %s could not note how it is: %s", record["id"], error)
+
+    def _note_end(self) -> None:
+        try:
+            self._ended()
+        except StoreError as error:
+            log.warning("the end of import %s could not be audited: %s", self._record["id"], error)

@@ -1,0 +1,58 @@
+"""What the services need of the model service's predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from gateway.services.customers.customer import Features
+from shared.contract import ColumnarAnswer, ModelSummary, Prediction, RowError
+
+
+class ModelStatus(NamedTuple):
+    """What the model service serves: the active version, and what it has to make do with.
+
+    ``fallback`` says why an older version than the active one serves (its artefact is damaged), ``labels`` why the
+    names that people gave are not used (their file is damaged); None where all is well.
+    """
+
+    version: str
+    fallback: str | None = None
+    labels: str | None = None
+
+
+class Asked(NamedTuple):
+    """How a prediction is asked for: with its reasons or without, by which version (None: the active one)."""
+
+    explain: bool = False
+    version: str | None = None
+
+
+PLAIN = Asked()
+
+
+class Model(Protocol):
+    """The model service. Every method may raise `ModelUnavailable`, `ModelTimeout` or `ModelMalformed`.
+
+    Those that are told a version may raise `RegistryRefusal`: it may be missing or damaged.
+    """
+
+    def predict(self, features: Features, deadline: float, asked: Asked = PLAIN) -> Prediction:
+        """Return one customer's prediction; give up after `deadline` seconds."""
+
+    def predict_batch(self, customers: Sequence[Features], asked: Asked = PLAIN) -> list[Prediction | RowError]:
+        """Return a prediction or an error for each of at most `shared.contract.MAX_BATCH` customers, in order."""
+
+    def score(
+        self, columns: Mapping[str, Sequence[float | int | None]], deadline: float | None = None
+    ) -> ColumnarAnswer:
+        """Score at most `shared.contract.MAX_COLUMNAR` rows given by column; give up after `deadline` s, if given."""
+
+    def version(self) -> str:
+        """Return the active model's version; cheap enough to ask every second."""
+
+    def status(self) -> ModelStatus:
+        """Return the active model's version and what is damaged; as cheap as `version`."""
+
+    def active(self, deadline: float | None = None) -> ModelSummary:
+        """Return the active model: its version, segments and profiles; give up after `deadline` seconds, if given."""

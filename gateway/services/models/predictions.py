@@ -1,0 +1,55 @@
+"""Predictions for customers that are not stored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gateway.services.customers.customer import Features
+from gateway.services.models.model import PLAIN, Asked, Model
+from shared.contract import Prediction, RowError
+from shared.features import complete
+from shared.findings import findings
+
+
+class PredictionService:
+    """Forwards customers to the model and adds the soft findings, which need no model.
+
+    Parameters
+    ----------
+    deadline : seconds to wait for one customer's prediction.
+    """
+
+    def __init__(self, model: Model, deadline: float) -> None:
+        self._model = model
+        self._deadline = deadline
+
+    def predict(self, sent: Features, asked: Asked = PLAIN) -> Prediction:
+        """Return one customer's prediction.
+
+        Raises
+        ------
+        ModelServiceError, RegistryRefusal
+        """
+        features = complete(sent)
+        prediction = self._model.predict(features, self._deadline, asked)
+        prediction["warnings"] = findings(features, sent) + prediction["warnings"]
+        return prediction
+
+    def predict_batch(self, rows: Sequence[Features | RowError], asked: Asked = PLAIN) -> list[Prediction | RowError]:
+        """Return a prediction or an error for every row, in order; rows that come in as errors stay so.
+
+        Raises
+        ------
+        ModelServiceError, RegistryRefusal
+        """
+        sound = [row for row in rows if "error" not in row]
+        scored = iter(self._predict_sound(sound, asked) if sound else [])
+        return [next(scored) if "error" not in row else row for row in rows]  # type: ignore[misc]  # told apart by "error"
+
+    def _predict_sound(self, rows: Sequence[Features], asked: Asked) -> list[Prediction | RowError]:
+        completed = [complete(row) for row in rows]
+        answers = self._model.predict_batch(completed, asked)
+        for sent, features, answer in zip(rows, completed, answers, strict=True):
+            if "error" not in answer:
+                answer["warnings"] = findings(features, sent) + answer["warnings"]
+        return answers

@@ -1,0 +1,145 @@
+"""The segments of the active model, with how many stored customers each has now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, NotRequired, TypedDict, cast
+
+from gateway.services.audit import Auditor, Change, named
+from gateway.services.clock import now
+from gateway.services.customers.store import CustomerStore, SegmentCounts
+from gateway.services.errors import SegmentNotFound
+from gateway.services.models.model import Model
+from gateway.services.models.registry import ModelRegistry, Order
+from shared.contract import Quartiles
+from shared.model_description import Member, Rule
+
+READING = ("rules", "typical", "borderline")
+"""What helps to read one segment; versions that were made before there was any have none of it."""
+
+
+class SegmentNow(TypedDict):
+    """A segment with its size and share (0-1) among the stored customers, beside those of the training data.
+
+    ``name`` is what people call it, ``derived_name`` what the rules make of its profile; ``name_warning`` says why the
+    two may no longer fit together.
+    """
+
+    id: str
+    name: str
+    derived_name: str | None
+    description: str | None
+    owner: str | None
+    name_warning: str | None
+    size: int
+    share: float
+    training_size: int
+    training_share: float
+    actions: list[str]
+    profile: dict[str, Quartiles]
+
+
+class SegmentInFull(SegmentNow):
+    """A segment with its rule sheet and some of its members in the training data, who have no ids."""
+
+    rules: NotRequired[list[Rule]]
+    typical: NotRequired[list[Member]]
+    borderline: NotRequired[list[Member]]
+
+
+class SegmentList(TypedDict):
+    """All segments of the active model; `pending` customers have none yet, `retired` ones that of an older model."""
+
+    items: list[SegmentNow]
+    model_version: str
+    customers: int
+    pending: int
+    retired: int
+    as_of: datetime
+
+
+class SegmentService:
+    """What kinds of customer there are.
+
+    Parameters
+    ----------
+    deadline : seconds to wait for the model's description.
+    """
+
+    def __init__(
+        self, store: CustomerStore, model: Model, registry: ModelRegistry, deadline: float, auditor: Auditor
+    ) -> None:
+        self._store = store
+        self._model = model
+        self._registry = registry
+        self._deadline = deadline
+        self._auditor = auditor
+
+    def list(self) -> SegmentList:
+        """Return every segment of the active model.
+
+        Raises
+        ------
+        ModelServiceError
+        """
+        model = self._model.active(self._deadline)
+        counts = self._store.segment_counts()
+        items = [_now(segment, counts) for segment in model["segments"]]
+        return SegmentList(
+            items=items,
+            model_version=model["version"],
+            customers=counts.total,
+            pending=counts.pending,
+            retired=counts.total - counts.pending - sum(item["size"] for item in items),
+            as_of=now(),
+        )
+
+    def get(self, segment_id: str) -> SegmentInFull:
+        """Return one segment of the active model.
+
+        Raises
+        ------
+        SegmentNotFound, ModelServiceError
+        """
+        segment = self._described(segment_id)
+        reading = {name: segment[name] for name in READING if name in segment}
+        return cast(SegmentInFull, {**_now(segment, self._store.segment_counts()), **reading})
+
+    def label(self, segment_id: str, changes: Order) -> SegmentInFull:
+        """Change what people call a segment of the active model, and return it.
+
+        Raises
+        ------
+        SegmentNotFound, RegistryRefusal, ModelServiceError
+        """
+        self._described(segment_id)  # an older version's segment can be labelled, but not shown
+        with self._auditor.change(Change("segment.labelled", "segment", segment_id, by=named(changes)), elsewhere=True):
+            self._registry.label(segment_id, self._auditor.signed(changes))
+        return self.get(segment_id)
+
+    def _described(self, segment_id: str) -> Mapping[str, Any]:
+        # By its name, since the model service reads that from disk: "active" may be a moment behind a change of names.
+        for segment in self._registry.model(self._model.version())["segments"]:
+            if segment["id"] == segment_id:
+                return cast(Mapping[str, Any], segment)
+        raise SegmentNotFound(segment_id)
+
+
+def _now(segment: Mapping[str, Any], counts: SegmentCounts) -> SegmentNow:
+    size = counts.by_segment.get(segment["id"], 0)
+    assigned = counts.total - counts.pending
+    return SegmentNow(
+        id=segment["id"],
+        name=segment["name"],
+        derived_name=segment.get("derived_name"),
+        description=segment.get("description"),
+        owner=segment.get("owner"),
+        name_warning=segment.get("name_warning"),
+        size=size,
+        share=size / assigned if assigned else 0.0,
+        training_size=segment["size"],
+        training_share=segment["share"],
+        actions=segment["actions"],
+        profile=segment["profile"],
+    )

@@ -1,0 +1,99 @@
+"""Trainings: on a file that a caller sends, or on the customers stored here."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Iterator, Mapping
+from io import StringIO
+
+from gateway.services.audit import Auditor, Change, named
+from gateway.services.customers.store import Block, CustomerStore
+from gateway.services.models.registry import TrainingOffice, TrainingRecords, Trainings, Upload
+from shared.features import INPUT_NAMES
+from shared.model_contract import CSV, Training
+
+BLOCK_ROWS = 10_000
+"""Customers held in memory at a time."""
+NOTE = "the customers stored in the gateway"
+"""Where the data come from, for a training's record, unless the caller notes something else."""
+
+
+class TrainingService:
+    """Hands customers over to the model service, which trains on them in a process of its own."""
+
+    def __init__(self, store: CustomerStore, office: TrainingOffice, auditor: Auditor) -> None:
+        self._store = store
+        self._office = office
+        self._auditor = auditor
+
+    def train_on_file(self, upload: Upload, query: Mapping[str, str]) -> Training:
+        """Train on a file of customers.
+
+        Raises
+        ------
+        RegistryRefusal, ModelServiceError
+        """
+        return self._train(upload, query)
+
+    def train_on_stored(self, query: Mapping[str, str]) -> Training:
+        """Train on all stored customers. Their ids stay here: a training needs none.
+
+        Raises
+        ------
+        RegistryRefusal, ModelServiceError, StoreError
+        """
+        pieces = csv_of(self._store.stream(INPUT_NAMES, BLOCK_ROWS))
+        return self._train(Upload(CSV, None, pieces), {"note": NOTE, **query})
+
+    def _train(self, upload: Upload, query: Mapping[str, str]) -> Training:
+        change = Change("training.started", "training", None, by=named(query))
+        with self._auditor.change(change, elsewhere=True) as announced:
+            training = self._office.train(upload, self._auditor.signed(query))
+            announced.became(subject=training["id"])
+        return training
+
+    def list(self) -> Trainings:
+        """Return the latest trainings."""
+        return self._office.trainings()
+
+    def get(self, training_id: str) -> Training:
+        """Return one training."""
+        return self._office.training(training_id)
+
+    def log(self, training_id: str) -> str:
+        """Return what a training has said so far."""
+        return self._office.training_log(training_id)
+
+    def cancel(self, training_id: str) -> Training:
+        """Ask a training to stop."""
+        with self._auditor.change(Change("training.cancelled", "training", training_id), elsewhere=True):
+            return self._office.cancel(training_id)
+
+
+class ErasableTrainings:
+    """The records and logs of trainings, which may quote the ids of customers that a file held twice."""
+
+    name = "trainings"
+
+    def __init__(self, records: TrainingRecords) -> None:
+        self._records = records
+
+    def erase(self, cust_id: str) -> int:
+        """Remove a customer's id from all that quotes it; return how many records and logs that were.
+
+        Raises
+        ------
+        RegistryRefusal
+            while a training runs.
+        ModelServiceError
+        """
+        return self._records.erase_from_trainings(cust_id)
+
+
+def csv_of(blocks: Iterable[Block]) -> Iterator[bytes]:
+    """Yield the customers' features as CSV, the header first; null becomes an empty cell."""
+    yield ",".join(INPUT_NAMES).encode() + b"\r\n"
+    for block in blocks:
+        text = StringIO()
+        csv.writer(text).writerows(zip(*(block.columns[name] for name in INPUT_NAMES), strict=True))
+        yield text.getvalue().encode()

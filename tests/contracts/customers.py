@@ -1,0 +1,216 @@
+"""What every `CustomerStore` does: run over the fake, over mongomock and over a real mongod, so that none can drift.
+
+Subclass it in a test module and give it a fixture `store` with an empty store.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import pytest
+from support.customers import stored
+
+from gateway.services.customers.customer import ASSIGNED, PENDING, Assignment, Customer
+from gateway.services.customers.query import CustomerQuery
+from gateway.services.customers.store import CustomerStore
+from gateway.services.errors import CustomerExists
+from shared.features import CUST_ID
+
+AT = datetime(2024, 5, 1, 12, 0, 0, 123000)  # in UTC; stores keep no zone
+
+
+def assignment(segment: str = "seg-01", version: str = "v1", rival: str | None = "seg-02") -> Assignment:
+    """Return an assignment to the segment by the model version."""
+    return Assignment(id=segment, confidence=0.75, rival=rival, model_version=version, assigned_at=AT)
+
+
+def ids(customers: list[Customer]) -> list[str]:
+    """Return the CUST_IDs, in order."""
+    return [customer[CUST_ID] for customer in customers]
+
+
+def every(store: CustomerStore) -> list[Customer]:
+    """Return all customers of a small store, in CUST_ID order."""
+    return store.find(CustomerQuery(limit=100))
+
+
+class SingleOperations:
+    """Reads, writes of one customer, and what mongomock can do beyond; method names come first in the tests' names."""
+
+    def test_get_returns_none_for_an_unknown_customer(self, store: CustomerStore) -> None:
+        assert store.get("nobody") is None
+
+    @pytest.mark.parametrize("segment", [None, assignment(), assignment(rival=None)])
+    def test_get_returns_what_was_inserted(self, store: CustomerStore, segment: Assignment | None) -> None:
+        customer = stored("A", segment, MINIMUM_PAYMENTS=None)
+        store.insert(customer)
+        found = store.get("A")
+        assert found == customer
+        assert {name: type(value) for name, value in (found or {}).items()} == {n: type(v) for n, v in customer.items()}
+
+    def test_get_returns_a_copy(self, store: CustomerStore) -> None:
+        store.insert(stored("A", assignment()))
+        first = store.get("A")
+        assert first is not None
+        first["segment"]["id"] = "changed"
+        assert store.get("A") != first
+
+    def test_insert_keeps_a_copy(self, store: CustomerStore) -> None:
+        customer = stored("A", assignment())
+        store.insert(customer)
+        customer["BALANCE"] = -1.0
+        assert store.get("A") != customer
+
+    def test_insert_leaves_its_argument_alone(self, store: CustomerStore) -> None:
+        customer = stored("A")
+        before = dict(customer)
+        store.insert(customer)
+        assert customer == before
+
+    def test_insert_of_a_taken_id_changes_nothing(self, store: CustomerStore) -> None:
+        first = stored("A")
+        store.insert(first)
+        with pytest.raises(CustomerExists):
+            store.insert(stored("A", BALANCE=5.0))
+        assert store.get("A") == first
+
+    def test_get_many_returns_those_that_exist(self, store: CustomerStore) -> None:
+        a, b = stored("A"), stored("B")
+        store.insert_many([a, b, stored("C")])
+        assert store.get_many(["B", "nobody", "A"]) == {"A": a, "B": b}
+
+    def test_get_many_of_none(self, store: CustomerStore) -> None:
+        assert store.get_many([]) == {}
+
+    def test_find_goes_in_code_point_order(self, store: CustomerStore) -> None:
+        names = ["b", "A", "a", "_", "9", "10", "B", "-", "a.b", "a-b", "Z"]
+        store.insert_many([stored(name) for name in names])
+        assert ids(every(store)) == sorted(names)
+
+    def test_find_starts_after_a_place_and_stops_at_the_limit(self, store: CustomerStore) -> None:
+        store.insert_many([stored(name) for name in "ABCDE"])
+
+        def after(cust_id: str, limit: int) -> list[str]:
+            return ids(store.find(CustomerQuery(after=(cust_id,), limit=limit)))
+
+        assert after("B", 2) == ["C", "D"]
+        assert after("BB", 1) == ["C"]
+        assert after("E", 5) == []
+        assert ids(store.find(CustomerQuery(limit=1))) == ["A"]
+
+    def test_stream_gives_every_customer_once_by_column_in_order(self, store: CustomerStore) -> None:
+        store.insert_many([stored(name, BALANCE=float(n), CREDIT_LIMIT=None) for n, name in enumerate("CABED")])
+        blocks = list(store.stream(["BALANCE", "CREDIT_LIMIT", "TENURE"], 2))
+        assert [block.ids for block in blocks] == [["A", "B"], ["C", "D"], ["E"]]
+        assert [block.columns["BALANCE"] for block in blocks] == [[1.0, 2.0], [0.0, 4.0], [3.0]]
+        assert blocks[2].columns == {"BALANCE": [3.0], "CREDIT_LIMIT": [None], "TENURE": [12]}
+        assert type(blocks[2].columns["TENURE"][0]) is int
+
+    def test_stream_of_a_feature_that_a_customer_lacks_is_null(self, store: CustomerStore) -> None:
+        store.insert(stored("A"))
+        assert [block.columns for block in store.stream(["NEW"], 2)] == [{"NEW": [None]}]
+
+    def test_stream_of_an_empty_store(self, store: CustomerStore) -> None:
+        assert list(store.stream(["BALANCE"], 2)) == []
+
+    def test_stream_goes_on_after_customers_that_come_and_go_meanwhile(self, store: CustomerStore) -> None:
+        store.insert_many([stored(name) for name in "BDF"])
+        blocks = store.stream(["BALANCE"], 1)
+        assert next(blocks).ids == ["B"]
+        store.insert_many([stored(name) for name in "AE"])
+        store.delete("D", None)
+        assert [block.ids for block in blocks] == [["E"], ["F"]]
+
+    def test_replace_of_the_expected_revision(self, store: CustomerStore) -> None:
+        old, new = stored("A", assignment()), stored("A", BALANCE=5.0)
+        store.insert(old)
+        assert store.replace(new, old["revision"]) is True
+        assert store.get("A") == new
+
+    def test_replace_of_another_revision_changes_nothing(self, store: CustomerStore) -> None:
+        old = stored("A")
+        store.insert(old)
+        assert store.replace(stored("A", BALANCE=5.0), "another") is False
+        assert store.get("A") == old
+
+    def test_replace_never_creates(self, store: CustomerStore) -> None:
+        assert store.replace(stored("A"), "any") is False
+        assert store.get("A") is None
+
+    def test_delete_of_the_expected_revision(self, store: CustomerStore) -> None:
+        customer = stored("A")
+        store.insert_many([customer, stored("B")])
+        assert store.delete("A", customer["revision"]) is True
+        assert ids(every(store)) == ["B"]
+
+    def test_delete_of_another_revision_changes_nothing(self, store: CustomerStore) -> None:
+        store.insert(stored("A"))
+        assert store.delete("A", "another") is False
+        assert store.get("A") is not None
+
+    def test_delete_of_any_revision(self, store: CustomerStore) -> None:
+        store.insert(stored("A"))
+        assert store.delete("A", None) is True
+        assert store.delete("A", None) is False
+
+    def test_insert_many_stores_the_new_and_names_the_taken(self, store: CustomerStore) -> None:
+        first = stored("B")
+        store.insert(first)
+        assert store.insert_many([stored("A"), stored("B", BALANCE=5.0), stored("C")]) == {"B"}
+        assert ids(every(store)) == ["A", "B", "C"]
+        assert store.get("B") == first
+
+    def test_insert_many_of_new_ones_only(self, store: CustomerStore) -> None:
+        assert store.insert_many([stored("A"), stored("B")]) == set()
+
+    def test_due_are_the_pending_and_those_of_other_versions(self, store: CustomerStore) -> None:
+        store.insert_many([stored("A"), stored("B", assignment()), stored("C", assignment(version="v0")), stored("D")])
+        assert ids(store.due("v1", None, 10)) == ["A", "C", "D"]
+        assert ids(store.due("v1", "A", 10)) == ["C", "D"]
+        assert ids(store.due("v1", None, 2)) == ["A", "C"]
+        assert ids(store.due("v2", None, 10)) == ["A", "B", "C", "D"]
+
+    def test_due_returns_whole_customers(self, store: CustomerStore) -> None:
+        customer = stored("A")
+        store.insert(customer)
+        assert store.due("v1", None, 1) == [customer]
+
+    def test_segment_counts(self, store: CustomerStore) -> None:
+        old = assignment("seg-02", "v0")
+        store.insert_many([stored("A"), stored("B", assignment()), stored("C", old), stored("D", old)])
+        counts = store.segment_counts()
+        assert (counts.by_segment, counts.pending, counts.total) == ({"seg-01": 1, "seg-02": 2}, 1, 4)
+
+    def test_segment_counts_of_an_empty_store(self, store: CustomerStore) -> None:
+        counts = store.segment_counts()
+        assert (counts.by_segment, counts.pending, counts.total) == ({}, 0, 0)
+
+
+class CustomerStoreContract(SingleOperations):
+    """All of the port."""
+
+    def test_replace_many_writes_those_of_the_expected_revision(self, store: CustomerStore) -> None:
+        old = [stored(name) for name in "ABC"]
+        new = [stored(name, BALANCE=5.0) for name in "ABCD"]
+        store.insert_many(old)
+        expected = [old[0]["revision"], "another", old[2]["revision"], "any"]
+        assert store.replace_many(list(zip(new, expected, strict=True))) == {"B", "D"}
+        assert every(store) == [new[0], old[1], new[2]]
+
+    def test_replace_many_of_matching_ones_only(self, store: CustomerStore) -> None:
+        old, new = stored("A"), stored("A", BALANCE=5.0)
+        store.insert(old)
+        assert store.replace_many([(new, old["revision"])]) == set()
+        assert store.get("A") == new
+
+    def test_assign_many_writes_those_of_the_expected_revision(self, store: CustomerStore) -> None:
+        a, b = stored("A"), stored("B")
+        store.insert_many([a, b])
+        guarded = [("A", a["revision"]), ("B", "another"), ("nobody", "any")]
+        assert store.assign_many([(i, old, assignment(), f"new-{i}") for i, old in guarded]) == 1
+        assert store.get("A") == {**a, "segment": assignment(), "segment_status": ASSIGNED, "revision": "new-A"}
+        assert store.get("B") == b
+        assert b["segment_status"] == PENDING
+
+    def test_ping_of_a_store_that_works(self, store: CustomerStore) -> None:
+        store.ping()
