@@ -14,7 +14,7 @@ from gateway.schemas.customer_queries import MAX_CONDITIONS, MAX_IN, MAX_SORT_KE
 from gateway.schemas.paging import DEFAULT_LIMIT, MAX_LIMIT
 from gateway.schemas.queries import VERSION_OR_ACTIVE
 from gateway.services.customers.bulk_writes import Mode
-from gateway.services.customers.customer import ASSIGNED, PENDING
+from gateway.services.customers.customer import ASSIGNED, PENDING, SegmentStatus
 from gateway.services.customers.query import FIELDS, MEMBERS, SORTABLE, Exactness, Field, Kind, Op
 from shared.features import BY_NAME, CUST_ID
 from shared.model_contract import ACTIVE
@@ -25,7 +25,7 @@ _VALUES: Mapping[Kind, Schema] = {
     Kind.NUMBER: {"type": "number"},
     Kind.NAME: _WORD,
     Kind.FLAG: {"type": "boolean"},
-    Kind.STATUS: {"type": "string", "enum": [ASSIGNED, PENDING]},
+    Kind.STATUS: {"type": "string", "enum": list(get_args(SegmentStatus))},
     Kind.TIME: {"type": "string", "format": "date-time"},
 }
 _LISTED: Mapping[Kind, str] = {Kind.NUMBER: r"-?\d+(\.\d+)?([eE][+-]?\d+)?"}

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, TypeVar, get_args
 
 from gateway.schemas.paging import DEFAULT_LIMIT, Cursors, load_limit
-from gateway.services.customers.customer import ASSIGNED, PENDING
+from gateway.services.customers.customer import SegmentStatus
 from gateway.services.customers.query import (
     BY_ID,
     FIELDS,
@@ -40,7 +40,7 @@ _time = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt]([0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]{1,9}))?([Zz]|[+-][0-9]{2}:[0-9]{2})"
 )
 _FLAGS = {"true": True, "false": False}
-_STATUSES = (PENDING, ASSIGNED)
+_STATUSES = get_args(SegmentStatus)
 _TIME_RULE = "must be a time with its zone as in RFC 3339, such as 2026-01-31T12:00:00Z (write + as %2B)"
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, get_args
 
 from pymongo import ASCENDING, IndexModel, timeout
 from pymongo.collection import Collection
 from pymongo.errors import OperationFailure
 
 from gateway.data_access.mongo.customer_queries import PATHS
+from gateway.services.customers.customer import SegmentStatus
 from gateway.services.customers.query import RANKED
 from shared.features import CUST_ID, CUST_ID_PATTERN, FEATURES, Feature
 
@@ -49,7 +50,7 @@ def validator(features: Sequence[Feature] = FEATURES) -> dict[str, Any]:
         # In PCRE "$" would let a line break follow.
         "_id": {"bsonType": "string", "pattern": rf"^{CUST_ID_PATTERN}\z"},
         "segment": {"bsonType": ["object", "null"], "required": ["id", "model_version", "assigned_at"]},
-        "segment_status": {"enum": ["assigned", "pending"]},
+        "segment_status": {"enum": list(get_args(SegmentStatus))},
         "revision": {"bsonType": "string"},
         "created_at": {"bsonType": "date"},
         "updated_at": {"bsonType": "date"},

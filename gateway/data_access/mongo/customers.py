@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Literal, cast
 
 from pymongo import ReplaceOne, UpdateOne, timeout
 from pymongo.collection import Collection
@@ -12,7 +12,7 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError
 from gateway.data_access.mongo.customer_queries import LimitedQueries, mongo_filter
 from gateway.data_access.mongo.customer_schema import build_sort_indexes, drop_sort_indexes, prepare
 from gateway.data_access.mongo.faults import store_faults
-from gateway.services.customers.customer import ASSIGNED, Assignment, Customer
+from gateway.services.customers.customer import Customer, CustomerPart
 from gateway.services.customers.query import CustomerQuery, Filters, Total
 from gateway.services.customers.store import Block, Row, SegmentCounts
 from gateway.services.errors import CustomerExists, StoreUnavailable
@@ -21,6 +21,8 @@ from shared.features import CUST_ID
 Document = dict[str, Any]
 
 DUPLICATE_KEY = 11000
+_ASSIGNED: tuple[Literal["segment", "segment_status", "revision"], ...] = ("segment", "segment_status", "revision")
+"""What an assignment changes."""
 
 
 def _document(customer: Customer) -> Document:
@@ -30,7 +32,7 @@ def _document(customer: Customer) -> Document:
 
 
 def _customer(document: Document) -> Customer:
-    return {CUST_ID: document.pop("_id"), **document}
+    return cast(Customer, {CUST_ID: document.pop("_id"), **document})
 
 
 class MongoCustomerStore:
@@ -70,7 +72,7 @@ class MongoCustomerStore:
             found = list(self._customers.find({"_id": {"$in": list(cust_ids)}}, batch_size=len(cust_ids) + 1))
         return {document["_id"]: _customer(document) for document in found}
 
-    def find(self, query: CustomerQuery) -> list[Customer]:
+    def find(self, query: CustomerQuery) -> list[CustomerPart]:
         """Return the customers that `query` asks for, with at least its fields."""
         return [_customer(document) for document in self._queries.find(self._prepared_customers(), query)]
 
@@ -145,14 +147,11 @@ class MongoCustomerStore:
             )
             return {c[CUST_ID] for c, _ in customers} - {document["_id"] for document in found}
 
-    def assign_many(self, assignments: Sequence[tuple[str, str, Assignment, str]]) -> int:
-        """Write (CUST_ID, expected revision, assignment, new revision); return how many still matched."""
+    def assign_many(self, customers: Sequence[tuple[Customer, str]]) -> int:
+        """Write the segments and revisions alone of (customer, expected revision) pairs; return how many matched."""
         requests = [
-            UpdateOne(
-                _at(cust_id, expected),
-                {"$set": {"segment": assignment, "segment_status": ASSIGNED, "revision": revision}},
-            )
-            for cust_id, expected, assignment, revision in assignments
+            UpdateOne(_at(c[CUST_ID], expected), {"$set": {name: c[name] for name in _ASSIGNED}})
+            for c, expected in customers
         ]
         with store_faults(), timeout(self._bulk_deadline):
             return int(self._customers.bulk_write(requests, ordered=False).matched_count)

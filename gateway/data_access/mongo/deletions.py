@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 from itertools import groupby, islice
-from typing import Any
+from typing import Any, cast
 
 from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.collection import Collection
 
 from gateway.data_access.mongo.faults import store_faults
-from gateway.services.customers.customer import Customer
+from gateway.services.customers.customer import DeletedCustomer
 from shared.features import CUST_ID
 
 Document = dict[str, Any]
@@ -40,7 +40,7 @@ class MongoDeletedCustomers:
             self._prepared = True
         return self._collection
 
-    def keep(self, deletion: str, copy: Customer, counts_from: datetime) -> None:
+    def keep(self, deletion: str, copy: DeletedCustomer, counts_from: datetime) -> None:
         """Keep a copy under the deletion's own id; it counts from then on."""
         with store_faults():
             self._copies.insert_one({"_id": deletion, **copy, _COUNTS_FROM: counts_from})
@@ -54,11 +54,12 @@ class MongoDeletedCustomers:
         """Remove the copy of a deletion, if it is there."""
         self._remove({"_id": deletion})
 
-    def claim(self, cust_id: str, claim: str, at: datetime, until: datetime) -> Customer | None:
+    def claim(self, cust_id: str, claim: str, at: datetime, until: datetime) -> DeletedCustomer | None:
         """Return a customer's latest copy, which does not count until then; None where there is none that counts."""
         query, claimed = {CUST_ID: cust_id, **_counts(at)}, {"$set": {_CLAIM: claim, _COUNTS_FROM: until}}
         with store_faults():
-            return self._copies.find_one_and_update(query, claimed, _CUSTOMER, sort=_ORDER)
+            found = self._copies.find_one_and_update(query, claimed, _CUSTOMER, sort=_ORDER)
+        return cast(DeletedCustomer | None, found)
 
     def release(self, cust_id: str, claim: str) -> None:
         """Let the copy that was claimed so count again."""
@@ -78,12 +79,13 @@ class MongoDeletedCustomers:
         """Remove all copies of the customers of this id that were created until then; return how many."""
         return self._remove({CUST_ID: cust_id, "created_at": {"$lte": created_until}})
 
-    def latest(self, cust_id: str, at: datetime) -> Customer | None:
+    def latest(self, cust_id: str, at: datetime) -> DeletedCustomer | None:
         """Return a customer's copy of the latest state (by ``updated_at``, then ``deleted_at``), or None."""
         with store_faults():
-            return self._copies.find_one({CUST_ID: cust_id, **_counts(at)}, _CUSTOMER, sort=_ORDER)
+            found = self._copies.find_one({CUST_ID: cust_id, **_counts(at)}, _CUSTOMER, sort=_ORDER)
+        return cast(DeletedCustomer | None, found)
 
-    def page(self, after: str | None, limit: int, at: datetime) -> list[Customer]:
+    def page(self, after: str | None, limit: int, at: datetime) -> list[DeletedCustomer]:
         """Return the latest copies of up to `limit` customers with CUST_ID greater than `after`, in CUST_ID order."""
         query = _counts(at) if after is None else {CUST_ID: {"$gt": after}, **_counts(at)}
         with store_faults(), self._copies.find(query, _CUSTOMER, sort=_ORDER, batch_size=limit + 1) as found:
@@ -98,7 +100,7 @@ def _counts(at: datetime) -> Document:
     return {_COUNTS_FROM: {"$not": {"$gt": at}}}  # nor has one that counts already this field
 
 
-def _latest(copies: Iterator[Document]) -> Iterator[Customer]:
+def _latest(copies: Iterator[Document]) -> Iterator[DeletedCustomer]:
     """Yield the first copy of each customer; rarely is there another."""
     for _, of_one in groupby(copies, key=lambda copy: copy[CUST_ID]):
-        yield next(of_one)
+        yield cast(DeletedCustomer, next(of_one))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import NamedTuple
 
-from gateway.services.customers.customer import Customer
+from gateway.services.customers.customer import CustomerPart
 from gateway.services.customers.query import FIELDS, CustomerQuery, Exactness, Position, Total, position_of
 from gateway.services.customers.store import CustomerStore
 from shared.features import CUST_ID
@@ -20,7 +20,7 @@ class Page(NamedTuple):
     total : how many customers the whole list has, where that was asked for.
     """
 
-    items: list[Customer]
+    items: list[CustomerPart]
     end: Position | None
     total: Total | None = None
 
@@ -56,5 +56,5 @@ def _needed(query: CustomerQuery) -> tuple[str, ...] | None:
     return tuple({*query.fields, *(FIELDS[key.field].path[0] for key in query.order)})
 
 
-def _shown(customer: Customer, fields: tuple[str, ...]) -> Customer:
+def _shown(customer: CustomerPart, fields: tuple[str, ...]) -> CustomerPart:
     return {name: value for name, value in customer.items() if name == CUST_ID or name in fields}
