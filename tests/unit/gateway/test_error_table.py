@@ -104,7 +104,7 @@ CALLS: dict[str, tuple[Any, ...]] = {
 
 def _store(error: Exception) -> MongoCustomerStore:
     store = MongoCustomerStore(RaisingCollection(error))  # type: ignore[arg-type]
-    store._prepared = True
+    store._customers.prepared = True
     return store
 
 
