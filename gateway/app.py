@@ -91,7 +91,7 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
     register(app, API, file_routes(c.imports, c.exports), (*long, within(bounds.long_calls)))
     register(app, API, long_routes(c.trainings, c.analyses), (*long, within(bounds.long_calls, bounds.waits)))
     register(app, "", service_routes(c.service), guards)
-    documentation = DocumentationController(lambda: document_of(app), services.gallery)
+    documentation = DocumentationController(lambda: document_of(app), services.registry)
     register(app, "", documentation_routes(documentation), guards)
     register(app, "", interface_routes(documentation), waiting)
     return app

@@ -6,8 +6,8 @@ from gateway.openapi.headers import ETAG, IF_NONE_MATCH
 from gateway.openapi.operation import BINARY, TEXT, Answer, Body, Link, Operation, Resource
 from gateway.openapi.orders import ACTIVATE, ROLLBACK
 from gateway.openapi.problems import MODEL, STORE
-from gateway.services.models.registry import Activations, ModelList, Plots
-from shared.model_contract import Activation, Drift, Gate, Preview
+from gateway.services.models.registry import Activations, Plots
+from shared.model_contract import Activation, Drift, Gate, ModelList, Preview
 from shared.model_description import ModelDescription
 
 _MODELS = "/api/v1/models"
