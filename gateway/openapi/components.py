@@ -9,7 +9,8 @@ from typing import Any, get_args
 from gateway.openapi.operation import Named
 from gateway.openapi.schemas import CUST_ID_SCHEMA, PREFIX, body_schema, feature_schema
 from gateway.schemas.customers import IF_REVISION, customer_schema, patch_schema
-from gateway.services.customers.batches import MAX_ROWS, Status
+from gateway.services.customers.batches import MAX_ROWS
+from gateway.services.customers.bulk_writes import RowStatus
 from gateway.services.customers.customer import ASSIGNED, PENDING, SegmentStatus
 from gateway.services.customers.query import Exactness
 from shared.contract import MAX_BATCH
@@ -93,7 +94,7 @@ _WARNINGS = {
 }
 _RESULT: Properties = {
     CUST_ID: {"type": ["string", "null"]},
-    "status": {"type": "string", "enum": list(get_args(Status))},
+    "status": {"type": "string", "enum": list(get_args(RowStatus))},
     "revision": {"type": ["string", "null"], "description": "The stored customer's; null for a rejected row"},
     "segment_status": {"type": ["string", "null"], "description": f"{ASSIGNED} or {PENDING}; null for a rejected row"},
     "warnings": _WARNINGS,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 from gateway.controllers.http import JSON, MERGE_PATCH
 from gateway.openapi.components import TOTALS, page_of, reference
 from gateway.openapi.headers import ETAG, IF_MATCH, IF_NONE_MATCH, LINK, LOCATION
@@ -9,7 +11,7 @@ from gateway.openapi.operation import Answer, Body, Link, Named, Operation, Reso
 from gateway.openapi.parameters import CONDITIONS
 from gateway.openapi.problems import STORE
 from gateway.schemas.customers import IF_REVISION
-from gateway.services.customers.batches import BatchCounts
+from gateway.services.customers.bulk_writes import RowStatus
 from gateway.services.customers.erasures import ErasureReceipt
 
 _CUSTOMER = "/api/v1/customers/{cust_id}"
@@ -31,10 +33,10 @@ _RESULTS = Named(
     "BatchResult",
     {
         "type": "object",
-        "required": ["results", *BatchCounts.__annotations__],
+        "required": ["results", *get_args(RowStatus)],
         "properties": {
             "results": {"type": "array", "items": reference("RowResult")},
-            **{name: {"type": "integer"} for name in BatchCounts.__annotations__},
+            **{name: {"type": "integer"} for name in get_args(RowStatus)},
         },
     },
 )
