@@ -8,10 +8,10 @@ from flask import Response, g, request
 
 from gateway.controllers.http import answer, load, query, read_json
 from gateway.schemas.customers import customer_schema
-from gateway.schemas.queries import load_asked
+from gateway.schemas.queries import load_prediction_options
 from gateway.services.customers.customer import Features
 from gateway.services.errors import InvalidInput
-from gateway.services.models.model import PLAIN
+from gateway.services.models.model import DEFAULT_OPTIONS
 from gateway.services.models.predictions import PredictionService
 from shared.contract import MAX_BATCH, RowError
 from shared.features import CUST_ID
@@ -28,11 +28,11 @@ class PredictionController:
 
     def create(self) -> Response:
         """POST /predictions."""
-        asked = load_asked(query()) if request.query_string else PLAIN
+        options = load_prediction_options(query()) if request.query_string else DEFAULT_OPTIONS
         body = read_json()
         if isinstance(body, dict) and "customers" in body:
-            return answer({"predictions": self._predictions.predict_batch(_rows(body), asked)})
-        return answer(self._predictions.predict(_features(body), asked))
+            return answer({"predictions": self._predictions.predict_batch(_rows(body), options)})
+        return answer(self._predictions.predict(_features(body), options))
 
 
 def _features(body: Any, prefix: str = "") -> dict[str, Any]:

@@ -14,7 +14,7 @@ from gateway.services.customers.bulk_writes import Mode
 from gateway.services.customers.query import Op
 from gateway.services.errors import InvalidInput
 from gateway.services.imports.imports import ImportOrder
-from gateway.services.models.model import Asked
+from gateway.services.models.model import PredictionOptions
 from gateway.services.models.registry import Format
 from shared.features import CUST_ID, cust_id_fault
 from shared.model_contract import ACTIVE
@@ -30,7 +30,7 @@ VERSION_OR_ACTIVE = rf"(?:{ACTIVE}|{VERSION})"
 TRAINING = ("k", "k_min", "k_max", "seed", "activate", "by", "note")
 """Parameters of a training; what they may say is for the model service to judge."""
 
-ASKED = Asked._fields
+ASKED = ("explain", "version")
 EXPLAIN = ("explain",)
 ERASE = ("erase",)
 FORMAT = ("format",)
@@ -60,8 +60,8 @@ def load_parameters(query: Query, known: Collection[str] = ()) -> dict[str, str]
     return found
 
 
-def load_asked(query: Query) -> Asked:
-    """Return how a prediction is asked for.
+def load_prediction_options(query: Query) -> PredictionOptions:
+    """Return the options of a prediction.
 
     Raises
     ------
@@ -71,7 +71,7 @@ def load_asked(query: Query) -> Asked:
     version = found.get("version")
     if version is not None and not _version_or_active.fullmatch(version):
         _refuse([_error("version", f"must be {ACTIVE!r} or the name of a version")])
-    return Asked(_flag(found, "explain"), version)
+    return PredictionOptions(_flag(found, "explain"), version)
 
 
 def load_explain(query: Query) -> bool:

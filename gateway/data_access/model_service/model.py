@@ -32,7 +32,7 @@ from gateway.data_access.model_service.connections import BudgetSocket
 from gateway.data_access.model_service.problems import fault_of
 from gateway.services.customers.customer import Features
 from gateway.services.errors import ModelMalformed, ModelRefused, ModelServiceError, ModelTimeout, ModelUnavailable
-from gateway.services.models.model import PLAIN, Asked, ModelStatus
+from gateway.services.models.model import DEFAULT_OPTIONS, ModelStatus, PredictionOptions
 from shared.contract import (
     ACTIVE_MODEL,
     PREDICT,
@@ -96,17 +96,19 @@ class HttpModel:
         self._deadline = deadline
         self._request_id = request_id
 
-    def predict(self, features: Features, deadline: float, asked: Asked = PLAIN) -> Prediction:
+    def predict(self, features: Features, deadline: float, options: PredictionOptions = DEFAULT_OPTIONS) -> Prediction:
         """Return one customer's prediction; give up after `deadline` seconds."""
         body = {name: features[name] for name in INPUT_NAMES}
-        answer = self._call("POST", _address(PREDICT, asked), deadline, body)
-        return model_answers.checked(lambda a: model_answers.prediction(a, asked.explain), answer)
+        answer = self._call("POST", _address(PREDICT, options), deadline, body)
+        return model_answers.checked(lambda a: model_answers.prediction(a, options.explain), answer)
 
-    def predict_batch(self, customers: Sequence[Features], asked: Asked = PLAIN) -> list[Prediction | RowError]:
+    def predict_batch(
+        self, customers: Sequence[Features], options: PredictionOptions = DEFAULT_OPTIONS
+    ) -> list[Prediction | RowError]:
         """Return a prediction or an error for each of at most `shared.contract.MAX_BATCH` customers, in order."""
         body = {"customers": [{name: c[name] for name in INPUT_NAMES} for c in customers]}
-        answer = self._call("POST", _address(PREDICT_BATCH, asked), self._deadline, body)
-        return model_answers.checked(lambda a: model_answers.batch(a, len(customers), asked.explain), answer)
+        answer = self._call("POST", _address(PREDICT_BATCH, options), self._deadline, body)
+        return model_answers.checked(lambda a: model_answers.batch(a, len(customers), options.explain), answer)
 
     def score(
         self, columns: Mapping[str, Sequence[float | int | None]], deadline: float | None = None
@@ -167,11 +169,11 @@ class HttpModel:
             response.release_conn()
 
 
-def _address(path: str, asked: Asked) -> str:
-    if asked == PLAIN:
+def _address(path: str, options: PredictionOptions) -> str:
+    if options == DEFAULT_OPTIONS:
         return path
-    query = {"explain": "true"} if asked.explain else {}
-    return f"{path}?{urlencode(query | ({'version': asked.version} if asked.version else {}))}"
+    query = {"explain": "true"} if options.explain else {}
+    return f"{path}?{urlencode(query | ({'version': options.version} if options.version else {}))}"
 
 
 def _read(response: BaseHTTPResponse) -> bytes:

@@ -11,9 +11,9 @@ from support.addresses import example_of
 from support.customers import stored
 from support.problems import assert_problem
 
-from gateway.schemas.queries import VERSION, load_asked, load_explain, load_format, load_parameters
+from gateway.schemas.queries import VERSION, load_explain, load_format, load_parameters, load_prediction_options
 from gateway.services.errors import InvalidInput
-from gateway.services.models.model import PLAIN
+from gateway.services.models.model import DEFAULT_OPTIONS, PredictionOptions
 from tests.conftest import ROOT
 
 names = st.sampled_from(["explain", "version", "format", "k", "", "Explain", "explain "]) | st.text(max_size=4)
@@ -44,15 +44,15 @@ def test_a_prediction_is_asked_for_as_the_query_says(query: list[tuple[str, str]
     sound = sound and said.get("explain", "true") in ("true", "false")
     sound = sound and said.get("version", OLD) in ("active", OLD)
     if sound:
-        assert load_asked(query) == (said.get("explain") == "true", said.get("version"))
+        assert load_prediction_options(query) == PredictionOptions(said.get("explain") == "true", said.get("version"))
         return
     with pytest.raises(InvalidInput) as caught:
-        load_asked(query)
+        load_prediction_options(query)
     assert set() < _blamed(caught.value) <= said.keys()
 
 
 def test_nothing_asked_is_the_plain_prediction() -> None:
-    assert load_asked([]) == PLAIN
+    assert load_prediction_options([]) == DEFAULT_OPTIONS
     assert load_explain([]) is False
     assert load_format([]) is None
 
