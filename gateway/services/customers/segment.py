@@ -15,8 +15,8 @@ from gateway.services.customers.customer import (
     inputs_of,
     refuse_gaps,
 )
-from gateway.services.customers.customers import MAX_ATTEMPTS, CustomerService
-from gateway.services.customers.store import CustomerStore
+from gateway.services.customers.customers import CustomerService
+from gateway.services.customers.store import MAX_ATTEMPTS, CustomerStore
 from gateway.services.errors import Contended
 from gateway.services.models.model import Model, PredictionOptions
 from shared.contract import BORDERLINE, Explanation, Prediction, SegmentRef

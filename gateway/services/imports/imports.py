@@ -1,18 +1,17 @@
-"""A store that is written to for show."""
+"""Imports as resources: begin one, look it up, stop it."""
 
 from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import NamedTuple
 
 from gateway.services.audit import Auditor, Change
 from gateway.services.clock import now
 from gateway.services.customers.assignment import Assigner
-from gateway.services.customers.bulk_writes import BulkStore, BulkWriter, Mode, RowCounts
-from gateway.services.customers.customer import Customer
+from gateway.services.customers.bulk_writes import BulkWriter, DryRunStore, Mode, RowCounts
 from gateway.services.customers.store import CustomerStore
 from gateway.services.errors import ImportEnded, ImportNotFound, StoreError
 from gateway.services.imports.records import (
@@ -27,27 +26,6 @@ from gateway.services.imports.records import (
 from gateway.services.imports.run import ImportRun
 from gateway.services.imports.source import RowFault, Source
 from gateway.services.principal import Principal
-from shared.features import CUST_ID
-
-
-class Rehearsal:
-    """Says what would become of writes to a store, and makes none."""
-
-    def __init__(self, store: BulkStore) -> None:
-        self._store = store
-
-    def get_many(self, cust_ids: Sequence[str]) -> dict[str, Customer]:
-        """Return those of the customers that exist, by CUST_ID."""
-        return self._store.get_many(cust_ids)
-
-    def insert_many(self, customers: Sequence[Customer]) -> set[str]:
-        """Return the CUST_IDs that are taken."""
-        return set(self._store.get_many([customer[CUST_ID] for customer in customers]))
-
-    def replace_many(self, customers: Sequence[tuple[Customer, str]]) -> set[str]:  # noqa: ARG002  # as the port has it
-        """Return nothing: the revisions have just been read."""
-        return set()
-
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +67,7 @@ class ImportService:
     def __init__(self, store: CustomerStore, assigner: Assigner, records: ImportRecords, auditor: Auditor) -> None:
         self._store = store
         self._writer = BulkWriter(store, assigner)
-        self._rehearsal = BulkWriter(Rehearsal(store), assigner)
+        self._dry_run = BulkWriter(DryRunStore(store), assigner)
         self._records = records
         self._auditor = auditor
 
@@ -101,7 +79,7 @@ class ImportService:
         StoreError
         """
         record = _new_record(source, order, by)
-        writer = self._rehearsal if order.dry_run else self._writer
+        writer = self._dry_run if order.dry_run else self._writer
         auditor = self._auditor.for_later()
         first_load = not order.dry_run and self._is_first_load(order.size or 0)
         with auditor.change(Change("import.started", "import", record["id"])):
