@@ -37,7 +37,7 @@ from gateway.services.access.concurrency import Bounds, bounds
 from gateway.services.access.idempotency import IdempotencyService
 from gateway.services.access.rate_limits import Limits, limits
 from gateway.services.audit import Auditor, AuditService
-from gateway.services.customers.assignment import Assigner, Reconciler, SortIndexes
+from gateway.services.customers.assignment import Assigner, Reconciler
 from gateway.services.customers.batches import BatchService
 from gateway.services.customers.bulk_writes import BulkWriter
 from gateway.services.customers.customers import CustomerService
@@ -46,6 +46,7 @@ from gateway.services.customers.erasures import Erasable, ErasureService
 from gateway.services.customers.exports import ExportService
 from gateway.services.customers.lists import CustomerLists
 from gateway.services.customers.segment import CustomerSegmentService
+from gateway.services.imports.first_load import SortIndexes
 from gateway.services.imports.imports import ImportService
 from gateway.services.models.activations import ActivationService
 from gateway.services.models.analyses import AnalysisService
