@@ -20,7 +20,7 @@ from werkzeug.exceptions import (
 
 from gateway.controllers.slow_clients import TimelyBody, timely_body
 from gateway.schemas.customers import field_errors
-from gateway.schemas.queries import Query
+from gateway.schemas.queries import Values
 from gateway.services.audit import Origin
 from gateway.services.customers.preconditions import Precondition
 from gateway.services.errors import InvalidInput, UploadBroken, UploadStalled
@@ -102,9 +102,10 @@ def read_order(*media_types: str) -> dict[str, Any]:
     return body
 
 
-def query() -> Query:
-    """Return the query string's parameters."""
-    return request.args.items(multi=True)
+def query() -> Values:
+    """Return the parameters of the query string, as `gateway.middleware.query_parameters` has read them."""
+    values: Values = g.query
+    return values
 
 
 def caller() -> Principal:
@@ -207,6 +208,13 @@ def _revisions(tags: ETags, *, weak: bool) -> Container[str]:
 def answer_line(body: Any) -> bytes:
     """Return a line of an answer in NDJSON; times as in `answer`."""
     return orjson.dumps(body, option=_UTC | orjson.OPT_APPEND_NEWLINE)
+
+
+def no_content() -> Response:
+    """Return the answer 204, which has no content and so no media type."""
+    done = Response(status=204)
+    del done.headers["Content-Type"]
+    return done
 
 
 def answer(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

@@ -1,15 +1,16 @@
-"""JSON Schemas of customers: as clients send them, and as they are stored and answered."""
+"""JSON Schemas that have a name in the document, and are not made from a type: above all, customers."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any, get_args
 
-from gateway.openapi.operation import Named
-from gateway.openapi.schemas import CUST_ID_SCHEMA, PREFIX, body_schema, feature_schema
+from gateway.openapi.schemas import PREFIX, body_schema, feature_schema
+from gateway.routes.operation import PageOf
+from gateway.schemas.api_keys import NewApiKeySchema, RotationSchema
 from gateway.schemas.customers import IF_REVISION, customer_schema, patch_schema
-from gateway.services.customers.batches import MAX_ROWS, Status
+from gateway.schemas.queries import CUST_ID_SCHEMA
+from gateway.services.customers.batches import MAX_ROWS, BatchCounts, Status
 from gateway.services.customers.customer import ASSIGNED, PENDING
 from gateway.services.customers.query import Exactness
 from shared.contract import MAX_BATCH
@@ -23,25 +24,20 @@ def reference(name: str) -> dict[str, Any]:
     return {"$ref": PREFIX + name}
 
 
-TOTALS: Properties = {
+_TOTALS: Properties = {
     "total": {"type": "integer", "description": "How many there are in all; only where `count` asks for it"},
     "total_kind": {"type": "string", "enum": list(get_args(Exactness)), "description": "How `total` was taken"},
 }
 
 
-def page_of(kind: type | str, more: Properties = MappingProxyType({})) -> Named:
-    """Return the schema of a page of things of a type, or of those that a schema of `COMPONENTS` describes.
-
-    Parameters
-    ----------
-    more : members that the page can have beside them.
-    """
-    name = kind if isinstance(kind, str) else kind.__name__
+def page_of(page: PageOf) -> tuple[str, dict[str, Any]]:
+    """Return the name and the schema of a page of things of a type, or of those that a component describes."""
+    name = page.kind if isinstance(page.kind, str) else page.kind.__name__
     cursor = {"type": ["string", "null"], "description": "The `cursor` of the next page; null on the last"}
     items = {"type": "array", "items": reference(name)}
     schema = _answered("A page", {"items": items, "next_cursor": cursor})
-    schema["properties"] |= more
-    return Named(f"{name}Page", schema, () if isinstance(kind, str) else (kind,))
+    schema["properties"] |= _TOTALS if page.counted else {}
+    return f"{name}Page", schema
 
 
 def _answered(text: str, properties: Properties) -> dict[str, Any]:
@@ -91,6 +87,7 @@ _WARNINGS = {
     "items": reference("Finding"),
     "description": "What looks odd in the data; never a reason to refuse them",
 }
+_COUNTS = tuple(BatchCounts.__annotations__)
 _RESULT: Properties = {
     CUST_ID: {"type": ["string", "null"]},
     "status": {"type": "string", "enum": list(get_args(Status))},
@@ -98,6 +95,42 @@ _RESULT: Properties = {
     "segment_status": {"type": ["string", "null"], "description": f"{ASSIGNED} or {PENDING}; null for a rejected row"},
     "warnings": _WARNINGS,
 }
+
+
+def _text(text: str, most: int, **more: Any) -> dict[str, Any]:
+    return {"type": "string", "maxLength": most, "description": text, **more}
+
+
+def _clearable(text: str, most: int) -> dict[str, Any]:
+    return {"type": ["string", "null"], "minLength": 1, "maxLength": most, "description": text}
+
+
+def _order(text: str, **members: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "additionalProperties": False, "description": text, "properties": members}
+
+
+_REASON, _BY = _text("Why", 1_000, default=""), _text("Who", 200, default="unknown")
+_FORCE = {"type": "boolean", "default": False, "description": "Activate it even if the gate refuses; needs a reason"}
+_REASON_IF_FORCED = {
+    "if": {"required": ["force"], "properties": {"force": {"const": True}}},
+    "then": {"required": ["reason"], "properties": {"reason": {"pattern": r"\S"}}},
+}
+ORDERS: Mapping[str, dict[str, Any]] = {
+    "Rollback": _order("Why, and who", reason=_REASON, by=_BY),
+    "ActivationOrder": _order("Why, who, and whether to overrule the gate", reason=_REASON, by=_BY, force=_FORCE)
+    | _REASON_IF_FORCED,
+    "SegmentLabel": _order(
+        "What people say of a segment; null clears",
+        name=_clearable("What the segment is called; one line with a letter or digit in it", 80),
+        description=_clearable("What it is", 2_000),
+        owner=_clearable("Who looks after it", 200),
+        by=_BY,
+    ),
+}
+"""What the model service takes as a decision about a model or a segment. It judges these bodies and the gateway passes
+them on, so that its own schemas are the source; a test compares both."""
+_ONE_EXPIRY = {"not": {"required": ["expires_in_days", "expires_at"]}}
+
 _KNOWN = {"type": "string", "description": "The revision that the stored customer must have"}
 
 COMPONENTS: Mapping[str, dict[str, Any]] = {
@@ -117,5 +150,25 @@ COMPONENTS: Mapping[str, dict[str, Any]] = {
         **_answered("What became of a row of a batch", {**_RESULT, "error": reference("Problem")}),
         "required": list(_RESULT),
     },
+    "BatchResult": {
+        "type": "object",
+        "required": ["results", *_COUNTS],
+        "properties": {
+            "results": {"type": "array", "items": reference("RowResult")},
+            **{name: {"type": "integer"} for name in _COUNTS},
+        },
+    },
+    "NewApiKeyOrder": body_schema(NewApiKeySchema()) | _ONE_EXPIRY,
+    "RotationOrder": body_schema(RotationSchema()) | _ONE_EXPIRY,
+    "Index": {
+        "type": "object",
+        "required": ["service", "links"],
+        "properties": {
+            "service": {"type": "string"},
+            "links": {"type": "object", "additionalProperties": {"type": "string", "format": "uri-reference"}},
+        },
+    },
+    "Liveness": {"type": "object", "required": ["status"], "properties": {"status": {"const": "ok"}}},
+    **ORDERS,
 }
 """Schemas by name."""

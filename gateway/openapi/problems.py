@@ -9,12 +9,9 @@ from typing import Any, NamedTuple
 from gateway.data_access.model_service.problems import KNOWN
 from gateway.middleware.errors import STATUSES
 from gateway.openapi import headers
+from gateway.routes.operation import STORE
 from shared.problems import MEDIA_TYPE, code_of
 
-STORE = ("store_unavailable", "store_error")
-"""What whatever reads or writes the database can give."""
-MODEL = ("model_unavailable", "model_busy", "model_timeout", "model_malformed", "model_denied")
-"""What whatever asks the model service can give."""
 ALWAYS = ("validation_failed", "internal_error")
 COUNTED = ("rate_limited",)
 """What everything but a health check can give."""

@@ -25,8 +25,9 @@ from flask import Flask
 
 from gateway.data_access.mongo.customers import MongoCustomerStore
 from gateway.development import mongod
-from gateway.schemas.customer_queries import load_list
+from gateway.schemas.customer_queries import LIST, list_request
 from gateway.schemas.paging import Cursors
+from gateway.schemas.queries import QueryReader
 from gateway.services.customers.query import (
     FIELDS,
     RANKED,
@@ -50,6 +51,8 @@ AMOUNTS = RANKED[:-2]
 """Sort keys that are no times."""
 WARM_UP = 10
 Asked = dict[str, str]
+
+_LIST = QueryReader(LIST)
 
 
 class System(NamedTuple):
@@ -162,7 +165,7 @@ class Questions:
         asked = self.kinds[kind]() | {"limit": str(LIMIT)}
         if self._chance.random() < 0.2:
             return asked
-        request = load_list(asked.items(), self._cursors)
+        request = list_request(_LIST.read(asked.items()), self._cursors)
         place = position_of(self._fitting(request.query), request.query.order)
         return asked | {"cursor": self._cursors.write(request.list_id, place)}
 

@@ -12,14 +12,15 @@ from typing import Any
 
 import orjson
 import pytest
+from fakes.gateway import FakeGateway
 from support import api_story
+from support.addresses import routes_of
 from support.documented import Call, Documented, DocumentedClient, Reply
 
-from gateway.openapi.operations import OPERATIONS
 from tests.conftest import ROOT, SAMPLE_CSV
 from tests.e2e.conftest import GRANIAN, System, wait_until
 
-EXAMPLES = ROOT / "gateway" / "documentation" / "examples.json"
+EXAMPLES = ROOT / "gateway" / "openapi" / "examples.json"
 LONGEST = 2
 """Entries of a list, and of an object whose names are data, that an example shows."""
 _BY_FEATURE = {"profile", "ranges", "values"}
@@ -67,7 +68,7 @@ def test_the_real_system_answers_as_documented_and_as_in_the_examples(api: Docum
 
 def examples(calls: list[Call]) -> dict[str, dict[str, Any]]:
     """Return what was sent and answered in each operation's first calls, by operation; "request", "200" and so on."""
-    found: dict[str, dict[str, Any]] = {operation.id: {} for _, operation in OPERATIONS.values()}
+    found: dict[str, dict[str, Any]] = {route.operation.id: {} for _, route in routes_of(FakeGateway().app)}
     for call in calls:
         if call.reply.media_type in ("application/json", "application/problem+json") and "OpenAPI" not in call.id:
             found[call.id].setdefault(str(call.reply.status), shortened(call.reply.body))
