@@ -16,7 +16,6 @@ from gateway.routes import (
     Resource,
     api_keys,
     audit,
-    converters,
     customers,
     exports,
     imports,
@@ -57,7 +56,6 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
     _surround(app, settings)
     request_log.register(app)
     errors.register(app)
-    converters.register(app)
     services = services or build_services(app, settings)
     quick = 3 * max(settings.bulk_deadline, settings.mongodb_timeout)  # read, score, write
     around = middleware_by_work(

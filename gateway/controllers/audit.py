@@ -1,4 +1,4 @@
-"""The audit trail as a resource."""
+"""The audit trail as a resource; a module of its own, because every resource has one of its name in each layer."""
 
 from __future__ import annotations
 

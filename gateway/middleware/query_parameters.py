@@ -1,4 +1,4 @@
-"""The query string: read by the parameters of the route, before anything else is done for the request."""
+"""Reading the query string by the route's parameters; short, because `schemas.queries` does the work."""
 
 from __future__ import annotations
 

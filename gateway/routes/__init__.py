@@ -13,9 +13,10 @@ from enum import StrEnum
 from typing import Any, Final
 
 from flask import Flask
+from werkzeug.routing import BaseConverter
 
 from gateway.routes.operation import Operation
-from gateway.schemas.queries import Parameter
+from gateway.schemas.queries import VERSION_OR_ACTIVE, Parameter
 from gateway.services.principal import Scope
 
 View = Callable[..., Any]
@@ -87,6 +88,18 @@ class Resource:
     prefix: str = API
 
 
+class VersionConverter(BaseConverter):
+    """A model version's name, or ``active``, as a part of an address; anything else is an unknown address."""
+
+    regex = VERSION_OR_ACTIVE
+
+
+class NameConverter(BaseConverter):
+    """An id that the service has made, or the name of a picture, as a part of an address."""
+
+    regex = "[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
+
+
 Around = Callable[[Route, View], View]
 """Middleware of a route: returns the view to call in the place of another."""
 
@@ -94,6 +107,7 @@ Around = Callable[[Route, View], View]
 def register(app: Flask, resources: Sequence[Resource], middleware: Mapping[Work, Sequence[Around]]) -> None:
     """Add the routes to the application, each within the middleware of its kind of work: the first is asked first."""
     app.extensions[_EXTENSION] = resources
+    app.url_map.converters |= {"version": VersionConverter, "name": NameConverter}
     for resource in resources:
         for route in resource.routes:
             view = route.view

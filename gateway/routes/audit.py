@@ -1,4 +1,4 @@
-"""The audit trail: who changed what, when, and from where."""
+"""The audit trail; a module of its own, because every resource has one of its name in each layer."""
 
 from __future__ import annotations
 
