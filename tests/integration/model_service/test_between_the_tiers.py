@@ -22,7 +22,7 @@ from gateway.data_access.http_registry import Deadlines, HttpRegistry
 from gateway.data_access.model_access import OPEN_ACCESS, ModelAccess, model_access
 from gateway.data_access.model_client import HttpModel
 from gateway.services.errors import ModelDenied, ModelServiceError, ModelUnavailable
-from model_service.registry import ModelStore
+from model_service.store.registry import ModelStore
 
 ROOT = Path(__file__).resolve().parents[3]
 SECRET = "v7Tq2LmXe9RkWb4YzNc6HdJs8PfGu3Ao"
