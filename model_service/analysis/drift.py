@@ -12,7 +12,7 @@ from model_service.scoring.pipeline import Matrix
 from model_service.scoring.predictor import DECIMALS, Predictor
 from model_service.scoring.rows import distance_matrix
 from model_service.store.artefact import reading
-from model_service.store.errors import RegistryError
+from model_service.store.errors import NoEvidence
 from model_service.store.manifest import Evidence
 from shared.features import DERIVED, FEATURES, INPUT_NAMES
 from shared.model_contract import DistanceDrift, Drift, FeatureDrift, MixDrift
@@ -22,10 +22,6 @@ MINIMUM_ROWS = 200
 
 MIX_FALSE_ALARMS = 0.01
 """Probability that the mix of segments of an unchanged population is detected."""
-
-
-class NoEvidence(RegistryError):
-    """The version does not know how its training customers were distributed."""
 
 
 class DriftCounter:

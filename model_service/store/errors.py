@@ -25,7 +25,10 @@ class RegistryError(Exception):
       - ReasonRequired: the gate is overruled only with a reason
       - NameTaken: another segment is called so
       - LabelsDamaged: what people called the segments cannot be read
+      - NoEvidence: the version is too old to tell how its training customers were distributed
       - TrainingRunning: another training has not ended
+      - TrainingNotFound: no training with this id is on record
+      - TrainingEnded: the training cannot be cancelled any more
       - StoreNotWritable: the disk is full, read-only, or another user's
       - ArtefactRefused: the version is there but must not be served
         + ArtefactDamaged: unreadable, or its SHA-256 is not the manifest's
@@ -85,6 +88,10 @@ class NameTaken(RegistryError):
 
 class LabelsDamaged(RegistryError):
     """What people called the segments cannot be read."""
+
+
+class NoEvidence(RegistryError):
+    """The version does not know how its training customers were distributed."""
 
 
 class TrainingRunning(RegistryError):
