@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import re
 from inspect import cleandoc
-from typing import Any, get_type_hints, is_typeddict
+from typing import Any, get_type_hints
 
 from mashumaro.jsonschema import DRAFT_2020_12, JSONSchemaBuilder
 from mashumaro.jsonschema.models import Context, JSONObjectSchema, JSONSchema
 from mashumaro.jsonschema.plugins import BasePlugin
 from mashumaro.jsonschema.schema import Instance
+from typing_extensions import is_typeddict
 
 PREFIX = "#/components/schemas/"
 
