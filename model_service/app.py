@@ -9,22 +9,13 @@ from collections.abc import AsyncIterator
 from fastapi import FastAPI
 
 from model_service.active_model import ActiveModel
-from model_service.api import (
-    analysis,
-    errors,
-    health,
-    models,
-    open_inference,
-    pictures,
-    predictions,
-    segments,
-    trainings,
-)
-from model_service.api.gateway_only import GatewayOnly, document
-from model_service.api.request_envelope import RequestEnvelope
+from model_service.api import analysis, errors, models, plots, segments, service, trainings
+from model_service.api.hot import predictions
+from model_service.api.middleware import GatewayOnly, RequestEnvelope, document
+from model_service.api.open_inference import routes as open_inference
 from model_service.api.routes import add_routes
-from model_service.registry import ModelStore
 from model_service.settings import Settings, load_server_settings
+from model_service.store.registry import ModelStore
 from model_service.training_jobs.jobs import TrainingJobs
 
 
@@ -59,9 +50,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         segments.routes(model, store),
         trainings.routes(jobs, settings.max_upload_bytes),
         analysis.routes(model),
-        pictures.routes(model, store),
+        plots.routes(model, store),
         open_inference.routes(model, store, settings.max_body_bytes),
-        health.routes(model),
+        service.routes(model),
     ]
     add_routes(app, tables)
     errors.install(app)

@@ -6,7 +6,9 @@ The rules and how many of the 8,950 real rows each touches are in the clustering
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, TypedDict
+from typing import Any, NamedTuple
+
+from typing_extensions import TypedDict
 
 from shared.features import DERIVED, differs
 

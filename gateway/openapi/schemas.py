@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from inspect import cleandoc
-from typing import Any, get_type_hints, is_typeddict
+from typing import Any, get_type_hints
 
 import marshmallow
 from apispec import APISpec
@@ -14,6 +14,7 @@ from mashumaro.jsonschema import DRAFT_2020_12, JSONSchemaBuilder
 from mashumaro.jsonschema.models import Context, JSONObjectSchema, JSONSchema
 from mashumaro.jsonschema.plugins import BasePlugin
 from mashumaro.jsonschema.schema import Instance
+from typing_extensions import is_typeddict
 
 from gateway.schemas.customers import CustIdField, FeatureField
 from gateway.schemas.queries import CUST_ID_SCHEMA

@@ -13,11 +13,11 @@ from model_service.active_model import ActiveModel
 from model_service.analysis.drift import DriftCounter
 from model_service.analysis.preview import PreviewCounter
 from model_service.api import analysis_documentation as documentation
-from model_service.api.column_blocks import ColumnBlock, block_of, lines
+from model_service.api.bodies import hear_out, heard_out
+from model_service.api.customers import ColumnBlock, block_of, lines
 from model_service.api.errors import problem_response
 from model_service.api.routes import Route, json_answer
-from model_service.api.upload import hear_out, heard_out
-from model_service.durable_files import rfc3339
+from model_service.store.files import rfc3339
 from shared.model_contract import MODELS, Drift, Preview
 
 AT_ONCE = 2

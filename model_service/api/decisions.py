@@ -6,8 +6,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from model_service.active_file import UNKNOWN
-from model_service.labels import Line, Reason
+from model_service.store.active_file import UNKNOWN
+from model_service.store.labels import Line, Reason
 
 
 class Rollback(BaseModel):

@@ -11,10 +11,9 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
-from model_service import registry_errors as registry
-from model_service.analysis.drift import NoEvidence
 from model_service.log_format import current_request_id
-from model_service.training_jobs.errors import TrainingEnded, TrainingNotFound
+from model_service.store import errors as registry
+from model_service.store.errors import NoEvidence, TrainingEnded, TrainingNotFound
 from shared.problems import MEDIA_TYPE, FieldError, code_of, problem
 
 log = logging.getLogger(__name__)

@@ -10,13 +10,11 @@ from fastapi.responses import Response
 
 from model_service.active_model import ActiveModel
 from model_service.api import registry_documentation as documentation
-from model_service.api.checked_body import checked_body
+from model_service.api.bodies import JSON, checked_body
 from model_service.api.decisions import Activate, Rollback
-from model_service.api.json_body import JSON
 from model_service.api.routes import Route, json_answer
-from model_service.catalogue import catalogue, description, history
-from model_service.description import describe
-from model_service.registry import ModelStore
+from model_service.store.description import catalogue, describe, description, history
+from model_service.store.registry import ModelStore
 from shared.contract import ACTIVE_MODEL
 from shared.model_contract import ACTIVATIONS, MODELS, Activation
 

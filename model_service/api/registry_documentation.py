@@ -7,8 +7,8 @@ from typing import Any
 from model_service.api.decisions import Activate, Rollback
 from model_service.api.documentation import BAD_BODY, NO_MODEL, STORED_VERSION, accepts, links, problems
 from model_service.api.schemas import answer_model
-from model_service.catalogue import Catalogue
-from model_service.labels import LabelPatch
+from model_service.store.description import Catalogue
+from model_service.store.labels import LabelPatch
 from shared.model_contract import Activation, Gate, Label
 from shared.model_description import ModelDescription
 

@@ -9,12 +9,11 @@ from fastapi.responses import Response
 
 from model_service.active_model import ActiveModel
 from model_service.api import registry_documentation as documentation
-from model_service.api.checked_body import checked_body
-from model_service.api.json_body import JSON
+from model_service.api.bodies import JSON, checked_body
 from model_service.api.routes import Route, json_answer
-from model_service.labelling import label_of, labels_in_use, relabel
-from model_service.labels import LabelPatch
-from model_service.registry import ModelStore
+from model_service.store.labelling import label_of, labels_in_use, relabel
+from model_service.store.labels import LabelPatch
+from model_service.store.registry import ModelStore
 from shared.model_contract import SEGMENTS
 
 MERGE_PATCH = "application/merge-patch+json"

@@ -8,7 +8,7 @@ from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from model_service.api.errors import validation_failed
-from model_service.labels import Line, Reason
+from model_service.store.labels import Line, Reason
 from shared.model_contract import TrainingOptions
 from shared.problems import FieldError
 

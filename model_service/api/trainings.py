@@ -8,14 +8,12 @@ from fastapi import Request
 from fastapi.responses import Response
 
 from model_service.api import training_documentation as documentation
-from model_service.api.checked_body import checked_body
+from model_service.api.bodies import checked_body, heard_out, media_type, receive
 from model_service.api.erasure_order import ErasureOrder
 from model_service.api.routes import Route, json_answer
 from model_service.api.training_query import Asked, asked
-from model_service.api.upload import heard_out, media_type, receive
-from model_service.training_jobs import process
 from model_service.training_jobs.folder import UPLOADS
-from model_service.training_jobs.jobs import Draft, TrainingJobs
+from model_service.training_jobs.jobs import Draft, TrainingJobs, start_process
 from shared.model_contract import ERASURES, MODELS, TRAININGS, Erased, Training
 
 
@@ -53,7 +51,7 @@ class _Endpoints:
 
     def _begin(self, draft: Draft, training: Asked, name: str, size: int) -> Training:
         job = self._jobs.begin(draft, training.by, training.note, training.options, name, size)
-        process.start(self._jobs, job)
+        start_process(self._jobs, job)
         return job.record
 
     async def list(self, _request: Request) -> Response:

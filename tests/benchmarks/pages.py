@@ -39,8 +39,8 @@ from gateway.services.customers.query import (
 )
 from gateway.settings import Settings
 from gateway.stores import connect
-from model_service.predictor import Predictor
-from model_service.registry import ModelStore
+from model_service.scoring.predictor import Predictor
+from model_service.store.registry import ModelStore
 from shared.features import CUST_ID, DISTANCE_NAMES, FEATURES, INPUTS, complete
 from tests.benchmarks.__main__ import NEW_KEY, PYTHON, _free_port, _wait
 from tests.benchmarks.load import LOAD_CORE, SERVER_CORE, cpu_seconds, start, stop

@@ -16,9 +16,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from model_service.manifest import Evidence, Manifest
-from model_service.pipeline import CompiledScorer, Parameters
-from model_service.registry import ModelStore
+from model_service.scoring.pipeline import CompiledScorer, Parameters
+from model_service.store.manifest import Evidence, Manifest
+from model_service.store.registry import ModelStore
 from model_service.training.console import describe
 from model_service.training.dataset import read_customers
 from model_service.training.matching import identify

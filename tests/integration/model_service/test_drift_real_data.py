@@ -9,13 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from model_service.analysis.drift import DriftCounter
-from model_service.analysis.drift_remarks import UNSEEN
+from model_service.analysis.drift import UNSEEN, DriftCounter
 from model_service.analysis.preview import PreviewCounter
-from model_service.artefact import LoadedModel
-from model_service.pipeline import CompiledScorer, Parameters
-from model_service.predictor import Predictor
-from model_service.training.histograms import histograms
+from model_service.scoring.pipeline import CompiledScorer, Parameters
+from model_service.scoring.predictor import Predictor
+from model_service.store.artefact import LoadedModel
+from model_service.training.evidence import histograms
 from model_service.training.trainer import Options, train
 from model_service.training.work import Silent
 from shared.features import FEATURES, INPUT_NAMES, Kind

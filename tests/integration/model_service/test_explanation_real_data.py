@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from model_service.explanation import Explainer
-from model_service.pipeline import CompiledScorer, Parameters, Scores, make_pipeline
+from model_service.scoring.explanation import Explainer
+from model_service.scoring.pipeline import CompiledScorer, Parameters, Scores, make_pipeline
 from model_service.training.dataset import read_customers
 from shared.features import CUST_ID, DISTANCE_NAMES, complete
 from shared.findings import findings

@@ -9,9 +9,9 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from model_service.pipeline import CompiledScorer, Parameters, label_differences
-from model_service.predictor import Predictor
-from model_service.registry import ModelStore
+from model_service.scoring.pipeline import CompiledScorer, Parameters, label_differences
+from model_service.scoring.predictor import Predictor
+from model_service.store.registry import ModelStore
 from model_service.training.calibration import confidence, kept, reliability
 from model_service.training.dataset import read_customers
 from model_service.training.trainer import Options, train, train_version

@@ -19,7 +19,7 @@ from gateway.routes import Route, registered
 from gateway.schemas.queries import TRAINING
 from model_service.api.decisions import Activate, Rollback
 from model_service.api.training_query import TrainingQuery
-from model_service.labels import LabelPatch
+from model_service.store.labels import LabelPatch
 
 _GATEWAY = FakeGateway()
 ROUTES: dict[str, tuple[str, Route]] = {

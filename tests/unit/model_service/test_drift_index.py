@@ -7,10 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model_service.analysis.distance_histogram import DistanceHistogram
-from model_service.analysis.feature_shift import FeatureShift
-from model_service.analysis.stability_index import FEATURE, MIX, chance_limit, contributions, tier
-from model_service.manifest import Histogram
+from model_service.analysis.drift import DistanceHistogram
+from model_service.analysis.stability_index import FEATURE, MIX, FeatureShift, chance_limit, contributions, tier
+from model_service.store.manifest import Histogram
 from shared.features import BY_NAME
 
 counts = st.lists(st.integers(0, 10**9), min_size=2, max_size=12)

@@ -9,7 +9,7 @@ from asgi_client import assert_problem
 from registry_changes import copy_version, damage, edit_manifest, only_version, worse_version
 
 from model_service.api import segments
-from model_service.registry import ACTIVE_FILE, LABELS_FILE
+from model_service.store.registry import ACTIVE_FILE, LABELS_FILE
 from shared.contract import ACTIVE_MODEL, PREDICT, ModelSummary
 from shared.model_contract import ACTIVATIONS, MODELS, SEGMENTS, TRAININGS, Activation, Gate, Label, ModelEntry
 from shared.model_description import DescribedSegment, ModelDescription
@@ -139,7 +139,7 @@ def test_a_store_that_cannot_be_written_is_said_without_its_place(served, store,
     def read_only(path, *_: object, **__: object):
         raise OSError(errno.EROFS, "Read-only file system", str(path))
 
-    monkeypatch.setattr("model_service.registry.exclusive", read_only)
+    monkeypatch.setattr("model_service.store.registry.exclusive", read_only)
     body = assert_problem(patch(served, "seg-01", b'{"name": "X"}'), 507, "store_not_writable")
     assert body["detail"] == "the model store cannot be written: Read-only file system"
     assert str(store.directory) in caplog.text
@@ -300,7 +300,7 @@ def test_a_store_that_cannot_be_written(served, store, tiny, monkeypatch):
     from test_registry_save import no_space
 
     second = copy_version(store)
-    monkeypatch.setattr("model_service.durable_files.fsync", no_space)
+    monkeypatch.setattr("model_service.store.files.fsync", no_space)
     for answer in (
         served.post(f"{MODELS}/{second}/activate", {}),
         patch(served, "seg-01", b'{"name": "X"}'),

@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from model_service.api.request_envelope import RequestEnvelope
+from model_service.api.middleware import RequestEnvelope
 
 SCOPE = {"type": "http", "method": "GET", "path": "/a b", "raw_path": b"/a%20b", "headers": []}
 
