@@ -13,9 +13,9 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
-CUST_ID = "CUST_ID"
+CUST_ID: Final = "CUST_ID"
 # "." and ".." are left out: every HTTP client resolves them away in a path, so such a customer could not be reached.
 CUST_ID_PATTERN = r"(?!\.{1,2}$)[A-Za-z0-9_.-]{1,64}"
 CUST_ID_RULE = "must be 1 to 64 characters of A-Z, a-z, 0-9, '_', '.' and '-', and not '.' or '..'"

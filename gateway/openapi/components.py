@@ -11,7 +11,7 @@ from gateway.schemas.api_keys import NewApiKeySchema, RotationSchema
 from gateway.schemas.customers import IF_REVISION, customer_schema, patch_schema
 from gateway.schemas.queries import CUST_ID_SCHEMA
 from gateway.services.customers.batches import MAX_ROWS, BatchCounts, Status
-from gateway.services.customers.customer import ASSIGNED, PENDING
+from gateway.services.customers.customer import ASSIGNED, PENDING, SegmentStatus
 from gateway.services.customers.query import Exactness
 from shared.contract import MAX_BATCH
 from shared.features import CUST_ID, FEATURES
@@ -71,7 +71,7 @@ _STORED: Properties = {
     "segment": {"anyOf": [reference("Assignment"), {"type": "null"}]},
     "segment_status": {
         "type": "string",
-        "enum": [ASSIGNED, PENDING],
+        "enum": list(get_args(SegmentStatus)),
         "description": f"`{PENDING}` while the model could not be asked; the segment then comes later, by itself",
     },
     "revision": {"type": "string", "description": "Changes with every change; the ETag without its quotation marks"},

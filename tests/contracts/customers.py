@@ -10,7 +10,7 @@ from datetime import datetime
 import pytest
 from support.customers import stored
 
-from gateway.services.customers.customer import ASSIGNED, PENDING, Assignment, Customer
+from gateway.services.customers.customer import PENDING, Assignment, Customer, assigned_customer
 from gateway.services.customers.query import CustomerQuery
 from gateway.services.customers.store import CustomerStore
 from gateway.services.errors import CustomerExists
@@ -206,9 +206,9 @@ class CustomerStoreContract(SingleOperations):
     def test_assign_many_writes_those_of_the_expected_revision(self, store: CustomerStore) -> None:
         a, b = stored("A"), stored("B")
         store.insert_many([a, b])
-        guarded = [("A", a["revision"]), ("B", "another"), ("nobody", "any")]
-        assert store.assign_many([(i, old, assignment(), f"new-{i}") for i, old in guarded]) == 1
-        assert store.get("A") == {**a, "segment": assignment(), "segment_status": ASSIGNED, "revision": "new-A"}
+        new = [assigned_customer({**stored(i), "BALANCE": 5.0}, assignment()) for i in ("A", "B", "nobody")]
+        assert store.assign_many(list(zip(new, (a["revision"], "another", "any"), strict=True))) == 1
+        assert store.get("A") == {**new[0], **{name: a[name] for name in ("BALANCE", "created_at", "updated_at")}}
         assert store.get("B") == b
         assert b["segment_status"] == PENDING
 

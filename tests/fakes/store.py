@@ -7,7 +7,7 @@ from copy import deepcopy
 from threading import RLock
 from typing import Any
 
-from gateway.services.customers.customer import ASSIGNED, PENDING, Assignment, Customer
+from gateway.services.customers.customer import PENDING, Customer, CustomerPart
 from gateway.services.customers.query import (
     ESTIMATE_LIMIT,
     FIELDS,
@@ -48,7 +48,7 @@ class InMemoryCustomerStore:
         self._use()
         return {i: deepcopy(self.customers[i]) for i in cust_ids if i in self.customers}
 
-    def find(self, query: CustomerQuery) -> list[Customer]:
+    def find(self, query: CustomerQuery) -> list[CustomerPart]:
         self._use()
         with self._lock:
             found = [c for c in self.customers.values() if all(holds(each, c) for each in query.filters)]
@@ -114,14 +114,14 @@ class InMemoryCustomerStore:
     def due(self, model_version: str, after: str | None, limit: int) -> list[Customer]:
         return [c for c in self._block_after(after, (), len(self.customers)) if _is_due(c, model_version)][:limit]
 
-    def assign_many(self, assignments: Sequence[tuple[str, str, Assignment, str]]) -> int:
+    def assign_many(self, customers: Sequence[tuple[Customer, str]]) -> int:
         self._use()
         matched = 0
-        for cust_id, expected, assignment, revision in assignments:
+        for customer, expected in customers:
             with self._lock:
-                if self._has(cust_id, expected):
-                    assigned = {"segment": deepcopy(assignment), "segment_status": ASSIGNED, "revision": revision}
-                    self.customers[cust_id] |= assigned
+                if self._has(customer[CUST_ID], expected):
+                    assigned = {name: deepcopy(customer[name]) for name in ("segment", "segment_status", "revision")}
+                    self.customers[customer[CUST_ID]] |= assigned  # type: ignore[typeddict-item]
                     matched += 1
         return matched
 

@@ -23,21 +23,15 @@ written durably.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import cast
 
 from pymongo import ASCENDING, DESCENDING, IndexModel, ReplaceOne, WriteConcern
-from pymongo.collection import Collection
-from pymongo.errors import OperationFailure
 from pymongo.read_concern import ReadConcern
 
-from gateway.data_access.mongo.faults import store_faults
+from gateway.data_access.mongo.collection import Document, Documents, StoreCollection
 from gateway.services.audit import AuditEntry, AuditFilters, id_since
 
-Document = dict[str, Any]
-
-_INDEX_OPTIONS_CONFLICT = 85
 _DAY = 24 * 3600
-_EXPIRY = "at"
 
 INDEXES = (
     IndexModel([("subject.id", ASCENDING), ("_id", DESCENDING)], name="subject"),
@@ -48,7 +42,7 @@ INDEXES = (
 
 
 class MongoAuditTrail:
-    """The audit trail in MongoDB.
+    """The `AuditTrail` in MongoDB.
 
     Parameters
     ----------
@@ -58,68 +52,44 @@ class MongoAuditTrail:
 
     name = "audit"
 
-    def __init__(self, collection: Collection[Document], days: int) -> None:
-        self._collection = collection
-        self._days = days
+    def __init__(self, collection: Documents, days: int) -> None:
+        expiry = IndexModel("at", name="expiry", expireAfterSeconds=days * _DAY)
+        self._entries = StoreCollection(collection, (*INDEXES, expiry))
         # Entries that have not reached a majority yet are read, too: whoever looks wants to know what is going on.
         self._quick = collection.with_options(write_concern=WriteConcern(w=1), read_concern=ReadConcern("local"))
-        self._prepared = False
 
     def term(self) -> object:
-        """Return a value that changes when the database elects another primary; asks nobody."""
-        return self._collection.database.client.topology_description.max_election_id
+        return self._quick.database.client.topology_description.max_election_id
 
     def record(self, entries: Sequence[AuditEntry], *, durably: bool) -> None:
-        """Write entries down, over those with the same ids; see this module's text for what `durably` means."""
         if not entries:
             return
         documents = [_document(entry) for entry in entries]
-        with store_faults():
-            self._prepare()
-            if durably or self._sharded():
-                self._collection.bulk_write([ReplaceOne({"_id": d["_id"]}, d, upsert=True) for d in documents])
+        with self._entries as collection:
+            if durably or self._sharded():  # see this module's text
+                collection.bulk_write([ReplaceOne({"_id": d["_id"]}, d, upsert=True) for d in documents])
             elif len(documents) == 1:
                 self._quick.insert_one(documents[0])
             else:
                 self._quick.insert_many(documents, ordered=False)
 
     def withdraw(self, ids: Sequence[str]) -> None:
-        """Take entries back."""
-        with store_faults():
+        with self._entries:
             self._quick.delete_many({"_id": {"$in": list(ids)}})
 
     def page(self, filters: AuditFilters, before: str | None, limit: int) -> list[AuditEntry]:
-        """Return up to `limit` entries, newest first, that are older than the one whose id is `before`."""
-        with store_faults():
-            self._prepare()
+        with self._entries:
             found = list(self._quick.find(_query(filters, before), sort=[("_id", DESCENDING)], limit=limit))
         return [_entry(document) for document in found]
 
     def erase(self, cust_id: str) -> int:
-        """Remove the customer's id from its entries; return how many there were. All else of them stays."""
         nobody: Document = {"$set": {"subject.id": None, "erased": True}}
-        with store_faults():
-            self._prepare()
-            wanted = {"subject.id": cust_id, "subject.type": "customer"}
-            return int(self._collection.update_many(wanted, nobody).modified_count)
+        wanted = {"subject.id": cust_id, "subject.type": "customer"}
+        with self._entries as entries:
+            return int(entries.update_many(wanted, nobody).modified_count)
 
     def _sharded(self) -> bool:
-        return self._collection.database.client.topology_description.topology_type_name == "Sharded"
-
-    def _prepare(self) -> None:
-        """Make the indexes, and bring the time that entries are kept up to date."""
-        if self._prepared:
-            return
-        seconds = self._days * _DAY
-        self._collection.create_indexes(list(INDEXES))
-        try:
-            self._collection.create_index(_EXPIRY, name="expiry", expireAfterSeconds=seconds)
-        except OperationFailure as error:
-            if error.code != _INDEX_OPTIONS_CONFLICT:
-                raise
-            changed = {"name": "expiry", "expireAfterSeconds": seconds}
-            self._collection.database.command("collMod", self._collection.name, index=changed)
-        self._prepared = True
+        return self._quick.database.client.topology_description.topology_type_name == "Sharded"
 
 
 def _document(entry: AuditEntry) -> Document:

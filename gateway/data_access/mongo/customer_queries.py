@@ -18,10 +18,9 @@ from functools import partial
 from typing import Any
 
 from pymongo import timeout
-from pymongo.collection import Collection
 from pymongo.errors import ExecutionTimeout, OperationFailure
 
-from gateway.data_access.mongo.faults import store_faults
+from gateway.data_access.mongo.collection import Document, Documents
 from gateway.services.customers.customer import PENDING
 from gateway.services.customers.query import (
     ESTIMATE_LIMIT,
@@ -40,8 +39,6 @@ from gateway.services.customers.query import (
 from gateway.services.errors import QueryTimeout
 from shared.contract import BORDERLINE
 from shared.features import CUST_ID
-
-Document = dict[str, Any]
 
 PATHS: Mapping[str, str] = {f.name: "_id" if f.name == CUST_ID else ".".join(f.path) for f in FIELDS.values()}
 """Where the stored document has each field."""
@@ -79,7 +76,6 @@ def _clause(condition: Condition) -> Document:
 
 
 _BAD_VALUE = 2
-_Customers = Collection[Document]
 
 
 class LimitedQueries:
@@ -94,13 +90,13 @@ class LimitedQueries:
         self._seconds = seconds
         self._milliseconds = max(1, int(seconds * 1000))
 
-    def find(self, customers: _Customers, query: CustomerQuery) -> list[Document]:
+    def find(self, customers: Documents, query: CustomerQuery) -> list[Document]:
         """Return the documents of the customers that `query` asks for."""
         fields = None if query.fields is None else dict.fromkeys(query.fields, 1)
         with self._limit():
             return find_page(partial(self._run, customers, fields), query)
 
-    def count(self, customers: _Customers, filters: Filters, exact: bool) -> Total:
+    def count(self, customers: Documents, filters: Filters, exact: bool) -> Total:
         """Count the customers that all filters hold for; an estimate stops at `ESTIMATE_LIMIT` of them."""
         limits = {} if exact else {"limit": ESTIMATE_LIMIT}
         with self._limit():
@@ -112,7 +108,7 @@ class LimitedQueries:
 
     @contextmanager
     def _limit(self) -> Iterator[None]:
-        with store_faults(), timeout(0):
+        with timeout(0):
             try:
                 yield
             except ExecutionTimeout as error:
@@ -120,7 +116,7 @@ class LimitedQueries:
 
     def _run(
         self,
-        customers: _Customers,
+        customers: Documents,
         fields: Document | None,
         query: Document,
         sort: list[tuple[str, int]],

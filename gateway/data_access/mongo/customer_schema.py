@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, get_args
 
 from pymongo import ASCENDING, IndexModel, timeout
-from pymongo.collection import Collection
 from pymongo.errors import OperationFailure
 
+from gateway.data_access.mongo.collection import Documents, make_indexes
 from gateway.data_access.mongo.customer_queries import PATHS
+from gateway.services.customers.customer import SegmentStatus
 from gateway.services.customers.query import RANKED
 from shared.features import CUST_ID, CUST_ID_PATTERN, FEATURES, Feature
-
-Customers = Collection[dict[str, Any]]
 
 _NAMESPACE_EXISTS = 48
 _INDEX_NOT_FOUND = 27
@@ -49,7 +48,7 @@ def validator(features: Sequence[Feature] = FEATURES) -> dict[str, Any]:
         # In PCRE "$" would let a line break follow.
         "_id": {"bsonType": "string", "pattern": rf"^{CUST_ID_PATTERN}\z"},
         "segment": {"bsonType": ["object", "null"], "required": ["id", "model_version", "assigned_at"]},
-        "segment_status": {"enum": ["assigned", "pending"]},
+        "segment_status": {"enum": list(get_args(SegmentStatus))},
         "revision": {"bsonType": "string"},
         "created_at": {"bsonType": "date"},
         "updated_at": {"bsonType": "date"},
@@ -66,7 +65,7 @@ def _property(feature: Feature) -> dict[str, Any]:
     return {"bsonType": [*numbers, "null"] if feature.nullable else numbers, **bounds}
 
 
-def prepare(customers: Customers) -> None:
+def prepare(customers: Documents, indexes: Sequence[IndexModel] = INDEXES) -> None:
     """Bring the collection's validator and indexes up to date; harmless when they are.
 
     A collection with customers gets missing sort indexes from the worker: building them takes half a minute for a
@@ -82,11 +81,11 @@ def prepare(customers: Customers) -> None:
         # An older version of the service may have made it.
         database.command("collMod", customers.name, validator=validator(), validationLevel="strict")
     empty = not customers.estimated_document_count()
-    customers.create_indexes([*INDEXES, *SORT_INDEXES] if empty else list(INDEXES))
+    make_indexes(customers, (*indexes, *SORT_INDEXES) if empty else indexes)
     _drop(customers, RETIRED)
 
 
-def build_sort_indexes(customers: Customers, alive: Callable[[], None]) -> int:
+def build_sort_indexes(customers: Documents, alive: Callable[[], None]) -> int:
     """Build the sort indexes that are missing, calling `alive` after each; return how many were."""
     existing = customers.index_information()
     missing = [index for index in SORT_INDEXES if index.document["name"] not in existing]
@@ -97,12 +96,12 @@ def build_sort_indexes(customers: Customers, alive: Callable[[], None]) -> int:
     return len(missing)
 
 
-def drop_sort_indexes(customers: Customers) -> None:
+def drop_sort_indexes(customers: Documents) -> None:
     """Drop the sort indexes."""
     _drop(customers, [index.document["name"] for index in SORT_INDEXES])
 
 
-def _drop(customers: Customers, names: Sequence[str]) -> None:
+def _drop(customers: Documents, names: Sequence[str]) -> None:
     existing = customers.index_information()
     for name in names:
         if name in existing:

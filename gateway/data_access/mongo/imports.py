@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
-from typing import Any, cast
+from typing import cast
 
 from pymongo import ASCENDING, DESCENDING, IndexModel
-from pymongo.collection import Collection
 
-from gateway.data_access.mongo.faults import store_faults
+from gateway.data_access.mongo.collection import Document, Documents, StoreCollection
 from gateway.services.clock import now
 from gateway.services.imports.records import Import, ImportSummary, Progress
 from gateway.services.imports.source import RowFault
-
-Document = dict[str, Any]
 
 FAULTS_A_DOCUMENT = 2_000
 """Faults that are kept together: some 300 kB, far below MongoDB's 16 MB."""
@@ -31,110 +28,81 @@ _HEARD: Document = {"$currentDate": {"updated_at": True}}  # by the server's clo
 
 
 class MongoImportRecords:
-    """Imports in MongoDB; they and their faults expire by themselves.
+    """`ImportRecords` in MongoDB; they and their faults expire by themselves.
 
     Parameters
     ----------
     kept : how long an import is kept, from its beginning.
     """
 
-    def __init__(self, records: Collection[Document], faults: Collection[Document], kept: timedelta) -> None:
-        self._collections = (records, faults)
+    def __init__(self, records: Documents, faults: Documents, kept: timedelta) -> None:
+        self._records = StoreCollection(records, RECORD_INDEXES)
+        self._faults = StoreCollection(faults, FAULT_INDEXES)
         self._kept = kept
-        self._prepared = False
-
-    @property
-    def _records(self) -> Collection[Document]:
-        return self._prepare()[0]
-
-    @property
-    def _faults(self) -> Collection[Document]:
-        return self._prepare()[1]
 
     def begin(self, record: Import, *, first_load: bool = False) -> None:
-        """Keep a new record."""
         document = {name: value for name, value in record.items() if name not in ("id", "updated_at")}
         own = {"expires_at": record["created_at"] + self._kept, "first_load": first_load}
         new = {"$setOnInsert": document | own, **_HEARD}
-        with store_faults():
-            self._records.update_one({"_id": record["id"]}, new, upsert=True)
+        with self._records as records:
+            records.update_one({"_id": record["id"]}, new, upsert=True)
 
     def loading(self) -> bool:
-        """Whether a first load is running."""
-        with store_faults():
-            return self._records.find_one({"status": _RUNNING, "first_load": True}, {"_id": 1}) is not None
+        with self._records as records:
+            return records.find_one({"status": _RUNNING, "first_load": True}, {"_id": 1}) is not None
 
     def note(self, import_id: str, progress: Progress) -> bool:
-        """Note how far an import is, or how it ended; return whether somebody wants it to stop."""
-        with store_faults():
-            found = self._records.find_one_and_update(
+        with self._records as records:
+            found = records.find_one_and_update(
                 {"_id": import_id}, {"$set": progress, **_HEARD}, {"cancel_requested": 1}
             )
         return bool(found and found["cancel_requested"])
 
     def note_faults(self, import_id: str, batch: int, faults: Sequence[RowFault]) -> None:
-        """Keep the faults of a batch."""
         expiry = now() + self._kept
         parts = [
             {"import": import_id, "batch": batch, "part": first, "faults": faults[first : first + FAULTS_A_DOCUMENT]}
             for first in range(0, len(faults), FAULTS_A_DOCUMENT)
         ]
-        with store_faults():
-            self._faults.insert_many([part | {"expires_at": expiry} for part in parts])
+        with self._faults as collection:
+            collection.insert_many([part | {"expires_at": expiry} for part in parts])
 
     def faults(self, import_id: str) -> Iterator[Sequence[RowFault]]:
-        """Yield all faults that are kept, in the order of their lines, some at a time.
-
-        A query for each part, so that nothing stays open on the server when the caller takes its time or leaves.
-        """
         after: Document = {}
+        # A query for each part, so that nothing stays open on the server when the caller takes its time or leaves.
         while part := self._part(import_id, after):
             yield part["faults"]
             same, later = {"batch": part["batch"], "part": {"$gt": part["part"]}}, {"batch": {"$gt": part["batch"]}}
             after = {"$or": [same, later]}
 
     def get(self, import_id: str) -> Import | None:
-        """Return one record, or None."""
-        with store_faults():
-            document = self._records.find_one({"_id": import_id}, _OURS)
+        with self._records as records:
+            document = records.find_one({"_id": import_id}, _OURS)
         return cast(Import, _record(document)) if document else None
 
     def page(self, before: str | None, limit: int) -> list[ImportSummary]:
-        """Return up to `limit` records, newest first, that are older than the one whose id is `before`."""
         query: Document = {} if before is None else {"_id": {"$lt": before}}
-        with store_faults():
-            found = self._records.find(query, {**_OURS, "errors": 0}, sort=[("_id", DESCENDING)], limit=limit)
+        with self._records as records:
+            found = records.find(query, {**_OURS, "errors": 0}, sort=[("_id", DESCENDING)], limit=limit)
             return [cast(ImportSummary, _record(document)) for document in found]
 
     def request_cancel(self, import_id: str) -> bool:
-        """Ask a running import to stop; return whether there is one of this id that runs."""
         running = {"_id": import_id, "status": _RUNNING}
-        with store_faults():
-            return self._records.update_one(running, {"$set": {"cancel_requested": True}}).matched_count == 1
+        with self._records as records:
+            return records.update_one(running, {"$set": {"cancel_requested": True}}).matched_count == 1
 
     def give_up_silent(self, seconds: float, reason: str) -> int:
-        """Note as interrupted what runs and has not been heard of for `seconds`; return how many those were.
-
-        The server's clock says both when an import was heard of and what time it is, and the condition is part of the
-        write: one that is slow but alive is never given up for another machine's clock, nor after it was heard of.
-        """
+        # The server's clock says both when an import was heard of and what time it is, and the condition is part of the
+        # write: one that is slow but alive is never given up for another machine's clock, nor after it was heard of.
         silence = {"$gt": [{"$subtract": ["$$NOW", "$updated_at"]}, int(seconds * 1000)]}
         given_up = {"$set": {"status": "interrupted", "reason": reason}, "$currentDate": {"finished_at": True}}
-        with store_faults():
-            return self._records.update_many({"status": _RUNNING, "$expr": silence}, given_up).modified_count
+        with self._records as records:
+            return records.update_many({"status": _RUNNING, "$expr": silence}, given_up).modified_count
 
     def _part(self, import_id: str, after: Document) -> Document | None:
         order = [("batch", ASCENDING), ("part", ASCENDING)]
-        with store_faults():
-            return self._faults.find_one({"import": import_id, **after}, sort=order)
-
-    def _prepare(self) -> tuple[Collection[Document], Collection[Document]]:
-        records, faults = self._collections
-        if not self._prepared:
-            records.create_indexes(list(RECORD_INDEXES))
-            faults.create_indexes(list(FAULT_INDEXES))
-            self._prepared = True
-        return self._collections
+        with self._faults as faults:
+            return faults.find_one({"import": import_id, **after}, sort=order)
 
 
 def _record(document: Document) -> Document:

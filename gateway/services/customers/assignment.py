@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from gateway.services.clock import now
-from gateway.services.customers.customer import Assignment, Customer, Features, new_revision
+from gateway.services.customers.customer import Assignment, Customer, Features, assigned_customer
 from gateway.services.customers.store import CustomerStore
 from gateway.services.errors import ModelRefused, ModelServiceError, StoreError, StoreUnavailable
 from gateway.services.models.model import Model
@@ -158,7 +158,7 @@ class Reconciler:
         try:
             segments = self._assigner.score(due)
             return self._store.assign_many(
-                [(c[CUST_ID], c["revision"], segment, new_revision()) for c, segment in zip(due, segments, strict=True)]
+                [(assigned_customer(c, segment), c["revision"]) for c, segment in zip(due, segments, strict=True)]
             )
         except StoreUnavailable:
             raise

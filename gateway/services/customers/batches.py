@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple, TypedDict
 
 from gateway.services.customers.bulk_writes import BulkWriter, Mode, Outcome, Verdict
-from gateway.services.customers.customer import ASSIGNED, PENDING, Features
+from gateway.services.customers.customer import ASSIGNED, PENDING, Features, SegmentStatus
 from gateway.services.errors import (
     CustomerExists,
     DuplicateInBatch,
@@ -51,7 +51,7 @@ class RowResult(NamedTuple):
     cust_id: str | None
     status: Status
     revision: str | None = None
-    segment_status: str | None = None
+    segment_status: SegmentStatus | None = None
     warnings: Sequence[Finding] = ()
     error: SegmentationError | None = None
 
@@ -111,7 +111,7 @@ def _result(
     if refusal := _REFUSALS.get(outcome.verdict):
         return RowResult(cust_id, "rejected", error=refusal(cust_id))
     status: Status = outcome.verdict.value  # type: ignore[assignment]  # the other verdicts are refusals
-    segment_status = PENDING if outcome.pending else ASSIGNED
+    segment_status: SegmentStatus = PENDING if outcome.pending else ASSIGNED
     return RowResult(cust_id, status, outcome.revision, segment_status, findings(features[cust_id], row.sent))
 
 

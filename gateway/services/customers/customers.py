@@ -12,6 +12,7 @@ from gateway.services.customers.customer import (
     Customer,
     Features,
     changed_customer,
+    inputs_of,
     new_customer,
     refuse_gaps,
     same_features,
@@ -19,7 +20,7 @@ from gateway.services.customers.customer import (
 from gateway.services.customers.preconditions import ANY_STATE, Precondition
 from gateway.services.customers.store import CustomerStore
 from gateway.services.errors import Contended, CustomerExists, CustomerNotFound
-from shared.features import CUST_ID, INPUT_NAMES, complete
+from shared.features import CUST_ID, complete
 from shared.findings import Finding, findings
 
 MAX_ATTEMPTS = 20
@@ -79,7 +80,9 @@ class CustomerService:
                 self._store.insert(customer)
         except CustomerExists:
             stored = self._store.get(cust_id) if first_tried_at else None
-            if not (stored and stored["created_at"] >= first_tried_at and same_features(stored, features)):
+            if not (first_tried_at and stored and stored["created_at"] >= first_tried_at):
+                raise
+            if not same_features(stored, features):
                 raise
             customer = stored
         return Written(customer, True, findings(features, sent))
@@ -125,7 +128,7 @@ class CustomerService:
 
     def _change(self, action: Action, old: Customer, edit: Callable[[Features], Features]) -> Written | None:
         """Write the edited features over `old`; None when somebody else was faster."""
-        sent = edit({name: old.get(name) for name in INPUT_NAMES})
+        sent = edit(inputs_of(old))
         refuse_gaps(sent)
         features = complete(sent)
         warnings = findings(features, sent)

@@ -8,25 +8,24 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from gateway.services.audit import Auditor, Change
-from gateway.services.clock import later_than, now
-from gateway.services.customers.customer import Customer, new_revision, refuse_gaps
+from gateway.services.clock import now
+from gateway.services.customers.customer import Customer, DeletedCustomer, deleted_customer, restored_customer
 from gateway.services.customers.customers import MAX_ATTEMPTS, Written
 from gateway.services.customers.preconditions import ANY_STATE, Precondition
 from gateway.services.customers.store import CustomerStore
 from gateway.services.errors import Contended, CustomerExists, CustomerNotDeleted, CustomerNotFound, InvalidInput
 from gateway.services.pages import Page
-from shared.features import CUST_ID, INPUT_NAMES, complete
+from shared.features import CUST_ID
 from shared.findings import findings
 
 
 class DeletedCustomers(Protocol):
     """Copies of deleted customers, kept durably until they expire. Every method may raise `StoreError`.
 
-    A copy is the customer as it was, with ``deleted_at`` and ``expires_at`` (UTC). One that does not count at a time is
-    neither returned nor claimed then.
+    A copy that does not count at a time is neither returned nor claimed then.
     """
 
-    def keep(self, deletion: str, copy: Customer, counts_from: datetime) -> None:
+    def keep(self, deletion: str, copy: DeletedCustomer, counts_from: datetime) -> None:
         """Keep a copy under the deletion's own id; it counts from then on."""
 
     def confirm(self, deletion: str) -> None:
@@ -35,7 +34,7 @@ class DeletedCustomers(Protocol):
     def forget(self, deletion: str) -> None:
         """Remove the copy of a deletion, if it is there."""
 
-    def claim(self, cust_id: str, claim: str, at: datetime, until: datetime) -> Customer | None:
+    def claim(self, cust_id: str, claim: str, at: datetime, until: datetime) -> DeletedCustomer | None:
         """Return a customer's latest copy, which does not count until then; None where there is none that counts."""
 
     def release(self, cust_id: str, claim: str) -> None:
@@ -50,16 +49,15 @@ class DeletedCustomers(Protocol):
     def erase(self, cust_id: str, created_until: datetime) -> int:
         """Remove all copies of the customers of this id that were created until then; return how many."""
 
-    def latest(self, cust_id: str, at: datetime) -> Customer | None:
+    def latest(self, cust_id: str, at: datetime) -> DeletedCustomer | None:
         """Return a customer's copy of the latest state (by ``updated_at``, then ``deleted_at``), or None."""
 
-    def page(self, after: str | None, limit: int, at: datetime) -> list[Customer]:
+    def page(self, after: str | None, limit: int, at: datetime) -> list[DeletedCustomer]:
         """Return the latest copies of up to `limit` customers with CUST_ID greater than `after`, in CUST_ID order."""
 
 
 LIMBO = timedelta(minutes=1)
 """How long a copy does not count whose deletion, or whose restoring, is under way: longer than any request takes."""
-_KEPT_ONLY = {"deleted_at", "expires_at"}
 
 
 class DeletionService:
@@ -124,14 +122,14 @@ class DeletionService:
         return True
 
     def _keep(self, customer: Customer) -> str:
-        deletion, at = secrets.token_hex(8), now()
+        deletion = secrets.token_hex(8)
         if self._retention:
-            copy = {**customer, "deleted_at": at, "expires_at": at + self._retention}
-            self._deleted.keep(deletion, copy, counts_from=at + LIMBO)
+            copy = deleted_customer(customer, self._retention)
+            self._deleted.keep(deletion, copy, counts_from=copy["deleted_at"] + LIMBO)
         return deletion
 
-    def get(self, cust_id: str) -> Customer:
-        """Return a deleted customer as it was, with ``deleted_at`` and ``expires_at``.
+    def get(self, cust_id: str) -> DeletedCustomer:
+        """Return a deleted customer.
 
         Raises
         ------
@@ -142,9 +140,9 @@ class DeletionService:
             raise CustomerNotDeleted(cust_id)
         return copy
 
-    def page(self, after: str | None, limit: int) -> Page[Customer, str]:
+    def page(self, after: str | None, limit: int) -> Page[DeletedCustomer, str]:
         """Return up to `limit` deleted customers whose CUST_ID follows `after`, in CUST_ID order."""
-        items: list[Customer] = []
+        items: list[DeletedCustomer] = []
         while len(items) <= limit:
             copies = self._deleted.page(after, limit + 1, now())
             living = self._customers.get_many([copy[CUST_ID] for copy in copies]) if copies else {}
@@ -174,7 +172,7 @@ class DeletionService:
             return self._restore(cust_id)
         except CustomerExists:
             living = self._customers.get(cust_id) if first_tried_at else None
-            if not (living and living["updated_at"] >= first_tried_at):
+            if not (first_tried_at and living and living["updated_at"] >= first_tried_at):
                 raise
             return Written(living, False, findings(living, living))
 
@@ -184,7 +182,7 @@ class DeletionService:
         if copy is None:
             raise CustomerExists(cust_id) if self._customers.get(cust_id) else CustomerNotDeleted(cust_id)
         try:
-            customer = _restored(copy)
+            customer = restored_customer(copy)
             change = Change("customer.restored", "customer", cust_id, copy["revision"], customer["revision"])
             with self._auditor.change(change):
                 self._insert(customer, claim)
@@ -200,14 +198,6 @@ class DeletionService:
             # It was erased while we held its copy: then the customer must not come back.
             remove_living(self._customers, customer[CUST_ID], customer["created_at"])
             raise CustomerNotDeleted(customer[CUST_ID])
-
-
-def _restored(copy: Customer) -> Customer:
-    """Return the customer of a copy, as the data dictionary has it today."""
-    customer = {name: value for name, value in copy.items() if name not in _KEPT_ONLY}
-    sent = {name: copy.get(name) for name in INPUT_NAMES}
-    refuse_gaps(sent)
-    return {**customer, **complete(sent), "revision": new_revision(), "updated_at": later_than(copy["updated_at"])}
 
 
 def remove_living(customers: CustomerStore, cust_id: str, created_until: datetime) -> int:

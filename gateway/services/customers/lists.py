@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from gateway.services.customers.customer import Customer
+from gateway.services.customers.customer import CustomerPart
 from gateway.services.customers.query import FIELDS, CustomerQuery, Exactness, Position, Total, position_of
 from gateway.services.customers.store import CustomerStore
 from gateway.services.pages import Page
@@ -19,7 +19,7 @@ class CustomerLists:
 
     def page(
         self, query: CustomerQuery, count: Exactness | None = None
-    ) -> tuple[Page[Customer, Position], Total | None]:
+    ) -> tuple[Page[CustomerPart, Position], Total | None]:
         """Return the page that follows ``query.after``, and the total of the whole list where `count` asks for it.
 
         It has up to ``query.limit`` customers with ``query.fields``. A customer that keeps its values while others
@@ -45,5 +45,5 @@ def _needed(query: CustomerQuery) -> tuple[str, ...] | None:
     return tuple({*query.fields, *(FIELDS[key.field].path[0] for key in query.order)})
 
 
-def _shown(customer: Customer, fields: tuple[str, ...]) -> Customer:
+def _shown(customer: CustomerPart, fields: tuple[str, ...]) -> CustomerPart:
     return {name: value for name, value in customer.items() if name == CUST_ID or name in fields}

@@ -9,13 +9,17 @@ from typing import NotRequired, TypedDict
 from gateway.services.access.concurrency import Slots
 from gateway.services.audit import Auditor, Change
 from gateway.services.customers.assignment import Assigner, assignment_of
-from gateway.services.customers.customer import ASSIGNED, Assignment, Customer, new_revision, refuse_gaps
+from gateway.services.customers.customer import (
+    Customer,
+    assigned_customer,
+    inputs_of,
+    refuse_gaps,
+)
 from gateway.services.customers.customers import MAX_ATTEMPTS, CustomerService
 from gateway.services.customers.store import CustomerStore
 from gateway.services.errors import Contended
 from gateway.services.models.model import Asked, Model
 from shared.contract import BORDERLINE, Explanation, Prediction, SegmentRef
-from shared.features import CUST_ID, INPUT_NAMES
 
 
 class NamedSegment(TypedDict):
@@ -96,23 +100,22 @@ class CustomerSegmentService:
         for _ in range(MAX_ATTEMPTS):
             customer = self._customers.get(cust_id)
             prediction = self._predict(customer, Asked(explain=explain))
-            assignment = assignment_of(prediction)
-            if self._assign(customer, assignment):
-                stored = {**customer, "segment": assignment, "segment_status": ASSIGNED}
-                view = _view(stored, _names_in(prediction))
+            assigned = assigned_customer(customer, assignment_of(prediction))
+            if self._assign(assigned, customer["revision"]):
+                view = _view(assigned, _names_in(prediction))
                 return _explained(view, prediction) if explain else view
         raise Contended(cust_id)
 
-    def _assign(self, customer: Customer, assignment: Assignment) -> bool:
-        cust_id, old, new = customer[CUST_ID], customer["revision"], new_revision()
-        with self._auditor.change(Change("customer.rescored", "customer", cust_id, old, new)) as announced:
-            if stored := self._store.assign_many([(cust_id, old, assignment, new)]) == 1:
-                return stored
-            announced.refused()
-        return False
+    def _assign(self, assigned: Customer, expected: str) -> bool:
+        change = Change("customer.rescored", "customer", assigned["CUST_ID"], expected, assigned["revision"])
+        with self._auditor.change(change) as announced:
+            stored = self._store.assign_many([(assigned, expected)]) == 1
+            if not stored:
+                announced.refused()
+        return stored
 
     def _predict(self, customer: Customer, asked: Asked) -> Prediction:
-        features = {name: customer.get(name) for name in INPUT_NAMES}
+        features = inputs_of(customer)
         refuse_gaps(features)
         with self._waits.taken():
             return self._model.predict(features, self._deadline, asked)
@@ -128,9 +131,9 @@ def _names_in(prediction: Prediction) -> Mapping[str, str]:
 
 
 def _view(customer: Customer, names: Mapping[str, str]) -> CustomerSegment:
-    segment: Assignment | None = customer["segment"]
+    segment = customer["segment"]
     return CustomerSegment(
-        CUST_ID=customer[CUST_ID],
+        CUST_ID=customer["CUST_ID"],
         segment=_named(segment["id"], names) if segment else None,
         confidence=segment["confidence"] if segment else None,
         borderline=segment["confidence"] < BORDERLINE if segment else None,

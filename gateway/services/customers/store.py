@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
-from gateway.services.customers.customer import Assignment, Customer
+from gateway.services.customers.customer import Customer, CustomerPart
 from gateway.services.customers.query import CustomerQuery, Filters, Total
 
 
@@ -43,7 +43,7 @@ class CustomerStore(Protocol):
     def get_many(self, cust_ids: Sequence[str]) -> dict[str, Customer]:
         """Return those of the customers that exist, by CUST_ID."""
 
-    def find(self, query: CustomerQuery) -> list[Customer]:
+    def find(self, query: CustomerQuery) -> list[CustomerPart]:
         """Return the customers that `query` asks for, in its order, with at least its fields; may raise `QueryTimeout`.
 
         A customer that keeps its values while others are written has one place in any order.
@@ -87,8 +87,8 @@ class CustomerStore(Protocol):
     def due(self, model_version: str, after: str | None, limit: int) -> list[Customer]:
         """Return customers that are pending or assigned by another model version, in CUST_ID order."""
 
-    def assign_many(self, assignments: Sequence[tuple[str, str, Assignment, str]]) -> int:
-        """Write (CUST_ID, expected revision, assignment, new revision); return how many still matched."""
+    def assign_many(self, customers: Sequence[tuple[Customer, str]]) -> int:
+        """Write the segments and revisions alone of (customer, expected revision) pairs; return how many matched."""
 
     def segment_counts(self) -> SegmentCounts:
         """Count the stored customers by segment."""

@@ -211,7 +211,7 @@ def test_losing_every_race_leaves_no_entry(gateway: FakeGateway) -> None:
     _create(gateway)
     known = len(gateway.audit.entries)
     gateway.store.replace = lambda customer, revision: False
-    gateway.store.assign_many = lambda assignments: 0
+    gateway.store.assign_many = lambda customers: 0
     gateway.store.delete = lambda cust_id, revision: False
     for answer in (
         gateway.client.patch(f"{CUSTOMERS}/A", json={"BALANCE": 5.0}),

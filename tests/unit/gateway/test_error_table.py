@@ -9,7 +9,6 @@ from typing import Any
 import bson.errors
 import pymongo.errors
 import pytest
-from contracts.customers import assignment
 from support.customers import stored
 
 from gateway.data_access.mongo.customers import MongoCustomerStore
@@ -95,7 +94,7 @@ CALLS: dict[str, tuple[Any, ...]] = {
     "insert_many": ([CUSTOMER],),
     "replace_many": ([(CUSTOMER, "r")],),
     "due": ("v1", None, 1),
-    "assign_many": ([("A", "r", assignment(), "r2")],),
+    "assign_many": ([(CUSTOMER, "r")],),
     "segment_counts": (),
     "drop_sort_indexes": (),
     "build_sort_indexes": (),
@@ -105,7 +104,7 @@ CALLS: dict[str, tuple[Any, ...]] = {
 
 def _store(error: Exception) -> MongoCustomerStore:
     store = MongoCustomerStore(RaisingCollection(error))  # type: ignore[arg-type]
-    store._prepared = True
+    store._customers.prepared = True
     return store
 
 

@@ -31,5 +31,5 @@ class TestMongoCustomerStoreOnMongomock(SingleOperations):
     @pytest.fixture
     def store(self) -> MongoCustomerStore:
         store = MongoCustomerStore(mongomock.MongoClient()["test"]["customers"])
-        store._prepared = True  # mongomock knows no validators
+        store._customers.prepared = True  # mongomock knows no validators
         return store

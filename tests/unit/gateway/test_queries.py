@@ -86,7 +86,7 @@ def test_who_names_an_unknown_parameter_hears_which_are_known(name: str, detail:
 
 def test_versions_are_those_that_the_model_service_makes() -> None:
     """The pattern stands in both tiers, which never import each other."""
-    theirs = (ROOT / "model_service" / "versions.py").read_text(encoding="utf-8")
+    theirs = (ROOT / "model_service" / "store" / "versions.py").read_text(encoding="utf-8")
     assert VERSION.replace("[0-9]", r"\d") in theirs
 
 

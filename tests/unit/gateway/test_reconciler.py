@@ -16,7 +16,7 @@ from support.customers import inputs, stored
 from gateway import worker
 from gateway.services.customers import assignment as reconciliation
 from gateway.services.customers.assignment import Assigner, Reconciler
-from gateway.services.customers.customer import Assignment, Customer
+from gateway.services.customers.customer import Customer
 from gateway.services.customers.customers import CustomerService
 from gateway.services.customers.query import CustomerQuery
 from gateway.services.errors import ModelRefused, ModelUnavailable, StoreUnavailable
@@ -219,8 +219,8 @@ class Mortal(InMemoryCustomerStore):
     def due(self, model_version: str, after: str | None, limit: int) -> list[Customer]:
         return self._mortally(lambda: super(Mortal, self).due(model_version, after, limit))
 
-    def assign_many(self, assignments: Sequence[tuple[str, str, Assignment, str]]) -> int:
-        return self._mortally(lambda: super(Mortal, self).assign_many(assignments))
+    def assign_many(self, customers: Sequence[tuple[Customer, str]]) -> int:
+        return self._mortally(lambda: super(Mortal, self).assign_many(customers))
 
     def _mortally(self, use: Callable[[], Any]) -> Any:
         self.uses += self.alive
@@ -235,8 +235,8 @@ class Mortal(InMemoryCustomerStore):
 class HalfWritten(Mortal):
     """Killed while a batch is being written: MongoDB has taken part of it."""
 
-    def assign_many(self, assignments: Sequence[tuple[str, str, Assignment, str]]) -> int:
-        half = assignments[: len(assignments) // 2] if self.alive and self.uses + 1 == self.last else assignments
+    def assign_many(self, customers: Sequence[tuple[Customer, str]]) -> int:
+        half = customers[: len(customers) // 2] if self.alive and self.uses + 1 == self.last else customers
         return super().assign_many(half)
 
 
