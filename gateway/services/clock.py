@@ -1,4 +1,4 @@
-"""The time, as it is stored."""
+"""The time, as it is stored: apart, because every service needs it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The driver's errors as the services' own."""
+"""The driver's errors as the services' own: apart, because every store here maps them alike."""
 
 from __future__ import annotations
 
