@@ -15,6 +15,7 @@ LONGEST_README = 200
 
 _BLOCK = re.compile(r"^( *)```.*?^\1```", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\((?!\w+:)([^)\s]+)\)")
+_MODULE = re.compile(r"`([\w.]+(?:/[\w.-]+)+\.(?:py|md|json|jinja))`")
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
 
@@ -53,6 +54,14 @@ def test_the_documents_are_there() -> None:
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: str(document.relative_to(ROOT)))
 def test_links_lead_somewhere(document: Path) -> None:
     assert [link for link in links(document) if broken(document, link)] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS[3:], ids=lambda document: document.name)
+def test_modules_that_are_named_exist(document: Path) -> None:
+    """By their whole path, or by that within a tier."""
+    tiers = (ROOT, ROOT / "gateway", ROOT / "model_service")
+    named = _MODULE.findall(prose(document))
+    assert [name for name in named if not any((tier / name).exists() for tier in tiers)] == []
 
 
 def test_every_document_is_linked_from_the_readme() -> None:
