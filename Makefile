@@ -72,7 +72,7 @@ bench-pages: install ## Measure pages of a list of a million customers by kind o
 bench-bulk: install ## Import a million generated customers and measure what it costs (make bench-bulk CSV=customers.csv)
 	python -m tests.benchmarks.imports $(if $(CSV),--csv $(CSV))
 
-quality: install ## Measure what the README says about the model's quality (make quality CSV=customers.csv)
+quality: install ## Measure the figures about the model's quality in docs/clustering-study.md (make quality CSV=customers.csv)
 	python -m tests.benchmarks.quality $(CSV)
 
 examples: install ## Record the examples in the OpenAPI document anew, from the real system

@@ -21,4 +21,6 @@ whether they may (authenticate), counts it (rate_limit), reads the query string 
 customer from its store (`data_access.mongo.customers`), asks the model service for a segment within a short deadline
 (`data_access.model_service`), and writes both in one conditional write. What goes wrong on the way is one of
 `services.errors`, and `middleware.errors` makes it a problem (RFC 9457).
+
+docs/architecture.md has the rules in full, why it is so, and the recipes.
 """

@@ -1,4 +1,4 @@
-"""``python -m tests.benchmarks.quality [FILE]``: every figure about the model's quality that the README states."""
+"""``python -m tests.benchmarks.quality [FILE]``: the model's quality, for docs/clustering-study.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Drift and preview on the public data: what the clustering study (section 7) found must be found here."""
+"""Drift and preview on the public data: what docs/clustering-study.md, section 7, reports must come out."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_random_halves_hardly_ever_alarm(data, predictor, clusters):
         largest.append(drift["features"][0]["psi"])
     assert alarms <= 0.1 * draws
     assert mixes <= 0.05 * draws
-    assert np.quantile(largest, 0.95) == pytest.approx(0.0101, abs=0.002), "the study's, over 300 draws"
+    assert np.quantile(largest, 0.95) == pytest.approx(0.0101, abs=0.002), "as reported, over 300 draws"
 
 
 @pytest.mark.parametrize(("rows", "most"), [(200, 0.12), (500, 0.08), (1_000, 0.08)])

@@ -1,4 +1,4 @@
-"""The public data set: what the clustering study found must come out of the code."""
+"""The public data set: what docs/clustering-study.md reports must come out of the code."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from model_service.training.work import Silent
 from shared.features import DERIVED, FEATURES
 from tests.benchmarks.quality import retrain_on_halves
 
-# Clustering study, section 4: share in percent with its 95 % bootstrap interval, then medians.
+# docs/clustering-study.md, section 4: share in percent with its 95 % bootstrap interval, then medians.
 STUDY = {
     "Revolving cash-advance borrowers": (23.7, 25.3),
     "Low-limit better-repaying instalment buyers": (19.0, 20.8),

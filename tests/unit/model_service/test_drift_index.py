@@ -37,7 +37,7 @@ def test_the_index_is_symmetric_never_negative_and_zero_for_equals(data):
 
 
 def test_the_limit_is_that_of_the_study():
-    # Clustering study, section 7: 10 bins, 18 features, 8,950 customers in training.
+    # docs/clustering-study.md, section 7: 10 bins, 18 features, 8,950 customers in training.
     training = np.full(10, 895)
     for window, limit in ((100, 0.255), (200, 0.129), (500, 0.053), (1000, 0.028)):
         assert chance_limit(training, np.full(10, window // 10), 0.05 / 18) == pytest.approx(limit, abs=0.0006)
