@@ -134,7 +134,9 @@ class CustomerListController:
     def list(self) -> Response:
         """GET /customers."""
         if len(parameters_sent()) > MAX_QUERY_LENGTH:
-            raise RequestURITooLarge(f"the query string, without its cursor, must be at most {MAX_QUERY_LENGTH} long")
+            raise RequestURITooLarge(
+                f"the query string, without its cursor, must not be longer than {MAX_QUERY_LENGTH} characters"
+            )
         wanted = list_request(query(), self._cursors)
         page, total = self._lists.page(wanted.query, wanted.total)
         cursor = self._cursors.write(wanted.list_id, page.end) if page.end else None

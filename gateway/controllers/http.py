@@ -69,7 +69,8 @@ def refuse_undeclared(accepted: Sequence[str], what: str) -> None:
     if request.mimetype not in accepted:
         *others, last = accepted
         named = f"{', '.join(others)} or {last}" if others else last
-        raise WrongMediaType(accepted, f"send {what} as {named}, not {request.mimetype or 'untyped'!r}")
+        sent = f"not as {request.mimetype!r}" if request.mimetype else "with a Content-Type"
+        raise WrongMediaType(accepted, f"send {what} as {named}, {sent}")
     encoding = request.headers.get("Content-Encoding", "identity")
     if encoding.strip().lower() not in ("", "identity"):
         raise WrongEncoding(f"send {what} without a Content-Encoding, not with {encoding!r}")

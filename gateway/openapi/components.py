@@ -25,15 +25,15 @@ def reference(name: str) -> dict[str, Any]:
 
 
 _TOTALS: Properties = {
-    "total": {"type": "integer", "description": "How many there are in all; only where `count` asks for it"},
-    "total_kind": {"type": "string", "enum": list(get_args(Exactness)), "description": "How `total` was taken"},
+    "total": {"type": "integer", "description": "How many there are in all; present if `count` asks for it"},
+    "total_kind": {"type": "string", "enum": list(get_args(Exactness)), "description": "How `total` was determined"},
 }
 
 
 def page_of(page: PageOf) -> tuple[str, dict[str, Any]]:
     """Return the name and the schema of a page of things of a type, or of those that a component describes."""
     name = page.kind if isinstance(page.kind, str) else page.kind.__name__
-    cursor = {"type": ["string", "null"], "description": "The `cursor` of the next page; null on the last"}
+    cursor = {"type": ["string", "null"], "description": "The `cursor` of the next page; null on the last page"}
     items = {"type": "array", "items": reference(name)}
     schema = _answered("A page", {"items": items, "next_cursor": cursor})
     schema["properties"] |= _TOTALS if page.counted else {}
@@ -72,11 +72,11 @@ _STORED: Properties = {
     "segment_status": {
         "type": "string",
         "enum": list(get_args(SegmentStatus)),
-        "description": f"`{PENDING}` while the model could not be asked; the segment then comes later, by itself",
+        "description": f"`{PENDING}` while the model service could not be asked; the segment is then assigned later",
     },
     "revision": {"type": "string", "description": "Changes with every change; the ETag without its quotation marks"},
-    "created_at": _time("When the customer was stored first"),
-    "updated_at": _time("When the data changed last; a new segment does not count"),
+    "created_at": _time("When the customer was first stored"),
+    "updated_at": _time("When the data last changed; a new segment does not count"),
 }
 _DELETED: Properties = {
     "deleted_at": _time("When the customer was deleted"),
@@ -85,7 +85,7 @@ _DELETED: Properties = {
 _WARNINGS = {
     "type": "array",
     "items": reference("Finding"),
-    "description": "What looks odd in the data; never a reason to refuse them",
+    "description": "Findings about the data; never a reason to refuse them",
 }
 _COUNTS = tuple(BatchCounts.__annotations__)
 _RESULT: Properties = {
@@ -110,20 +110,24 @@ def _order(text: str, **members: dict[str, Any]) -> dict[str, Any]:
 
 
 _REASON, _BY = _text("Why", 1_000, default=""), _text("Who", 200, default="unknown")
-_FORCE = {"type": "boolean", "default": False, "description": "Activate it even if the gate refuses; needs a reason"}
+_FORCE = {
+    "type": "boolean",
+    "default": False,
+    "description": "Activate it even if it does not pass the gate; requires a reason",
+}
 _REASON_IF_FORCED = {
     "if": {"required": ["force"], "properties": {"force": {"const": True}}},
     "then": {"required": ["reason"], "properties": {"reason": {"pattern": r"\S"}}},
 }
 ORDERS: Mapping[str, dict[str, Any]] = {
     "Rollback": _order("Why, and who", reason=_REASON, by=_BY),
-    "ActivationOrder": _order("Why, who, and whether to overrule the gate", reason=_REASON, by=_BY, force=_FORCE)
+    "ActivationOrder": _order("Why, who, and whether to override the gate", reason=_REASON, by=_BY, force=_FORCE)
     | _REASON_IF_FORCED,
     "SegmentLabel": _order(
-        "What people say of a segment; null clears",
+        "The name, description and owner of a segment; null clears",
         name=_clearable("What the segment is called; one line with a letter or digit in it", 80),
         description=_clearable("What it is", 2_000),
-        owner=_clearable("Who looks after it", 200),
+        owner=_clearable("Who is responsible for it", 200),
         by=_BY,
     ),
 }
@@ -135,19 +139,20 @@ _KNOWN = {"type": "string", "description": "The revision that the stored custome
 
 COMPONENTS: Mapping[str, dict[str, Any]] = {
     "NewCustomer": _sent("A customer as it is created", customer_schema()),
-    "CustomerFeatures": _sent("All features of a customer; its id may be left out", customer_schema(id_required=False)),
-    "CustomerPatch": _sent("A merge patch (RFC 7396): absent stays, null clears what may be null", patch_schema()),
+    "CustomerFeatures": _sent("All features of a customer; the id may be omitted", customer_schema(id_required=False)),
+    "CustomerPatch": _sent("A merge patch (RFC 7396): absent members stay, null clears a nullable one", patch_schema()),
     "BatchCustomer": _sent("A customer of a batch", customer_schema(), **{IF_REVISION: _KNOWN}),
-    "CustomerBatch": _batch("BatchCustomer", MAX_ROWS, "A row that breaks a rule is rejected; the others are written"),
-    "PredictionBatch": _batch(
-        "CustomerFeatures", MAX_BATCH, "A row that breaks a rule is answered with an error; the others are predicted"
-    ),
+    "CustomerBatch": _batch("BatchCustomer", MAX_ROWS, "Invalid rows are rejected; the others are written"),
+    "PredictionBatch": _batch("CustomerFeatures", MAX_BATCH, "Invalid rows get an error; the others are predicted"),
     "Customer": _answered("A stored customer", _STORED),
-    "WrittenCustomer": _answered("A stored customer, and what looks odd in it", {**_STORED, "warnings": _WARNINGS}),
-    "ListedCustomer": {**_answered("A stored customer, or what was asked for of it", _STORED), "required": []},
+    "WrittenCustomer": _answered("A stored customer, with findings about its data", {**_STORED, "warnings": _WARNINGS}),
+    "ListedCustomer": {
+        **_answered("A stored customer, or the members of it that were requested", _STORED),
+        "required": [],
+    },
     "DeletedCustomer": _answered("A customer as it was when it was deleted", {**_STORED, **_DELETED}),
     "RowResult": {
-        **_answered("What became of a row of a batch", {**_RESULT, "error": reference("Problem")}),
+        **_answered("The result of a row of a batch", {**_RESULT, "error": reference("Problem")}),
         "required": list(_RESULT),
     },
     "BatchResult": {

@@ -220,21 +220,21 @@ MODEL_SERVICE: Mapping[str, str] = {
 }
 
 _TEXT = """\
-A bank keeps its card holders here and learns to which kind each belongs, how sure that is, and why.
+A bank stores its card holders here and learns which segment each belongs to, how sure that is, and why.
 
 **Keys.** Send an API key (`Authorization: Bearer csk_…`) or, where this installation trusts an issuer, its token in the
 same header. Each operation names the scope it needs; `admin` includes all of them.
 
-**Changes.** Every customer has an ETag. Send it as `If-Match` with a change: 412 says that somebody else was faster.
+**Changes.** Every customer has an ETag. Send it as `If-Match` with a change: 412 means that it has changed since.
 
-**Trying again.** Send a POST with an `Idempotency-Key`; sent again with the same key, it is carried out once.
+**Retries.** Send a POST with an `Idempotency-Key`: repeated with the same key, it is carried out only once.
 
-**Pages** follow `next_cursor`, also in `Link`. **Limits** are told in `RateLimit`; 429 says in `Retry-After` how
+**Pages** follow `next_cursor`, also in `Link`. **Rate limits** are in `RateLimit`; with 429, `Retry-After` says how
 long to wait.
 
-**Errors** are `application/problem+json` (RFC 9457) with a stable `code`, the `request_id` and, for refused values,
-`errors` with a JSON pointer each; a pointer that begins with `?` names a parameter of the query string. Parameters that
-an address does not know are refused.
+**Errors** are `application/problem+json` (RFC 9457) with a stable `code`, the `request_id` and, for invalid values,
+`errors` with a JSON pointer each; a pointer that begins with `?` names a query parameter. Unknown query parameters are
+refused.
 
 <details><summary>All codes</summary>
 
@@ -242,8 +242,8 @@ an address does not know are refused.
 
 </details>
 
-**Times** are UTC, RFC 3339. **HEAD** works wherever GET does. An answer may gain members; a client ignores those that
-it does not know.
+**Times** are in UTC (RFC 3339). **HEAD** works wherever GET does. Responses may gain members; clients should ignore
+those they do not know.
 """
 
 

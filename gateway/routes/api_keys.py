@@ -15,8 +15,8 @@ _NEXT = {"read": Link("getApiKey", _ID), "rotate": Link("rotateApiKey", _ID), "r
 
 _CREATE_API_KEY = Operation(
     "createApiKey",
-    "Make an API key",
-    "The answer is the only one that ever shows the key.",
+    "Create an API key",
+    "This is the only response that ever shows the key.",
     {201: Answer("The key", NewApiKey, headers=("Location",), links=_NEXT)},
     Body("NewApiKeyOrder"),
     STORE,
@@ -24,30 +24,30 @@ _CREATE_API_KEY = Operation(
 _LIST_API_KEYS = Operation(
     "listApiKeys",
     "List the API keys",
-    "Those that have ended are among them.",
+    "Expired and revoked keys are included.",
     page("listApiKeys", PageOf(ApiKeyView)),
     problems=STORE,
 )
 _GET_API_KEY = Operation(
     "getApiKey",
-    "Read what is known of an API key",
+    "Get an API key's metadata",
     "",
-    {200: Answer("All but its secret", ApiKeyView, links=_NEXT)},
+    {200: Answer("Everything but its secret", ApiKeyView, links=_NEXT)},
     problems=("api_key_not_found", *STORE),
 )
 _ROTATE_API_KEY = Operation(
     "rotateApiKey",
-    "Give an API key a new secret",
-    "The old one works beside it for a while, so that nothing that uses the key has to stop.",
+    "Rotate the secret of an API key",
+    "The old secret keeps working for a while, so that clients can switch without interruption.",
     {200: Answer("The key with its new secret", NewApiKey, links=_NEXT)},
     Body("RotationOrder", required=False),
     ("api_key_not_found", "api_key_unusable", *STORE),
 )
 _REVOKE_API_KEY = Operation(
     "revokeApiKey",
-    "End an API key for good",
-    "Within two seconds no process of this service takes it any more.",
-    {204: Answer("Ended")},
+    "Revoke an API key",
+    "Within two seconds no process of this service accepts it any more.",
+    {204: Answer("Revoked")},
     problems=("api_key_not_found", *STORE),
 )
 
@@ -56,7 +56,7 @@ def api_keys(keys: ApiKeyController) -> Resource:
     """Return the routes that administrate API keys."""
     return Resource(
         "API keys",
-        "Who may do what. A key is shown once, when it is made or rotated; what is stored cannot bring it back.",
+        "Who may do what. A key is shown once, when it is created or rotated; only its digest is stored.",
         (
             Route("POST", "/api-keys", keys.create, Scope.ADMIN, _CREATE_API_KEY, repeats=WITH_SECRET),
             Route("GET", "/api-keys", keys.list, Scope.ADMIN, _LIST_API_KEYS, PAGE),

@@ -12,8 +12,8 @@ from gateway.services.principal import Scope
 
 _LIST_AUDIT_ENTRIES = Operation(
     "listAuditEntries",
-    "List who changed what",
-    "Newest first. All conditions must hold.",
+    "List the audit entries",
+    "Newest first. All filters must match.",
     page("listAuditEntries", PageOf(AuditEntry)),
     problems=STORE,
 )
@@ -23,6 +23,6 @@ def audit(audit: AuditController) -> Resource:
     """Return the route that says who changed what."""
     return Resource(
         "Audit trail",
-        "Who changed what, when, and from where. It is written before a change happens, so that none goes unaudited.",
+        "Who changed what, when, and from where. Each entry is written before its change is made.",
         (Route("GET", "/audit", audit.list, Scope.ADMIN, _LIST_AUDIT_ENTRIES, (*AUDIT, *PAGE)),),
     )

@@ -63,16 +63,16 @@ _LIST_CUSTOMERS = Operation(
 )
 _WRITE_CUSTOMERS = Operation(
     "writeCustomers",
-    "Create or change up to a thousand customers, with a verdict for each",
+    "Create or update up to a thousand customers",
     f"Bad rows never stop good ones. A row may carry `{IF_REVISION}`, as If-Match does for one "
     "customer. The same batch again finishes one that broke off.",
-    {200: Answer("A verdict for each row, in order, and how many there are of each kind", "BatchResult")},
+    {200: Answer("A result for each row, in order, and how many there are of each kind", "BatchResult")},
     Body("CustomerBatch"),
     ("contended", *STORE),
 )
 _GET_CUSTOMER = Operation(
     "getCustomer",
-    "Read a customer",
+    "Get a customer",
     "",
     {200: Answer("The customer", "Customer", headers=("ETag",), links=_NEXT), 304: UNCHANGED},
     problems=("customer_not_found", "revision_mismatch", *STORE),
@@ -80,7 +80,7 @@ _GET_CUSTOMER = Operation(
 )
 _REPLACE_CUSTOMER = Operation(
     "replaceCustomer",
-    "Create a customer under this id, or replace all its features",
+    "Create or replace a customer",
     "With `If-Match`, only the revision it names is replaced; with `If-None-Match: *`, it is only created.",
     {200: _CHANGED, 201: _CREATED},
     Body("CustomerFeatures"),
@@ -89,7 +89,7 @@ _REPLACE_CUSTOMER = Operation(
 )
 _PATCH_CUSTOMER = Operation(
     "patchCustomer",
-    "Change some features of a customer",
+    "Change features of a customer",
     "A JSON merge patch (RFC 7396): what is absent stays, null clears what may be null.",
     {200: _CHANGED},
     Body("CustomerPatch", media_types=(MERGE_PATCH, JSON)),
@@ -118,7 +118,7 @@ _DELETE_CUSTOMER = Operation(
 )
 _GET_CUSTOMER_SEGMENT = Operation(
     "getCustomerSegment",
-    "Read the segment of a customer",
+    "Get the segment of a customer",
     "What is stored, with the names of the segments. With `explain=true` the active model says why: "
     "`explained` says which prediction the explanation is about, for it need not be the stored one.",
     {200: Answer("The stored segment", CustomerSegment)},
@@ -126,14 +126,14 @@ _GET_CUSTOMER_SEGMENT = Operation(
 )
 _RESCORE_CUSTOMER = Operation(
     "rescoreCustomer",
-    "Score a customer anew, now",
-    "The worker does so by itself after a new model is activated.",
+    "Re-score a customer now",
+    "The worker re-scores all customers by itself after an activation.",
     {200: Answer("The new segment, which is stored", CustomerSegment)},
     problems=("customer_not_found", "contended", "model_refused", *MODEL, *STORE),
 )
 _LIST_DELETED_CUSTOMERS = Operation(
     "listDeletedCustomers",
-    "List the customers that can be restored",
+    "List the deleted customers that can be restored",
     "",
     page(
         "listDeletedCustomers",
@@ -144,7 +144,7 @@ _LIST_DELETED_CUSTOMERS = Operation(
 )
 _GET_DELETED_CUSTOMER = Operation(
     "getDeletedCustomer",
-    "Read a customer as it was when it was deleted",
+    "Get a deleted customer as it was",
     "",
     {
         200: Answer(
@@ -157,11 +157,11 @@ _GET_DELETED_CUSTOMER = Operation(
 )
 _RESTORE_CUSTOMER = Operation(
     "restoreCustomer",
-    "Bring a deleted customer back",
-    "As it was, as a new revision.",
+    "Restore a deleted customer",
+    "With the features it had, as a new revision.",
     {
         200: Answer(
-            "The customer, which is back",
+            "The restored customer",
             "WrittenCustomer",
             headers=("ETag",),
             links={"read": _NEXT["read"]},
@@ -171,8 +171,8 @@ _RESTORE_CUSTOMER = Operation(
 )
 _LIST_ERASURES = Operation(
     "listErasures",
-    "Say whether and when a customer was erased",
-    "Receipts do not name the customer; asked with an id, this finds those that were made for it.",
+    "Find the erasures of a customer",
+    "Receipts do not name the customer; given a CUST_ID, this finds those that were issued for it.",
     {
         200: Answer(
             "The receipts, newest first",
@@ -184,7 +184,7 @@ _LIST_ERASURES = Operation(
 )
 _GET_ERASURE = Operation(
     "getErasure",
-    "Read the receipt of an erasure",
+    "Get the receipt of an erasure",
     "",
     {200: Answer("The receipt", ErasureReceipt)},
     problems=("erasure_not_found", *STORE),
@@ -221,10 +221,10 @@ def segments_of_customers(segments: CustomerSegmentController) -> Resource:
 
 
 def deletions(deletions: DeletionController, erasures: ErasureController) -> Resource:
-    """Return the routes to customers that are no more."""
+    """Return the routes to deleted and erased customers."""
     return Resource(
         "Deleted customers",
-        "Customers that can still be restored, and receipts of those that were erased for good.",
+        "Customers that can still be restored, and receipts for those that were erased.",
         (
             Route("GET", "/deleted-customers", deletions.list, _READ, _LIST_DELETED_CUSTOMERS, PAGE),
             Route("GET", "/deleted-customers/<cust_id>", deletions.get, _READ, _GET_DELETED_CUSTOMER),

@@ -12,9 +12,9 @@ from gateway.services.principal import Scope
 _EXPORT_CUSTOMERS = Operation(
     "exportCustomers",
     "Export customers to a file",
-    f"In CUST_ID order. {CONDITIONS_RULE} The file can be imported again as it is. CSV cells that a "
-    "spreadsheet would run as formulas begin with an apostrophe. A file that broke off ends in a "
-    "quotation mark that is never closed, so that nothing reads it as whole.",
+    f"In CUST_ID order. {CONDITIONS_RULE} The file can be imported again unchanged. CSV cells that a "
+    "spreadsheet would run as a formula begin with an apostrophe. A file that was cut short ends in a "
+    "quotation mark that is never closed, so that no reader takes it for complete.",
     {
         200: Answer(
             "The file",

@@ -62,23 +62,23 @@ _LIST_IMPORTS = Operation(
 )
 _GET_IMPORT = Operation(
     "getImport",
-    "Say how far an import is, or how it ended",
-    f"With the first {MAX_LISTED_ERRORS} of its faults.",
+    "Get the progress or the result of an import",
+    f"Includes the first {MAX_LISTED_ERRORS} errors.",
     {200: Answer("The import", ImportReceipt, links=_NEXT)},
     problems=("import_not_found", *STORE),
 )
 _GET_IMPORT_ERRORS = Operation(
     "getImportErrors",
-    "Read every fault of an import",
-    f"One line each: the file's line, the column and what is wrong; up to {MAX_KEPT_FAULTS:,} of them.",
-    {200: Answer("The faults", BINARY, (CSV,), headers=("Content-Disposition",))},
+    "Get all errors of an import",
+    f"One line each: line of the file, column, and what is wrong; up to {MAX_KEPT_FAULTS:,} of them.",
+    {200: Answer("The errors", BINARY, (CSV,), headers=("Content-Disposition",))},
     problems=("import_not_found", *STORE),
 )
 _CANCEL_IMPORT = Operation(
     "cancelImport",
-    "Ask an import to stop",
-    "It does so within a second or two, whichever process runs it; what it has stored stays stored.",
-    {202: Answer("The import, which is about to stop", ImportReceipt, links={"read": _NEXT["read"]})},
+    "Cancel an import",
+    "It stops within a second or two, whichever process runs it. Rows stored so far stay stored.",
+    {202: Answer("The import, which is stopping", ImportReceipt, links={"read": _NEXT["read"]})},
     problems=("import_not_found", "import_ended", *STORE),
 )
 
@@ -87,7 +87,7 @@ def imports(imports: ImportController) -> Resource:
     """Return the routes that take files of customers, and say what became of them."""
     return Resource(
         "Imports",
-        "Files of customers, of any size. An import can be watched, stopped and looked up while it runs and later.",
+        "Files of customers, of any size. An import can be followed and cancelled, and looked up afterwards.",
         (
             Route(
                 "POST",

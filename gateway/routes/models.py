@@ -39,35 +39,35 @@ _LIST_MODELS = Operation(
 )
 _GET_MODEL = Operation(
     "getModel",
-    "Read everything about a version",
+    "Get a model version",
     "Its segments, its data, and the evidence for its number of segments.",
     {200: Answer("The version", ModelDescription)},
     problems=(*_ONE, "labels_damaged"),
 )
 _GET_GATE = Operation(
     "getGate",
-    "Say whether a version may replace the active one",
+    "Get the gate's verdict on a version",
     "",
-    {200: Answer("Every check and how it came out", Gate)},
+    {200: Answer("Whether it may replace the active version, and the result of every check", Gate)},
     problems=_ONE,
 )
 _PREVIEW_MODEL = Operation(
     "previewModel",
-    "Say which customers move if the version is put in force",
+    "Preview which customers would change segment",
     "Goes over all stored customers.",
-    {200: Answer("Who moves, and with how much money", Preview, others=_PICTURES)},
+    {200: Answer("Who would move between segments, and how much money they represent", Preview, others=_PICTURES)},
     problems=_ANALYSIS,
 )
 _GET_DRIFT = Operation(
     "getDrift",
-    "Say whether the stored customers are still those that the version was trained on",
+    "Measure drift against a version's training data",
     "Goes over all stored customers.",
-    {200: Answer("The verdict, and how far each feature has moved", Drift, others=_PICTURES)},
+    {200: Answer("The verdict, and how far each feature has drifted", Drift, others=_PICTURES)},
     problems=_ANALYSIS,
 )
 _ACTIVATE_MODEL = Operation(
     "activateModel",
-    "Put a version in force",
+    "Activate a version",
     "The gate refuses one that is worse than the active one, unless forced with a reason. Every process "
     "of every replica follows within seconds; the worker then scores all customers anew.",
     {200: Answer("The activation", Activation)},
@@ -76,39 +76,39 @@ _ACTIVATE_MODEL = Operation(
 )
 _ROLL_BACK_MODEL = Operation(
     "rollBackModel",
-    "Put the version in force again that was so before",
-    "A second time, the one before that.",
+    "Roll back to the previously active version",
+    "A second rollback goes back one version further.",
     {200: Answer("The activation", Activation)},
     Body("Rollback", required=False),
     (*_SWITCH, "nothing_to_roll_back"),
 )
 _LIST_ACTIVATIONS = Operation(
     "listActivations",
-    "List who put which version in force, when and why",
+    "List the activations and rollbacks",
     "Newest first.",
-    {200: Answer("All activations and rollbacks", Activations)},
+    {200: Answer("All of them, with who, when and why", Activations)},
     problems=("artefact_damaged", *MODEL),
 )
 _GET_REPORT = Operation(
     "getReport",
-    "Show the report of a version",
-    "One page that holds all it shows, to be filed or printed.",
+    "Get the report of a version",
+    "A single self-contained page, to be filed or printed.",
     {200: Answer("The report", TEXT, ("text/html",), headers=("ETag",)), 304: UNCHANGED},
     problems=(*_ONE, "report_not_found"),
     headers=("If-None-Match",),
 )
 _LIST_PLOTS = Operation(
     "listPlots",
-    "List the pictures of a version",
+    "List the plots of a version",
     "",
     {200: Answer("Their titles and addresses", Plots)},
     problems=(*_ONE, "report_not_found"),
 )
 _GET_PLOT = Operation(
     "getPlot",
-    "Show a picture of a version",
+    "Get a plot of a version",
     "",
-    {200: Answer("The picture", others=_PICTURES, headers=("ETag",)), 304: UNCHANGED},
+    {200: Answer("The plot", others=_PICTURES, headers=("ETag",)), 304: UNCHANGED},
     problems=(*_ONE, "plot_not_found"),
     headers=("If-None-Match",),
 )
@@ -119,7 +119,7 @@ _TRAIN_MODEL = Operation(
     "activated, unless `activate=true` and the gate lets it pass.",
     {
         202: Answer(
-            "The training has begun",
+            "The training has started",
             Training,
             headers=("Location",),
             links={
@@ -146,23 +146,23 @@ _LIST_TRAININGS = Operation(
 )
 _GET_TRAINING = Operation(
     "getTraining",
-    "Say how far a training is, or how it ended",
+    "Get the progress or the result of a training",
     "",
     {200: Answer("The training", Training)},
     problems=("training_not_found", *MODEL),
 )
 _GET_TRAINING_LOG = Operation(
     "getTrainingLog",
-    "Read what a training has said so far",
+    "Get the log of a training",
     "",
     {200: Answer("The log", TEXT, ("text/plain",))},
     problems=("training_not_found", *MODEL),
 )
 _CANCEL_TRAINING = Operation(
     "cancelTraining",
-    "Ask a training to stop",
-    "It does so within a second or so.",
-    {202: Answer("The training, which is about to stop", Training)},
+    "Cancel a training",
+    "It stops within about a second.",
+    {202: Answer("The training, which is stopping", Training)},
     problems=("training_not_found", "training_ended", *MODEL),
 )
 
@@ -171,7 +171,7 @@ def models(models: ModelController, pictures: PictureController, analyses: Analy
     """Return the routes to the model's versions."""
     return Resource(
         "Models",
-        "Versions of the model: what is known of each, which is in force, and whether it still fits the customers.",
+        "Versions of the model: their evidence, which one is active, and whether it still fits the customers.",
         (
             Route("GET", "/models", models.list, _READ, _LIST_MODELS, work=Work.MODEL),
             Route("GET", _VERSION, models.get, _READ, _GET_MODEL, work=Work.MODEL),
@@ -201,7 +201,7 @@ def trainings(trainings: TrainingController) -> Resource:
     """Return the routes to trainings."""
     return Resource(
         "Trainings",
-        "Background processes, one at a time, that make a new version of the model.",
+        "Background jobs, one at a time, that train a new version of the model.",
         (
             Route(
                 "POST",

@@ -11,7 +11,7 @@ from shared.contract import MAX_BATCH, BatchAnswer, Prediction
 
 _PREDICT = Operation(
     "predict",
-    "Predict the segment of one customer or of many",
+    "Predict the segment of one or many customers",
     f'Features of one customer, or `{{"customers": [...]}}` with those of up to {MAX_BATCH:,}: that '
     "answers with a prediction or an error for each, in the same order. Nothing is stored.",
     {200: Answer("The prediction, or one entry for every customer", Prediction | BatchAnswer)},

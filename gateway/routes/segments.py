@@ -27,17 +27,17 @@ _LIST_SEGMENTS = Operation(
 )
 _GET_SEGMENT = Operation(
     "getSegment",
-    "Read a segment in full",
+    "Get a segment in full",
     "With the rules that describe it and typical and borderline members of the training data.",
     {200: Answer("The segment", SegmentInFull)},
     problems=("segment_not_found", *_LABELS, *MODEL, *STORE),
 )
 _LABEL_SEGMENT = Operation(
     "labelSegment",
-    "Name a segment, describe it or say who owns it",
+    "Change the name, description or owner of a segment",
     "A JSON merge patch; null clears, and the name made by rule serves again. What people say follows "
     "the segment's id through every retraining.",
-    {200: Answer("The segment as it is now", SegmentInFull)},
+    {200: Answer("The updated segment", SegmentInFull)},
     Body("SegmentLabel", media_types=(MERGE_PATCH, JSON), required=False),
     ("segment_not_found", "name_taken", "store_not_writable", *_LABELS, *MODEL, *STORE),
 )

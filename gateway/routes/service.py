@@ -1,4 +1,4 @@
-"""The service itself: what there is, whether it works, and its documentation."""
+"""The service itself: entry points, health checks and documentation."""
 
 from __future__ import annotations
 
@@ -11,43 +11,43 @@ _DOCUMENT = {"type": "object"}
 _COPY = ("If-None-Match",)
 
 
-_GET_INDEX = Operation("getIndex", "Say what there is", "", {200: Answer("Where everything lies", "Index")})
-_GET_LIVENESS = Operation("getLiveness", "Say that the process answers", "", {200: Answer("It does", "Liveness")})
+_GET_INDEX = Operation("getIndex", "List the entry points", "", {200: Answer("The address of every resource", "Index")})
+_GET_LIVENESS = Operation("getLiveness", "Check that the process is alive", "", {200: Answer("It is", "Liveness")})
 _GET_READINESS = Operation(
     "getReadiness",
-    "Say whether the database takes writes",
-    "The model service is reported, not required: writes do not wait for it.",
+    "Check that the database accepts writes",
+    "The state of the model service is reported but not required: writes do not depend on it.",
     {200: Answer("Ready", Health)},
     problems=STORE,
 )
 _GET_OPEN_API = Operation(
     "getOpenAPI",
-    "Read this document",
+    "Get this document",
     "",
     {200: Answer("The document", _DOCUMENT, headers=("ETag",)), 304: UNCHANGED},
     headers=_COPY,
 )
 _GET_MODEL_SERVICE_OPEN_API = Operation(
     "getModelServiceOpenAPI",
-    "Read the document of the model service",
-    "Only this gateway reaches that service.",
+    "Get the OpenAPI document of the model service",
+    "That service can be reached only through this gateway.",
     {200: Answer("The document", _DOCUMENT), 304: UNCHANGED},
     problems=MODEL,
     headers=_COPY,
 )
 _GET_DOCS = Operation(
     "getDocs",
-    "Read and try this API in a browser",
+    "Browse and try this API",
     "",
     {
-        200: Answer("A page that loads nothing from elsewhere", TEXT, ("text/html",), headers=("ETag",)),
+        200: Answer("The page; it loads nothing from other hosts", TEXT, ("text/html",), headers=("ETag",)),
         304: UNCHANGED,
     },
     headers=_COPY,
 )
 _GET_DOCS_FILE = Operation(
     "getDocsFile",
-    "Fetch a part of that page",
+    "Get a file that the page loads",
     "",
     {
         200: Answer(
@@ -66,7 +66,7 @@ def service(service: ServiceController, documentation: DocumentationController) 
     files = ",".join(f"'{name}'" for name in FILES)
     return Resource(
         "Service",
-        "What there is, and whether it works. No key is needed.",
+        "Entry points, health checks and documentation. No key is needed.",
         (
             Route("GET", "/", service.index, None, _GET_INDEX),
             Route("GET", "/health/live", service.live, None, _GET_LIVENESS),

@@ -122,7 +122,7 @@ _WORDS: Mapping[Op, str] = {
     Op.GTE: "is at least this",
     Op.LT: "is less than this",
     Op.LTE: "is at most this",
-    Op.IN: f"is one of these, with commas between them; up to {MAX_IN}",
+    Op.IN: f"is one of these, separated by commas; up to {MAX_IN}",
     Op.EXISTS: "is not null, or null",
     Op.PREFIX: "begins with this",
 }
@@ -130,13 +130,13 @@ _MEANINGS = {
     CUST_ID: "The id",
     "segment": "The id of the segment",
     "rival": "The id of the segment that the customer comes closest to",
-    "confidence": "How sure the segment is, 0 to 1,",
+    "confidence": "The confidence of the segment, 0 to 1,",
     "borderline": "Whether the confidence is below 0.9",
-    "model_version": "The version of the model that gave the segment",
-    "assigned_at": "When the segment was given",
+    "model_version": "The version of the model that assigned the segment",
+    "assigned_at": "When the segment was assigned",
     "segment_status": f"Whether there is a segment: `{ASSIGNED}` or `{PENDING}`",
-    "created_at": "When the customer was stored first",
-    "updated_at": "When the data changed last",
+    "created_at": "When the customer was first stored",
+    "updated_at": "When the data last changed",
 }
 
 
@@ -165,7 +165,7 @@ def _conditions() -> Iterator[Parameter]:
 
 CONDITIONS: tuple[Parameter, ...] = tuple(_conditions())
 """``FIELD=value`` and ``FIELD[op]=value``, all of which must hold."""
-CONDITIONS_RULE: Final = f"All conditions must hold; there may be up to {MAX_CONDITIONS}."
+CONDITIONS_RULE: Final = f"All filters must match; up to {MAX_CONDITIONS} may be given."
 
 
 def filters_of(values: Values) -> Filters:
@@ -215,8 +215,8 @@ def _read_members(text: str) -> tuple[str, ...]:
 SORT = Parameter(
     "sort",
     _read_order,
-    f"Up to {MAX_SORT_KEYS} of {', '.join(SORTABLE)}, with commas between them; `-` before one for the greatest first. "
-    "CUST_ID decides at last.",
+    f"Up to {MAX_SORT_KEYS} of {', '.join(SORTABLE)}, separated by commas; a leading `-` sorts descending. "
+    "Ties are broken by CUST_ID.",
     {
         "type": "string",
         "pattern": f"^-?{_one_of(SORTABLE)}(,-?{_one_of(SORTABLE)}){{0,{MAX_SORT_KEYS - 1}}}$",
@@ -227,17 +227,17 @@ SORT = Parameter(
 FIELDS_SHOWN = Parameter(
     "fields",
     _read_members,
-    f"Only these members, with commas between them, and CUST_ID: {', '.join(MEMBERS)}",
+    f"Return only these members, separated by commas, and CUST_ID: {', '.join(MEMBERS)}",
     {"type": "string", "pattern": f"^{_one_of(MEMBERS)}(,{_one_of(MEMBERS)})*$"},
 )
 COUNT = choice(
     "count",
-    "Say how many customers there are in all: counted, or only estimated, which is always fast",
+    "Return the total number of customers: counted exactly, or estimated, which is always fast",
     get_args(Exactness),
 )
 EXPORT_FORMATS: Final = ("csv", "ndjson", "parquet")
 EXPORT_FORMAT = choice(
-    "format", "The kind of file; without it, the one that Accept likes best, or the first", EXPORT_FORMATS
+    "format", "The file format; by default the one preferred by Accept, or the first", EXPORT_FORMATS
 )
 
 LIST = (LIMIT, SIGNED_CURSOR, SORT, FIELDS_SHOWN, COUNT, *CONDITIONS)

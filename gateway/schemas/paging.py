@@ -17,7 +17,7 @@ from shared.features import cust_id_fault
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 500
 _UNCHANGED = "must be a next_cursor of this service, unchanged"
-_CURSOR = "`next_cursor` of the page before, unchanged; the first page without one"
+_CURSOR = "`next_cursor` of the previous page, unchanged; none for the first page"
 
 
 class Cursors:
@@ -53,7 +53,7 @@ class Cursors:
         made_for, *position = orjson.loads(base64.urlsafe_b64decode(place + b"=" * (-len(place) % 4)))
         if made_for != list_id:
             raise refused(
-                "cursor", "belongs to another list: filters and sort must be those of the page that it came with"
+                "cursor", "belongs to another list: filters and sort must be the same as for the page it came from"
             )
         return position
 
@@ -78,7 +78,7 @@ def read_cursor(cursor: str) -> str:
     return after
 
 
-LIMIT = whole("limit", "Most entries on the page", 1, MAX_LIMIT, default=DEFAULT_LIMIT)
+LIMIT = whole("limit", "Maximum number of entries on the page", 1, MAX_LIMIT, default=DEFAULT_LIMIT)
 SIGNED_CURSOR = text("cursor", _CURSOR)
 CURSOR = Parameter("cursor", read_cursor, _CURSOR, SIGNED_CURSOR.schema)
 PAGE = (LIMIT, CURSOR)

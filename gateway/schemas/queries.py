@@ -94,7 +94,7 @@ class QueryReader:
         return f"is not a known parameter; the known ones are {', '.join(known)}" if known else UNKNOWN
 
 
-INVALID_QUERY: Final = "the query string is invalid; errors lists each fault"
+INVALID_QUERY: Final = "the query string is invalid: see errors"
 UNKNOWN: Final = "is not a known parameter"
 
 
@@ -203,27 +203,29 @@ VERSION = r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}"
 """A version's name, as the model service makes it."""
 VERSION_OR_ACTIVE = rf"(?:{ACTIVE}|{VERSION})"
 
-EXPLAIN = flag("explain", "Say why: what speaks for the segment and what for the rival, and what would change it")
-ERASE = flag("erase", "Remove the customer for good, wherever anything is kept about it, instead of deleting it")
+EXPLAIN = flag(
+    "explain", "Include an explanation: what speaks for the segment, what for its rival, and what would change it"
+)
+ERASE = flag("erase", "Erase everything that is kept about the customer, for good, instead of deleting it restorably")
 MODE = choice(
     "mode",
-    "What becomes of customers that are stored already: `insert` leaves them as they are",
+    "What to do with customers that are already stored; `insert` leaves them unchanged",
     [mode.value for mode in Mode],
     Mode.UPSERT.value,
     Mode,
 )
 PREDICTING_VERSION = text(
     "version",
-    "The version that predicts; the active one unless given",
+    "The version that predicts; the active one by default",
     {"pattern": f"^{VERSION_OR_ACTIVE}$"},
     VERSION_OR_ACTIVE,
     f"must be {ACTIVE!r} or the name of a version",
 )
-FORMAT = choice("format", "The figures, or a picture of them", ["json", *get_args(Format)], "json")
-DRY_RUN = flag("dry_run", "Do everything but write: the counts say what would happen")
+FORMAT = choice("format", "The figures, or a plot of them", ["json", *get_args(Format)], "json")
+DRY_RUN = flag("dry_run", "Check everything and write nothing: the counts say what would happen")
 FILE_NAME = text(
     "name",
-    "What the file is called, for people",
+    "A name for the file, for people",
     {"maxLength": 200},
     r"[^\x00-\x1f\x7f]{1,200}",
     "must be 1 to 200 characters without line breaks",
@@ -236,7 +238,7 @@ def _cust_id(value: str) -> str:
     return value
 
 
-WHOSE = Parameter(CUST_ID, _cust_id, "Whose", CUST_ID_SCHEMA, required=True)
+WHOSE = Parameter(CUST_ID, _cust_id, "The customer whose erasures are wanted", CUST_ID_SCHEMA, required=True)
 
 
 def _judged_elsewhere(name: str, description: str, schema: JSONSchema) -> Parameter:
@@ -250,17 +252,17 @@ def _number(least: int, most: int, **more: int) -> JSONSchema:
 
 TRAINING = (
     _judged_elsewhere(
-        "k", "Take this number of segments instead of choosing it; not together with k_min and k_max", _number(2, 20)
+        "k", "Use this number of segments instead of choosing one; not together with k_min and k_max", _number(2, 20)
     ),
-    _judged_elsewhere("k_min", "Least number of segments to try", _number(2, 20, default=3)),
-    _judged_elsewhere("k_max", "Greatest number of segments to try", _number(2, 20, default=8)),
+    _judged_elsewhere("k_min", "Smallest number of segments to try", _number(2, 20, default=3)),
+    _judged_elsewhere("k_max", "Largest number of segments to try", _number(2, 20, default=8)),
     _judged_elsewhere("seed", "Random seed", _number(0, 2**32 - 1, default=0)),
     _judged_elsewhere(
         "activate",
-        "Make the new version the active one if the gate lets it pass",
+        "Activate the new version if it passes the gate",
         {"type": "boolean", "default": False},
     ),
-    _judged_elsewhere("by", "Who asks", {"type": "string", "maxLength": 200, "default": ""}),
+    _judged_elsewhere("by", "The person behind the request", {"type": "string", "maxLength": 200, "default": ""}),
     _judged_elsewhere(
         "note", "Why, or where the customers come from", {"type": "string", "maxLength": 1000, "default": ""}
     ),
@@ -278,7 +280,7 @@ def _time(name: str, op: Op, description: str) -> Parameter:
 
 AUDIT = (
     _id("subject", "The id of what was changed, such as a CUST_ID"),
-    _id("actor", "The id of who did it, such as that of an API key"),
+    _id("actor", "The id of who made the change, such as that of an API key"),
     choice("action", "What was done", get_args(Action)),
     _time("at[gte]", Op.GTE, "At this time or later"),
     _time("at[lt]", Op.LT, "Earlier than this time"),
