@@ -73,7 +73,7 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
 def _resources(app: Flask, services: Services, settings: Settings) -> tuple[Resource, ...]:
     """Return all there is, in the order of the OpenAPI document."""
     c = build_controllers(services, settings)
-    documentation = DocumentationController(lambda: document_of(app), services.gallery)
+    documentation = DocumentationController(lambda: document_of(app), services.registry)
     return (
         customers.customers(c.customers, c.customer_lists, c.batches),
         customers.segments_of_customers(c.customer_segments),

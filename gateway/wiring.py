@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Protocol
 
 from flask import Flask
 
@@ -52,7 +51,7 @@ from gateway.services.models.activations import ActivationService
 from gateway.services.models.analyses import AnalysisService
 from gateway.services.models.model import Model
 from gateway.services.models.predictions import PredictionService
-from gateway.services.models.registry import Analyst, Gallery, ModelRegistry, TrainingOffice, TrainingRecords
+from gateway.services.models.registry import ModelRegistry
 from gateway.services.models.segments import SegmentService
 from gateway.services.models.trainings import ErasableTrainings, TrainingService
 from gateway.services.service import HealthService
@@ -60,15 +59,11 @@ from gateway.settings import Settings
 from gateway.stores import Stores, connect, mongo_stores
 
 
-class Registry(ModelRegistry, TrainingOffice, TrainingRecords, Gallery, Analyst, Protocol):
-    """All that the model service offers beside predictions."""
-
-
 @dataclass(frozen=True, slots=True)
 class Services:
     """Every service, ready for use by controllers, the worker and the command line.
 
-    What only passes on what the model service says needs no service in between: `registry` and `gallery` are ports.
+    What only passes on what the model service says needs no service in between: `registry` is a port.
     """
 
     authentication: Authentication
@@ -86,7 +81,6 @@ class Services:
     segments: SegmentService
     registry: ModelRegistry
     trainings: TrainingService
-    gallery: Gallery
     analyses: AnalysisService
     health: HealthService
     imports: ImportService
@@ -133,7 +127,7 @@ def build_services(app: Flask, settings: Settings) -> Services:
 
 
 def assemble(
-    stores: Stores, model: Model, registry: Registry, settings: Settings, tokens: TokenCheck | None = None
+    stores: Stores, model: Model, registry: ModelRegistry, settings: Settings, tokens: TokenCheck | None = None
 ) -> Services:
     """Build the services on any adapters of the ports; without `tokens` only API keys open."""
     store, must_know, patience = stores.customers, settings.require_if_match, settings.assignment_deadline
@@ -163,7 +157,6 @@ def assemble(
         segments=SegmentService(store, model, registry, deadline, auditor),
         registry=registry,
         trainings=TrainingService(store, registry, auditor),
-        gallery=registry,
         analyses=AnalysisService(store, registry),
         health=HealthService(store, model),
         imports=ImportService(store, assigner, stores.imports, auditor),
@@ -175,7 +168,7 @@ def assemble(
     )
 
 
-def erasables(stores: Stores, registry: Registry) -> tuple[Erasable, ...]:
+def erasables(stores: Stores, registry: ModelRegistry) -> tuple[Erasable, ...]:
     """Return all places that may hold something about a customer, beside the living and the deleted ones."""
     return (stores.idempotency, stores.audit, ErasableTrainings(registry))
 
@@ -197,7 +190,7 @@ def build_controllers(services: Services, settings: Settings) -> Controllers:
         segments=SegmentController(services.segments),
         models=ModelController(services.registry, services.activations),
         trainings=TrainingController(services.trainings, settings.max_upload_bytes),
-        pictures=PictureController(services.gallery),
-        analyses=AnalysisController(services.analyses, services.gallery),
+        pictures=PictureController(services.registry),
+        analyses=AnalysisController(services.analyses, services.registry),
         service=ServiceController(services.health),
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 from flask import Response, g, request
 from werkzeug.exceptions import RequestURITooLarge
@@ -23,7 +24,8 @@ from gateway.controllers.pages import page_answer, page_by_id, parameters_sent
 from gateway.schemas.customer_queries import list_request
 from gateway.schemas.customers import customer_schema, load_rows, patch_schema
 from gateway.schemas.paging import Cursors
-from gateway.services.customers.batches import BatchService, RowResult, counts
+from gateway.services.customers.batches import BatchService, RowResult
+from gateway.services.customers.bulk_writes import RowStatus
 from gateway.services.customers.customer import Customer
 from gateway.services.customers.customers import CustomerService, Written
 from gateway.services.customers.deletions import DeletionService
@@ -164,7 +166,9 @@ class BatchController:
         """POST /customers/batch."""
         mode = query()["mode"]
         results = self._batches.write(load_rows(read_json(), mode), mode)
-        return answer({"results": [_dumped(result) for result in results], **counts(results)})
+        counts = Counter(result.status for result in results)
+        body = {"results": [_dumped(result) for result in results]}
+        return answer({**body, **{status: counts[status] for status in get_args(RowStatus)}})
 
 
 def _dumped(result: RowResult) -> dict[str, Any]:

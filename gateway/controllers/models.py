@@ -8,7 +8,7 @@ from gateway.controllers.http import answer, has_body, query, read_order, upload
 from gateway.services.errors import InvalidInput
 from gateway.services.models.activations import ActivationService
 from gateway.services.models.analyses import AnalysisService
-from gateway.services.models.registry import Document, Format, Gallery, ModelRegistry
+from gateway.services.models.registry import Format, ModelRegistry, ServedFile
 from gateway.services.models.trainings import TrainingService
 from shared.model_contract import CSV, PARQUET, Drift, Preview
 from shared.problems import FieldError
@@ -104,16 +104,16 @@ def _refuse_empty_file() -> None:
 class PictureController:
     """What the model service drew of a version."""
 
-    def __init__(self, gallery: Gallery) -> None:
-        self._gallery = gallery
+    def __init__(self, registry: ModelRegistry) -> None:
+        self._registry = registry
 
     def report(self, version: str) -> Response:
         """GET /models/{version}/report."""
-        return shown(self._gallery.report(version, request.headers.get("If-None-Match")))
+        return shown(self._registry.report(version, request.headers.get("If-None-Match")))
 
     def plots(self, version: str) -> Response:
         """GET /models/{version}/plots."""
-        plots = self._gallery.plots(version)
+        plots = self._registry.plots(version)
         for plot in plots["items"]:
             address = f"{request.path}/{plot['name']}"
             plot["svg"], plot["png"] = f"{address}.svg", f"{address}.png"
@@ -121,15 +121,15 @@ class PictureController:
 
     def plot(self, version: str, name: str, kind: Format) -> Response:
         """GET /models/{version}/plots/{name}.svg and .png."""
-        return shown(self._gallery.plot(version, name, kind, request.headers.get("If-None-Match")))
+        return shown(self._registry.plot(version, name, kind, request.headers.get("If-None-Match")))
 
 
 class AnalysisController:
     """What a version would do to the stored customers, and whether they are still those it was trained on."""
 
-    def __init__(self, analyses: AnalysisService, gallery: Gallery) -> None:
+    def __init__(self, analyses: AnalysisService, registry: ModelRegistry) -> None:
         self._analyses = analyses
-        self._gallery = gallery
+        self._registry = registry
 
     def preview(self, version: str) -> Response:
         """GET /models/{version}/preview."""
@@ -142,17 +142,17 @@ class AnalysisController:
         return self._answered(self._analyses.drift(version), kind)
 
     def _answered(self, figures: Preview | Drift, kind: Format | None) -> Response:
-        return answer(figures) if kind is None else shown(self._gallery.draw(figures, kind))
+        return answer(figures) if kind is None else shown(self._registry.draw(figures, kind))
 
 
-def shown(document: Document) -> Response:
-    """Return the answer that hands on a document of the model service."""
+def shown(file: ServedFile) -> Response:
+    """Return the answer that hands on a file of the model service."""
     found = {
-        "ETag": document.validator,
-        "Cache-Control": document.caching,
-        "Content-Security-Policy": document.policy,
+        "ETag": file.validator,
+        "Cache-Control": file.caching,
+        "Content-Security-Policy": file.policy,
     }
     headers = {name: value for name, value in found.items() if value}
-    if document.content is None:
+    if file.content is None:
         return Response(status=304, headers=headers)
-    return Response(document.content, headers=headers, mimetype=document.media_type)
+    return Response(file.content, headers=headers, mimetype=file.media_type)

@@ -11,7 +11,7 @@ from flask import Response, request
 
 from gateway.controllers.http import JSON, answer
 from gateway.controllers.models import shown
-from gateway.services.models.registry import Gallery
+from gateway.services.models.registry import ModelRegistry
 from gateway.services.service import HealthService
 
 _RESOURCES = (
@@ -104,9 +104,9 @@ class DocumentationController:
     document : makes the document, as JSON; asked once, when somebody first wants it.
     """
 
-    def __init__(self, document: Callable[[], bytes], gallery: Gallery) -> None:
+    def __init__(self, document: Callable[[], bytes], registry: ModelRegistry) -> None:
         self._document = cache(document)
-        self._gallery = gallery
+        self._registry = registry
 
     def document(self) -> Response:
         """GET /openapi.json."""
@@ -114,7 +114,7 @@ class DocumentationController:
 
     def model_service(self) -> Response:
         """GET /openapi/model-service.json."""
-        return shown(self._gallery.interface(request.headers.get("If-None-Match")))
+        return shown(self._registry.openapi_document(request.headers.get("If-None-Match")))
 
     def page(self) -> Response:
         """GET /docs."""

@@ -10,7 +10,8 @@ from gateway.routes.operation import PageOf
 from gateway.schemas.api_keys import NewApiKeySchema, RotationSchema
 from gateway.schemas.customers import IF_REVISION, customer_schema, patch_schema
 from gateway.schemas.queries import CUST_ID_SCHEMA
-from gateway.services.customers.batches import MAX_ROWS, BatchCounts, Status
+from gateway.services.customers.batches import MAX_ROWS
+from gateway.services.customers.bulk_writes import RowStatus
 from gateway.services.customers.customer import ASSIGNED, PENDING, SegmentStatus
 from gateway.services.customers.query import Exactness
 from shared.contract import MAX_BATCH
@@ -87,10 +88,10 @@ _WARNINGS = {
     "items": reference("Finding"),
     "description": "Findings about the data; never a reason to refuse them",
 }
-_COUNTS = tuple(BatchCounts.__annotations__)
+_COUNTS = get_args(RowStatus)
 _RESULT: Properties = {
     CUST_ID: {"type": ["string", "null"]},
-    "status": {"type": "string", "enum": list(get_args(Status))},
+    "status": {"type": "string", "enum": list(get_args(RowStatus))},
     "revision": {"type": ["string", "null"], "description": "The stored customer's; null for a rejected row"},
     "segment_status": {"type": ["string", "null"], "description": f"{ASSIGNED} or {PENDING}; null for a rejected row"},
     "warnings": _WARNINGS,

@@ -6,10 +6,10 @@ from gateway.controllers.models import AnalysisController, ModelController, Pict
 from gateway.routes import ONCE, Repeats, Resource, Route, Work
 from gateway.routes.operation import BINARY, MODEL, STORE, TEXT, UNCHANGED, Answer, Body, Link, Operation
 from gateway.schemas.queries import FORMAT, TRAINING
-from gateway.services.models.registry import Activations, ModelList, Plots, Trainings
+from gateway.services.models.registry import Activations, Plots, Trainings
 from gateway.services.principal import Scope
 from shared.features import CUST_ID, INPUTS
-from shared.model_contract import CSV, PARQUET, Activation, Drift, Gate, Preview, Training
+from shared.model_contract import CSV, PARQUET, Activation, Drift, Gate, ModelList, Preview, Training
 from shared.model_description import ModelDescription
 
 _READ, _MANAGE = Scope.MODELS_READ, Scope.MODELS_MANAGE

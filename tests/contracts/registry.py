@@ -1,4 +1,4 @@
-"""What every adapter of the ports in `registry_ports` does: run over the fake and over the client of a server."""
+"""What every adapter of the `ModelRegistry` port does: run over the fake and over the client of a server."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ from support.customers import inputs
 
 from gateway.services.customers.store import Block
 from gateway.services.errors import RegistryRefusal
-from gateway.services.models.registry import Upload
-from gateway.wiring import Registry
+from gateway.services.models.registry import ModelRegistry, Upload
 from shared.features import INPUT_NAMES
 from shared.model_contract import CSV
 
 NOBODY = "20200101T000000Z-00000000"
-OF_A_VERSION: dict[str, Callable[[Registry, str], object]] = {
+OF_A_VERSION: dict[str, Callable[[ModelRegistry, str], object]] = {
     "model": lambda r, v: r.model(v),
     "gate": lambda r, v: r.gate(v),
     "activate": lambda r, v: r.activate(v, {}),
@@ -38,17 +37,17 @@ def blocks() -> Iterator[Block]:
 class RegistryContract:
     """Subclass it in a test module and give it a fixture `registry`, with two versions and no trainings."""
 
-    def test_models(self, registry: Registry) -> None:
+    def test_models(self, registry: ModelRegistry) -> None:
         found = registry.models()
         assert (found["active"], [m["version"] for m in found["items"]]) == (OLD, [NEW, OLD])
 
-    def test_model(self, registry: Registry) -> None:
+    def test_model(self, registry: ModelRegistry) -> None:
         assert [registry.model(v)["version"] for v in (OLD, NEW, "active")] == [OLD, NEW, OLD]
 
-    def test_gate(self, registry: Registry) -> None:
+    def test_gate(self, registry: ModelRegistry) -> None:
         assert registry.gate(NEW)["against"] == OLD
 
-    def test_activate_and_roll_back(self, registry: Registry) -> None:
+    def test_activate_and_roll_back(self, registry: ModelRegistry) -> None:
         order = {"reason": "größer", "by": "ann", "force": True}
         done = registry.activate(NEW, order)
         assert (done["version"], done["reason"], done["by"], done["forced"]) == (NEW, "größer", "ann", True)
@@ -56,17 +55,17 @@ class RegistryContract:
         assert registry.roll_back({})["version"] == OLD
         assert [a["kind"] for a in registry.activations()["items"]] == ["rollback", "activate"]
 
-    def test_nothing_to_roll_back(self, registry: Registry) -> None:
+    def test_nothing_to_roll_back(self, registry: ModelRegistry) -> None:
         with pytest.raises(RegistryRefusal) as caught:
             registry.roll_back({})
         assert (caught.value.status, caught.value.code) == (409, "nothing_to_roll_back")
 
-    def test_label(self, registry: Registry) -> None:
+    def test_label(self, registry: ModelRegistry) -> None:
         assert registry.label("seg-01", {"name": "Savers"})["name"] == "Savers"
         assert registry.label("seg-01", {"name": None})["name"] is None
 
     @pytest.mark.parametrize("size", [11, None])
-    def test_train(self, registry: Registry, size: int | None) -> None:
+    def test_train(self, registry: ModelRegistry, size: int | None) -> None:
         made = registry.train(Upload(CSV, size, iter([b"hello ", b"", b"world"])), {"note": "a&b=c ü", "k": "3"})
         assert (made["status"], made["bytes"]) == ("queued", 11)
         assert registry.training(made["id"]) == made
@@ -76,21 +75,21 @@ class RegistryContract:
         with pytest.raises(RegistryRefusal, match="ended"):
             registry.cancel(made["id"])
 
-    def test_a_training_that_is_not_there(self, registry: Registry) -> None:
+    def test_a_training_that_is_not_there(self, registry: ModelRegistry) -> None:
         for call in (registry.training, registry.training_log, registry.cancel):
             with pytest.raises(RegistryRefusal) as caught:
                 call("t9")
             assert caught.value.code == "training_not_found"
 
-    def test_erase_from_trainings(self, registry: Registry) -> None:
+    def test_erase_from_trainings(self, registry: ModelRegistry) -> None:
         assert registry.erase_from_trainings("C1") == 0
 
-    def test_report(self, registry: Registry) -> None:
+    def test_report(self, registry: ModelRegistry) -> None:
         report = registry.report(OLD, None)
         assert (report.media_type, report.content, report.policy) == ("text/html", REPORT, POLICY)
         assert registry.report(OLD, ETAG).content is None
 
-    def test_plots(self, registry: Registry) -> None:
+    def test_plots(self, registry: ModelRegistry) -> None:
         assert [p["name"] for p in registry.plots(OLD)["items"]] == ["elbow"]
         plot = registry.plot(OLD, "elbow", "png", None)
         assert (plot.media_type, plot.content, plot.validator, plot.caching) == ("image/png", SVG, ETAG, "immutable")
@@ -98,22 +97,24 @@ class RegistryContract:
         with pytest.raises(RegistryRefusal):
             registry.plot(OLD, "moon", "svg", None)
 
-    def test_interface(self, registry: Registry) -> None:
-        assert registry.interface(None).content == INTERFACE
+    def test_openapi_document(self, registry: ModelRegistry) -> None:
+        assert registry.openapi_document(None).content == INTERFACE
 
-    def test_draw(self, registry: Registry) -> None:
+    def test_draw(self, registry: ModelRegistry) -> None:
         for figure in (drift(OLD, 1), preview(NEW, OLD, 1)):
             drawn = registry.draw(figure, "svg")
             assert (drawn.media_type, drawn.content) == ("image/svg+xml", SVG)
 
-    def test_preview(self, registry: Registry) -> None:
+    def test_preview(self, registry: ModelRegistry) -> None:
         assert registry.preview(NEW, blocks()) == preview(NEW, OLD, 2)
 
-    def test_drift(self, registry: Registry) -> None:
+    def test_drift(self, registry: ModelRegistry) -> None:
         assert registry.drift("active", blocks()) == drift(OLD, 2)
 
     @pytest.mark.parametrize("call", OF_A_VERSION.values(), ids=OF_A_VERSION)
-    def test_a_version_that_is_not_there(self, registry: Registry, call: Callable[[Registry, str], object]) -> None:
+    def test_a_version_that_is_not_there(
+        self, registry: ModelRegistry, call: Callable[[ModelRegistry, str], object]
+    ) -> None:
         with pytest.raises(RegistryRefusal) as caught:
             call(registry, NOBODY)
         assert (caught.value.status, caught.value.code) == (404, "version_not_found")

@@ -1,4 +1,4 @@
-"""The ports of the model's life with one version in force and one that waits; `registry_contract` holds it to them."""
+"""The `ModelRegistry` port with one version in force and one that waits; `registry_contract` holds it to it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from support.descriptions import described
 from fakes.model import DOWN
 from gateway.services.customers.store import Block
 from gateway.services.errors import RegistryRefusal, SegmentationError
-from gateway.services.models.registry import Activations, Document, Format, ModelList, Order, Plots, Trainings, Upload
+from gateway.services.models.registry import Activations, Format, Order, Plots, ServedFile, Trainings, Upload
 from shared.model_contract import (
     ACTIVE,
     Activation,
@@ -18,6 +18,7 @@ from shared.model_contract import (
     Gate,
     Label,
     ModelEntry,
+    ModelList,
     Preview,
     Training,
 )
@@ -126,31 +127,31 @@ class FakeRegistry:
         self.erased.append(cust_id)
         return self.quoting.pop(cust_id, 0)
 
-    def report(self, version: str, known: str | None) -> Document:
+    def report(self, version: str, known: str | None) -> ServedFile:
         self._known(version)
         content = None if known == ETAG else REPORT
-        return Document("text/html", content, ETAG, "private", POLICY)
+        return ServedFile("text/html", content, ETAG, "private", POLICY)
 
     def plots(self, version: str) -> Plots:
         self._known(version)
         base = f"/v1/models/{version}/plots/elbow"
         return Plots(items=[{"name": "elbow", "title": "Elbow", "svg": f"{base}.svg", "png": f"{base}.png"}])
 
-    def plot(self, version: str, name: str, kind: Format, known: str | None) -> Document:
+    def plot(self, version: str, name: str, kind: Format, known: str | None) -> ServedFile:
         self._known(version)
         if name != "elbow":
             raise RegistryRefusal(404, "plot_not_found", f"there is no plot {name!r}")
         content = None if known == ETAG else SVG
-        return Document({"svg": "image/svg+xml", "png": "image/png"}[kind], content, ETAG, "immutable")
+        return ServedFile({"svg": "image/svg+xml", "png": "image/png"}[kind], content, ETAG, "immutable")
 
-    def interface(self, known: str | None) -> Document:
+    def openapi_document(self, known: str | None) -> ServedFile:
         self._use()
-        return Document("application/json", INTERFACE)
+        return ServedFile("application/json", INTERFACE)
 
-    def draw(self, figure: Drift | Preview, kind: Format) -> Document:
+    def draw(self, figure: Drift | Preview, kind: Format) -> ServedFile:
         self._use()
         self.orders.append(("draw", "transitions" if "transitions" in figure else "drift", {"kind": kind}))
-        return Document({"svg": "image/svg+xml", "png": "image/png"}[kind], SVG)
+        return ServedFile({"svg": "image/svg+xml", "png": "image/png"}[kind], SVG)
 
     def preview(self, version: str, blocks: Iterable[Block]) -> Preview:
         return preview(self._known(version), self.active or "", self._rows(blocks))

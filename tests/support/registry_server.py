@@ -13,7 +13,7 @@ from fakes.registry import FakeRegistry
 
 from gateway.services.customers.store import Block
 from gateway.services.errors import RegistryRefusal
-from gateway.services.models.registry import Document, Upload
+from gateway.services.models.registry import ServedFile, Upload
 from support.scripted_server import Request, Script, ScriptedServer, http, refused
 
 
@@ -33,7 +33,7 @@ def serving_registry(registry: FakeRegistry) -> Script:
 def _http(value: Any) -> bytes:
     if isinstance(value, str):
         return http(value, headers="Content-Type: text/plain; charset=utf-8\r\n")
-    if not isinstance(value, Document):
+    if not isinstance(value, ServedFile):
         return http(json.dumps(value), "202 Accepted" if "progress" in value else "200 OK")
     headers = f"Content-Type: {value.media_type}; charset=utf-8\r\n"
     headers += f"ETag: {value.validator}\r\nCache-Control: {value.caching}\r\n"
@@ -91,7 +91,7 @@ _ROUTES: list[tuple[str, str, Callable[..., Any]]] = [
     ("POST", f"models/{_NAME}/preview", lambda r, request, version: r.preview(version, _blocks(request))),
     ("POST", f"models/{_NAME}/drift", lambda r, request, version: r.drift(version, _blocks(request))),
     ("POST", "plots/(drift|transitions)[.](svg|png)", _draw),
-    ("GET", "/openapi.json", lambda r, request: r.interface(_known(request))),
+    ("GET", "/openapi.json", lambda r, request: r.openapi_document(_known(request))),
     ("GET", "activations", lambda r, _: r.activations()),
     ("PATCH", f"segments/{_NAME}", lambda r, request, segment: r.label(segment, _order(request))),
     ("POST", "erasures", lambda r, request: {"erased": r.erase_from_trainings(_order(request)["CUST_ID"])}),

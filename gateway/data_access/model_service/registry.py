@@ -1,4 +1,4 @@
-"""The model's life over HTTP: the ports `ModelRegistry`, `TrainingOffice`, `Gallery` and `Analyst`."""
+"""The model's life over HTTP: the `ModelRegistry` port."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gateway.data_access.model_service.connections import Body, FreshCalls, Repl
 from gateway.data_access.model_service.problems import fault_of
 from gateway.services.customers.store import Block
 from gateway.services.errors import ModelMalformed
-from gateway.services.models.registry import Activations, Document, Format, ModelList, Order, Plots, Trainings, Upload
+from gateway.services.models.registry import Activations, Format, Order, Plots, ServedFile, Trainings, Upload
 from shared.contract import ModelSummary
 from shared.features import CUST_ID
 from shared.model_contract import (
@@ -30,6 +30,7 @@ from shared.model_contract import (
     Erased,
     Gate,
     Label,
+    ModelList,
     Preview,
     Training,
 )
@@ -115,23 +116,23 @@ class HttpRegistry:
         """Remove a customer's id from the records and logs of trainings; return how many quoted it."""
         return self._order(Erased, "POST", ERASURES, {CUST_ID: cust_id})["erased"]
 
-    def report(self, version: str, known: str | None) -> Document:
+    def report(self, version: str, known: str | None) -> ServedFile:
         """Return a version's report, unless the caller's copy (the entity tags in `known`) is the right one."""
         return self._document(_address(MODELS, version, "report"), "text/html", known)
 
     def plots(self, version: str) -> Plots:
-        """List the pictures of a version."""
+        """List the plots of a version."""
         return self._get(Plots, _address(MODELS, version, "plots"))
 
-    def plot(self, version: str, name: str, kind: Format, known: str | None) -> Document:
-        """Return one picture of a version, unless the caller's copy is the right one."""
+    def plot(self, version: str, name: str, kind: Format, known: str | None) -> ServedFile:
+        """Return one plot of a version, unless the caller's copy is the right one."""
         return self._document(_address(MODELS, version, "plots", f"{name}.{kind}"), MEDIA_TYPES[kind], known)
 
-    def interface(self, known: str | None) -> Document:
+    def openapi_document(self, known: str | None) -> ServedFile:
         """Return the OpenAPI document of the model service, unless the caller's copy is the right one."""
         return self._document(INTERFACE, JSON, known)
 
-    def draw(self, figure: Drift | Preview, kind: Format) -> Document:
+    def draw(self, figure: Drift | Preview, kind: Format) -> ServedFile:
         """Draw the result of an analysis."""
         subject = "transitions" if "transitions" in figure else "drift"
         path = _address(PLOTS, f"{subject}.{kind}")
@@ -154,7 +155,7 @@ class HttpRegistry:
     def _analysis(self, kind: type[Answer], path: str, lines: Iterable[bytes]) -> Answer:
         return _json(kind, self._call("POST", path, self._deadlines.carrying, Body(NDJSON, lines)))
 
-    def _document(self, path: str, media_type: str, known: str | None) -> Document:
+    def _document(self, path: str, media_type: str, known: str | None) -> ServedFile:
         headers = {"If-None-Match": known} if known else {}
         return _document(self._call("GET", path, self._deadlines.reading, headers=headers), media_type)
 
@@ -191,11 +192,11 @@ def _json(kind: type[Answer], reply: Reply) -> Answer:
     return cast(Answer, value)
 
 
-def _document(reply: Reply, media_type: str) -> Document:
+def _document(reply: Reply, media_type: str) -> ServedFile:
     said = reply.headers.get("Content-Type", "").partition(";")[0]
     if reply.status != 304 and said != media_type:
         raise ModelMalformed(f"the model service answered with {said or 'no media type'} instead of {media_type}")
-    return Document(
+    return ServedFile(
         media_type,
         None if reply.status == 304 else reply.body,
         reply.headers.get("ETag", ""),

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple, TypedDict
+from typing import NamedTuple
 
-from gateway.services.customers.bulk_writes import BulkWriter, Mode, Outcome, Verdict
+from gateway.services.customers.bulk_writes import BulkWriter, Mode, Outcome, RowStatus, Verdict
 from gateway.services.customers.customer import ASSIGNED, PENDING, Features, SegmentStatus
 from gateway.services.errors import (
     CustomerExists,
@@ -20,8 +19,6 @@ from shared.features import complete
 from shared.findings import Finding, findings
 
 MAX_ROWS = 1_000
-
-Status = Literal["created", "updated", "unchanged", "rejected"]
 
 
 class Row(NamedTuple):
@@ -49,20 +46,11 @@ class RowResult(NamedTuple):
     """
 
     cust_id: str | None
-    status: Status
+    status: RowStatus
     revision: str | None = None
     segment_status: SegmentStatus | None = None
     warnings: Sequence[Finding] = ()
     error: SegmentationError | None = None
-
-
-class BatchCounts(TypedDict):
-    """How many rows were created, updated, found unchanged, and rejected."""
-
-    created: int
-    updated: int
-    unchanged: int
-    rejected: int
 
 
 _REFUSALS = {
@@ -110,17 +98,5 @@ def _result(
     outcome = outcomes[cust_id]
     if refusal := _REFUSALS.get(outcome.verdict):
         return RowResult(cust_id, "rejected", error=refusal(cust_id))
-    status: Status = outcome.verdict.value  # type: ignore[assignment]  # the other verdicts are refusals
     segment_status: SegmentStatus = PENDING if outcome.pending else ASSIGNED
-    return RowResult(cust_id, status, outcome.revision, segment_status, findings(features[cust_id], row.sent))
-
-
-def counts(results: Sequence[RowResult]) -> BatchCounts:
-    """Count the results by status."""
-    found = Counter(result.status for result in results)
-    return {
-        "created": found["created"],
-        "updated": found["updated"],
-        "unchanged": found["unchanged"],
-        "rejected": found["rejected"],
-    }
+    return RowResult(cust_id, outcome.status, outcome.revision, segment_status, findings(features[cust_id], row.sent))

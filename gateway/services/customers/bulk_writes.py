@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, astuple, dataclass
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from operator import add
+from typing import Literal, NamedTuple, Protocol
 
 from gateway.services.audit import Action, Announced, Auditor, Change
 from gateway.services.customers.assignment import Assigner
@@ -45,8 +48,11 @@ class Verdict(StrEnum):
     """It would change, and the caller had to say which revision of it is known, but did not."""
 
 
+RowStatus = Literal["created", "updated", "unchanged", "rejected"]
+
+
 class Outcome(NamedTuple):
-    """What became of one customer.
+    """What became of one customer; a tuple, as an import makes one of each row.
 
     Attributes
     ----------
@@ -59,6 +65,50 @@ class Outcome(NamedTuple):
     revision: str | None = None
     before: str | None = None
     pending: bool = False
+
+    @property
+    def status(self) -> RowStatus:
+        """What became of the row that the customer came in."""
+        written = self.verdict in (Verdict.CREATED, Verdict.UPDATED, Verdict.UNCHANGED)
+        return self.verdict.value if written else "rejected"  # type: ignore[return-value]  # those three are among them
+
+
+@dataclass(frozen=True, slots=True)
+class RowCounts:
+    """What became of the rows of a batch or a file.
+
+    Attributes
+    ----------
+    pending : those of the created and updated ones that have no segment yet.
+    faults : single faults of the rejected ones, of which one row can have several.
+    """
+
+    created: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    rejected: int = 0
+    pending: int = 0
+    faults: int = 0
+
+    @property
+    def rows(self) -> int:
+        """All rows."""
+        return self.created + self.updated + self.unchanged + self.rejected
+
+    def members(self) -> dict[str, int]:
+        """Return all of it by name."""
+        return {"rows": self.rows, **asdict(self)}
+
+    def __add__(self, other: RowCounts) -> RowCounts:
+        return RowCounts(*map(add, astuple(self), astuple(other)))
+
+
+def count(outcomes: Collection[Outcome]) -> RowCounts:
+    """Count what became of customers."""
+    found = Counter([outcome.verdict for outcome in outcomes])
+    written = found[Verdict.CREATED], found[Verdict.UPDATED], found[Verdict.UNCHANGED]
+    pending = sum([o.pending and o.verdict is not Verdict.UNCHANGED for o in outcomes])
+    return RowCounts(*written, rejected=len(outcomes) - sum(written), pending=pending)
 
 
 _EXISTS, _STALE, _UNGUARDED = Outcome(Verdict.EXISTS), Outcome(Verdict.STALE), Outcome(Verdict.UNGUARDED)

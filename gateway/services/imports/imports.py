@@ -11,7 +11,7 @@ from typing import NamedTuple
 from gateway.services.audit import Auditor, Change
 from gateway.services.clock import now
 from gateway.services.customers.assignment import Assigner
-from gateway.services.customers.bulk_writes import BulkStore, BulkWriter, Mode
+from gateway.services.customers.bulk_writes import BulkStore, BulkWriter, Mode, RowCounts
 from gateway.services.customers.customer import Customer
 from gateway.services.customers.store import CustomerStore
 from gateway.services.errors import ImportEnded, ImportNotFound, StoreError
@@ -190,30 +190,24 @@ class ImportService:
 
 def _new_record(source: Source, order: ImportOrder, by: Principal) -> Import:
     at = now()
-    return Import(
-        id=_new_id(at),
-        status="running",
-        mode=order.mode.value,
-        dry_run=order.dry_run,
-        name=order.name,
-        rows=0,
-        created=0,
-        updated=0,
-        unchanged=0,
-        rejected=0,
-        pending=0,
-        faults=0,
-        bytes=0,
-        size=order.size,
-        ignored_columns=list(source.ignored_columns),
-        errors=[],
-        reason=None,
-        by=actor_of(by),
-        cancel_requested=False,
-        created_at=at,
-        updated_at=at,
-        finished_at=None,
-    )
+    return {
+        "id": _new_id(at),
+        "status": "running",
+        "mode": order.mode.value,
+        "dry_run": order.dry_run,
+        "name": order.name,
+        **RowCounts().members(),  # type: ignore[typeddict-item]  # its members are all members of the record
+        "bytes": 0,
+        "size": order.size,
+        "ignored_columns": list(source.ignored_columns),
+        "errors": [],
+        "reason": None,
+        "by": actor_of(by),
+        "cancel_requested": False,
+        "created_at": at,
+        "updated_at": at,
+        "finished_at": None,
+    }
 
 
 def _new_id(at: datetime) -> str:

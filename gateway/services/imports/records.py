@@ -10,7 +10,7 @@ from gateway.services.audit import Actor
 from gateway.services.imports.source import RowFault
 from gateway.services.principal import Principal
 
-Status = Literal["running", "completed", "cancelled", "interrupted", "failed"]
+ImportStatus = Literal["running", "completed", "cancelled", "interrupted", "failed"]
 """``completed``: the whole file was read. ``cancelled``: on request. ``interrupted``: whoever read it died, the sender
 left or the database went away; sending the file again finishes it. ``failed``: sending it again would not help."""
 
@@ -36,7 +36,7 @@ class ImportSummary(TypedDict):
     """
 
     id: str
-    status: Status
+    status: ImportStatus
     mode: Literal["upsert", "insert"]
     dry_run: bool
     name: str | None

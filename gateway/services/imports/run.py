@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from threading import Event, Lock, Thread
-from typing import Any, NamedTuple
+from typing import Any
 
 from gateway.services.clock import now
-from gateway.services.customers.bulk_writes import BulkWriter, Mode, Outcome, Verdict
+from gateway.services.customers.bulk_writes import BulkWriter, Mode, Outcome, RowCounts, Verdict, count
 from gateway.services.errors import (
     Contended,
     ImportFailed,
@@ -25,71 +25,31 @@ from gateway.services.errors import (
     StoreUnavailable,
     UploadBroken,
 )
-from gateway.services.imports.records import MAX_KEPT_FAULTS, MAX_LISTED_ERRORS, Import, ImportRecords, Status
+from gateway.services.imports.records import MAX_KEPT_FAULTS, MAX_LISTED_ERRORS, Import, ImportRecords, ImportStatus
 from gateway.services.imports.repeated_ids import RepeatedIds
 from gateway.services.imports.source import Batch, RowFault, Source
 from shared.features import CUST_ID
 
 
-class StoredBatch(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class StoredBatch:
     """What became of a batch's rows, and all its faults in the order of their lines."""
 
-    created: int
-    updated: int
-    unchanged: int
-    rejected: int
-    pending: int
+    counts: RowCounts
     faults: Sequence[RowFault]
 
 
 def stored_batch(batch: Batch, outcomes: Mapping[str, Outcome]) -> StoredBatch:
     """Return what became of a batch, from what became of its customers."""
-    verdicts = Counter([outcome.verdict for outcome in outcomes.values()])
-    faults = batch.faults
-    if verdicts[Verdict.EXISTS]:
+    counts, faults = count(outcomes.values()), batch.faults
+    if counts.rejected:  # there are no conditions in an import: they exist already
         exist = [
             RowFault(line=line, column=CUST_ID, detail="exists already")
             for (cust_id, _), line in zip(batch.customers, batch.lines, strict=True)
             if outcomes[cust_id].verdict is Verdict.EXISTS
         ]
         faults = sorted([*faults, *exist], key=lambda fault: fault["line"])
-    return StoredBatch(
-        created=verdicts[Verdict.CREATED],
-        updated=verdicts[Verdict.UPDATED],
-        unchanged=verdicts[Verdict.UNCHANGED],
-        rejected=batch.rejected + verdicts[Verdict.EXISTS],
-        pending=sum([o.pending and o.verdict is not Verdict.UNCHANGED for o in outcomes.values()]),
-        faults=faults,
-    )
-
-
-@dataclass(slots=True)
-class Tally:
-    """Sums over batches, which are added in the order of the file."""
-
-    created: int = 0
-    updated: int = 0
-    unchanged: int = 0
-    rejected: int = 0
-    pending: int = 0
-    faults: int = 0
-    errors: list[RowFault] = field(default_factory=list)
-
-    def add(self, batch: StoredBatch) -> None:
-        """Count a batch."""
-        self.created += batch.created
-        self.updated += batch.updated
-        self.unchanged += batch.unchanged
-        self.rejected += batch.rejected
-        self.pending += batch.pending
-        self.faults += len(batch.faults)
-        self.errors.extend(batch.faults[: MAX_LISTED_ERRORS - len(self.errors)])
-
-    def counts(self) -> dict[str, Any]:
-        """Return the members of an import's record that say it."""
-        own = {name: getattr(self, name) for name in self.__slots__}
-        rows = self.created + self.updated + self.unchanged + self.rejected
-        return {**own, "rows": rows, "errors": list(self.errors)}
+    return StoredBatch(counts + RowCounts(rejected=batch.rejected, faults=len(faults)), faults)
 
 
 class BatchesUnderWay:
@@ -179,8 +139,9 @@ class ImportRun:
         self._ended = ended
         self._beat_seconds = beat_seconds
         self._ids = RepeatedIds()
-        self._tally = Tally()
-        self._under_way = BatchesUnderWay(self._tally.add)
+        self._counts = RowCounts()
+        self._errors: list[RowFault] = []
+        self._under_way = BatchesUnderWay(self._count)
         self._stop = Event()
         self._failure: SegmentationError | None = None
 
@@ -189,7 +150,12 @@ class ImportRun:
         """The import as it is now."""
         read = {"bytes": self._source.bytes_read, "ignored_columns": list(self._source.ignored_columns)}
         seen = {"cancel_requested": self._stop.is_set(), "updated_at": self._record["finished_at"] or now()}
-        return {**self._record, **self._tally.counts(), **read, **seen}  # type: ignore[typeddict-item]  # all members
+        return {**self._record, **self._result, **read, **seen}  # type: ignore[typeddict-item]  # all members
+
+    @property
+    def _result(self) -> dict[str, Any]:
+        """The members of the record that say what became of the rows so far."""
+        return {**self._counts.members(), "errors": list(self._errors)}
 
     def progress(self) -> Iterator[Import]:
         """Import the file; yield the record about once a second, and in the end as it ended.
@@ -222,7 +188,7 @@ class ImportRun:
             record = self.record
             raise kinds.get(type(failure), ImportFailed)(record["id"], record["rows"], str(failure)) from failure
 
-    def _stored(self) -> Generator[Import, None, Status]:
+    def _stored(self) -> Generator[Import, None, ImportStatus]:
         """Store the file's batches and yield the record now and then; return how that ended."""
         shown_at = time.monotonic()
         with ThreadPoolExecutor(WRITERS, "import") as pool:
@@ -257,20 +223,24 @@ class ImportRun:
             rejected=batch.rejected + len(repeated),
         )
 
+    def _count(self, batch: StoredBatch) -> None:
+        self._counts += batch.counts
+        self._errors.extend(batch.faults[: MAX_LISTED_ERRORS - len(self._errors)])
+
     def _store(self, number: int, batch: Batch) -> StoredBatch:
         """Store one batch and its faults; runs in a thread of the import's own."""
-        tally, mode = self._tally, Mode(self._record["mode"])
-        all_new = tally.created > 0 and not tally.updated and not tally.unchanged
+        so_far, mode = self._counts, Mode(self._record["mode"])
+        all_new = so_far.created > 0 and not so_far.updated and not so_far.unchanged
         outcomes = self._writer.write(dict(batch.customers), mode, likely_new=all_new)
         stored = stored_batch(batch, outcomes)
-        if stored.faults and self._tally.faults < MAX_KEPT_FAULTS:
+        if stored.faults and self._counts.faults < MAX_KEPT_FAULTS:
             self._records.note_faults(self._record["id"], number, stored.faults)
         return stored
 
-    def _end(self, status: Status, reason: str | None = None) -> None:
+    def _end(self, status: ImportStatus, reason: str | None = None) -> None:
         self._record |= {"status": status, "reason": reason, "finished_at": now()}
 
-    def _end_early(self, status: Status, reason: str) -> None:
+    def _end_early(self, status: ImportStatus, reason: str) -> None:
         """Note what ended the import; one that was to stop anyway just stopped."""
         if self._stop.is_set():
             self._end("cancelled")
@@ -305,7 +275,7 @@ class ImportRun:
             self._note()
 
     def _note(self) -> None:
-        changing = ("status", "reason", "finished_at", "bytes", "ignored_columns", *self._tally.counts())
+        changing = ("status", "reason", "finished_at", "bytes", "ignored_columns", *self._result)
         record = self.record
         try:
             if self._records.note(record["id"], {name: record[name] for name in changing}):  # type: ignore[literal-required]  # its own names

@@ -7,7 +7,7 @@ from itertools import compress
 from typing import TypeVar, cast
 
 from gateway.services.customers.store import Block, CustomerStore
-from gateway.services.models.registry import Analyst
+from gateway.services.models.registry import ModelRegistry
 from shared.features import INPUT_NAMES, INPUTS
 from shared.model_contract import Drift, Preview
 
@@ -22,9 +22,9 @@ Result = TypeVar("Result", bound=Drift | Preview)
 class AnalysisService:
     """Looks at a model version over the whole base."""
 
-    def __init__(self, store: CustomerStore, analyst: Analyst) -> None:
+    def __init__(self, store: CustomerStore, registry: ModelRegistry) -> None:
         self._store = store
-        self._analyst = analyst
+        self._registry = registry
 
     def preview(self, version: str) -> Preview:
         """Say which customers move if the version replaces the active one.
@@ -33,7 +33,7 @@ class AnalysisService:
         ------
         RegistryRefusal, ModelServiceError, StoreError
         """
-        return self._over_the_base(lambda blocks: self._analyst.preview(version, blocks))
+        return self._over_the_base(lambda blocks: self._registry.preview(version, blocks))
 
     def drift(self, version: str) -> Drift:
         """Say whether the customers are still those that the version was trained on.
@@ -42,7 +42,7 @@ class AnalysisService:
         ------
         RegistryRefusal, ModelServiceError, StoreError
         """
-        return self._over_the_base(lambda blocks: self._analyst.drift(version, blocks))
+        return self._over_the_base(lambda blocks: self._registry.drift(version, blocks))
 
     def _over_the_base(self, analyse: Callable[[Iterable[Block]], Result]) -> Result:
         base = _WholeCustomers(self._store.stream(INPUT_NAMES, BLOCK_ROWS))

@@ -1,8 +1,4 @@
-"""What the services and controllers need of the model's life: its versions, trainings, pictures and analyses.
-
-Every method may raise `ModelUnavailable`, `ModelTimeout` or `ModelMalformed`, and `RegistryRefusal` where the model
-service has a reason to say no. A `version` is a version's name or `shared.model_contract.ACTIVE`.
-"""
+"""What the services and controllers need of the model's life: its versions, trainings, documents and analyses."""
 
 from __future__ import annotations
 
@@ -11,20 +7,12 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypedDict
 
 from gateway.services.customers.store import Block
-from shared.model_contract import Activation, Drift, Gate, Label, ModelEntry, Plot, Preview, Training
+from shared.model_contract import Activation, Drift, Gate, Label, ModelList, Plot, Preview, Training
 
 Order = Mapping[str, Any]
 """What a caller asks for in a JSON object; the model service says what may be in it."""
 
 Format = Literal["svg", "png"]
-
-
-class ModelList(TypedDict):
-    """The versions, newest first, which is active, and which serves: another one while the active one is damaged."""
-
-    items: list[ModelEntry]
-    active: str | None
-    serving: str | None
 
 
 class Activations(TypedDict):
@@ -40,7 +28,7 @@ class Trainings(TypedDict):
 
 
 class Plots(TypedDict):
-    """The pictures stored with a version."""
+    """The plots stored with a version."""
 
     items: list[Plot]
 
@@ -55,11 +43,12 @@ class Upload:
 
 
 @dataclass(frozen=True, slots=True)
-class Document:
-    """A picture or a page; ``content`` is None where the caller's copy (its `validator`) is still the right one.
+class ServedFile:
+    """A report, a plot or an OpenAPI document as the model service serves it.
 
-    ``validator`` is the entity tag as it stands in HTTP, ``caching`` what caches may do, ``policy`` what a browser
-    may load while it shows the document; each "" where the model service says nothing.
+    ``content`` is None where the caller's copy, which has the same `validator`, is still current. ``validator``,
+    ``caching`` and ``policy`` (what a browser may load while it shows the file) are the model service's words, and ""
+    where it says nothing.
     """
 
     media_type: str
@@ -70,7 +59,12 @@ class Document:
 
 
 class ModelRegistry(Protocol):
-    """The versions of the model, which of them is active, and what people call its segments."""
+    """The model service beside its predictions.
+
+    Every method may raise `ModelUnavailable`, `ModelTimeout` or `ModelMalformed`, and `RegistryRefusal` where the model
+    service has a reason to refuse. A `version` is a version's name or `shared.model_contract.ACTIVE`; `known` are the
+    validators of the copies that the caller has.
+    """
 
     def models(self) -> ModelList:
         """Return all versions."""
@@ -93,10 +87,6 @@ class ModelRegistry(Protocol):
     def label(self, segment_id: str, changes: Order) -> Label:
         """Change what people call a segment (merge patch)."""
 
-
-class TrainingOffice(Protocol):
-    """Trainings, which are background processes of the model service."""
-
     def train(self, upload: Upload, query: Mapping[str, str]) -> Training:
         """Hand over a file of customers and begin to train on it."""
 
@@ -112,41 +102,29 @@ class TrainingOffice(Protocol):
     def cancel(self, training_id: str) -> Training:
         """Ask a training to stop."""
 
-
-class TrainingRecords(Protocol):
-    """What the model service keeps about trainings."""
-
     def erase_from_trainings(self, cust_id: str) -> int:
-        """Remove a customer's id from the records and logs that quote it; return how many those were.
+        """Remove a customer's id from the records and logs of trainings that quote it; return how many those were.
 
         Refused while a training runs: it holds a file of customers, and may quote them.
         """
 
-
-class Gallery(Protocol):
-    """Reports and pictures."""
-
-    def report(self, version: str, known: str | None) -> Document:
-        """Return a version's report, unless the caller's copy (the entity tags in `known`) is the right one."""
+    def report(self, version: str, known: str | None) -> ServedFile:
+        """Return a version's report."""
 
     def plots(self, version: str) -> Plots:
-        """List the pictures of a version."""
+        """Return the plots of a version."""
 
-    def plot(self, version: str, name: str, kind: Format, known: str | None) -> Document:
-        """Return one picture of a version, unless the caller's copy is the right one."""
+    def plot(self, version: str, name: str, kind: Format, known: str | None) -> ServedFile:
+        """Return one plot of a version."""
 
-    def interface(self, known: str | None) -> Document:
-        """Return the OpenAPI document of the model service, unless the caller's copy is the right one."""
+    def openapi_document(self, known: str | None) -> ServedFile:
+        """Return the OpenAPI document of the model service."""
 
-    def draw(self, figure: Drift | Preview, kind: Format) -> Document:
+    def draw(self, figure: Drift | Preview, kind: Format) -> ServedFile:
         """Draw the result of an analysis."""
 
-
-class Analyst(Protocol):
-    """Looks at a version over many customers, who come in blocks of `shared.contract.MAX_COLUMNAR` rows at most."""
-
     def preview(self, version: str, blocks: Iterable[Block]) -> Preview:
-        """Say who moves if the version replaces the active one."""
+        """Say which customers move if the version replaces the active one; a block has `MAX_COLUMNAR` rows at most."""
 
     def drift(self, version: str, blocks: Iterable[Block]) -> Drift:
-        """Say whether the customers are still those that the version was trained on."""
+        """Say whether the customers are still those that the version was trained on; blocks as in `preview`."""

@@ -8,7 +8,7 @@ from io import StringIO
 
 from gateway.services.audit import Auditor, Change, named
 from gateway.services.customers.store import Block, CustomerStore
-from gateway.services.models.registry import TrainingOffice, TrainingRecords, Trainings, Upload
+from gateway.services.models.registry import ModelRegistry, Trainings, Upload
 from shared.features import INPUT_NAMES
 from shared.model_contract import CSV, Training
 
@@ -21,9 +21,9 @@ NOTE = "the customers stored in the gateway"
 class TrainingService:
     """Hands customers over to the model service, which trains on them in a process of its own."""
 
-    def __init__(self, store: CustomerStore, office: TrainingOffice, auditor: Auditor) -> None:
+    def __init__(self, store: CustomerStore, registry: ModelRegistry, auditor: Auditor) -> None:
         self._store = store
-        self._office = office
+        self._registry = registry
         self._auditor = auditor
 
     def train_on_file(self, upload: Upload, query: Mapping[str, str]) -> Training:
@@ -48,26 +48,26 @@ class TrainingService:
     def _train(self, upload: Upload, query: Mapping[str, str]) -> Training:
         change = Change("training.started", "training", None, by=named(query))
         with self._auditor.change(change, elsewhere=True) as announced:
-            training = self._office.train(upload, self._auditor.signed(query))
+            training = self._registry.train(upload, self._auditor.signed(query))
             announced.became(subject=training["id"])
         return training
 
     def list(self) -> Trainings:
         """Return the latest trainings."""
-        return self._office.trainings()
+        return self._registry.trainings()
 
     def get(self, training_id: str) -> Training:
         """Return one training."""
-        return self._office.training(training_id)
+        return self._registry.training(training_id)
 
     def log(self, training_id: str) -> str:
         """Return what a training has said so far."""
-        return self._office.training_log(training_id)
+        return self._registry.training_log(training_id)
 
     def cancel(self, training_id: str) -> Training:
         """Ask a training to stop."""
         with self._auditor.change(Change("training.cancelled", "training", training_id), elsewhere=True):
-            return self._office.cancel(training_id)
+            return self._registry.cancel(training_id)
 
 
 class ErasableTrainings:
@@ -75,8 +75,8 @@ class ErasableTrainings:
 
     name = "trainings"
 
-    def __init__(self, records: TrainingRecords) -> None:
-        self._records = records
+    def __init__(self, registry: ModelRegistry) -> None:
+        self._registry = registry
 
     def erase(self, cust_id: str) -> int:
         """Remove a customer's id from all that quotes it; return how many records and logs that were.
@@ -87,7 +87,7 @@ class ErasableTrainings:
             while a training runs.
         ModelServiceError
         """
-        return self._records.erase_from_trainings(cust_id)
+        return self._registry.erase_from_trainings(cust_id)
 
 
 def csv_of(blocks: Iterable[Block]) -> Iterator[bytes]:

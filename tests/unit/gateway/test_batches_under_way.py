@@ -7,12 +7,13 @@ from threading import Timer
 
 import pytest
 
+from gateway.services.customers.bulk_writes import RowCounts
 from gateway.services.errors import StoreUnavailable
 from gateway.services.imports.run import BatchesUnderWay, StoredBatch
 
 
 def _batch(rows: int) -> StoredBatch:
-    return StoredBatch(rows, 0, 0, 0, 0, ())
+    return StoredBatch(RowCounts(created=rows), ())
 
 
 def test_an_earlier_one_is_waited_for_though_a_later_one_is_stored() -> None:
