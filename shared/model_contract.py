@@ -43,6 +43,14 @@ class ModelEntry(TypedDict):
     segments: list[dict[str, Any]]
 
 
+class ModelList(TypedDict):
+    """All versions, newest first, which is active, and which serves: another one while the active one is damaged."""
+
+    items: list[ModelEntry]
+    active: str | None
+    serving: str | None
+
+
 class GateCheck(TypedDict):
     """One of the questions asked before an activation."""
 
