@@ -6,15 +6,14 @@ import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from itertools import chain
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 from fastapi import Request
-from pydantic import ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from model_service.api.bodies import chunks, media_type, parse
-from model_service.api.errors import ApiError, validation_failed
-from model_service.api.schemas import customer_model, field_errors, pointer
+from model_service.api.errors import ApiError, field_errors, pointer, validation_failed
 from model_service.scoring.pipeline import Matrix
 from model_service.scoring.rows import distance_matrix, distance_row
 from shared.columns import column_faults
@@ -22,6 +21,40 @@ from shared.contract import MAX_BATCH, MAX_COLUMNAR
 from shared.features import BY_NAME, DERIVED, DISTANCE_NAMES, FEATURES, INPUTS, Feature, cust_id_fault
 from shared.model_contract import NDJSON
 from shared.problems import FieldError
+
+
+def customer_model(features: Sequence[Feature] = FEATURES) -> type[BaseModel]:
+    """Build the model of a customer's features; unknown fields are refused, strings and booleans are no numbers."""
+    members: dict[str, Any] = {
+        f.name: (_type(f) | None, Field(None, **_constraints(f)))
+        if f.nullable or f.derive
+        else (_type(f), Field(**_constraints(f)))
+        for f in features
+    }
+    config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+    return create_model("CustomerFeatures", __config__=config, **members)
+
+
+def _type(feature: Feature) -> Any:
+    return Annotated[float, AfterValidator(_whole)] if feature.whole else float
+
+
+def _whole(value: float) -> float:
+    """Refuse a fraction; pydantic's own multiple_of lets pass what is within 1e-9."""
+    if not value.is_integer():
+        raise ValueError("must be a whole number")
+    return value
+
+
+def _constraints(feature: Feature) -> dict[str, Any]:
+    """Return the bounds of `Feature.fault` in pydantic's words, which are checked without a call into Python."""
+    return {
+        "gt" if feature.exclusive_minimum else "ge": feature.minimum,
+        "le": feature.maximum,
+        "description": f"{feature.description} ({feature.unit}); {feature.rule()}",
+        "json_schema_extra": {"multipleOf": 1} if feature.whole else None,
+    }
+
 
 CustomerFeatures = customer_model()
 
@@ -226,7 +259,7 @@ def block_of(number: int, line: bytes) -> ColumnBlock:
     try:
         return _block(parse(line))
     except ApiError as error:
-        raise ApiError(error.status, error.code, f"Line {number}: {error.detail}", error.errors) from error
+        raise ApiError(error.status_code, error.code, f"Line {number}: {error.detail}", error.errors) from error
 
 
 def _checked(line: bytearray, number: int) -> bytearray:

@@ -1,35 +1,32 @@
-"""Whether the service lives and is ready."""
+"""Whether the service lives and is ready. Short, because that is all there is to ask of the service itself."""
 
 from __future__ import annotations
 
-from fastapi import Request
-from fastapi.responses import Response
+from typing import Any
 
-from model_service.active_model import ActiveModel
-from model_service.api import documentation
-from model_service.api.routes import Route, json_answer
+from fastapi import APIRouter
+
+from model_service.api.dependencies import Model
+from model_service.api.openapi import NO_MODEL, problems
 from shared.contract import READY
 
+router = APIRouter()
 
-def routes(model: ActiveModel) -> tuple[Route, ...]:
-    """Return the table of health checks."""
 
-    async def live(_request: Request) -> Response:
-        return json_answer({"status": "live"})
+@router.get("/health/live", response_model=dict[str, str])
+async def live() -> Any:
+    """Whether the process runs."""
+    return {"status": "live"}
 
-    async def ready(_request: Request) -> Response:
-        model.serving()
-        status = model.status
-        return json_answer(
-            {
-                "status": "ready",
-                "model_version": status.version,
-                "fallback": status.fallback,
-                "labels": status.labels,
-            }
-        )
 
-    return (
-        Route("GET", "/health/live", live, documentation.LIVE),
-        Route("GET", READY, ready, documentation.READY),
-    )
+@router.get(READY, response_model=dict[str, str | None], responses=problems(**NO_MODEL))
+async def ready(model: Model) -> Any:
+    """Whether a model is loaded, which one, and what is wrong in the model store."""
+    model.serving()
+    status = model.status
+    return {
+        "status": "ready",
+        "model_version": status.version,
+        "fallback": status.fallback,
+        "labels": status.labels,
+    }

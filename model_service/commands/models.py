@@ -60,7 +60,7 @@ def _telling() -> Iterator[None]:
 @_in_store
 def models(store: ModelStore) -> None:
     """List all versions, newest first."""
-    from model_service.store.description import catalogue
+    from model_service.store.description import list_versions
 
     rows = [
         (
@@ -71,7 +71,7 @@ def models(store: ModelStore) -> None:
             entry["created_at"],
             entry["data"] or "-",
         )
-        for entry in catalogue(store)["items"]
+        for entry in list_versions(store)["items"]
     ]
     _table([("VERSION", "STATUS", "K", "ROWS", "CREATED", "DATA"), *rows])
 
@@ -81,10 +81,10 @@ def models(store: ModelStore) -> None:
 @_in_store
 def show(version: str, store: ModelStore) -> None:
     """Print everything about VERSION as JSON."""
-    from model_service.store.description import description
+    from model_service.store.description import describe_version
 
     with _telling():
-        click.echo(orjson.dumps(description(store, version), option=orjson.OPT_INDENT_2))
+        click.echo(orjson.dumps(describe_version(store, version), option=orjson.OPT_INDENT_2))
 
 
 @click.command()

@@ -124,7 +124,8 @@ def _record(path: Path, damage: str | None) -> ActiveRecord:
 def _activation(entry: dict[str, Any]) -> Activation:
     """Return an entry in full: the first ones had neither kind nor author."""
     full = {"kind": "activate", "reason": "", "by": UNKNOWN, "forced": False, **entry}
-    strings = [full[name] for name in ("version", "at", "kind", "reason", "by")]
-    if not all(isinstance(value, str) for value in strings):
+    strings = [full[name] for name in ("version", "at", "reason", "by")]
+    sound = all(isinstance(value, str) for value in strings) and isinstance(full["forced"], bool)
+    if not sound or full["kind"] not in ("activate", "rollback"):
         raise TypeError("an entry of the history has a wrong member")
     return cast(Activation, full)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 from collections import defaultdict
 from collections.abc import Mapping
-from typing import Any, Literal, TypedDict, cast
+from typing import Any, Literal, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
 
 from model_service.store.artefact import reading
 from model_service.store.errors import ArtefactDamaged, NoActiveModel
@@ -14,19 +16,17 @@ from model_service.store.labels import Labels, displayed_name, name_warning
 from model_service.store.manifest import Manifest, StoredSegment
 from model_service.store.registry import ModelStore
 from shared.contract import Segment
-from shared.model_contract import Activation, ModelEntry
-from shared.model_description import DescribedSegment, ModelDescription
+from shared.model_contract import Activation, ModelEntry, ModelList
+from shared.model_description import ModelDescription
+
+Shape = TypeVar("Shape")
 
 
-class Catalogue(TypedDict):
-    """All versions, newest first, which is active, and which serves: another one while the active one is damaged."""
-
-    items: list[ModelEntry]
-    active: str | None
-    serving: str | None
+_described: TypeAdapter[ModelDescription] = TypeAdapter(ModelDescription)
+_listed: TypeAdapter[ModelEntry] = TypeAdapter(ModelEntry)
 
 
-def catalogue(store: ModelStore, serving: str | None = None) -> Catalogue:
+def list_versions(store: ModelStore, serving: str | None = None) -> ModelList:
     """List all versions; none is left out because it, the labels or the record of activations is damaged.
 
     Parameters
@@ -39,7 +39,7 @@ def catalogue(store: ModelStore, serving: str | None = None) -> Catalogue:
     for version in reversed(store.versions()):
         status: Literal["active", "former", "candidate"] = "former" if version in activated else "candidate"
         items.append(_entry(store, version, "active" if version == active else status, labels))
-    return Catalogue(items=items, active=active, serving=serving)
+    return ModelList(items=items, active=active, serving=serving)
 
 
 def history(store: ModelStore) -> list[Activation]:
@@ -55,15 +55,14 @@ def history(store: ModelStore) -> list[Activation]:
         return []
 
 
-def description(store: ModelStore, version: str) -> ModelDescription:
+def describe_version(store: ModelStore, version: str) -> ModelDescription:
     """Return everything about a version that people read.
 
     Raises
     ------
     VersionNotFound, ArtefactDamaged
     """
-    with reading(version):
-        return describe(store.manifest(version), store.labels.usable())
+    return describe(store.manifest(version), store.labels.usable())
 
 
 def _readable_history(store: ModelStore) -> list[Activation]:
@@ -77,7 +76,7 @@ def _entry(
 ) -> ModelEntry:
     with contextlib.suppress(ArtefactDamaged), reading(version):
         manifest = store.manifest(version)
-        return ModelEntry(
+        entry = ModelEntry(
             version=version,
             created_at=manifest["created_at"],
             status=status,
@@ -89,6 +88,7 @@ def _entry(
                 {"id": s["id"], "name": displayed_name(s, labels), "share": s["share"]} for s in manifest["segments"]
             ],
         )
+        return _checked(_listed, entry)
     return ModelEntry(
         version=version,
         created_at=moment_of(version),
@@ -102,19 +102,29 @@ def _entry(
 
 
 def describe(manifest: Manifest, labels: Labels) -> ModelDescription:
-    """Return everything about a version that people read."""
-    evidence: Mapping[str, Any] = manifest.get("evidence", {})
-    of_segments: Mapping[str, Any] = defaultdict(dict, evidence.get("segments", {}))
-    segments = [
-        {**_published(stored, labels), "match": stored["match"], **_only(DescribedSegment, of_segments[stored["id"]])}
-        for stored in manifest["segments"]
-    ]
-    return cast(ModelDescription, _only(ModelDescription, evidence, manifest, {"segments": segments}))
+    """Return everything about a version that people read.
+
+    Raises
+    ------
+    ArtefactDamaged
+    """
+    with reading(manifest["version"]):
+        evidence: Mapping[str, Any] = manifest.get("evidence", {})
+        of_segments: Mapping[str, Any] = defaultdict(dict, evidence.get("segments", {}))
+        segments = [
+            {**of_segments[stored["id"]], **_published(stored, labels), "match": stored["match"]}
+            for stored in manifest["segments"]
+        ]
+        return _checked(_described, {**evidence, **manifest, "segments": segments})
 
 
-def _only(shape: type[Any], *sources: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the members that `shape` has; of two sources the later counts."""
-    return {name: value for source in sources for name, value in source.items() if name in shape.__annotations__}
+def _checked(shape: TypeAdapter[Shape], value: Mapping[str, Any]) -> Shape:
+    """Return `value` as the wire has it, without members that the wire does not know."""
+    try:
+        return shape.validate_python(value)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
 
 
 def _published(segment: StoredSegment, labels: Labels) -> Segment:

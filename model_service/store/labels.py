@@ -11,7 +11,7 @@ import sys
 import unicodedata
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated
 
 import orjson
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
@@ -117,7 +117,7 @@ class LabelFile:
             labels = orjson.loads(self.path.read_bytes())
             if not all(set(label) == set(Label.__annotations__) for label in labels.values()):
                 raise ValueError("a label has other members")
-            return cast(dict[str, Label], _texts.validate_python(labels))
+            return _labels.validate_python(labels)
         except FileNotFoundError:
             return {}
         except (OSError, ValueError, TypeError, AttributeError) as error:
@@ -145,7 +145,7 @@ class LabelFile:
         replace_files(orjson.dumps(labels, option=orjson.OPT_INDENT_2), self.path)
 
 
-_texts: TypeAdapter[Any] = TypeAdapter(dict[str, dict[str, str | None]], config=ConfigDict(strict=True))
+_labels: TypeAdapter[dict[str, Label]] = TypeAdapter(dict[str, Label])
 
 
 def displayed_name(segment: StoredSegment, labels: Labels) -> str:

@@ -1,4 +1,7 @@
-"""Predictions: one customer, or many as records or columns; by the active model or the version named in the query."""
+"""Predictions: one customer, or many as records or columns; by the active model or the version named in the query.
+
+Both requests take the direct route (`model_service.api.hot.direct_route`).
+"""
 
 from __future__ import annotations
 
@@ -9,77 +12,71 @@ from fastapi import Request
 from fastapi.responses import Response
 
 from model_service.active_model import ActiveModel
-from model_service.api import documentation
 from model_service.api.bodies import parse, read_body
-from model_service.api.customers import one_row, rows_of_columns, rows_of_records
-from model_service.api.errors import ApiError, validation_failed
-from model_service.api.routes import Route, json_answer
-from model_service.log_format import current_request_id
+from model_service.api.customers import CustomerFeatures, one_row, rows_of_columns, rows_of_records
+from model_service.api.errors import ApiError, current_request_id, validation_failed
+from model_service.api.hot.direct_route import DirectRoute, json_answer
+from model_service.api.openapi import BAD_BODY, NO_MODEL, NO_VERSION, accepts, columns_schema, problems, records_schema
 from model_service.scoring.predictor import Predictor
-from shared.contract import PREDICT, PREDICT_BATCH, BatchAnswer, Prediction, RowError
+from model_service.settings import Settings
+from shared.contract import PREDICT, PREDICT_BATCH, BatchAnswer, ColumnarAnswer, Prediction, RowError
+from shared.model_contract import ACTIVE
 from shared.problems import FieldError, problem
 
 THREAD_BYTES = 512 * 1024
 """Bodies from this size on are handled in a thread, so that other requests need not wait for them."""
 
 
-def routes(model: ActiveModel, max_body_bytes: int) -> tuple[Route, ...]:
-    """Return the table of predictions."""
-    endpoints = _Endpoints(model, max_body_bytes)
-    return (
-        Route("POST", PREDICT, endpoints.predict, documentation.PREDICT),
-        Route("POST", PREDICT_BATCH, endpoints.predict_batch, documentation.PREDICT_BATCH),
-    )
+async def predict(request: Request) -> Response:
+    """Predict one customer's segment."""
+    query = _query(request)
+    model: ActiveModel = request.app.state.model
+    settings: Settings = request.app.state.settings
+    predictor = await model.of(query.version)
+    row = one_row(parse(await read_body(request, settings.max_body_bytes)))
+    prediction = predictor.predict_one(row)
+    if query.explain:
+        predictor.explain([prediction], row[None])
+    return json_answer(prediction)
 
 
-class _Endpoints:
-    def __init__(self, model: ActiveModel, max_body_bytes: int) -> None:
-        self._model = model
-        self._max_body_bytes = max_body_bytes
-
-    async def predict(self, request: Request) -> Response:
-        wish = _wish(request)
-        predictor = await self._model.of(wish.version)
-        row = one_row(parse(await read_body(request, self._max_body_bytes)))
-        prediction = predictor.predict_one(row)
-        if wish.explain:
-            predictor.explain([prediction], row[None])
-        return json_answer(prediction)
-
-    async def predict_batch(self, request: Request) -> Response:
-        wish = _wish(request)
-        predictor = await self._model.of(wish.version)
-        body = await read_body(request, self._max_body_bytes)
-        if len(body) < THREAD_BYTES and not wish.explain:
-            return _batch(predictor, body, explain=False)
-        return await asyncio.to_thread(_batch, predictor, body, wish.explain)
+async def predict_batch(request: Request) -> Response:
+    """Predict many customers' segments, given as records or as columns."""
+    query = _query(request)
+    model: ActiveModel = request.app.state.model
+    settings: Settings = request.app.state.settings
+    predictor = await model.of(query.version)
+    body = await read_body(request, settings.max_body_bytes)
+    if len(body) < THREAD_BYTES and not query.explain:
+        return _batch(predictor, body, explain=False)
+    return await asyncio.to_thread(_batch, predictor, body, query.explain)
 
 
-class _Wish(NamedTuple):
+class _Query(NamedTuple):
     """What the query asks for."""
 
     version: str | None = None
     explain: bool = False
 
 
-_PLAIN = _Wish()
+_PLAIN = _Query()
 _FLAGS = {"true": True, "false": False}
 
 
-def _wish(request: Request) -> _Wish:
+def _query(request: Request) -> _Query:
     """Return what the query asks for; nearly always there is none, and then nothing is parsed."""
     if not request.scope["query_string"]:
         return _PLAIN
     given = request.query_params.multi_items()
     names = [name for name, _ in given]
     faults = {name: "is given more than once" for name in names if names.count(name) > 1}
-    faults |= {name: "is not a known parameter" for name in names if name not in _Wish._fields}
+    faults |= {name: "is not a known parameter" for name in names if name not in _Query._fields}
     query = dict(given)
     if query.get("explain", "true") not in _FLAGS:
         faults["explain"] = "must be true or false"
     if faults:
         raise validation_failed([FieldError(pointer=f"?{name}", detail=faults[name]) for name in sorted(faults)])
-    return _Wish(query.get("version"), _FLAGS[query.get("explain", "false")])
+    return _Query(query.get("version"), _FLAGS[query.get("explain", "false")])
 
 
 def _batch(predictor: Predictor, body: bytes, explain: bool) -> Response:
@@ -110,4 +107,50 @@ def _records(predictor: Predictor, customers: Any, explain: bool) -> BatchAnswer
 
 
 def _row_problem(error: ApiError) -> Any:
-    return problem(error.status, error.code, error.detail, current_request_id.get(), error.errors)
+    return problem(error.status_code, error.code, error.detail, current_request_id.get(), error.errors)
+
+
+def _object_with(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "additionalProperties": False, "required": [name], "properties": {name: schema}}
+
+
+_customer = CustomerFeatures.model_json_schema()
+_bodies = [
+    _object_with("customers", records_schema(_customer)),
+    _object_with("columns", columns_schema(_customer)),
+]
+_parameters = [
+    {
+        "name": "version",
+        "in": "query",
+        "description": "The version that predicts; the active one unless given",
+        "schema": {"type": "string", "default": ACTIVE},
+    },
+    {
+        "name": "explain",
+        "in": "query",
+        "description": "Whether to say why each customer is in its segment, and what would move it to the rival",
+        "schema": {"type": "boolean", "default": False},
+    },
+]
+_responses = problems(**BAD_BODY, **NO_VERSION, **NO_MODEL, s409="The version cannot be served")
+
+ROUTES = (
+    DirectRoute(
+        PREDICT,
+        predict,
+        methods=["POST"],
+        response_model=Prediction,
+        openapi_extra={"parameters": _parameters, **accepts(_customer)},
+        responses=_responses,
+    ),
+    DirectRoute(
+        PREDICT_BATCH,
+        predict_batch,
+        methods=["POST"],
+        response_model=BatchAnswer | ColumnarAnswer,
+        openapi_extra={"parameters": _parameters, **accepts({"oneOf": _bodies})},
+        responses=_responses,
+    ),
+)
+"""The routes, to be the application's first."""

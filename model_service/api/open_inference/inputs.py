@@ -18,8 +18,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, NonNegativeI
 
 from model_service.api.bodies import parse
 from model_service.api.customers import MAX_ERRORS
-from model_service.api.errors import ApiError, validation_failed
-from model_service.api.schemas import field_errors, pointer
+from model_service.api.errors import ApiError, field_errors, pointer, validation_failed
 from model_service.scoring.pipeline import Matrix
 from model_service.scoring.rows import distance_matrix
 from shared.columns import column_faults

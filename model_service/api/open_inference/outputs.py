@@ -52,7 +52,7 @@ class Wanted(NamedTuple):
     binary: bool
 
 
-def wanted(request: InferRequest) -> list[Wanted]:
+def wanted_outputs(request: InferRequest) -> list[Wanted]:
     """Return the tensors that a request asks for: all, if it names none.
 
     Raises
@@ -63,19 +63,20 @@ def wanted(request: InferRequest) -> list[Wanted]:
     binary = request.parameters.get("binary_data_output") is True
     if not request.outputs:
         return [Wanted(output, binary) for output in OUTPUTS]
-    unknown = [i for i, asked in enumerate(request.outputs) if asked.name not in _by_name]
+    unknown = [i for i, output in enumerate(request.outputs) if output.name not in _by_name]
     if unknown:
         detail = f"must be one of {', '.join(_by_name)}"
         raise validation_failed([FieldError(pointer=f"/outputs/{i}/name", detail=detail) for i in unknown])
     return [
-        Wanted(_by_name[asked.name], asked.parameters.get("binary_data", binary) is True) for asked in request.outputs
+        Wanted(_by_name[output.name], output.parameters.get("binary_data", binary) is True)
+        for output in request.outputs
     ]
 
 
-def tensors(answer: ColumnarAnswer, asked: list[Wanted]) -> tuple[list[dict[str, Any]], bytes]:
+def tensors(answer: ColumnarAnswer, wanted: list[Wanted]) -> tuple[list[dict[str, Any]], bytes]:
     """Return the tensors asked for, and the binary data of those that shall be binary, one after the other."""
     found, binary = [], []
-    for output, as_binary in asked:
+    for output, as_binary in wanted:
         elements = output.elements(answer)
         tensor: dict[str, Any] = {"name": output.name, "datatype": output.datatype, "shape": [len(elements)]}
         if as_binary:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from registry_changes import copy_version, edit_manifest, only_version
 
-from model_service.store.description import description
+from model_service.store.description import describe_version
 from model_service.store.errors import LabelsDamaged, NameTaken, SegmentNotFound, StoreNotWritable
 from model_service.store.labelling import label_of, labels_in_use, relabel
 from model_service.store.labels import LabelPatch, name_key
@@ -26,7 +26,7 @@ def change_segment(store, version, identity, **changes):
 
 
 def described(store, version, identity):
-    return next(s for s in description(store, version)["segments"] if s["id"] == identity)
+    return next(s for s in describe_version(store, version)["segments"] if s["id"] == identity)
 
 
 def test_a_segment_without_a_label_has_an_empty_one(store):
