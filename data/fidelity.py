@@ -53,7 +53,7 @@ class Score(NamedTuple):
 def scores(customers: pd.DataFrame, seed: int = 0) -> list[Score]:
     """Score every k in `CANDIDATES` on all rows of `customers`.
 
-    Stability as in section 2 of the clustering study: whole pipelines fitted on disjoint halves label all rows.
+    Stability as in docs/clustering-study.md, section 2: whole pipelines fitted on disjoint halves label all rows.
     """
     random = np.random.default_rng(seed)
     rows = _matrix(customers)

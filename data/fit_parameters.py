@@ -1,6 +1,6 @@
 """Measure `parameters.json` from the real file, once: `python data/fit_parameters.py ../shared/data/cc_general.csv`.
 
-The six segments are those of the study's pipeline: median imputation, log1p, StandardScaler, K-Means.
+The six segments are those of docs/clustering-study.md, section 4: median imputation, log1p, StandardScaler, K-Means.
 Needs the extra ``model`` (scikit-learn, pandas).
 """
 
@@ -46,7 +46,7 @@ WHOLE = 1e-4
 
 
 def kmeans_pipeline(k: int, seed: int) -> Pipeline:
-    """Return the study's pipeline, unfitted: impute by the median, log1p, standardise, K-Means with `k` clusters."""
+    """Return the unfitted pipeline: impute by the median, log1p, standardise, K-Means with `k` clusters."""
     return make_pipeline(
         SimpleImputer(strategy="median"),
         FunctionTransformer(np.log1p),

@@ -4,7 +4,7 @@
 digits and correlations of two decimals; no row of the real file, and no share that fewer than `SMALL_CELL` customers
 make up.
 
-Method: section 9 of the project's clustering study (Gaussian copula per K-Means segment).
+Method: docs/clustering-study.md, section 9 (Gaussian copula per K-Means segment).
 """
 
 from __future__ import annotations

@@ -1,1 +1,26 @@
-"""Tier 1: the Flask gateway. Customers in MongoDB, predictions forwarded to the model service."""
+"""Tier 1: the Flask gateway. Customers in MongoDB, predictions forwarded to the model service.
+
+Layers, from the outside in; each may import those below it, and import-linter holds that (`pyproject.toml`):
+
+    app                 the application factory: what surrounds all requests, and which resources there are
+    wiring, openapi     builds every object (the only place that does); makes the OpenAPI document
+    middleware          what a request passes before its controller: caller, limits, query string, idempotency
+    routes              one table a resource: method, address, view, scope, parameters, kind of work, operation
+    controllers         load with a schema, call one service method, dump with a status
+    files               readers and writers of CSV, NDJSON and Parquet
+    schemas             what comes in, checked once at the edge; derived from the data dictionary
+    services            what the gateway does, in terms of customers and segments; no HTTP, no driver
+    data_access         adapters of the services' ports: MongoDB, the model service over HTTP, OpenID Connect
+
+Every layer has the same rooms with the same names: customers, imports, exports, predictions, segments, models,
+api_keys, audit, service. Whoever looks for imports finds routes/imports.py, controllers/imports.py, services/imports/.
+
+One request, ``PATCH /api/v1/customers/C10001``: `app` gives it a request id; `middleware` finds out who calls and
+whether they may (authenticate), counts it (rate_limit), reads the query string and the Idempotency-Key;
+`controllers.customers` reads the body by `schemas.customers` and calls `services.customers.customers`, which reads the
+customer from its store (`data_access.mongo.customers`), asks the model service for a segment within a short deadline
+(`data_access.model_service`), and writes both in one conditional write. What goes wrong on the way is one of
+`services.errors`, and `middleware.errors` makes it a problem (RFC 9457).
+
+docs/architecture.md has the rules in full, why it is so, and the recipes.
+"""

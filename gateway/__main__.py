@@ -11,11 +11,10 @@ from types import FrameType
 import click
 from flask import Flask
 
-from gateway.commands import settings_or_end
+from gateway.commands import refuse_taken, settings_or_end
 from gateway.commands.imports import import_
 from gateway.commands.keys import keys
 from gateway.development import mongod
-from gateway.development.ports import refuse_taken
 from gateway.middleware import request_log
 from gateway.settings import Settings
 from gateway.wiring import Services, build_services
@@ -38,7 +37,7 @@ def _services(settings: Settings) -> Services:
 
 @main.command()
 def serve() -> None:
-    """Serve the REST API (granian; gunicorn works too: see the README)."""
+    """Serve the REST API (granian; gunicorn works too: see docs/operations.md)."""
     settings = settings_or_end()
     refuse_taken("gateway", settings.host, settings.port)
     options = {

@@ -1,4 +1,4 @@
-"""How a process of the gateway runs."""
+"""The gateway's application factory: ``gunicorn 'gateway.app:create_app()'`` or ``python -m gateway serve``."""
 
 from __future__ import annotations
 
@@ -9,33 +9,21 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from gateway.controllers import slow_clients
 from gateway.controllers.service import DocumentationController
-from gateway.middleware import cors as cross_origin
-from gateway.middleware import errors as error_handlers
-from gateway.middleware import request_log
-from gateway.middleware.authenticate import authorized
-from gateway.middleware.concurrency import within
-from gateway.middleware.idempotency import idempotent
-from gateway.middleware.query_parameters import known_parameters
-from gateway.middleware.rate_limit import limited, strangers_limited
-from gateway.middleware.security_headers import ResponseHeaders
+from gateway.middleware import cors, errors, middleware_by_work, request_log
+from gateway.middleware.security_headers import SecurityHeaders
 from gateway.openapi import document_of
-from gateway.routes import converters, register
-from gateway.routes.api import (
-    API,
-    audit_routes,
-    bulk_routes,
-    customer_routes,
-    deletion_routes,
-    documentation_routes,
-    file_routes,
-    import_routes,
-    interface_routes,
-    key_routes,
-    long_routes,
-    model_routes,
-    picture_routes,
-    registry_routes,
-    service_routes,
+from gateway.routes import (
+    Resource,
+    api_keys,
+    audit,
+    customers,
+    exports,
+    imports,
+    models,
+    predictions,
+    register,
+    segments,
+    service,
 )
 from gateway.settings import Settings, read_settings
 from gateway.wiring import Services, build_controllers, build_services
@@ -67,38 +55,43 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
     slow_clients.register(app, settings.request_timeout, settings.threads)
     _surround(app, settings)
     request_log.register(app)
-    error_handlers.register(app)
-    converters.register(app)
+    errors.register(app)
     services = services or build_services(app, settings)
-    c, bounds = build_controllers(services, settings), services.bounds
-    short = 3 * max(settings.bulk_deadline, settings.mongodb_timeout)  # read, score, write
-    limits = services.limits
-    callers = (strangers_limited(limits.strangers), authorized(services.authentication))
-    before = (*callers, limited(limits.default), known_parameters)
-    guards = (*before, idempotent(services.idempotency, short))
-    register(app, API, customer_routes(c.customers, c.customer_lists, c.customer_segments), guards)
-    register(app, API, bulk_routes(c.batches), guards)
-    register(app, API, import_routes(c.imports), guards)
-    register(app, API, deletion_routes(c.deletions, c.erasures), guards)
-    register(app, API, key_routes(c.api_keys), guards)
-    register(app, API, audit_routes(c.audit), guards)
-    waiting = (*guards, within(bounds.waits))
-    register(app, API, model_routes(c.predictions, c.segments), waiting)
-    register(app, API, registry_routes(c.models, c.trainings), waiting)
-    register(app, API, picture_routes(c.pictures), waiting)
-    bulk = (*callers, limited(limits.bulk), known_parameters)
-    long = (*bulk, idempotent(services.idempotency, short + settings.analysis_deadline))
-    register(app, API, file_routes(c.imports, c.exports), (*long, within(bounds.long_calls)))
-    register(app, API, long_routes(c.trainings, c.analyses), (*long, within(bounds.long_calls, bounds.waits)))
-    register(app, "", service_routes(c.service), guards)
-    documentation = DocumentationController(lambda: document_of(app), services.registry)
-    register(app, "", documentation_routes(documentation), guards)
-    register(app, "", interface_routes(documentation), waiting)
+    quick = 3 * max(settings.bulk_deadline, settings.mongodb_timeout)  # read, score, write
+    around = middleware_by_work(
+        services.authentication,
+        services.limits,
+        services.idempotency,
+        services.bounds,
+        lease=quick,
+        long_lease=quick + settings.analysis_deadline,
+    )
+    register(app, _resources(app, services, settings), around)
     return app
 
 
+def _resources(app: Flask, services: Services, settings: Settings) -> tuple[Resource, ...]:
+    """Return all there is, in the order of the OpenAPI document."""
+    c = build_controllers(services, settings)
+    documentation = DocumentationController(lambda: document_of(app), services.registry)
+    return (
+        customers.customers(c.customers, c.customer_lists, c.batches),
+        customers.segments_of_customers(c.customer_segments),
+        imports.imports(c.imports),
+        exports.exports(c.exports),
+        customers.deletions(c.deletions, c.erasures),
+        predictions.predictions(c.predictions),
+        segments.segments(c.segments),
+        models.models(c.models, c.pictures, c.analyses),
+        models.trainings(c.trainings),
+        api_keys.api_keys(c.api_keys),
+        audit.audit(c.audit),
+        service.service(c.service, documentation),
+    )
+
+
 def _surround(app: Flask, settings: Settings) -> None:
-    cross_origin.allow(app, settings.cors_origins)
-    app.wsgi_app = ResponseHeaders(app.wsgi_app, settings.hsts_seconds)  # type: ignore[method-assign]  # Flask's own way
+    cors.allow(app, settings.cors_origins)
+    app.wsgi_app = SecurityHeaders(app.wsgi_app, settings.hsts_seconds)  # type: ignore[method-assign]  # Flask's own way
     if proxies := settings.trusted_proxies:  # without any, a client could name whichever address it likes
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies)  # type: ignore[method-assign]

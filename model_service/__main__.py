@@ -10,8 +10,8 @@ import os
 import click
 
 from model_service.commands.analysis import drift, preview
-from model_service.commands.registry import COMMANDS
-from model_service.commands.train import train
+from model_service.commands.models import COMMANDS
+from model_service.commands.trainings import train
 from model_service.settings import SettingsError, load_server_settings
 
 

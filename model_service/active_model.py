@@ -11,11 +11,11 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from model_service.artefact import reading
-from model_service.durable_files import Stamp
-from model_service.predictor import Predictor
-from model_service.registry import ModelStore
-from model_service.registry_errors import LabelsDamaged, NoActiveModel, RegistryError
+from model_service.scoring.predictor import Predictor
+from model_service.store.artefact import reading
+from model_service.store.errors import LabelsDamaged, NoActiveModel, RegistryError
+from model_service.store.files import Stamp
+from model_service.store.registry import ModelStore
 from shared.model_contract import ACTIVE, Label
 
 log = logging.getLogger(__name__)

@@ -9,23 +9,26 @@ from collections.abc import AsyncIterator
 from fastapi import FastAPI
 
 from model_service.active_model import ActiveModel
-from model_service.api import (
-    analysis,
-    errors,
-    health,
-    models,
-    open_inference,
-    pictures,
-    predictions,
-    segments,
-    trainings,
-)
-from model_service.api.gateway_only import GatewayOnly, document
-from model_service.api.request_envelope import RequestEnvelope
-from model_service.api.routes import add_routes
-from model_service.registry import ModelStore
+from model_service.api import analysis, models, plots, segments, service, trainings
+from model_service.api.errors import HANDLERS
+from model_service.api.hot import predictions
+from model_service.api.middleware import GatewayAuthentication, RequestLog
+from model_service.api.open_inference import routes as open_inference
+from model_service.api.openapi import complete_document
 from model_service.settings import Settings, load_server_settings
+from model_service.store.registry import ModelStore
 from model_service.training_jobs.jobs import TrainingJobs
+
+ROUTERS = (
+    models.router,
+    segments.router,
+    trainings.uploads,
+    trainings.router,
+    analysis.router,
+    plots.router,
+    open_inference.router,
+    service.router,
+)
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -38,10 +41,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     SettingsError
         when an environment variable has a wrong value.
     """
-    settings = settings or load_server_settings()
-    store = ModelStore(settings.model_store)
-    model = ActiveModel(store)
-    jobs = TrainingJobs(settings.model_store)
     app = FastAPI(
         title="Model service",
         description="Predicts which segment a credit-card customer belongs to.",
@@ -49,31 +48,32 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         docs_url=None,  # its page would load scripts from a CDN
         redoc_url=None,
         redirect_slashes=False,
-        lifespan=lambda _: _following(model, settings.model_poll_seconds, jobs),
+        routes=[*predictions.ROUTES, *open_inference.ROUTES],
+        exception_handlers=HANDLERS,
+        strict_content_type=False,  # StrictRoute looks at it
+        lifespan=_following,
     )
-    app.add_middleware(GatewayOnly, secret=settings.model_service_secret)
-    app.add_middleware(RequestEnvelope)  # around the other, so that refusals are logged and have a request id
-    tables = [
-        predictions.routes(model, settings.max_body_bytes),
-        models.routes(model, store),
-        segments.routes(model, store),
-        trainings.routes(jobs, settings.max_upload_bytes),
-        analysis.routes(model),
-        pictures.routes(model, store),
-        open_inference.routes(model, store, settings.max_body_bytes),
-        health.routes(model),
-    ]
-    add_routes(app, tables)
-    errors.install(app)
-    document(app)
+    settings = settings or load_server_settings()
+    app.state.settings = settings
+    app.state.store = ModelStore(settings.model_store)
+    app.state.model = ActiveModel(app.state.store)
+    app.state.jobs = TrainingJobs(settings.model_store)
+    app.state.analyses = asyncio.Semaphore(analysis.AT_ONCE)
+    app.state.drawing = plots.Drawing()
+    app.add_middleware(GatewayAuthentication, secret=settings.model_service_secret)
+    app.add_middleware(RequestLog)  # around the other, so that refusals are logged and have a request id
+    for router in ROUTERS:
+        app.include_router(router)
+    complete_document(app)
     return app
 
 
 @contextlib.asynccontextmanager
-async def _following(model: ActiveModel, seconds: float, jobs: TrainingJobs) -> AsyncIterator[None]:
+async def _following(app: FastAPI) -> AsyncIterator[None]:
+    model: ActiveModel = app.state.model
     await asyncio.to_thread(model.refresh)
-    await asyncio.to_thread(jobs.tidy)
-    task = asyncio.create_task(model.follow(seconds))
+    await asyncio.to_thread(app.state.jobs.tidy)
+    task = asyncio.create_task(model.follow(app.state.settings.model_poll_seconds))
     yield
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):

@@ -11,7 +11,6 @@ import gc
 import ssl
 from typing import Any
 
-from model_service.log_format import configure
 from model_service.settings import load_server_settings
 
 _settings = load_server_settings()
@@ -37,8 +36,11 @@ def post_fork(_server: Any, _worker: Any) -> None:
     """Set up the worker's logging, and leave out the Server header, for which gunicorn has no setting."""
     # Imported here because gunicorn takes every global of this module for a setting.
     # Logging not by gunicorn's logconfig_dict: that turns on gunicorn's own access log, which knows no request id.
-    configure(_settings.log_level)
     from gunicorn.asgi import protocol  # type: ignore[import-untyped]  # it ships no types
+
+    from model_service.api.middleware import configure_logging
+
+    configure_logging(_settings.log_level)
 
     protocol._CACHED_SERVER_HEADER = b""
 

@@ -14,8 +14,8 @@ import sys
 import uvicorn
 from fastapi import FastAPI
 
+from model_service.api.middleware import configure_logging
 from model_service.app import create_app
-from model_service.log_format import configure
 from model_service.settings import Settings, load_settings
 
 KEEP_ALIVE_SECONDS = 75
@@ -26,7 +26,7 @@ GRACE_SECONDS = 3
 
 def served_app() -> FastAPI:
     """Return the application for one server process, with its logging set up."""
-    configure(load_settings().log_level)
+    configure_logging(load_settings().log_level)
     app = create_app()
     # What is loaded by now stays for good: walking through scikit-learn at every garbage collection took a fifth of a
     # batch's time.

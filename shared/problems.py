@@ -6,7 +6,9 @@ import random
 import re
 from collections.abc import Sequence
 from http import HTTPStatus
-from typing import NotRequired, TypedDict
+from typing import NotRequired
+
+from typing_extensions import TypedDict
 
 MEDIA_TYPE = "application/problem+json"
 REQUEST_ID_HEADER = "X-Request-ID"

@@ -1,4 +1,4 @@
-"""What a shared secret must be: long, random and not the one of an example."""
+"""What a shared secret must be: here, because both tiers must refuse the same ones."""
 
 from __future__ import annotations
 

@@ -65,8 +65,8 @@ def sample_csv() -> Path:
 def sample_models(made_once: MadeOnce, sample_csv: Path) -> Path:
     """A model store whose active model was trained on the sample, with k = 6 and few refits; tests work on copies."""
     # Imported here: tests of the gateway need neither scikit-learn nor pandas.
-    from model_service.registry import ModelStore
-    from model_service.report.write import write
+    from model_service.report.document import write
+    from model_service.store.registry import ModelStore
     from model_service.training import calibration
     from model_service.training.dataset import read_customers
     from model_service.training.trainer import Options, train_version

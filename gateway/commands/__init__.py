@@ -1,6 +1,8 @@
-"""The commands of ``python -m gateway`` that are more than a few lines."""
+"""The commands of ``python -m gateway`` that are more than a few lines, and what commands share."""
 
 from __future__ import annotations
+
+import socket
 
 import click
 from environs import EnvError
@@ -14,3 +16,16 @@ def settings_or_end() -> Settings:
         return read_settings()
     except (EnvError, OSError) as error:
         raise click.ClickException(f"wrong setting: {error}") from error
+
+
+def refuse_taken(name: str, host: str, port: int) -> None:
+    """Raise ClickException if something listens on the port already.
+
+    granian would share the port with it without a word, mongod would end without one.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise click.ClickException(f"the {name} cannot listen on {host}:{port}: {error.strerror}") from None

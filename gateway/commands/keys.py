@@ -113,8 +113,8 @@ def _tell(key: NewApiKey) -> None:
 def _all(service: ApiKeyService) -> Iterator[ApiKeyView]:
     page = service.page(None, _PAGE)
     yield from page.items
-    while page.more:
-        page = service.page(page.items[-1]["id"], _PAGE)
+    while page.end:
+        page = service.page(page.end, _PAGE)
         yield from page.items
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from urllib.parse import urlencode
 
 from flask import Response, request
 
-from gateway.controllers.http import answer, caller, load, read_json, read_order
+from gateway.controllers.http import answer, caller, load, no_content, query, read_json, read_order
+from gateway.controllers.pages import page_by_id
 from gateway.schemas.api_keys import NewApiKeySchema, RotationSchema
-from gateway.schemas.paging import cursor_after, load_page_request
 from gateway.services.access.api_keys import ApiKeyService
 
 _new = NewApiKeySchema()
@@ -32,11 +31,7 @@ class ApiKeyController:
 
     def list(self) -> Response:
         """GET /api-keys."""
-        asked = load_page_request(request.args)
-        page = self._keys.page(asked.after, asked.limit)
-        cursor = cursor_after(page.items[-1]["id"]) if page.more else None
-        link = {"Link": f'<{request.path}?{urlencode({"limit": asked.limit, "cursor": cursor})}>; rel="next"'}
-        return answer({"items": page.items, "next_cursor": cursor}, headers=link if cursor else None)
+        return page_by_id(self._keys.page(query().get("cursor"), query()["limit"]))
 
     def get(self, key_id: str) -> Response:
         """GET /api-keys/{id}."""
@@ -45,7 +40,7 @@ class ApiKeyController:
     def revoke(self, key_id: str) -> Response:
         """DELETE /api-keys/{id}: the key ends, its record stays."""
         self._keys.revoke(key_id)
-        return Response(status=204)
+        return no_content()
 
     def rotate(self, key_id: str) -> Response:
         """POST /api-keys/{id}/rotate."""

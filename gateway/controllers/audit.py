@@ -1,15 +1,12 @@
-"""The audit trail as a resource."""
+"""The audit trail as a resource; a module of its own, because every resource has one of its name in each layer."""
 
 from __future__ import annotations
 
-from urllib.parse import urlencode
+from flask import Response
 
-from flask import Response, request
-
-from gateway.controllers.http import answer, query
-from gateway.schemas.paging import cursor_after
-from gateway.schemas.queries import load_audit_request
-from gateway.services.audit import AuditService
+from gateway.controllers.http import query
+from gateway.controllers.pages import page_by_id
+from gateway.services.audit import AuditFilters, AuditService
 
 
 class AuditController:
@@ -20,11 +17,7 @@ class AuditController:
 
     def list(self) -> Response:
         """GET /audit."""
-        asked = load_audit_request(query())
-        page = self._audit.page(asked.filters, asked.before, asked.limit)
-        if not page.more:
-            return answer({"items": page.items, "next_cursor": None})
-        cursor = cursor_after(page.items[-1]["id"])
-        again = [(name, value) for name, value in query() if name != "cursor"]
-        link = f'<{request.path}?{urlencode([*again, ("cursor", cursor)])}>; rel="next"'
-        return answer({"items": page.items, "next_cursor": cursor}, headers={"Link": link})
+        values = query()
+        plain = {name: values.get(name) for name in ("subject", "actor", "action")}
+        filters = AuditFilters(**plain, since=values.get("at[gte]"), until=values.get("at[lt]"))
+        return page_by_id(self._audit.page(filters, values.get("cursor"), values["limit"]))

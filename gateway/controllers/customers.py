@@ -5,16 +5,25 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any, get_args
-from urllib.parse import urlencode
 
 from flask import Response, g, request
 from werkzeug.exceptions import RequestURITooLarge
 
-from gateway.controllers.http import JSON, MERGE_PATCH, answer, expected, first_tried_at, load, query, read_json
-from gateway.schemas.customer_queries import load_list
-from gateway.schemas.customers import customer_schema, load_mode, load_rows, patch_schema
-from gateway.schemas.paging import Cursors, cursor_after, load_page_request
-from gateway.schemas.queries import load_cust_id, load_erase, load_explain
+from gateway.controllers.http import (
+    JSON,
+    MERGE_PATCH,
+    answer,
+    expected,
+    first_tried_at,
+    load,
+    no_content,
+    query,
+    read_json,
+)
+from gateway.controllers.pages import page_answer, page_by_id, parameters_sent
+from gateway.schemas.customer_queries import list_request
+from gateway.schemas.customers import customer_schema, load_rows, patch_schema
+from gateway.schemas.paging import Cursors
 from gateway.services.customers.batches import BatchService, RowResult
 from gateway.services.customers.bulk_writes import RowStatus
 from gateway.services.customers.customer import Customer
@@ -75,12 +84,10 @@ class CustomerController:
 
     def delete(self, cust_id: str) -> Response:
         """DELETE /customers/{CUST_ID}; with ?erase=true for good, and everywhere."""
-        if load_erase(query()):
+        if query()["erase"]:
             return answer(self._erasures.erase(checked_id(cust_id), expected()))
         self._deletions.delete(checked_id(cust_id), expected())
-        done = Response(status=204)
-        del done.headers["Content-Type"]  # of nothing
-        return done
+        return no_content()
 
 
 def checked_id(cust_id: str) -> str:
@@ -128,25 +135,15 @@ class CustomerListController:
 
     def list(self) -> Response:
         """GET /customers."""
-        pairs = list(query())
-        here = urlencode([(name, value) for name, value in pairs if name != "cursor"])
-        if len(here) > MAX_QUERY_LENGTH:
-            raise RequestURITooLarge(f"the query string, without its cursor, must be at most {MAX_QUERY_LENGTH} long")
-        asked = load_list(pairs, self._cursors)
-        page = self._lists.page(asked.query, asked.total)
-        cursor = self._cursors.write(asked.list_id, page.end) if page.end else None
-        body: dict[str, Any] = {"items": page.items, "next_cursor": cursor}
-        if page.total:
-            body |= {"total": page.total.total, "total_kind": page.total.kind}
-        return answer(body, headers={"Link": _links(request.path, here, cursor)})
-
-
-def _links(path: str, here: str, cursor: str | None) -> str:
-    """Return what the header Link says (RFC 8288): the addresses repeat all parameters."""
-    first = f'<{path}?{here}>; rel="first"' if here else f'<{path}>; rel="first"'
-    if cursor is None:
-        return first
-    return f'<{path}?{here}{"&" if here else ""}cursor={cursor}>; rel="next", {first}'
+        if len(parameters_sent()) > MAX_QUERY_LENGTH:
+            raise RequestURITooLarge(
+                f"the query string, without its cursor, must not be longer than {MAX_QUERY_LENGTH} characters"
+            )
+        wanted = list_request(query(), self._cursors)
+        page, total = self._lists.page(wanted.query, wanted.total)
+        cursor = self._cursors.write(wanted.list_id, page.end) if page.end else None
+        more = {"total": total.total, "total_kind": total.kind} if total else {}
+        return page_answer(page.items, cursor, more, first=True)
 
 
 REFUSALS: Mapping[type[SegmentationError], tuple[int, str]] = {
@@ -167,7 +164,7 @@ class BatchController:
 
     def write(self) -> Response:
         """POST /customers/batch."""
-        mode = load_mode(query())
+        mode = query()["mode"]
         results = self._batches.write(load_rows(read_json(), mode), mode)
         counts = Counter(result.status for result in results)
         body = {"results": [_dumped(result) for result in results]}
@@ -198,11 +195,11 @@ class CustomerSegmentController:
 
     def get(self, cust_id: str) -> Response:
         """GET /customers/{CUST_ID}/segment."""
-        return answer(self._segments.get(checked_id(cust_id), explain=load_explain(query())))
+        return answer(self._segments.get(checked_id(cust_id), explain=query()["explain"]))
 
     def rescore(self, cust_id: str) -> Response:
         """POST /customers/{CUST_ID}/segment."""
-        return answer(self._segments.rescore(checked_id(cust_id), explain=load_explain(query())))
+        return answer(self._segments.rescore(checked_id(cust_id), explain=query()["explain"]))
 
 
 class DeletionController:
@@ -213,11 +210,7 @@ class DeletionController:
 
     def list(self) -> Response:
         """GET /deleted-customers."""
-        asked = load_page_request(request.args)
-        page = self._deletions.page(asked.after, asked.limit)
-        cursor = cursor_after(page.items[-1][CUST_ID]) if page.more else None
-        link = {"Link": f'<{request.path}?{urlencode({"limit": asked.limit, "cursor": cursor})}>; rel="next"'}
-        return answer({"items": page.items, "next_cursor": cursor}, headers=link if cursor else None)
+        return page_by_id(self._deletions.page(query().get("cursor"), query()["limit"]))
 
     def get(self, cust_id: str) -> Response:
         """GET /deleted-customers/{CUST_ID}."""
@@ -236,7 +229,7 @@ class ErasureController:
 
     def list(self) -> Response:
         """GET /erasures?CUST_ID=…."""
-        return answer(self._erasures.of(load_cust_id(query())))
+        return answer(self._erasures.of(query()[CUST_ID]))
 
     def get(self, erasure_id: str) -> Response:
         """GET /erasures/{id}."""

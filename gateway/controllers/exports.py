@@ -10,9 +10,10 @@ from werkzeug.exceptions import NotAcceptable
 
 from gateway.controllers.http import query
 from gateway.files.writer import KINDS
-from gateway.schemas.customer_queries import load_export
+from gateway.schemas.customer_queries import filters_of
 from gateway.services.clock import now
 from gateway.services.customers.exports import ExportService
+from gateway.services.customers.query import MEMBERS
 
 log = logging.getLogger(__name__)
 
@@ -32,16 +33,18 @@ class ExportController:
 
     def customers(self) -> Response:
         """GET /exports/customers."""
-        asked = load_export(query(), _preferred)
+        values = query()
+        name = values.get("format") or _preferred()
+        filters, members = filters_of(values), values.get("fields") or MEMBERS
         headers = {
-            "Content-Disposition": f'attachment; filename="customers-{now():%Y-%m-%d}.{asked.kind}"',
+            "Content-Disposition": f'attachment; filename="customers-{now():%Y-%m-%d}.{name}"',
             "Vary": "Accept",
         }
-        kind = KINDS[asked.kind]
+        kind = KINDS[name]
         if request.method == "HEAD":
             return Response(iter(()), headers=headers, mimetype=kind.media_type)  # as GET, it tells no length
-        columns = kind.columns(asked.members)
-        pieces = kind.write(self._exports.customers(asked.filters, kind.paths(columns)), columns)
+        columns = kind.columns(members)
+        pieces = kind.write(self._exports.customers(filters, kind.paths(columns)), columns)
         return Response(_whole_or_marked(pieces, g.request_id), headers=headers, mimetype=kind.media_type)
 
 
@@ -51,7 +54,7 @@ def _preferred() -> str:
     kinds = {kind.media_type: name for name, kind in KINDS.items()}
     best = accepted.best_match(kinds) if accepted else next(iter(kinds))
     if best is None:
-        raise NotAcceptable(f"there is {', '.join(kinds)}")
+        raise NotAcceptable(f"exports are available as {', '.join(kinds)}")
     return kinds[best]
 
 

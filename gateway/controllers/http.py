@@ -20,7 +20,7 @@ from werkzeug.exceptions import (
 
 from gateway.controllers.slow_clients import TimelyBody, timely_body
 from gateway.schemas.customers import field_errors
-from gateway.schemas.queries import Query
+from gateway.schemas.queries import Values
 from gateway.services.audit import Origin
 from gateway.services.customers.preconditions import Precondition
 from gateway.services.errors import InvalidInput, UploadBroken, UploadStalled
@@ -69,7 +69,8 @@ def refuse_undeclared(accepted: Sequence[str], what: str) -> None:
     if request.mimetype not in accepted:
         *others, last = accepted
         named = f"{', '.join(others)} or {last}" if others else last
-        raise WrongMediaType(accepted, f"send {what} as {named}, not {request.mimetype or 'untyped'!r}")
+        sent = f"not as {request.mimetype!r}" if request.mimetype else "with a Content-Type"
+        raise WrongMediaType(accepted, f"send {what} as {named}, {sent}")
     encoding = request.headers.get("Content-Encoding", "identity")
     if encoding.strip().lower() not in ("", "identity"):
         raise WrongEncoding(f"send {what} without a Content-Encoding, not with {encoding!r}")
@@ -102,9 +103,10 @@ def read_order(*media_types: str) -> dict[str, Any]:
     return body
 
 
-def query() -> Query:
-    """Return the query string's parameters."""
-    return request.args.items(multi=True)
+def query() -> Values:
+    """Return the parameters of the query string, as `gateway.middleware.query_parameters` has read them."""
+    values: Values = g.query
+    return values
 
 
 def caller() -> Principal:
@@ -207,6 +209,13 @@ def _revisions(tags: ETags, *, weak: bool) -> Container[str]:
 def answer_line(body: Any) -> bytes:
     """Return a line of an answer in NDJSON; times as in `answer`."""
     return orjson.dumps(body, option=_UTC | orjson.OPT_APPEND_NEWLINE)
+
+
+def no_content() -> Response:
+    """Return the answer 204, which has no content and so no media type."""
+    done = Response(status=204)
+    del done.headers["Content-Type"]
+    return done
 
 
 def answer(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

@@ -8,21 +8,32 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
 
 from flask import Response, request
 
 from gateway.controllers.http import JSON, answer, answer_line, caller, query, uploaded
+from gateway.controllers.pages import page_by_id
 from gateway.files.reader import MEDIA_TYPES, CustomerFile
-from gateway.schemas.paging import cursor_after, load_page_request
-from gateway.schemas.queries import load_import
-from gateway.services.imports.imports import ImportService
+from gateway.services.imports.imports import ImportOrder, ImportService
 from gateway.services.imports.records import Import, ImportSummary
 from gateway.services.imports.run import ImportRun
 from gateway.services.imports.source import RowFault
+from gateway.services.pages import Page
 from shared.model_contract import CSV, NDJSON
 
 _FAULTS_A_PIECE = 2_000
+
+
+class ImportReceipt(Import):
+    """An import with the first of its faults; ``errors_url`` is the address of all of them."""
+
+    errors_url: str
+
+
+class ListedImport(ImportSummary):
+    """An import without its faults; ``errors_url`` is their address."""
+
+    errors_url: str
 
 
 class ImportController:
@@ -42,7 +53,7 @@ class ImportController:
     def create(self) -> Response:
         """POST /imports: read the whole file, or answer while it is read where the client accepts NDJSON."""
         upload = uploaded(MEDIA_TYPES, self._max_upload_bytes)
-        order = load_import(query(), upload.size)
+        order = ImportOrder(query()["mode"], query()["dry_run"], query().get("name"), upload.size)
         source = CustomerFile(upload.media_type, upload.pieces, self._folder)
         try:
             run = self._imports.begin(source, order, caller())
@@ -59,12 +70,8 @@ class ImportController:
 
     def list(self) -> Response:
         """GET /imports."""
-        asked = load_page_request(request.args)
-        page = self._imports.page(asked.after, asked.limit)
-        cursor = cursor_after(page.items[-1]["id"]) if page.more else None
-        link = {"Link": f'<{request.path}?{urlencode({"limit": asked.limit, "cursor": cursor})}>; rel="next"'}
-        items = [_shown(item, request.path) for item in page.items]
-        return answer({"items": items, "next_cursor": cursor}, headers=link if cursor else None)
+        page = self._imports.page(query().get("cursor"), query()["limit"])
+        return page_by_id(Page([_shown(item, request.path) for item in page.items], page.end))
 
     def get(self, import_id: str) -> Response:
         """GET /imports/{id}."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from flask import Response, request
 
 from gateway.controllers.http import answer, has_body, query, read_order, uploaded
-from gateway.schemas.queries import TRAINING, load_format, load_parameters
 from gateway.services.errors import InvalidInput
 from gateway.services.models.activations import ActivationService
 from gateway.services.models.analyses import AnalysisService
@@ -64,7 +63,7 @@ class TrainingController:
 
     def create(self) -> Response:
         """POST /models."""
-        asked = load_parameters(query(), TRAINING)
+        asked = query()
         if has_body():
             training = self._trainings.train_on_file(uploaded((CSV, PARQUET), self._max_upload_bytes), asked)
         else:
@@ -88,6 +87,12 @@ class TrainingController:
     def cancel(self, training_id: str) -> Response:
         """POST /trainings/{id}/cancel."""
         return answer(self._trainings.cancel(training_id), 202)
+
+
+def _picture_format() -> Format | None:
+    """Return which kind of picture is wanted, or None where the figures are."""
+    kind = query()["format"]
+    return None if kind == "json" else kind
 
 
 def _refuse_empty_file() -> None:
@@ -128,12 +133,12 @@ class AnalysisController:
 
     def preview(self, version: str) -> Response:
         """GET /models/{version}/preview."""
-        kind = load_format(query())
+        kind = _picture_format()
         return self._answered(self._analyses.preview(version), kind)
 
     def drift(self, version: str) -> Response:
         """GET /models/{version}/drift."""
-        kind = load_format(query())
+        kind = _picture_format()
         return self._answered(self._analyses.drift(version), kind)
 
     def _answered(self, figures: Preview | Drift, kind: Format | None) -> Response:

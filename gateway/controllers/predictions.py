@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Response, g, request
+from flask import Response, g
 
 from gateway.controllers.http import answer, load, query, read_json
 from gateway.schemas.customers import customer_schema
-from gateway.schemas.queries import load_prediction_options
 from gateway.services.customers.customer import Features
 from gateway.services.errors import InvalidInput
-from gateway.services.models.model import DEFAULT_OPTIONS
+from gateway.services.models.model import PredictionOptions
 from gateway.services.models.predictions import PredictionService
 from shared.contract import MAX_BATCH, RowError
 from shared.features import CUST_ID
@@ -28,7 +27,7 @@ class PredictionController:
 
     def create(self) -> Response:
         """POST /predictions."""
-        options = load_prediction_options(query()) if request.query_string else DEFAULT_OPTIONS
+        options = PredictionOptions(query()["explain"], query().get("version"))
         body = read_json()
         if isinstance(body, dict) and "customers" in body:
             return answer({"predictions": self._predictions.predict_batch(_rows(body), options)})

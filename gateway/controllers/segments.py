@@ -1,4 +1,4 @@
-"""The segments resource."""
+"""The segments resource; a module of its own, because every resource has one of its name in each layer."""
 
 from __future__ import annotations
 

@@ -12,8 +12,8 @@ import click
 from dotenv import load_dotenv
 from environs import EnvError
 
+from gateway.commands import refuse_taken
 from gateway.development.credentials import kept_secret
-from gateway.development.ports import refuse_taken
 from gateway.settings import DEVELOPMENT, Settings, read_settings
 
 SAMPLE = Path("data/sample.csv")

@@ -1,4 +1,47 @@
-"""What surrounds every route: who may call it, how often, with which parameters, and what happens when they repeat it.
+"""What every request passes on its way to a controller, and every answer on its way back.
 
-Each guard is an `Around`: it takes a route and its view, and returns the view to call in its place.
+The middleware of a route (`Around`) is chosen by its kind of work: who calls, how often, with which parameters, what
+happens when a request is repeated, and how many at once. What all requests pass whatever their address, `gateway.app`
+puts around the application: cross-origin requests, security headers, the request log, errors as problems.
 """
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from gateway.middleware.authenticate import authorized
+from gateway.middleware.concurrency import within
+from gateway.middleware.idempotency import idempotent
+from gateway.middleware.query_parameters import query_parameters
+from gateway.middleware.rate_limit import anonymous_limited, limited
+from gateway.routes import Around, Work
+from gateway.services.access.authentication import Authentication
+from gateway.services.access.concurrency import Bounds
+from gateway.services.access.idempotency import IdempotencyService
+from gateway.services.access.rate_limits import Limits
+
+
+def middleware_by_work(
+    authentication: Authentication,
+    limits: Limits,
+    idempotency: IdempotencyService,
+    bounds: Bounds,
+    lease: float,
+    long_lease: float,
+) -> Mapping[Work, Sequence[Around]]:
+    """Return what surrounds a route of each kind of work; the first is asked first.
+
+    Parameters
+    ----------
+    lease, long_lease : seconds after which a request with an Idempotency-Key, whose process has died, may be tried
+        again; of quick and of long work.
+    """
+    callers = (anonymous_limited(limits.anonymous), authorized(authentication))
+    quick = (*callers, limited(limits.default), query_parameters, idempotent(idempotency, lease))
+    bulk = (*callers, limited(limits.bulk), query_parameters, idempotent(idempotency, long_lease))
+    return {
+        Work.QUICK: quick,
+        Work.MODEL: (*quick, within(bounds.waits)),
+        Work.BULK: (*bulk, within(bounds.long_calls)),
+        Work.LONG: (*bulk, within(bounds.long_calls, bounds.waits)),
+    }

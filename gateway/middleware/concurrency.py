@@ -1,4 +1,4 @@
-"""Guards on how many threads a kind of work may hold."""
+"""Limits on how many threads a kind of work may hold; short, because `services.access.concurrency` does the work."""
 
 from __future__ import annotations
 

@@ -116,7 +116,7 @@ def _detail(error: HTTPException) -> str:
 
 def _unforeseen(error: Exception) -> Response:
     log.error("unforeseen error", exc_info=error)
-    return _answer(500, code_of(500), "an internal error; the log has it under this request id")
+    return _answer(500, code_of(500), "an internal error; the log has the details under this request id")
 
 
 def _answer(status: int, code: str, detail: str, errors: Sequence[FieldError] = ()) -> Response:

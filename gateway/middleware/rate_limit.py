@@ -35,7 +35,7 @@ def limited(limiter: Limiter) -> Around:
     return around
 
 
-def strangers_limited(limiter: Limiter) -> Around:
+def anonymous_limited(limiter: Limiter) -> Around:
     """Return a guard that counts, by address, requests without a key or token that holds; it comes first.
 
     Whoever tries keys is refused unheard once the address has used up its window. But many callers may share an address

@@ -31,7 +31,7 @@ Headers = list[tuple[str, str]]
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
-class ResponseHeaders:
+class SecurityHeaders:
     """Adds the headers to the answers of a WSGI application, except for those that it has set itself.
 
     Parameters

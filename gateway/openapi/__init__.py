@@ -1,4 +1,4 @@
-"""What the gateway says of itself: its OpenAPI document, made from the routes, schemas and answers that serve."""
+"""The generator of the OpenAPI document: from the rows of the routes, the schemas and the types of the answers."""
 
 from __future__ import annotations
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from gateway.controllers.http import JSON
-from gateway.openapi import components as stored_customers
 from gateway.openapi import headers, parameters
-from gateway.openapi.operation import Answer, Body, Link, Named, Operation, Schema, Shape
-from gateway.openapi.operations import OPERATIONS, RESOURCES
+from gateway.openapi.components import COMPONENTS, page_of, reference
 from gateway.openapi.problems import (
     ALWAYS,
     BODY_READ,
@@ -25,8 +23,10 @@ from gateway.openapi.problems import (
     Problems,
     known_problems,
 )
-from gateway.openapi.schemas import OPENAPI, PREFIX, Shapes
-from gateway.routes import Route
+from gateway.openapi.schemas import OPENAPI, Shapes
+from gateway.routes import Resource, Route
+from gateway.routes.operation import Answer, Body, Link, Operation, PageOf, Shape
+from gateway.schemas.queries import JSONSchema, Parameter
 from gateway.services.customers.customer import Assignment
 from shared.findings import Finding
 from shared.model_contract import CSV
@@ -37,33 +37,28 @@ Document = dict[str, Any]
 _EXAMPLES = Path(__file__).with_name("examples.json")
 
 
-def described(routes: Iterable[tuple[str, Route]]) -> Document:
-    """Return the document of these routes, each with the prefix of its address."""
-    return _Writer().document(routes)
-
-
-def key_of(prefix: str, route: Route) -> str:
-    """Return the method and address under which a route's operation is described."""
-    return f"{route.method} {parameters.address(prefix + route.path)}"
+def described(resources: Sequence[Resource]) -> Document:
+    """Return the document of these resources' routes."""
+    return _Writer().document(resources)
 
 
 class _Writer:
     def __init__(self) -> None:
         self._shapes = Shapes()
         self._problems = Problems(self._shapes.schema(Problem))
-        self._named: dict[str, Schema] = dict(stored_customers.COMPONENTS)
+        self._named: dict[str, JSONSchema] = dict(COMPONENTS)
         self._parameters: dict[str, Any] = headers.request_components()
         self._examples: Mapping[str, Any] = json.loads(_EXAMPLES.read_text(encoding="utf-8"))
         for kind in (Assignment, Finding):
             self._shapes.schema(kind)
 
-    def document(self, routes: Iterable[tuple[str, Route]]) -> Document:
+    def document(self, resources: Sequence[Resource]) -> Document:
         paths: dict[str, dict[str, Any]] = {}
-        by_key = {key_of(prefix, route): (prefix + route.path, route) for prefix, route in routes}
-        for key, (tag, operation) in OPERATIONS.items():
-            if key in by_key:
-                method, _, address = key.partition(" ")
-                paths.setdefault(address, {})[method.lower()] = self._operation(tag, operation, *by_key[key])
+        for resource in resources:
+            for route in resource.routes:
+                rule = resource.prefix + route.path
+                operation = self._operation(resource.name, rule, route)
+                paths.setdefault(parameters.address(rule), {})[route.method.lower()] = operation
         return {
             "openapi": OPENAPI,
             "info": {
@@ -73,7 +68,7 @@ class _Writer:
                 "description": text(known_problems()),
             },
             "servers": [{"url": "/"}],
-            "tags": [{"name": resource.name, "description": resource.text} for resource in RESOURCES],
+            "tags": [{"name": resource.name, "description": resource.text} for resource in resources],
             "paths": paths,
             "components": self._components(),
             "externalDocs": MODEL_SERVICE,
@@ -91,7 +86,8 @@ class _Writer:
     def _problem(self) -> dict[str, Any]:
         return self._shapes.components["Problem"] | {"examples": [self._examples["createCustomer"]["422"]]}
 
-    def _operation(self, tag: str, operation: Operation, rule: str, route: Route) -> dict[str, Any]:
+    def _operation(self, tag: str, rule: str, route: Route) -> dict[str, Any]:
+        operation = route.operation
         example = self._examples.get(operation.id, {})
         answers = {
             str(status): self._answer(answer, route, example.get(str(status)))
@@ -102,25 +98,27 @@ class _Writer:
             "tags": [tag],
             "summary": operation.summary,
             "description": _with_scope(operation.text, route),
-            "parameters": list(self._parameters_of(operation, rule, route)),
+            "parameters": list(self._parameters_of(rule, route)),
             "requestBody": self._body(operation.body, example.get("request")) if operation.body else None,
             "responses": {**answers, **self._problems.responses(_codes(operation, rule, route))},
             "security": [{name: [str(route.scope)]} for name in SECURITY] if route.scope else [],
         }
         return {name: value for name, value in written.items() if value is not None}
 
-    def _parameters_of(self, operation: Operation, rule: str, route: Route) -> Iterator[dict[str, Any]]:
+    def _parameters_of(self, rule: str, route: Route) -> Iterator[dict[str, Any]]:
         yield from parameters.of_path(rule)
-        for name in parameters.names_of_query(route):
-            found = parameters.of_query(name, operation.query)
-            component = name.replace("[", ".").rstrip("]")
-            if name in operation.query or self._parameters.setdefault(component, found) != found:
-                yield found
-            else:
-                yield {"$ref": f"#/components/parameters/{component}"}
+        yield from map(self._query_parameter, route.parameters)
         repeatable = (headers.IDEMPOTENCY_KEY,) if _repeatable(route) else ()
-        for name in (*operation.headers, *repeatable, headers.REQUEST_ID):
+        for name in (*route.operation.headers, *repeatable, headers.REQUEST_ID):
             yield {"$ref": f"#/components/parameters/{name}"}
+
+    def _query_parameter(self, parameter: Parameter) -> dict[str, Any]:
+        """Return a reference to the parameter, or the parameter where the name stands for something else elsewhere."""
+        found = parameters.of_query(parameter)
+        component = parameter.name.replace("[", ".").rstrip("]")
+        if self._parameters.setdefault(component, found) != found:
+            return found
+        return {"$ref": f"#/components/parameters/{component}"}
 
     def _body(self, body: Body, example: Any) -> dict[str, Any]:
         content = self._content(body, example)
@@ -144,13 +142,18 @@ class _Writer:
                 content[kind]["example"] = example
         return content
 
-    def _schema(self, shape: Shape) -> dict[str, Any]:
-        if isinstance(shape, Named):
-            self._named[shape.name] = shape.schema
-            for kind in shape.kinds:
-                self._shapes.schema(kind)
-            return {"$ref": PREFIX + shape.name}
-        return shape if isinstance(shape, dict) else self._shapes.schema(shape)
+    def _schema(self, shape: Shape) -> JSONSchema:
+        if isinstance(shape, PageOf):
+            if isinstance(shape.kind, type):
+                self._shapes.schema(shape.kind)
+            name, schema = page_of(shape)
+            self._named[name] = schema
+            return reference(name)
+        if isinstance(shape, str):
+            return reference(shape)
+        if isinstance(shape, tuple):
+            return {"anyOf": [reference(name) for name in shape]}
+        return shape if isinstance(shape, Mapping) else self._shapes.schema(shape)
 
 
 def _answers(operation: Operation, route: Route) -> Mapping[int, Answer]:
@@ -217,21 +220,21 @@ MODEL_SERVICE: Mapping[str, str] = {
 }
 
 _TEXT = """\
-A bank keeps its card holders here and learns to which kind each belongs, how sure that is, and why.
+A bank stores its card holders here and learns which segment each belongs to, how sure that is, and why.
 
 **Keys.** Send an API key (`Authorization: Bearer csk_…`) or, where this installation trusts an issuer, its token in the
 same header. Each operation names the scope it needs; `admin` includes all of them.
 
-**Changes.** Every customer has an ETag. Send it as `If-Match` with a change: 412 says that somebody else was faster.
+**Changes.** Every customer has an ETag. Send it as `If-Match` with a change: 412 means that it has changed since.
 
-**Trying again.** Send a POST with an `Idempotency-Key`; sent again with the same key, it is carried out once.
+**Retries.** Send a POST with an `Idempotency-Key`: repeated with the same key, it is carried out only once.
 
-**Pages** follow `next_cursor`, also in `Link`. **Limits** are told in `RateLimit`; 429 says in `Retry-After` how
+**Pages** follow `next_cursor`, also in `Link`. **Rate limits** are in `RateLimit`; with 429, `Retry-After` says how
 long to wait.
 
-**Errors** are `application/problem+json` (RFC 9457) with a stable `code`, the `request_id` and, for refused values,
-`errors` with a JSON pointer each; a pointer that begins with `?` names a parameter of the query string. Parameters that
-an address does not know are refused.
+**Errors** are `application/problem+json` (RFC 9457) with a stable `code`, the `request_id` and, for invalid values,
+`errors` with a JSON pointer each; a pointer that begins with `?` names a query parameter. Unknown query parameters are
+refused.
 
 <details><summary>All codes</summary>
 
@@ -239,8 +242,8 @@ an address does not know are refused.
 
 </details>
 
-**Times** are UTC, RFC 3339. **HEAD** works wherever GET does. An answer may gain members; a client ignores those that
-it does not know.
+**Times** are in UTC (RFC 3339). **HEAD** works wherever GET does. Responses may gain members; clients should ignore
+those they do not know.
 """
 
 

@@ -33,22 +33,22 @@ def _header(text: str, schema: Mapping[str, Any], **more: Any) -> dict[str, Any]
 
 REQUEST: Mapping[str, dict[str, Any]] = {
     REQUEST_ID: _header(
-        "Names the request in the logs of both tiers, and in the answer: 1 to 128 letters, digits and `_.:-`. Where "
-        "none is sent, or another text, one is made up.",
+        "Identifies the request in the logs of both tiers and in the response: 1 to 128 letters, digits and `_.:-`. If "
+        "it is missing or invalid, one is generated.",
         {"type": "string"},
     ),
     IF_MATCH: _header(
-        "The ETag of the revision that the change is meant for: 412 where the resource has another one by now.",
+        "The ETag of the revision that the change is meant for: 412 if the resource has changed since.",
         {"type": "string"},
     ),
     IF_NONE_MATCH: _header(
-        "On reading, the ETag of the copy at hand: 304 where that is still the right one. "
-        "On PUT, `*`: create the resource, and 412 where there is one already.",
+        "On GET, the ETag of the cached copy: 304 if that is still current. "
+        "On PUT, `*`: create the resource, or 412 if it already exists.",
         {"type": "string"},
     ),
     IDEMPOTENCY_KEY: _header(
-        "Makes it safe to send the request again when no answer came: it is carried out once, and the answer is sent "
-        "again. A text of your own making for each request, such as a UUID; it belongs to your API key. Of a file, "
+        "Makes it safe to retry the request when no response arrived: it is carried out once, and the response is sent "
+        "again. A text that you choose for each request, such as a UUID; it is scoped to your API key. Of a file, "
         "only the length and its Content-Digest (RFC 9530) are compared, so send that with files.",
         {"type": "string", "pattern": r"^[!#-+\--~]+$", "minLength": 1, "maxLength": LONGEST},
     ),
@@ -56,26 +56,28 @@ REQUEST: Mapping[str, dict[str, Any]] = {
 """Headers of requests, as components of the document."""
 
 ANSWER: Mapping[str, dict[str, Any]] = {
-    REQUEST_ID: _header("Names the request in the logs of both tiers", _REQUEST_ID, required=True),
+    REQUEST_ID: _header("Identifies the request in the logs of both tiers", _REQUEST_ID, required=True),
     ETAG: _header("The revision, for If-Match and If-None-Match", {"type": "string"}, required=True),
     LOCATION: _header("The address of what was created", {"type": "string", "format": "uri-reference"}),
     LINK: _header('The next page, as `<address>; rel="next"`; absent on the last one', {"type": "string"}),
-    CACHE_CONTROL: _header("What caches may do", {"type": "string"}),
-    RETRY_AFTER: _header("Seconds to wait before the next attempt", {"type": "integer", "minimum": 1}),
-    REPLAYED: _header("`true` on the answer of an earlier request with this Idempotency-Key", {"const": "true"}),
-    CONTENT_DISPOSITION: _header("What to call the file", {"type": "string"}),
-    ACCEPT: _header("The media types that the address takes", {"type": "string"}),
-    ACCEPT_PATCH: _header("The media types that the address takes", {"type": "string"}),
-    ACCEPT_ENCODING: _header("The Content-Encodings that the address takes", {"type": "string"}),
-    "RateLimit": _header(
-        "The window: how many requests are left (r), and seconds to the next one (t)", {"type": "string"}
+    CACHE_CONTROL: _header("Caching rules", {"type": "string"}),
+    RETRY_AFTER: _header("Seconds to wait before retrying", {"type": "integer", "minimum": 1}),
+    REPLAYED: _header(
+        "`true` if this is the response to an earlier request with the same Idempotency-Key", {"const": "true"}
     ),
-    "RateLimit-Policy": _header("All windows: requests (q) in so many seconds (w)", {"type": "string"}),
-    "RateLimit-Limit": _header("Requests in the window", {"type": "integer"}),
-    "RateLimit-Remaining": _header("Requests that are left in it", {"type": "integer"}),
+    CONTENT_DISPOSITION: _header("A name for the file", {"type": "string"}),
+    ACCEPT: _header("The media types that this address accepts", {"type": "string"}),
+    ACCEPT_PATCH: _header("The media types that this address accepts", {"type": "string"}),
+    ACCEPT_ENCODING: _header("The Content-Encodings that this address accepts", {"type": "string"}),
+    "RateLimit": _header(
+        "The current window: requests left (r), and seconds until the next window (t)", {"type": "string"}
+    ),
+    "RateLimit-Policy": _header("All windows: number of requests (q) per seconds (w)", {"type": "string"}),
+    "RateLimit-Limit": _header("Requests per window", {"type": "integer"}),
+    "RateLimit-Remaining": _header("Requests left in the window", {"type": "integer"}),
     "RateLimit-Reset": _header("Seconds until the next window", {"type": "integer"}),
-    CHALLENGE: _header("What is missing, as RFC 6750 words it", {"type": "string"}),
-    ALLOW: _header("The methods that the address knows", {"type": "string"}),
+    CHALLENGE: _header("The credentials that are missing (RFC 6750)", {"type": "string"}),
+    ALLOW: _header("The methods that this address supports", {"type": "string"}),
 }
 """Headers of answers, as components of the document."""
 

@@ -9,12 +9,9 @@ from typing import Any, NamedTuple
 from gateway.data_access.model_service.problems import KNOWN
 from gateway.middleware.errors import STATUSES
 from gateway.openapi import headers
+from gateway.routes.operation import STORE
 from shared.problems import MEDIA_TYPE, code_of
 
-STORE = ("store_unavailable", "store_error")
-"""What whatever reads or writes the database can give."""
-MODEL = ("model_unavailable", "model_busy", "model_timeout", "model_malformed", "model_denied")
-"""What whatever asks the model service can give."""
 ALWAYS = ("validation_failed", "internal_error")
 COUNTED = ("rate_limited",)
 """What everything but a health check can give."""
@@ -48,30 +45,30 @@ _REFUSALS = {
     "request_timeout": "The client sent nothing for too long",
     "artefact_damaged": "The files of the version, or the record of activations, are damaged",
     "incompatible_model": "The version was made by another version of scikit-learn",
-    "labels_differ": "The compiled scorer does not give the labels that the version's training gave",
-    "no_evidence": "The version was stored without what this question needs",
-    "gate_refused": "The gate refuses the version; each failed check is an error",
-    "nothing_to_roll_back": "No version was active before this one, or that one cannot serve any more",
-    "name_taken": "Another segment is called so",
-    "labels_damaged": "What people said of the segments cannot be read",
-    "training_running": "A training is running already; the detail has its id",
-    "training_ended": "The training has ended already",
+    "labels_differ": "The compiled scorer does not reproduce the labels of the version's training",
+    "no_evidence": "The version was stored without the data that this needs",
+    "gate_refused": "The version does not pass the gate; errors lists each failed check",
+    "nothing_to_roll_back": "No version was active before this one, or it can no longer serve",
+    "name_taken": "Another segment already has this name",
+    "labels_damaged": "The stored names of segments cannot be read",
+    "training_running": "A training is already running; the detail has its id",
+    "training_ended": "The training has already ended",
     "store_not_writable": "The model store cannot be written: its disk is full or read-only",
 }
 """Meanings of what the model service refuses (`gateway.data_access.model_service.problems.KNOWN`)."""
 
 _PLAIN = {
-    400: "The request breaks off, or is not HTTP",
+    400: "The request is incomplete, or is not valid HTTP",
     404: "There is nothing at this address",
-    405: "The address does not know this method; Allow names those it knows",
+    405: "The address does not support this method; Allow lists those it does",
     408: "The client sent nothing for too long",
-    406: "None of the media types in Accept is one that this address gives",
+    406: "None of the media types in Accept is available here",
     411: "The body needs a Content-Length",
-    413: "The body is larger than this address takes",
+    413: "The body is larger than this address accepts",
     414: "The query string is too long",
-    415: "The body's Content-Type or Content-Encoding is not one that this address takes",
-    503: "Too many clients have left their requests unfinished; try again later",
-    500: "A fault of this service; its log has the request id",
+    415: "The Content-Type or Content-Encoding of the body is not accepted here",
+    503: "Too many clients are sending slowly; try again later",
+    500: "An internal error; the log has the details under the request id",
 }
 """Meanings of errors that say no more than their status."""
 

@@ -5,18 +5,20 @@ from __future__ import annotations
 import dataclasses
 import re
 from inspect import cleandoc
-from typing import Any, get_type_hints, is_typeddict
+from typing import Any, get_type_hints
 
 import marshmallow
 from apispec import APISpec
-from apispec.ext.marshmallow.openapi import OpenAPIConverter
+from apispec.ext.marshmallow import MarshmallowPlugin
 from mashumaro.jsonschema import DRAFT_2020_12, JSONSchemaBuilder
 from mashumaro.jsonschema.models import Context, JSONObjectSchema, JSONSchema
 from mashumaro.jsonschema.plugins import BasePlugin
 from mashumaro.jsonschema.schema import Instance
+from typing_extensions import is_typeddict
 
 from gateway.schemas.customers import CustIdField, FeatureField
-from shared.features import CUST_ID_PATTERN, CUST_ID_RULE, Feature
+from gateway.schemas.queries import CUST_ID_SCHEMA
+from shared.features import Feature
 
 PREFIX = "#/components/schemas/"
 
@@ -91,14 +93,6 @@ def _markdown(text: str) -> str:
 
 OPENAPI = "3.1.0"
 
-CUST_ID_SCHEMA = {
-    "type": "string",
-    "pattern": f"^{CUST_ID_PATTERN}$",
-    "minLength": 1,
-    "maxLength": 64,
-    "description": f"The bank's id of the customer; {CUST_ID_RULE}",
-}
-
 
 def feature_schema(feature: Feature, *, nullable: bool) -> dict[str, Any]:
     """Return the schema of a feature's value: its type, bounds and meaning."""
@@ -124,13 +118,11 @@ def _of_the_data_dictionary(_: Any, field: marshmallow.fields.Field[Any], **__: 
     return dict(CUST_ID_SCHEMA) if isinstance(field, CustIdField) else {}
 
 
-def _no_component(_: Any) -> None:
-    """Name no schema, so that everything stands in its place."""
-
-
 def _plain(bound: float) -> float | int:
     return int(bound) if bound == int(bound) else bound
 
 
-_converter: Any = OpenAPIConverter(OPENAPI, _no_component, APISpec("", "", OPENAPI))
+_marshmallow = MarshmallowPlugin(schema_name_resolver=lambda _: "")  # no components: everything stands in its place
+APISpec("", "", OPENAPI, plugins=[_marshmallow])
+_converter: Any = _marshmallow.converter
 _converter.add_attribute_function(_of_the_data_dictionary)

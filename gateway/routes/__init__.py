@@ -1,24 +1,49 @@
-"""Which address and method lead to which controller method: tables, nothing else."""
+"""Which address and method lead to which controller method: one table a resource.
+
+A row says all there is to say about a route: who may call it (`scope`), which query parameters it takes, what kind of
+work it is (`gateway.middleware` chooses what surrounds it by that), how it may be repeated, and what it means to a
+caller (`operation`, from which `gateway.openapi` makes the document).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
 
 from flask import Flask
+from werkzeug.routing import BaseConverter
 
+from gateway.routes.operation import Operation
+from gateway.schemas.queries import VERSION_OR_ACTIVE, Parameter
 from gateway.services.principal import Scope
 
 View = Callable[..., Any]
+API: Final = "/api/v1"
 
 
-class Repeats(NamedTuple):
+class Work(StrEnum):
+    """What kind of work a route is: each kind has bounds of its own."""
+
+    QUICK = "quick"
+    """Reads and writes of the database alone, or with a segment that may come later."""
+    MODEL = "model"
+    """Waits for an answer of the model service."""
+    BULK = "bulk"
+    """Goes over a whole file or over all customers."""
+    LONG = "long"
+    """As `BULK`, and waits for the model service meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Repeats:
     """How a POST may be repeated under an Idempotency-Key (`gateway.middleware.idempotency`).
 
     Attributes
     ----------
     again : whether it is carried out again after an attempt that broke off: it comes to the same, or the view
-        recognises its own work (`exchange.first_tried_at`).
+        recognises its own work (`http.first_tried_at`).
     kept : whether its answer may be kept; not one with a secret, or with customers that nobody can name.
     upload : whether its body is a file of any size, which is not read beforehand.
     """
@@ -28,7 +53,12 @@ class Repeats(NamedTuple):
     upload: bool = False
 
 
-class Route(NamedTuple):
+ONCE: Final = Repeats(again=False)
+WITH_SECRET: Final = Repeats(again=False, kept=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
     """What a method of an address does.
 
     Attributes
@@ -36,33 +66,61 @@ class Route(NamedTuple):
     scope : what a caller needs; None where anybody may call.
     parameters : the query parameters that it knows; any other is refused.
     repeats : what an Idempotency-Key does for a POST.
-    judges_query : whether the view itself refuses query parameters, where it can say more than that one is unknown.
     """
 
     method: str
     path: str
     view: View
     scope: Scope | None
-    parameters: Collection[str] = ()
+    operation: Operation
+    parameters: Sequence[Parameter] = ()
+    work: Work = Work.QUICK
     repeats: Repeats = Repeats()
-    judges_query: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """The routes of one resource; `prefix` begins their addresses."""
+
+    name: str
+    text: str
+    routes: Sequence[Route]
+    prefix: str = API
+
+
+class VersionConverter(BaseConverter):
+    """A model version's name, or ``active``, as a part of an address; anything else is an unknown address."""
+
+    regex = VERSION_OR_ACTIVE
+
+
+class NameConverter(BaseConverter):
+    """An id that the service has made, or the name of a picture, as a part of an address."""
+
+    regex = "[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
 
 
 Around = Callable[[Route, View], View]
-"""A guard (`gateway.middleware`)."""
+"""Middleware of a route: returns the view to call in the place of another."""
 
 
-def register(app: Flask, prefix: str, routes: Sequence[Route], guards: Sequence[Around]) -> None:
-    """Add a table of routes to the application, within the guards: the first is asked first."""
-    registered(app).extend((prefix, route) for route in routes)
-    for route in routes:
-        view = route.view
-        for around in reversed(guards):
-            view = around(route, view)
-        app.add_url_rule(prefix + route.path, f"{route.method} {prefix}{route.path}", view, methods=[route.method])
+def register(app: Flask, resources: Sequence[Resource], middleware: Mapping[Work, Sequence[Around]]) -> None:
+    """Add the routes to the application, each within the middleware of its kind of work: the first is asked first."""
+    app.extensions[_EXTENSION] = resources
+    app.url_map.converters |= {"version": VersionConverter, "name": NameConverter}
+    for resource in resources:
+        for route in resource.routes:
+            view = route.view
+            for around in reversed(middleware[route.work]):
+                view = around(route, view)
+            rule = resource.prefix + route.path
+            app.add_url_rule(rule, f"{route.method} {rule}", view, methods=[route.method])
 
 
-def registered(app: Flask) -> list[tuple[str, Route]]:
-    """Return the application's routes, each with the prefix of its address."""
-    routes: list[tuple[str, Route]] = app.extensions.setdefault("gateway.routes", [])
-    return routes
+def registered(app: Flask) -> Sequence[Resource]:
+    """Return the application's resources."""
+    resources: Sequence[Resource] = app.extensions[_EXTENSION]
+    return resources
+
+
+_EXTENSION = "gateway.routes"

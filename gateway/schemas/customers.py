@@ -7,7 +7,6 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, missing
 
-from gateway.schemas.queries import Query, load_parameters
 from gateway.services.customers.batches import MAX_ROWS, BadRow, Row
 from gateway.services.customers.bulk_writes import Mode
 from gateway.services.errors import InvalidInput
@@ -134,25 +133,10 @@ def _pointer(name: str) -> str:
     return "/" + name.replace("~", "~0").replace("/", "~1")
 
 
-MODE = ("mode",)
 IF_REVISION = "if_revision"
 """Beside a row's features: the revision that the stored customer must have, as If-Match says for one customer."""
 
 _customer = customer_schema()
-
-
-def load_mode(query: Query) -> Mode:
-    """Return what becomes of customers that are stored already.
-
-    Raises
-    ------
-    InvalidInput
-    """
-    sent = load_parameters(query, MODE).get("mode", Mode.UPSERT.value)
-    if sent not in {mode.value for mode in Mode}:
-        errors = [FieldError(pointer="?mode", detail=f"must be {' or '.join(mode.value for mode in Mode)}")]
-        raise InvalidInput(errors, "the query string breaks the rules in errors")
-    return Mode(sent)
 
 
 def load_rows(body: Any, mode: Mode) -> list[Row | BadRow]:

@@ -5,42 +5,19 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
 import orjson
 from itsdangerous import BadSignature, Signer
 
-from gateway.services.errors import InvalidInput
+from gateway.schemas.queries import Parameter, refused, text, whole
 from shared.features import cust_id_fault
-from shared.problems import FieldError
 
-PAGE = ("limit", "cursor")
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 500
-
-
-class PageRequest(NamedTuple):
-    """Which page is asked for: up to `limit` customers after CUST_ID `after`."""
-
-    after: str | None
-    limit: int
-
-
-def load_limit(query: Mapping[str, str]) -> int:
-    """Return the page size.
-
-    Raises
-    ------
-    InvalidInput
-        unless it is 1..500.
-    """
-    limit = query.get("limit")
-    if limit is None:
-        return DEFAULT_LIMIT
-    if not (limit.isascii() and limit.isdigit() and len(limit) < 9 and 1 <= int(limit) <= MAX_LIMIT):
-        raise InvalidInput([FieldError(pointer="?limit", detail=f"must be a whole number from 1 to {MAX_LIMIT}")])
-    return int(limit)
+_UNCHANGED = "must be a next_cursor of this service, unchanged"
+_CURSOR = "`next_cursor` of the previous page, unchanged; none for the first page"
 
 
 class Cursors:
@@ -71,51 +48,37 @@ class Cursors:
         try:
             place = self._signer.unsign(cursor.encode("ascii"))
         except (BadSignature, UnicodeEncodeError):
-            raise _refused("must be a next_cursor of this service, unchanged") from None
+            raise refused("cursor", _UNCHANGED) from None
         position: list[Any]
         made_for, *position = orjson.loads(base64.urlsafe_b64decode(place + b"=" * (-len(place) % 4)))
         if made_for != list_id:
-            raise _refused("belongs to another list: filters and sort must be those of the page that it came with")
+            raise refused(
+                "cursor", "belongs to another list: filters and sort must be the same as for the page it came from"
+            )
         return position
 
 
-def _refused(detail: str) -> InvalidInput:
-    return InvalidInput([FieldError(pointer="?cursor", detail=detail)], "the query string breaks the rules in errors")
-
-
-def load_page_request(query: Mapping[str, str]) -> PageRequest:
-    """Return the page asked for of a list by id alone, whose cursors are no secret: nothing but ids is in them.
-
-    Raises
-    ------
-    InvalidInput
-        for a limit out of 1..500 or a cursor that this service did not make.
-    """
-    errors: list[FieldError] = []
-    limit, after = 0, None
-    try:
-        limit = load_limit(query)
-    except InvalidInput as error:
-        errors += error.errors
-    if (cursor := query.get("cursor")) is not None and (after := _read(cursor)) is None:
-        errors.append(FieldError(pointer="?cursor", detail="must be a next_cursor of this service, unchanged"))
-    if errors:
-        raise InvalidInput(errors, "the query string breaks the rules in errors")
-    return PageRequest(after, limit)
-
-
-def cursor_after(cust_id: str) -> str:
-    """Return the cursor of the page that follows `cust_id`."""
-    return base64.urlsafe_b64encode(f"{_VERSION}{cust_id}".encode()).decode().rstrip("=")
+def cursor_after(last_id: str) -> str:
+    """Return the cursor of the page that follows `last_id`."""
+    return base64.urlsafe_b64encode(f"{_VERSION}{last_id}".encode()).decode().rstrip("=")
 
 
 _VERSION = "1:"  # so that a later kind of cursor can be told from this one
 
 
-def _read(cursor: str) -> str | None:
+def read_cursor(cursor: str) -> str:
+    """Return the id after which the page begins, of a list by id alone; only ids are in such cursors, and no secret."""
     try:
-        text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
+        found = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
     except (binascii.Error, ValueError):
-        return None
-    after = text.removeprefix(_VERSION)
-    return after if text.startswith(_VERSION) and not cust_id_fault(after) and cursor == cursor_after(after) else None
+        raise ValueError(_UNCHANGED) from None
+    after = found.removeprefix(_VERSION)
+    if not found.startswith(_VERSION) or cust_id_fault(after) or cursor != cursor_after(after):
+        raise ValueError(_UNCHANGED)
+    return after
+
+
+LIMIT = whole("limit", "Maximum number of entries on the page", 1, MAX_LIMIT, default=DEFAULT_LIMIT)
+SIGNED_CURSOR = text("cursor", _CURSOR)
+CURSOR = Parameter("cursor", read_cursor, _CURSOR, SIGNED_CURSOR.schema)
+PAGE = (LIMIT, CURSOR)

@@ -1,231 +1,287 @@
-"""The query string of everything but lists: which parameters there are, and what they may say."""
+"""Query strings: one declaration of a parameter both parses it and documents it."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
-from datetime import datetime
-from typing import Any, NamedTuple, cast, get_args
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any, Final, get_args
 
-from gateway.schemas.customer_queries import time
-from gateway.schemas.paging import PAGE, load_page_request
-from gateway.services.audit import Action, AuditFilters
+from gateway.services.audit import Action
 from gateway.services.customers.bulk_writes import Mode
 from gateway.services.customers.query import Op
 from gateway.services.errors import InvalidInput
-from gateway.services.imports.imports import ImportOrder
-from gateway.services.models.model import PredictionOptions
 from gateway.services.models.registry import Format
-from shared.features import CUST_ID, cust_id_fault
+from shared.features import CUST_ID, CUST_ID_PATTERN, CUST_ID_RULE, cust_id_fault
 from shared.model_contract import ACTIVE
 from shared.problems import FieldError
 
-Query = Iterable[tuple[str, str]]
-"""(name, value) pairs in the order sent."""
+JSONSchema = Mapping[str, Any]
+"""A JSON Schema (2020-12)."""
+Values = Mapping[str, Any]
+"""The parsed parameters by name: those of the request, and the defaults of the others that have one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A parameter of a query string.
+
+    Attributes
+    ----------
+    read : returns the value of a text; raises ValueError saying what the text must be.
+    schema : of the text, for the OpenAPI document.
+    default : the value where the request has none; None: there is none then.
+    alias : a second name that is understood, and not documented.
+    """
+
+    name: str
+    read: Callable[[str], Any]
+    description: str
+    schema: JSONSchema
+    default: Any = None
+    required: bool = False
+    alias: str | None = None
+
+
+class QueryReader:
+    """Reads the query strings of one route.
+
+    Attributes
+    ----------
+    defaults : the values of an empty query string, if nothing is `required`.
+    """
+
+    def __init__(self, parameters: Sequence[Parameter]) -> None:
+        self._parameters = {name: p for p in parameters for name in (p.name, p.alias) if name is not None}
+        self.required = tuple(p.name for p in parameters if p.required)
+        self.defaults: Values = {p.name: p.default for p in parameters if p.default is not None}
+
+    def read(self, query: Iterable[tuple[str, str]]) -> Values:
+        """Return the values of (name, text) pairs, in their order, after the defaults.
+
+        Raises
+        ------
+        InvalidInput
+            naming every parameter that is unknown, given more than once, missing, or not what it must be.
+        """
+        values = dict(self.defaults)
+        errors, seen = [], set()
+        for name, text in query:
+            parameter = self._parameters.get(name)
+            try:
+                if parameter is None:
+                    raise ValueError(self._unknown(name))
+                if name in seen:
+                    raise ValueError("is given more than once")
+                values[name] = parameter.read(text)
+            except ValueError as error:
+                errors.append(fault(name, str(error)))
+            seen.add(name)
+        errors = errors or [fault(name, "is missing") for name in self.required if name not in seen]
+        if errors:
+            raise InvalidInput(errors, INVALID_QUERY)
+        return values
+
+    def _unknown(self, name: str) -> str:
+        field = name.partition("[")[0]
+        operators = [known[len(field) + 1 : -1] for known in self._parameters if known.startswith(f"{field}[")]
+        if operators:
+            return f"is not a known parameter; the operators of {field} are {', '.join(operators)}"
+        known = dict.fromkeys(known.partition("[")[0] for known in self._parameters)
+        return f"is not a known parameter; the known ones are {', '.join(known)}" if known else UNKNOWN
+
+
+INVALID_QUERY: Final = "the query string is invalid: see errors"
+UNKNOWN: Final = "is not a known parameter"
+
+
+def fault(name: str, detail: str) -> FieldError:
+    """Return what is wrong with a parameter."""
+    return FieldError(pointer=f"?{name}", detail=detail)
+
+
+def refused(name: str, detail: str) -> InvalidInput:
+    """Return the error about one parameter."""
+    return InvalidInput([fault(name, detail)], INVALID_QUERY)
+
+
+# ---- kinds of parameters ----------------------------------------------------------------------------------------
+
+
+def read_flag(text: str) -> bool:
+    """Return true or false."""
+    if text not in ("true", "false"):
+        raise ValueError("must be true or false")
+    return text == "true"
+
+
+def flag(name: str, description: str) -> Parameter:
+    """Return a parameter that is true or, unless given, false."""
+    return Parameter(name, read_flag, description, {"type": "boolean", "default": False}, default=False)
+
+
+def choice(
+    name: str, description: str, values: Sequence[str], default: str | None = None, kind: type[StrEnum] | None = None
+) -> Parameter:
+    """Return a parameter that is one of some values, or a member of the enumeration `kind` of them."""
+
+    def read(text: str) -> Any:
+        if text not in values:
+            raise ValueError(f"must be {' or '.join(values) if len(values) < 4 else 'one of ' + ', '.join(values)}")
+        return kind(text) if kind else text
+
+    schema = {"type": "string", "enum": list(values), **({"default": default} if default is not None else {})}
+    return Parameter(name, read, description, schema, None if default is None else read(default))
+
+
+def text(
+    name: str, description: str, schema: JSONSchema = MappingProxyType({}), pattern: str | None = None, rule: str = ""
+) -> Parameter:
+    """Return a parameter that is a text; with a `pattern`, one that matches it or breaks the `rule`."""
+    matches = re.compile(pattern).fullmatch if pattern else None
+
+    def read(value: str) -> str:
+        if matches and not matches(value):
+            raise ValueError(rule)
+        return value
+
+    return Parameter(name, read, description, {"type": "string", **schema})
+
+
+def whole(name: str, description: str, least: int, most: int, **schema: Any) -> Parameter:
+    """Return a parameter that is a whole number."""
+
+    def read(value: str) -> int:
+        # Its length first: reading a number takes a time that grows with the square of its digits.
+        if not (value.isascii() and value.isdigit() and len(value) < 9 and least <= int(value) <= most):
+            raise ValueError(f"must be a whole number from {least} to {most}")
+        return int(value)
+
+    found = {"type": "integer", "minimum": least, "maximum": most, **schema}
+    return Parameter(name, read, description, found, schema.get("default"))
+
+
+_TIME = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt]([0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]{1,9}))?([Zz]|[+-][0-9]{2}:[0-9]{2})"
+)
+_TIME_RULE = "must be a time with its zone as in RFC 3339, such as 2026-01-31T12:00:00Z (write + as %2B)"
+
+
+def read_time(value: str, op: Op) -> datetime:
+    """Return a time in UTC, without a zone, to the millisecond, as times are stored.
+
+    A finer one is rounded so that the comparison with what is stored comes out the same: up for what is at least
+    or less, down for the others.
+    """
+    found = _TIME.fullmatch(value)
+    if not found:
+        raise ValueError(_TIME_RULE)
+    day, clock, fraction, zone = found.groups()
+    digits = (fraction or "").ljust(9, "0")
+    up = op in (Op.GTE, Op.LT) and digits[3:].strip("0") != ""
+    try:
+        whole = datetime.fromisoformat(f"{day}T{clock}{zone.upper()}").astimezone(UTC).replace(tzinfo=None)
+        return whole + timedelta(milliseconds=int(digits[:3]) + up)
+    except (ValueError, OverflowError):
+        raise ValueError(_TIME_RULE) from None
+
+
+# ---- parameters of several routes -------------------------------------------------------------------------------
+
+CUST_ID_SCHEMA: JSONSchema = {
+    "type": "string",
+    "pattern": f"^{CUST_ID_PATTERN}$",
+    "minLength": 1,
+    "maxLength": 64,
+    "description": f"The bank's id of the customer; {CUST_ID_RULE}",
+}
 
 VERSION = r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}"
 """A version's name, as the model service makes it."""
 VERSION_OR_ACTIVE = rf"(?:{ACTIVE}|{VERSION})"
 
-TRAINING = ("k", "k_min", "k_max", "seed", "activate", "by", "note")
-"""Parameters of a training; what they may say is for the model service to judge."""
-
-ASKED = ("explain", "version")
-EXPLAIN = ("explain",)
-ERASE = ("erase",)
-FORMAT = ("format",)
-
-_FLAGS = {"true": True, "false": False}
-_FORMATS: tuple[str, ...] = get_args(Format)
-_version_or_active = re.compile(VERSION_OR_ACTIVE)
-
-
-def load_parameters(query: Query, known: Collection[str] = ()) -> dict[str, str]:
-    """Return the parameters by name.
-
-    Raises
-    ------
-    InvalidInput
-        for one that is not `known`, or is given twice.
-    """
-    found: dict[str, str] = {}
-    errors = []
-    for name, value in query:
-        if name not in known:
-            errors.append(_error(name, "is not a known parameter"))
-        elif name in found:
-            errors.append(_error(name, "is given more than once"))
-        found[name] = value
-    _refuse(errors)
-    return found
+EXPLAIN = flag(
+    "explain", "Include an explanation: what speaks for the segment, what for its rival, and what would change it"
+)
+ERASE = flag("erase", "Erase everything that is kept about the customer, for good, instead of deleting it restorably")
+MODE = choice(
+    "mode",
+    "What to do with customers that are already stored; `insert` leaves them unchanged",
+    [mode.value for mode in Mode],
+    Mode.UPSERT.value,
+    Mode,
+)
+PREDICTING_VERSION = text(
+    "version",
+    "The version that predicts; the active one by default",
+    {"pattern": f"^{VERSION_OR_ACTIVE}$"},
+    VERSION_OR_ACTIVE,
+    f"must be {ACTIVE!r} or the name of a version",
+)
+FORMAT = choice("format", "The figures, or a plot of them", ["json", *get_args(Format)], "json")
+DRY_RUN = flag("dry_run", "Check everything and write nothing: the counts say what would happen")
+FILE_NAME = text(
+    "name",
+    "A name for the file, for people",
+    {"maxLength": 200},
+    r"[^\x00-\x1f\x7f]{1,200}",
+    "must be 1 to 200 characters without line breaks",
+)
 
 
-def load_prediction_options(query: Query) -> PredictionOptions:
-    """Return the options of a prediction.
-
-    Raises
-    ------
-    InvalidInput
-    """
-    found = load_parameters(query, ASKED)
-    version = found.get("version")
-    if version is not None and not _version_or_active.fullmatch(version):
-        _refuse([_error("version", f"must be {ACTIVE!r} or the name of a version")])
-    return PredictionOptions(_flag(found, "explain"), version)
+def _cust_id(value: str) -> str:
+    if wrong := cust_id_fault(value):
+        raise ValueError(wrong)
+    return value
 
 
-def load_explain(query: Query) -> bool:
-    """Return whether an explanation is asked for.
-
-    Raises
-    ------
-    InvalidInput
-    """
-    return _flag(load_parameters(query, EXPLAIN), "explain")
+WHOSE = Parameter(CUST_ID, _cust_id, "The customer whose erasures are wanted", CUST_ID_SCHEMA, required=True)
 
 
-def load_erase(query: Query) -> bool:
-    """Return whether a customer is to be erased for good rather than deleted.
-
-    Raises
-    ------
-    InvalidInput
-    """
-    return _flag(load_parameters(query, ERASE), "erase")
+def _judged_elsewhere(name: str, description: str, schema: JSONSchema) -> Parameter:
+    """Return a parameter that is passed on as it is: what it may say is for the model service to judge."""
+    return Parameter(name, str, description, schema)
 
 
-def load_cust_id(query: Query) -> str:
-    """Return the CUST_ID that is asked about.
-
-    Raises
-    ------
-    InvalidInput
-    """
-    found = load_parameters(query, (CUST_ID,))
-    if CUST_ID not in found:
-        _refuse([_error(CUST_ID, "is missing")])
-    if fault := cust_id_fault(found[CUST_ID]):
-        _refuse([_error(CUST_ID, fault)])
-    return found[CUST_ID]
+def _number(least: int, most: int, **more: int) -> JSONSchema:
+    return {"type": "integer", "minimum": least, "maximum": most, **more}
 
 
-def load_format(query: Query) -> Format | None:
-    """Return which kind of picture is asked for, or None where the figures are.
-
-    Raises
-    ------
-    InvalidInput
-    """
-    kind = load_parameters(query, FORMAT).get("format", "json")
-    if kind not in ("json", *_FORMATS):
-        _refuse([_error("format", f"must be json, {' or '.join(_FORMATS)}")])
-    return None if kind == "json" else cast(Format, kind)
-
-
-def _flag(found: dict[str, str], name: str) -> bool:
-    value = found.get(name, "false")
-    if value not in _FLAGS:
-        _refuse([_error(name, "must be true or false")])
-    return _FLAGS[value]
-
-
-def _error(name: str, detail: str) -> FieldError:
-    return FieldError(pointer=f"?{name}", detail=detail)
+TRAINING = (
+    _judged_elsewhere(
+        "k", "Use this number of segments instead of choosing one; not together with k_min and k_max", _number(2, 20)
+    ),
+    _judged_elsewhere("k_min", "Smallest number of segments to try", _number(2, 20, default=3)),
+    _judged_elsewhere("k_max", "Largest number of segments to try", _number(2, 20, default=8)),
+    _judged_elsewhere("seed", "Random seed", _number(0, 2**32 - 1, default=0)),
+    _judged_elsewhere(
+        "activate",
+        "Activate the new version if it passes the gate",
+        {"type": "boolean", "default": False},
+    ),
+    _judged_elsewhere("by", "The person behind the request", {"type": "string", "maxLength": 200, "default": ""}),
+    _judged_elsewhere(
+        "note", "Why, or where the customers come from", {"type": "string", "maxLength": 1000, "default": ""}
+    ),
+)
 
 
-def _refuse(errors: list[Any]) -> None:
-    if errors:
-        raise InvalidInput(errors, "the query string breaks the rules in errors")
+def _id(name: str, description: str) -> Parameter:
+    schema = {"minLength": 1, "maxLength": 200}
+    return text(name, description, schema, r"(?s:.{1,200})", "must be an id of 1 to 200 characters")
 
 
-IMPORT = ("mode", "dry_run", "name")
-MODES = tuple(mode.value for mode in Mode)
-
-_NAME = re.compile(r"[^\x00-\x1f\x7f]{1,200}")
+def _time(name: str, op: Op, description: str) -> Parameter:
+    return Parameter(name, lambda value: read_time(value, op), description, {"type": "string", "format": "date-time"})
 
 
-def load_import(query: Query, size: int | None) -> ImportOrder:
-    """Return how a file of `size` bytes is to be imported.
-
-    Raises
-    ------
-    InvalidInput
-    """
-    found = load_parameters(query, IMPORT)
-    mode, dry_run, name = found.get("mode", Mode.UPSERT), found.get("dry_run", "false"), found.get("name")
-    faults = {}
-    if mode not in MODES:
-        faults["mode"] = f"must be {' or '.join(MODES)}"
-    if dry_run not in _FLAGS:
-        faults["dry_run"] = "must be true or false"
-    if name is not None and not _NAME.fullmatch(name):
-        faults["name"] = "must be 1 to 200 characters without line breaks"
-    if faults:
-        errors = [FieldError(pointer=f"?{parameter}", detail=detail) for parameter, detail in faults.items()]
-        raise InvalidInput(errors, "the query string breaks the rules in errors")
-    return ImportOrder(Mode(mode), _FLAGS[dry_run], name, size)
-
-
-AUDIT = ("subject", "actor", "action", "at[gte]", "at[lt]", *PAGE)
-ACTIONS: tuple[str, ...] = get_args(Action)
-
-
-class AuditRequest(NamedTuple):
-    """Which page is asked for: up to `limit` entries that are older than the one with the id `before`."""
-
-    filters: AuditFilters
-    before: str | None
-    limit: int
-
-
-def load_audit_request(query: Query) -> AuditRequest:
-    """Return what is asked for.
-
-    Raises
-    ------
-    InvalidInput
-    """
-    found = load_parameters(query, AUDIT)
-    values: dict[str, Any] = {}
-    errors: list[FieldError] = []
-    for name, (attribute, read) in _READERS.items():
-        try:
-            values |= {attribute: read(found[name])} if name in found else {}
-        except ValueError as error:
-            errors.append(FieldError(pointer=f"?{name}", detail=str(error)))
-    try:
-        page = load_page_request({name: found[name] for name in PAGE if name in found})
-    except InvalidInput as error:
-        errors += error.errors
-    if errors:
-        raise InvalidInput(errors, "the query string breaks the rules in errors")
-    return AuditRequest(AuditFilters(**values), page.after, page.limit)
-
-
-def _id(text: str) -> str:
-    if not 1 <= len(text) <= 200:
-        raise ValueError("must be an id of 1 to 200 characters")
-    return text
-
-
-def _action(text: str) -> str:
-    if text not in ACTIONS:
-        raise ValueError(f"must be one of {', '.join(ACTIONS)}")
-    return text
-
-
-def _since(text: str) -> datetime:
-    return time(text, Op.GTE)
-
-
-def _until(text: str) -> datetime:
-    return time(text, Op.LT)
-
-
-_READERS: Mapping[str, tuple[str, Callable[[str], Any]]] = {
-    "subject": ("subject", _id),
-    "actor": ("actor", _id),
-    "action": ("action", _action),
-    "at[gte]": ("since", _since),
-    "at[lt]": ("until", _until),
-}
+AUDIT = (
+    _id("subject", "The id of what was changed, such as a CUST_ID"),
+    _id("actor", "The id of who made the change, such as that of an API key"),
+    choice("action", "What was done", get_args(Action)),
+    _time("at[gte]", Op.GTE, "At this time or later"),
+    _time("at[lt]", Op.LT, "Earlier than this time"),
+)

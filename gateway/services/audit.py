@@ -18,6 +18,7 @@ from itertools import compress
 from typing import Any, Literal, NamedTuple, Protocol, TypedDict
 
 from gateway.services.errors import SegmentationError, is_refusal
+from gateway.services.pages import Page
 from gateway.services.principal import Principal
 
 Action = Literal[
@@ -123,20 +124,13 @@ class AuditTrail(Protocol):
         """Remove the customer's id from its entries; return how many there were. All else of them stays."""
 
 
-class AuditPage(NamedTuple):
-    """One page of entries; `more` says whether older ones follow."""
-
-    items: list[AuditEntry]
-    more: bool
-
-
 class AuditService:
     """Reads the audit trail."""
 
     def __init__(self, trail: AuditTrail) -> None:
         self._trail = trail
 
-    def page(self, filters: AuditFilters, before: str | None, limit: int) -> AuditPage:
+    def page(self, filters: AuditFilters, before: str | None, limit: int) -> Page[AuditEntry, str]:
         """Return up to `limit` entries, newest first, that are older than the one whose id is `before`.
 
         Raises
@@ -144,7 +138,7 @@ class AuditService:
         StoreError
         """
         found = self._trail.page(filters, before, limit + 1)
-        return AuditPage(found[:limit], len(found) > limit)
+        return Page.of(found, limit, lambda entry: entry["id"])
 
 
 LONGEST_BY = 200

@@ -1,4 +1,4 @@
-"""The time, as it is stored."""
+"""The time, as it is stored; on its own, because every module may need it and it needs none of them."""
 
 from __future__ import annotations
 

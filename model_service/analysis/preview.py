@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model_service.analysis.movers import Moves, TopMovers
-from model_service.analysis.preview_remarks import remarks
-from model_service.labels import displayed_name
-from model_service.pipeline import Labels, Matrix
-from model_service.predictor import DECIMALS, Predictor
-from model_service.rows import distance_matrix
-from shared.model_contract import Moved, Preview, PreviewSegment
+from model_service.scoring.pipeline import Labels, Matrix
+from model_service.scoring.predictor import DECIMALS, Predictor
+from model_service.scoring.rows import distance_matrix
+from model_service.store.labels import displayed_name
+from shared.contract import BORDERLINE
+from shared.model_contract import Moved, Mover, Preview, PreviewSegment
 
 CENTS = 2
 """Decimals of sums of money."""
@@ -139,3 +138,139 @@ class _Money:
 
 def _share(part: float, whole: float) -> float:
     return round(part / whole, DECIMALS) if whole else 0.0
+
+
+NAMED = 20
+"""Most customers that are named."""
+
+
+class Moves(NamedTuple):
+    """Customers who move, by column; each has shape (n,).
+
+    ``before`` and ``after`` are segment ids, ``credit_limit`` is NaN where it is unknown.
+    """
+
+    ids: Sequence[str | None] | None
+    before: Sequence[str]
+    after: Sequence[str]
+    confidence_before: Matrix
+    confidence_after: Matrix
+    balance: Matrix
+    credit_limit: Matrix
+
+
+class TopMovers:
+    """Keeps those most affected: first whom both versions are sure of, among them those with the largest balance.
+
+    A borderline customer's move says little, as refitting either version might undo it.
+
+    Attributes
+    ----------
+    sure : how many customers move of whom both versions are sure.
+    movers : the most affected first.
+    """
+
+    def __init__(self) -> None:
+        self.sure = 0
+        self.movers: list[Mover] = []
+
+    def add(self, moves: Moves) -> None:
+        """Consider `moves`."""
+        unsure = np.minimum(moves.confidence_before, moves.confidence_after) < BORDERLINE
+        self.sure += int(np.count_nonzero(~unsure))
+        found = [_mover(moves, place) for place in _first(unsure, moves.balance).tolist()]
+        self.movers = sorted([*self.movers, *found], key=_rank)[:NAMED]
+
+
+def _first(unsure: NDArray[np.bool_], balance: Matrix) -> NDArray[np.intp]:
+    """Return the places that can be among the first `NAMED`, with all that equal the last of them."""
+    if len(balance) <= NAMED:
+        return np.arange(len(balance))
+    last = np.lexsort((-balance, unsure))[NAMED - 1]
+    return np.flatnonzero((unsure < unsure[last]) | ((unsure == unsure[last]) & (balance >= balance[last])))
+
+
+def _mover(moves: Moves, place: int) -> Mover:
+    limit = float(moves.credit_limit[place])
+    return Mover(
+        CUST_ID=moves.ids[place] if moves.ids is not None else None,
+        before=moves.before[place],
+        after=moves.after[place],
+        confidence_before=float(moves.confidence_before[place]),
+        confidence_after=float(moves.confidence_after[place]),
+        balance=float(moves.balance[place]),
+        credit_limit=None if np.isnan(limit) else limit,
+    )
+
+
+def _rank(mover: Mover) -> tuple[bool, float, str]:
+    unsure = min(mover["confidence_before"], mover["confidence_after"]) < BORDERLINE
+    return unsure, -mover["balance"], mover["CUST_ID"] or ""
+
+
+LEAVING = 0.1
+"""Share of a kept segment's customers that may leave it without a remark."""
+FLOW = 0.1
+"""Least share of a segment's customers for which it is told where they go, or where they come from."""
+
+
+def remarks(preview: Preview, sure: int) -> list[str]:
+    """Say who moves where, of all customers and of each segment that is dissolved, new or loses many.
+
+    Parameters
+    ----------
+    sure : how many customers move of whom both versions are sure.
+    """
+    rows = preview["transitions"]
+    columns = [[row[place] for row in rows] for place in range(len(preview["after"]))]
+    said = list(_overall(preview, sure))
+    for segment, counts in zip(preview["before"], rows, strict=True):
+        said += _leaving(segment, counts, preview["after"])
+    for segment, counts in zip(preview["after"], columns, strict=True):
+        said += _coming(segment, counts, preview["before"])
+    return said
+
+
+def _overall(preview: Preview, sure: int) -> Iterator[str]:
+    moved = preview["moved"]
+    if preview["candidate"] == preview["active"]:
+        yield "The candidate is the active version: nobody moves."
+        return
+    if not moved["customers"]:
+        yield f"None of the {preview['rows']:,} customers moves."
+        return
+    yield (
+        f"{moved['customers']:,} of {preview['rows']:,} customers move ({moved['share']:.1%}), with "
+        f"{moved['balance_share']:.1%} of all balances and {moved['credit_limit_share']:.1%} of all known limits."
+    )
+    of = f"{sure:,}" if sure else "none"
+    yield f"Both versions are sure (confidence {BORDERLINE} or more) of {of} of those who move."
+
+
+def _leaving(segment: PreviewSegment, counts: Sequence[int], after: Sequence[PreviewSegment]) -> Iterator[str]:
+    total = sum(counts)
+    if segment["status"] == "retired":
+        yield f"{_title(segment)} is dissolved; {_shares(counts, total, 'go to', after)}."
+        return
+    others = [0 if other["id"] == segment["id"] else count for count, other in zip(counts, after, strict=True)]
+    if sum(others) > LEAVING * total:
+        yield f"{_title(segment)} loses {sum(others) / total:.1%}; {_shares(others, total, 'go to', after)}."
+
+
+def _coming(segment: PreviewSegment, counts: Sequence[int], before: Sequence[PreviewSegment]) -> Iterator[str]:
+    if segment["status"] == "new":
+        yield f"{_title(segment)} is new; {_shares(counts, sum(counts), 'come from', before)}."
+
+
+def _shares(counts: Sequence[int], total: int, way: str, segments: Sequence[PreviewSegment]) -> str:
+    """Name the segments to or from which `FLOW` of `total` customers or more move, and the largest of them anyway."""
+    if not total:
+        return "it has no customers here"
+    order = sorted(range(len(counts)), key=lambda place: -counts[place])
+    told = [place for place in order if counts[place] >= FLOW * total] or order[:1]
+    shares = ", ".join(f"{counts[place] / total:.1%} {way} {segments[place]['id']}" for place in told)
+    return f"of its {total:,} customers {shares}"
+
+
+def _title(segment: PreviewSegment) -> str:
+    return f"{segment['id']} ({segment['name']})"

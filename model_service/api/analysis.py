@@ -5,20 +5,23 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Annotated, Any, cast
 
-from fastapi import Request
-from fastapi.responses import Response
+from fastapi import APIRouter, Depends, Request
 
-from model_service.active_model import ActiveModel
 from model_service.analysis.drift import DriftCounter
 from model_service.analysis.preview import PreviewCounter
-from model_service.api import analysis_documentation as documentation
-from model_service.api.column_blocks import ColumnBlock, block_of, lines
-from model_service.api.errors import problem_response
-from model_service.api.routes import Route, json_answer
-from model_service.api.upload import hear_out, heard_out
-from model_service.durable_files import rfc3339
-from shared.model_contract import MODELS, Drift, Preview
+from model_service.api.bodies import StreamRoute
+from model_service.api.customers import ColumnBlock, CustomerFeatures, block_of, lines
+from model_service.api.dependencies import Model, no_query
+from model_service.api.errors import ApiError
+from model_service.api.openapi import NO_VERSION, Version, accepts, columns_schema, problems
+from model_service.store.files import rfc3339
+from shared.contract import MAX_COLUMNAR
+from shared.features import CUST_ID, CUST_ID_PATTERN
+from shared.model_contract import MODELS, NDJSON, Drift, Preview
+
+router = APIRouter(route_class=StreamRoute, dependencies=[no_query])
 
 AT_ONCE = 2
 """Analyses that a process runs at a time; each takes turns with the predictions for a processor."""
@@ -27,44 +30,74 @@ RETRY_SECONDS = 10
 """When to ask again if that many are running; a million customers take about so long."""
 
 
-def routes(model: ActiveModel) -> tuple[Route, ...]:
-    """Return the table of analyses."""
-    endpoints = _Endpoints(model)
-    return (
-        Route("POST", MODELS + "/{version}/preview", endpoints.preview, documentation.PREVIEW),
-        Route("POST", MODELS + "/{version}/drift", endpoints.drift, documentation.DRIFT),
-    )
+async def _places(request: Request) -> asyncio.Semaphore:
+    return cast(asyncio.Semaphore, request.app.state.analyses)
 
 
-class _Endpoints:
-    def __init__(self, model: ActiveModel) -> None:
-        self._model = model
-        self._places = asyncio.Semaphore(AT_ONCE)
+Places = Annotated[asyncio.Semaphore, Depends(_places)]
 
-    async def preview(self, request: Request) -> Response:
-        async with heard_out(request):
-            active = self._model.serving()
-            counter = PreviewCounter(active, await self._model.of(request.path_params["version"]))
-            return await self._analyse(request, lambda block: counter.add(block.columns, block.ids), counter.result)
-
-    async def drift(self, request: Request) -> Response:
-        async with heard_out(request):
-            counter = DriftCounter(await self._model.of(request.path_params["version"]))
-            return await self._analyse(request, lambda block: counter.add(block.columns), counter.result)
-
-    async def _analyse(
-        self, request: Request, add: Callable[[ColumnBlock], None], result: Callable[[str], Drift | Preview]
-    ) -> Response:
-        if self._places.locked():
-            await hear_out(request)
-            detail = f"{AT_ONCE} analyses are running; try again in {RETRY_SECONDS} seconds."
-            return problem_response(503, "analysis_busy", detail, headers={"retry-after": str(RETRY_SECONDS)})
-        async with self._places:
-            async for number, line in lines(request):
-                # In a thread, so that predictions go on in between.
-                await asyncio.to_thread(_take, add, number, line)
-            return json_answer(result(rfc3339(datetime.now(UTC))))
+_block = {
+    "type": "object",
+    "description": f"One line: at most {MAX_COLUMNAR} customers, in columns of the same length",
+    "additionalProperties": False,
+    "required": ["columns"],
+    "properties": {
+        "columns": columns_schema(CustomerFeatures.model_json_schema()),
+        "ids": {
+            "type": "array",
+            "description": f"The customers' {CUST_ID}",
+            "items": {"type": "string", "pattern": f"^{CUST_ID_PATTERN}$"},
+        },
+    },
+}
+_blocks = {"type": "array", "description": "Each element on a line of its own, without brackets", "items": _block}
+_REFUSALS = {
+    **NO_VERSION,
+    "s400": "A line is not JSON; the detail has its number",
+    "s408": "The client sent nothing for too long",
+    "s413": "A line is too long",
+    "s415": f"Body is not {NDJSON}",
+    "s422": "Values that are not allowed, each with a JSON pointer into the line whose number the detail has",
+    "s503": "No model is loaded, or too many analyses are running",
+}
 
 
-def _take(add: Callable[[ColumnBlock], None], number: int, line: bytes) -> None:
+@router.post(
+    MODELS + "/{version}/preview",
+    response_model=Preview,
+    openapi_extra=accepts(_blocks, NDJSON),
+    responses=problems(**_REFUSALS, s409="The version cannot be served"),
+)
+async def preview(request: Request, version: Version, model: Model, places: Places) -> Preview:
+    """Say which customers move if this version replaces the active one."""
+    counter = PreviewCounter(model.serving(), await model.of(version))
+    await _count(request, places, lambda block: counter.add(block.columns, block.ids))
+    return counter.result(rfc3339(datetime.now(UTC)))
+
+
+@router.post(
+    MODELS + "/{version}/drift",
+    response_model=Drift,
+    openapi_extra=accepts(_blocks, NDJSON),
+    responses=problems(**_REFUSALS, s409="The version cannot be served, or is too old to know its training data"),
+)
+async def drift(request: Request, version: Version, model: Model, places: Places) -> Drift:
+    """Say whether customers are still those that this version was trained on."""
+    counter = DriftCounter(await model.of(version))
+    await _count(request, places, lambda block: counter.add(block.columns))
+    return counter.result(rfc3339(datetime.now(UTC)))
+
+
+async def _count(request: Request, places: asyncio.Semaphore, add: Callable[[ColumnBlock], Any]) -> None:
+    """Give `add` all customers in the body, block by block."""
+    if places.locked():
+        detail = f"{AT_ONCE} analyses are running; try again in {RETRY_SECONDS} seconds."
+        raise ApiError(503, "analysis_busy", detail, headers={"retry-after": str(RETRY_SECONDS)})
+    async with places:
+        async for number, line in lines(request):
+            # In a thread, so that predictions go on in between.
+            await asyncio.to_thread(_take, add, number, line)
+
+
+def _take(add: Callable[[ColumnBlock], Any], number: int, line: bytes) -> None:
     add(block_of(number, line))

@@ -1,23 +1,60 @@
-"""From parsed JSON to rows that can be scored: one customer, many, or columns of them."""
+"""From a request's JSON to rows that can be scored: one customer, many, columns of them, or a stream of blocks."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import AsyncIterator, Mapping, Sequence
 from itertools import chain
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
-from pydantic import ValidationError
+from fastapi import Request
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model
 
-from model_service.api.errors import validation_failed
-from model_service.api.schemas import customer_model, field_errors, pointer
-from model_service.pipeline import Matrix
-from model_service.rows import distance_matrix, distance_row
+from model_service.api.bodies import chunks, media_type, parse
+from model_service.api.errors import ApiError, field_errors, pointer, validation_failed
+from model_service.scoring.pipeline import Matrix
+from model_service.scoring.rows import distance_matrix, distance_row
 from shared.columns import column_faults
 from shared.contract import MAX_BATCH, MAX_COLUMNAR
-from shared.features import BY_NAME, DERIVED, DISTANCE_NAMES, FEATURES, INPUTS, Feature
+from shared.features import BY_NAME, DERIVED, DISTANCE_NAMES, FEATURES, INPUTS, Feature, cust_id_fault
+from shared.model_contract import NDJSON
 from shared.problems import FieldError
+
+
+def customer_model(features: Sequence[Feature] = FEATURES) -> type[BaseModel]:
+    """Build the model of a customer's features; unknown fields are refused, strings and booleans are no numbers."""
+    members: dict[str, Any] = {
+        f.name: (_type(f) | None, Field(None, **_constraints(f)))
+        if f.nullable or f.derive
+        else (_type(f), Field(**_constraints(f)))
+        for f in features
+    }
+    config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+    return create_model("CustomerFeatures", __config__=config, **members)
+
+
+def _type(feature: Feature) -> Any:
+    return Annotated[float, AfterValidator(_whole)] if feature.whole else float
+
+
+def _whole(value: float) -> float:
+    """Refuse a fraction; pydantic's own multiple_of lets pass what is within 1e-9."""
+    if not value.is_integer():
+        raise ValueError("must be a whole number")
+    return value
+
+
+def _constraints(feature: Feature) -> dict[str, Any]:
+    """Return the bounds of `Feature.fault` in pydantic's words, which are checked without a call into Python."""
+    return {
+        "gt" if feature.exclusive_minimum else "ge": feature.minimum,
+        "le": feature.maximum,
+        "description": f"{feature.description} ({feature.unit}); {feature.rule()}",
+        "json_schema_extra": {"multipleOf": 1} if feature.whole else None,
+    }
+
 
 CustomerFeatures = customer_model()
 
@@ -175,3 +212,83 @@ def _column(feature: Feature, cells: Sequence[Any], errors: list[FieldError]) ->
         if fault and len(errors) < MAX_ERRORS:
             errors.append(FieldError(pointer=pointer("/columns", [feature.name, row]), detail=fault))
     return np.empty(0)
+
+
+MAX_LINE = 16 * 1024 * 1024
+"""Most bytes of a line; 50,000 customers take about 10 MiB."""
+
+
+class ColumnBlock(NamedTuple):
+    """Faultless customers: a float64 array of shape (n,) per input feature, NaN for missing, and their CUST_IDs."""
+
+    columns: dict[str, Matrix]
+    ids: list[str] | None
+
+
+async def lines(request: Request) -> AsyncIterator[tuple[int, bytes]]:
+    """Yield the lines of the body that are not blank, with their numbers from 1, as they arrive.
+
+    Raises
+    ------
+    ApiError
+        415 when the body is not declared as NDJSON, 413 when a line is longer than `MAX_LINE`, 408 when the client
+        sends nothing for long.
+    """
+    media_type(request, (NDJSON,), sys.maxsize)  # a stream is as long as it likes to be
+    number, line = 1, bytearray()
+    async for chunk in chunks(request):
+        first, *others = chunk.split(b"\n")
+        line += first
+        for other in others:
+            if _checked(line, number).strip():
+                yield number, bytes(line)
+            number, line = number + 1, bytearray(other)
+        _checked(line, number)
+    if line.strip():
+        yield number, bytes(line)
+
+
+def block_of(number: int, line: bytes) -> ColumnBlock:
+    """Return the customers in a line.
+
+    Raises
+    ------
+    ApiError
+        400 when it is not JSON, 422 with pointers into it to what is refused.
+    """
+    try:
+        return _block(parse(line))
+    except ApiError as error:
+        raise ApiError(error.status_code, error.code, f"Line {number}: {error.detail}", error.errors) from error
+
+
+def _checked(line: bytearray, number: int) -> bytearray:
+    if len(line) > MAX_LINE:
+        raise ApiError(413, "body_too_large", f"Line {number} is longer than {MAX_LINE} bytes; send smaller blocks.")
+    return line
+
+
+def _block(value: Any) -> ColumnBlock:
+    if not isinstance(value, dict):
+        raise validation_failed([FieldError(pointer="", detail='must be an object with "columns" and perhaps "ids"')])
+    unknown = [name for name in value if name not in ColumnBlock._fields]
+    if unknown:
+        faults = [FieldError(pointer=pointer("", [name]), detail="is not a known field") for name in unknown]
+        raise validation_failed(faults[:MAX_ERRORS])
+    if "columns" not in value:
+        raise validation_failed([FieldError(pointer="/columns", detail="is missing")])
+    columns = input_columns(value["columns"])
+    return ColumnBlock(columns, _ids(value["ids"], len(next(iter(columns.values())))) if "ids" in value else None)
+
+
+def _ids(ids: Any, count: int) -> list[str]:
+    if not isinstance(ids, list):
+        raise validation_failed([FieldError(pointer="/ids", detail="must be an array")])
+    if len(ids) != count:
+        detail = f"must have {count} entries like the columns, not {len(ids)}"
+        raise validation_failed([FieldError(pointer="/ids", detail=detail)])
+    faults = [(row, fault) for row, identity in enumerate(ids) if (fault := cust_id_fault(identity))]
+    if faults:
+        errors = [FieldError(pointer=pointer("/ids", [row]), detail=fault) for row, fault in faults[:MAX_ERRORS]]
+        raise validation_failed(errors)
+    return ids

@@ -3,58 +3,109 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from contextvars import ContextVar
+from typing import Any
 
 import orjson
-from fastapi import FastAPI, Request
+from fastapi import HTTPException, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
-from starlette.exceptions import HTTPException
-from starlette.routing import Match
+from pydantic import ValidationError
+from starlette import exceptions as starlette_exceptions
 
-from model_service import registry_errors as registry
-from model_service.analysis.drift import NoEvidence
-from model_service.log_format import current_request_id
-from model_service.training_jobs.errors import TrainingEnded, TrainingNotFound
+from model_service.store import errors as store
+from shared.features import BY_NAME
 from shared.problems import MEDIA_TYPE, FieldError, code_of, problem
 
 log = logging.getLogger(__name__)
 
-STATUSES: dict[type[Exception], tuple[int, str]] = {
-    registry.NoActiveModel: (503, "model_not_loaded"),
-    registry.VersionNotFound: (404, "version_not_found"),
-    registry.SegmentNotFound: (404, "segment_not_found"),
-    registry.NothingToRollBack: (409, "nothing_to_roll_back"),
-    registry.GateRefused: (409, "gate_refused"),
-    registry.ReasonRequired: (422, "validation_failed"),
-    registry.NameTaken: (409, "name_taken"),
-    registry.LabelsDamaged: (409, "labels_damaged"),
-    registry.StoreNotWritable: (507, "store_not_writable"),
-    registry.ArtefactDamaged: (409, "artefact_damaged"),
-    registry.IncompatibleModel: (409, "incompatible_model"),
-    registry.LabelsDiffer: (409, "labels_differ"),
-    registry.TrainingRunning: (409, "training_running"),
-    TrainingNotFound: (404, "training_not_found"),
-    TrainingEnded: (409, "training_ended"),
-    NoEvidence: (409, "no_evidence"),
-    registry.RegistryError: (500, "registry_error"),
+current_request_id: ContextVar[str] = ContextVar("request_id", default="-")
+"""Of the request that is being answered, for its log lines and problems."""
+
+STATUSES: dict[type[store.RegistryError], tuple[int, str]] = {
+    store.NoActiveModel: (503, "model_not_loaded"),
+    store.VersionNotFound: (404, "version_not_found"),
+    store.SegmentNotFound: (404, "segment_not_found"),
+    store.NothingToRollBack: (409, "nothing_to_roll_back"),
+    store.GateRefused: (409, "gate_refused"),
+    store.ReasonRequired: (422, "validation_failed"),
+    store.NameTaken: (409, "name_taken"),
+    store.LabelsDamaged: (409, "labels_damaged"),
+    store.StoreNotWritable: (507, "store_not_writable"),
+    store.ArtefactDamaged: (409, "artefact_damaged"),
+    store.IncompatibleModel: (409, "incompatible_model"),
+    store.LabelsDiffer: (409, "labels_differ"),
+    store.TrainingRunning: (409, "training_running"),
+    store.TrainingNotFound: (404, "training_not_found"),
+    store.TrainingEnded: (409, "training_ended"),
+    store.NoEvidence: (409, "no_evidence"),
+    store.RegistryError: (500, "registry_error"),
 }
-"""What the registry may say, and how it leaves: the first entry that fits counts."""
+"""What the model store may say, and how it leaves: the first entry that fits counts."""
+
+OPEN_INFERENCE = "/v2"
+"""Where the Open Inference Protocol begins; its problems have an ``error`` member besides."""
+
+NO_PARAMETER = "is not a parameter of this request"
+
+_ERRORS_IN_TEXT = 3
+"""Refused values named in ``error``; all of them are in ``errors``."""
+
+_DETAILS = {
+    "missing": "is missing",
+    "extra_forbidden": "is not a known field",
+    "model_type": "must be an object",
+    "dict_type": "must be an object",
+}
 
 
-class ApiError(Exception):
+class ApiError(HTTPException):
     """A request that cannot be answered; becomes a problem with this status and code."""
 
-    def __init__(self, status: int, code: str, detail: str, errors: Sequence[FieldError] | None = None) -> None:
-        super().__init__(detail)
-        self.status = status
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        errors: Sequence[FieldError] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(status, detail, dict(headers or {}))
         self.code = code
-        self.detail = detail
         self.errors = errors
 
 
 def validation_failed(errors: Sequence[FieldError]) -> ApiError:
     """Return the 422 for these refused values."""
     return ApiError(422, "validation_failed", "The request contains values that are not allowed.", errors)
+
+
+def field_errors(error: ValidationError, prefix: str = "") -> list[FieldError]:
+    """Return what is wrong as (JSON pointer, detail) pairs; `prefix` points at the validated value."""
+    return [
+        FieldError(pointer=pointer(prefix, e["loc"]), detail=_detail(e, e["loc"]))
+        for e in error.errors(include_url=False)
+    ]
+
+
+def pointer(prefix: str, path: Iterable[str | int]) -> str:
+    """Return `prefix` continued by `path` as a JSON pointer (RFC 6901)."""
+    return prefix + "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
+
+
+def _detail(error: Mapping[str, Any], path: Sequence[str | int]) -> str:
+    """Word a finding as tier 1 does: by the feature's own rule where the value breaks one, else as "must be …"."""
+    if error["type"] in _DETAILS:
+        return _DETAILS[error["type"]]
+    feature = BY_NAME.get(str(path[0])) if path else None
+    return (feature and feature.fault(error["input"])) or must(error["msg"])
+
+
+def must(message: str) -> str:
+    """Word pydantic's "Input should be …" and "String should have …" as all other details: "must …"."""
+    return re.sub(r"^\w+ should ", "must ", message.removeprefix("Value error, "))
 
 
 def problem_response(
@@ -69,40 +120,69 @@ def problem_response(
     return Response(orjson.dumps(body), status, headers, MEDIA_TYPE)
 
 
-def install(app: FastAPI) -> None:
-    """Make `app` answer its own and the framework's errors as problems."""
-    app.add_exception_handler(ApiError, _answer_api_error)
-    app.add_exception_handler(registry.RegistryError, _answer_registry_error)
-    app.add_exception_handler(HTTPException, _answer_http_exception)
-
-
-async def _answer_api_error(_request: Request, error: Exception) -> Response:
+async def _answer_api_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ApiError)
-    return problem_response(error.status, error.code, error.detail, error.errors)
+    return _refusal(request, error.status_code, error.code, error.detail, error.errors, error.headers)
 
 
-async def _answer_registry_error(_request: Request, error: Exception) -> Response:
+async def _answer_registry_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, store.RegistryError)
     status, code = next(answer for kind, answer in STATUSES.items() if isinstance(error, kind))
-    assert isinstance(error, registry.RegistryError)
     if error.__cause__:  # with the places of files, which no client is told
         log.warning("%s (%s: %s)", error, type(error.__cause__).__name__, error.__cause__)
-    return problem_response(status, code, str(error), error.errors)
+    return _refusal(request, status, code, str(error), error.errors)
+
+
+async def _answer_validation_error(request: Request, error: Exception) -> Response:
+    """Answer what FastAPI finds wrong with the body (by JSON pointers into it) or with the query (as ``?name``)."""
+    assert isinstance(error, RequestValidationError)
+    found = []
+    for e in error.errors():
+        place, *path = e["loc"]
+        if place == "query":
+            unknown = e["type"] == "extra_forbidden"
+            detail = NO_PARAMETER if unknown else must(e["msg"])
+            found.append(FieldError(pointer=f"?{path[0]}", detail=detail))
+        else:
+            found.append(FieldError(pointer=pointer("", path), detail=_detail(e, path)))
+    return await _answer_api_error(request, validation_failed(found))
+
+
+def _refusal(
+    request: Request,
+    status: int,
+    code: str,
+    detail: str,
+    errors: Sequence[FieldError] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    if not request.scope["path"].startswith(OPEN_INFERENCE):
+        return problem_response(status, code, detail, errors, headers)
+    found = "; ".join(f"{error['pointer']} {error['detail']}" for error in (errors or ())[:_ERRORS_IN_TEXT])
+    body: dict[str, Any] = {**problem(status, code, detail, current_request_id.get(), errors)}
+    body["error"] = f"{detail} {found}".rstrip()
+    return Response(orjson.dumps(body), status, headers, MEDIA_TYPE)
 
 
 async def _answer_http_exception(request: Request, error: Exception) -> Response:
     """Answer what the framework itself refuses: unknown routes and wrong methods."""
-    assert isinstance(error, HTTPException)
+    assert isinstance(error, starlette_exceptions.HTTPException)
     headers = {"allow": _allowed(request)} if error.status_code == 405 else error.headers
     return problem_response(error.status_code, code_of(error.status_code), str(error.detail), headers=headers)
 
 
 def _allowed(request: Request) -> str:
     """Return the methods of an address; the framework names those of one route alone."""
-    path = request.scope["path"]
-    routes = [
-        route
-        for route in request.app.routes
-        if route.include_in_schema and route.matches(request.scope)[0] is not Match.NONE
-    ]
-    literal = [route for route in routes if route.path == path]  # rather than a route with this name as its variable
-    return ", ".join(sorted({method for route in literal or routes for method in route.methods}))
+    path, paths = request.scope["path"], request.app.openapi()["paths"]
+    # Rather the address itself than one with this name as its variable.
+    places = [path] if path in paths else [p for p in paths if re.fullmatch(re.sub("{[^}]+}", "[^/]+", p), path)]
+    return ", ".join(sorted({method.upper() for place in places for method in paths[place]}))
+
+
+HANDLERS: dict[int | type[Exception], Any] = {
+    ApiError: _answer_api_error,
+    store.RegistryError: _answer_registry_error,
+    RequestValidationError: _answer_validation_error,
+    starlette_exceptions.HTTPException: _answer_http_exception,
+}
+"""How the application answers its own and the framework's errors."""

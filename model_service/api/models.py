@@ -2,73 +2,142 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
+from typing import Annotated
 
-from fastapi import Request
-from fastapi.responses import Response
+from fastapi import APIRouter, HTTPException
+from pydantic import BaseModel, ConfigDict, Field
 
-from model_service.active_model import ActiveModel
-from model_service.api import registry_documentation as documentation
-from model_service.api.checked_body import checked_body
-from model_service.api.decisions import Activate, Rollback
-from model_service.api.json_body import JSON
-from model_service.api.routes import Route, json_answer
-from model_service.catalogue import catalogue, description, history
-from model_service.description import describe
-from model_service.registry import ModelStore
+from model_service.api.bodies import StrictRoute
+from model_service.api.dependencies import Model, Store, no_query
+from model_service.api.openapi import (
+    BAD_BODY,
+    NO_MODEL,
+    NO_QUERY,
+    NO_VERSION,
+    NOT_WRITABLE,
+    StoredVersion,
+    links,
+    problems,
+)
+from model_service.store.active_file import UNKNOWN
+from model_service.store.description import describe, describe_version, history, list_versions
+from model_service.store.labels import Line, Reason
 from shared.contract import ACTIVE_MODEL
-from shared.model_contract import ACTIVATIONS, MODELS, Activation
+from shared.model_contract import ACTIVATIONS, MODELS, Activation, Gate, ModelList
+from shared.model_description import ModelDescription
 
-_JSON_OR_NOTHING = (JSON, "")
+router = APIRouter(route_class=StrictRoute, dependencies=[no_query], responses=NO_QUERY)
+
+_of_versions = ("describe_version", "judge_version", "activate_version", "show_report", "list_plots")
 
 
-def routes(model: ActiveModel, store: ModelStore) -> tuple[Route, ...]:
-    """Return the table of the registry."""
-    endpoints = _Endpoints(model, store)
-    return (
-        Route("GET", MODELS, endpoints.list, documentation.LIST),
-        Route("GET", ACTIVE_MODEL, endpoints.active, documentation.ACTIVE_MODEL),
-        Route("GET", MODELS + "/{version}", endpoints.get, documentation.GET),
-        Route("GET", MODELS + "/{version}/gate", endpoints.gate, documentation.GATE),
-        Route("POST", MODELS + "/rollback", endpoints.rollback, documentation.ROLLBACK),
-        Route("POST", MODELS + "/{version}/activate", endpoints.activate, documentation.ACTIVATE),
-        Route("GET", ACTIVATIONS, endpoints.activations, documentation.ACTIVATIONS),
+class Rollback(BaseModel):
+    """Why, and who."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, str_strip_whitespace=True)
+
+    reason: Annotated[Reason, Field(description="Why")] = ""
+    by: Annotated[Line, Field(description="Who")] = UNKNOWN
+
+
+class Activate(Rollback):
+    """Why, who, and whether to overrule the gate, which takes a reason."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "if": {"properties": {"force": {"const": True}}, "required": ["force"]},
+            "then": {"properties": {"reason": {"pattern": "\\S"}}, "required": ["reason"]},
+        }
     )
 
+    force: bool = Field(False, description="Activate it even if the gate refuses; needs a reason")
 
-class _Endpoints:
-    def __init__(self, model: ActiveModel, store: ModelStore) -> None:
-        self._model = model
-        self._store = store
 
-    async def list(self, _request: Request) -> Response:
-        return json_answer(await asyncio.to_thread(catalogue, self._store, self._model.status.version))
+_NO_REASON, _PLAINLY = Rollback(), Activate(force=False)
 
-    async def active(self, _request: Request) -> Response:
-        predictor = self._model.serving()
-        return json_answer(describe(predictor.manifest, predictor.labels))
 
-    async def get(self, request: Request) -> Response:
-        return json_answer(await asyncio.to_thread(description, self._store, request.path_params["version"]))
+@router.get(
+    MODELS,
+    response_model=ModelList,
+    responses={200: {"links": links("/items/0/version", "version", *_of_versions)}},
+)
+def list_models(store: Store, model: Model) -> ModelList:
+    """List all versions, newest first, and say which is active and which serves."""
+    return list_versions(store, model.status.version)
 
-    async def gate(self, request: Request) -> Response:
-        return json_answer(await asyncio.to_thread(self._store.gate, request.path_params["version"]))
 
-    async def activate(self, request: Request) -> Response:
-        version = request.path_params["version"]
-        wish = await checked_body(request, Activate, _JSON_OR_NOTHING)
-        return await self._switched(lambda: self._store.activate(version, wish.reason, wish.by, wish.force))
+@router.get(ACTIVE_MODEL, response_model=ModelDescription, responses=problems(**NO_MODEL))
+async def describe_active_model(model: Model) -> ModelDescription:
+    """Describe the model that serves: its segments, profiles and actions, and the evidence for them."""
+    predictor = model.serving()
+    return describe(predictor.manifest, predictor.labels)
 
-    async def rollback(self, request: Request) -> Response:
-        wish = await checked_body(request, Rollback, _JSON_OR_NOTHING)
-        return await self._switched(lambda: self._store.rollback(wish.reason, wish.by))
 
-    async def _switched(self, switch: Callable[[], Activation]) -> Response:
-        """Answer when this process serves the other version already; the others follow at their next look."""
-        activation = await asyncio.to_thread(switch)
-        await asyncio.to_thread(self._model.refresh)
-        return json_answer(activation)
+@router.get(MODELS + "/rollback", include_in_schema=False)
+def refuse_to_describe_rollback() -> None:
+    """Keep the address of rollbacks, which are posted, from being taken for that of a version."""
+    raise HTTPException(405)
 
-    async def activations(self, _request: Request) -> Response:
-        return json_answer({"items": await asyncio.to_thread(history, self._store)})
+
+@router.get(
+    MODELS + "/{version}",
+    operation_id="describe_version",
+    response_model=ModelDescription,
+    responses=problems(**NO_VERSION, s409="The version is damaged"),
+)
+def describe_model(version: StoredVersion, store: Store) -> ModelDescription:
+    """Describe a version."""
+    return describe_version(store, version)
+
+
+@router.get(
+    MODELS + "/{version}/gate",
+    operation_id="judge_version",
+    response_model=Gate,
+    responses=problems(**NO_VERSION, **NO_MODEL, s409="The record of activations is damaged"),
+)
+def judge_model(version: StoredVersion, store: Store) -> Gate:
+    """Say whether a version may replace the active one now."""
+    return store.gate(version)
+
+
+@router.post(
+    MODELS + "/rollback",
+    response_model=Activation,
+    responses=problems(
+        **BAD_BODY, **NOT_WRITABLE, s409="No version was active before this one, or that one cannot serve any more"
+    ),
+)
+def roll_back(store: Store, model: Model, request: Rollback = _NO_REASON) -> Activation:
+    """Make the version active again that was so before; a second time, the one before that."""
+    activation = store.rollback(request.reason, request.by)
+    model.refresh()
+    return activation
+
+
+@router.post(
+    MODELS + "/{version}/activate",
+    operation_id="activate_version",
+    response_model=Activation,
+    responses=problems(
+        **BAD_BODY,
+        **NO_VERSION,
+        **NOT_WRITABLE,
+        s409="The gate refuses it, each failed check an error; or it is damaged, or incompatible with this program",
+    ),
+)
+def activate(version: StoredVersion, store: Store, model: Model, request: Activate = _PLAINLY) -> Activation:
+    """Make a version the active one."""
+    activation = store.activate(version, request.reason, request.by, request.force)
+    model.refresh()  # so that this process serves it with its answer; the others follow at their next look
+    return activation
+
+
+@router.get(
+    ACTIVATIONS,
+    response_model=dict[str, list[Activation]],
+    responses=problems(s409="The record of activations is damaged"),
+)
+def list_activations(store: Store) -> dict[str, list[Activation]]:
+    """List all activations and rollbacks, newest first, with who and why."""
+    return {"items": history(store)}

@@ -2,47 +2,49 @@
 
 from __future__ import annotations
 
-import asyncio
+from typing import Annotated
 
-from fastapi import Request
-from fastapi.responses import Response
+from fastapi import APIRouter, Path
 
-from model_service.active_model import ActiveModel
-from model_service.api import registry_documentation as documentation
-from model_service.api.checked_body import checked_body
-from model_service.api.json_body import JSON
-from model_service.api.routes import Route, json_answer
-from model_service.labelling import label_of, labels_in_use, relabel
-from model_service.labels import LabelPatch
-from model_service.registry import ModelStore
-from shared.model_contract import SEGMENTS
+from model_service.api.bodies import StrictRoute
+from model_service.api.dependencies import Model, Store, no_query
+from model_service.api.openapi import BAD_BODY, NO_QUERY, NOT_WRITABLE, problems
+from model_service.store.labelling import label_of, labels_in_use, relabel
+from model_service.store.labels import LabelPatch
+from shared.model_contract import SEGMENTS, Label
 
-MERGE_PATCH = "application/merge-patch+json"
+router = APIRouter(route_class=StrictRoute, dependencies=[no_query], responses=NO_QUERY)
 
+_NO_SEGMENT = {"s404": "No stored version has a segment with this id"}
+_DAMAGED = {"s409": "What people said of the segments cannot be read"}
 
-def routes(model: ActiveModel, store: ModelStore) -> tuple[Route, ...]:
-    """Return the table of the segments' labels."""
-    endpoints = _Endpoints(model, store)
-    return (
-        Route("GET", SEGMENTS, endpoints.list, documentation.LABELS),
-        Route("GET", SEGMENTS + "/{id}", endpoints.get, documentation.LABEL),
-        Route("PATCH", SEGMENTS + "/{id}", endpoints.patch, documentation.RELABEL),
-    )
+Segment = Annotated[str, Path(alias="id", examples=["seg-01"])]
 
 
-class _Endpoints:
-    def __init__(self, model: ActiveModel, store: ModelStore) -> None:
-        self._model = model
-        self._store = store
+@router.get(SEGMENTS, response_model=dict[str, dict[str, Label]], responses=problems(**_DAMAGED))
+def list_labels(store: Store) -> dict[str, dict[str, Label]]:
+    """List what people said of the segments, by segment id."""
+    return {"items": labels_in_use(store)}
 
-    async def list(self, _request: Request) -> Response:
-        return json_answer({"items": await asyncio.to_thread(labels_in_use, self._store)})
 
-    async def get(self, request: Request) -> Response:
-        return json_answer(await asyncio.to_thread(label_of, self._store, request.path_params["id"]))
+@router.get(SEGMENTS + "/{id}", response_model=Label, responses=problems(**_NO_SEGMENT, **_DAMAGED))
+def get_label(segment: Segment, store: Store) -> Label:
+    """Read what people said of a segment."""
+    return label_of(store, segment)
 
-    async def patch(self, request: Request) -> Response:
-        patch = await checked_body(request, LabelPatch, (JSON, MERGE_PATCH))
-        label = await asyncio.to_thread(relabel, self._store, request.path_params["id"], patch)
-        await asyncio.to_thread(self._model.refresh)
-        return json_answer(label)
+
+@router.patch(
+    SEGMENTS + "/{id}",
+    response_model=Label,
+    responses=problems(
+        **BAD_BODY,
+        **_NO_SEGMENT,
+        **NOT_WRITABLE,
+        s409="Another segment is called so, or what people said of the segments cannot be read",
+    ),
+)
+def change_label(segment: Segment, patch: LabelPatch, store: Store, model: Model) -> Label:
+    """Name a segment, describe it or say who owns it, for all versions; null clears."""
+    label = relabel(store, segment, patch)
+    model.refresh()
+    return label

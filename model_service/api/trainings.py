@@ -1,74 +1,190 @@
-"""Trainings: start one from an uploaded file, follow it, stop it."""
+"""Trainings: start one from an uploaded file, follow it, stop it, and erase a customer's id from what they said."""
 
 from __future__ import annotations
 
 import asyncio
+from typing import Annotated, Any, Literal
 
-from fastapi import Request
-from fastapi.responses import Response
+from fastapi import APIRouter, Path, Query, Request
+from fastapi.responses import PlainTextResponse, Response
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-from model_service.api import training_documentation as documentation
-from model_service.api.checked_body import checked_body
-from model_service.api.erasure_order import ErasureOrder
-from model_service.api.routes import Route, json_answer
-from model_service.api.training_query import Asked, asked
-from model_service.api.upload import heard_out, media_type, receive
-from model_service.training_jobs import process
+from model_service.api.bodies import StreamRoute, StrictRoute, media_type, receive
+from model_service.api.dependencies import Jobs, TheSettings, each_once, no_query
+from model_service.api.errors import validation_failed
+from model_service.api.openapi import BAD_BODY, NO_QUERY, links, problems
+from model_service.store.labels import Line, Reason
 from model_service.training_jobs.folder import UPLOADS
-from model_service.training_jobs.jobs import Draft, TrainingJobs
-from shared.model_contract import ERASURES, MODELS, TRAININGS, Erased, Training
+from model_service.training_jobs.jobs import Draft, TrainingJobs, start_process
+from shared.features import CUST_ID, CUST_ID_PATTERN, INPUTS, cust_id_fault
+from shared.model_contract import CSV, ERASURES, MODELS, PARQUET, TRAININGS, Erased, Training, TrainingOptions
+from shared.problems import FieldError
+
+uploads = APIRouter(route_class=StreamRoute)
+router = APIRouter(route_class=StrictRoute, dependencies=[no_query], responses=NO_QUERY)
+
+_FILE = {"type": "string", "format": "binary"}
+_EXAMPLE = "\n".join([",".join(f.name for f in INPUTS), ",".join(str(f.minimum + 1) for f in INPUTS), ""])
+_columns = f"The columns {', '.join(f.name for f in INPUTS)}, and {CUST_ID} if there are ids"
+_of_trainings = ("follow_training", "read_training_log", "cancel_training")
+_NOT_FOUND = {"s404": "No training with this id is on record"}
+
+Identity = Annotated[str, Path(alias="id")]
+SegmentNumber = Annotated[int, Field(ge=2, le=20)]
+"""A number of segments that may be tried."""
 
 
-def routes(jobs: TrainingJobs, max_upload_bytes: int) -> tuple[Route, ...]:
-    """Return the table of trainings."""
-    endpoints = _Endpoints(jobs, max_upload_bytes)
-    return (
-        Route("POST", MODELS, endpoints.create, documentation.CREATE),
-        Route("GET", TRAININGS, endpoints.list, documentation.LIST),
-        Route("GET", TRAININGS + "/{id}", endpoints.get, documentation.GET),
-        Route("GET", TRAININGS + "/{id}/log", endpoints.log, documentation.LOG),
-        Route("POST", TRAININGS + "/{id}/cancel", endpoints.cancel, documentation.CANCEL),
-        Route("POST", ERASURES, endpoints.erase, documentation.ERASE),
+class TrainingQuery(BaseModel):
+    """The parameters of a training, one attribute each; `k` takes the place of `k_min` and `k_max`."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+    k: SegmentNumber | None = Field(None, description="Take this number of segments instead of choosing it")
+    k_min: SegmentNumber = Field(3, description="Least number of segments to try")
+    k_max: SegmentNumber = Field(8, description="Greatest number of segments to try")
+    seed: int = Field(0, ge=0, le=2**32 - 1, description="Random seed")
+    activate: Literal["true", "false"] = Field(
+        "false", description="Make the new version the active one if the gate lets it pass"
     )
+    by: Line = Field("", description="Who asks")
+    note: Reason = Field("", description="Why, or where the customers come from")
+
+    @field_validator("k_min", "k_max")
+    @classmethod
+    def _not_beside_k(cls, value: int, info: ValidationInfo) -> int:
+        if info.data.get("k") is not None:
+            raise ValueError("cannot be given together with k")
+        return value
+
+    def options(self) -> TrainingOptions:
+        """Return what the training is told.
+
+        Raises
+        ------
+        ApiError
+            422 when the range of k is empty.
+        """
+        low, high = (self.k_min, self.k_max) if self.k is None else (self.k, self.k)
+        if low > high:
+            raise validation_failed([FieldError(pointer="?k_min", detail="is greater than k_max")])
+        return TrainingOptions(k_min=low, k_max=high, seed=self.seed, activate=self.activate == "true")
 
 
-class _Endpoints:
-    def __init__(self, jobs: TrainingJobs, max_upload_bytes: int) -> None:
-        self._jobs = jobs
-        self._max_upload_bytes = max_upload_bytes
+def _sound(cust_id: str) -> str:
+    if fault := cust_id_fault(cust_id):
+        raise ValueError(fault)
+    return cust_id
 
-    async def create(self, request: Request) -> Response:
-        async with heard_out(request):
-            training = asked(request)
-            name = UPLOADS[media_type(request, UPLOADS, self._max_upload_bytes)]
-            await asyncio.to_thread(self._jobs.refuse_second)  # now rather than after a gigabyte
-        draft = await asyncio.to_thread(self._jobs.draft)
-        try:
-            size = await receive(request, draft.folder.path / name, self._max_upload_bytes)
-        except BaseException:  # a client that left, too
-            await asyncio.to_thread(self._jobs.discard, draft)
-            raise
-        record = await asyncio.to_thread(self._begin, draft, training, name, size)
-        return json_answer(record, 202, {"location": f"{TRAININGS}/{record['id']}"})
 
-    def _begin(self, draft: Draft, training: Asked, name: str, size: int) -> Training:
-        job = self._jobs.begin(draft, training.by, training.note, training.options, name, size)
-        process.start(self._jobs, job)
-        return job.record
+class Erasure(BaseModel):
+    """Whose id is to be erased."""
 
-    async def list(self, _request: Request) -> Response:
-        return json_answer({"items": await asyncio.to_thread(self._jobs.records)})
+    model_config = ConfigDict(extra="forbid", strict=True)
 
-    async def get(self, request: Request) -> Response:
-        return json_answer(await asyncio.to_thread(self._jobs.get, request.path_params["id"]))
+    CUST_ID: Annotated[
+        str,
+        AfterValidator(_sound),
+        Field(description="The customer's id", json_schema_extra={"pattern": f"^{CUST_ID_PATTERN}$"}),
+    ]
 
-    async def log(self, request: Request) -> Response:
-        text = await asyncio.to_thread(self._jobs.log, request.path_params["id"])
-        return Response(text, media_type="text/plain; charset=utf-8")
 
-    async def cancel(self, request: Request) -> Response:
-        return json_answer(await asyncio.to_thread(self._jobs.cancel, request.path_params["id"]), 202)
+@uploads.post(
+    MODELS,
+    status_code=202,
+    dependencies=[each_once],
+    response_model=Training,
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "description": _columns,
+            "content": {CSV: {"schema": _FILE, "example": _EXAMPLE}, PARQUET: {"schema": _FILE}},
+        },
+    },
+    responses={
+        202: {"links": links("/id", "id", *_of_trainings)},
+        **problems(
+            s408="The client sent nothing for too long",
+            s409="A training is running already; the detail has its id",
+            s413="File too large",
+            s415="Neither CSV nor Parquet",
+            s422="Parameters that are not allowed, each as ?name, or an empty file",
+            s507="The model store has no room for the file",
+        ),
+    },
+)
+async def train(
+    request: Request, response: Response, query: Annotated[TrainingQuery, Query()], jobs: Jobs, settings: TheSettings
+) -> Training:
+    """Train a model on an uploaded file of customers, as a background process."""
+    options = query.options()
+    name = UPLOADS[media_type(request, UPLOADS, settings.max_upload_bytes)]
+    await asyncio.to_thread(jobs.refuse_second)  # now rather than after a gigabyte
+    draft = await asyncio.to_thread(jobs.draft)
+    try:
+        size = await receive(request, draft.folder.path / name, settings.max_upload_bytes)
+    except BaseException:  # a client that left, too
+        await asyncio.to_thread(jobs.discard, draft)
+        raise
+    record = await asyncio.to_thread(_begin, jobs, draft, query, options, name, size)
+    response.headers["location"] = f"{TRAININGS}/{record['id']}"
+    return record
 
-    async def erase(self, request: Request) -> Response:
-        order = await checked_body(request, ErasureOrder)
-        return json_answer(Erased(erased=await asyncio.to_thread(self._jobs.erase, order.CUST_ID)))
+
+def _begin(
+    jobs: TrainingJobs, draft: Draft, query: TrainingQuery, options: TrainingOptions, name: str, size: int
+) -> Training:
+    job = jobs.begin(draft, query.by, query.note, options, name, size)
+    start_process(jobs, job)
+    return job.record
+
+
+@router.get(TRAININGS, response_model=dict[str, list[Training]])
+def list_trainings(jobs: Jobs) -> dict[str, list[Training]]:
+    """List the latest trainings, newest first."""
+    return {"items": jobs.records()}
+
+
+@router.get(
+    TRAININGS + "/{id}", operation_id="follow_training", response_model=Training, responses=problems(**_NOT_FOUND)
+)
+def get_training(identity: Identity, jobs: Jobs) -> Training:
+    """Say how far a training is, or how it ended."""
+    return jobs.get(identity)
+
+
+@router.get(
+    TRAININGS + "/{id}/log",
+    operation_id="read_training_log",
+    response_class=PlainTextResponse,
+    response_description="The log",
+    responses=problems(**_NOT_FOUND),
+)
+def get_log(identity: Identity, jobs: Jobs) -> Any:
+    """Read what a training has said so far."""
+    return PlainTextResponse(jobs.log(identity))
+
+
+@router.post(
+    TRAININGS + "/{id}/cancel",
+    operation_id="cancel_training",
+    status_code=202,
+    response_model=Training,
+    responses=problems(**_NOT_FOUND, s409="The training has ended already"),
+)
+def cancel_training(identity: Identity, jobs: Jobs) -> Training:
+    """Ask a training to stop; it does so within a second or so."""
+    return jobs.cancel(identity)
+
+
+@router.post(
+    ERASURES,
+    response_model=Erased,
+    responses=problems(
+        **BAD_BODY,
+        s409="A training runs, or its customers are being received: they may hold this one; try again later",
+        s507="The model store cannot be written: its disk is full or read-only",
+    ),
+)
+def erase(erasure: Erasure, jobs: Jobs) -> Erased:
+    """Take a customer's id out of the records and logs of trainings, as a person may demand."""
+    return Erased(erased=jobs.erase(erasure.CUST_ID))

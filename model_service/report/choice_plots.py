@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from model_service.gate import MIN_SHARE, MIN_STABILITY
-from model_service.manifest import Manifest
 from model_service.report.style import FAINT, INK, new_figure
+from model_service.store.gate import MIN_SHARE, MIN_STABILITY
+from model_service.store.manifest import Manifest
 from shared.model_description import ReliabilityBin
 
 CHOSEN = "#0173b2"

@@ -1,20 +1,34 @@
-"""Pictures of what changed: drift of the customers, and who goes from which segment to which."""
+"""Plots of what changed: drift of the customers, and who goes from which segment to which.
+
+Serving has them drawn by a process of its own (``python -m model_service.report.comparison_plots drift svg`` reads a
+Drift as JSON and writes the picture), so that it never loads matplotlib and no drawing can harm it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
+import orjson
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from model_service.report.heat_map import heat_map, label_cells
-from model_service.report.style import INK, new_figure, segment_styles, wrap
+from model_service.report.style import (
+    INK,
+    file_content,
+    heat_map,
+    label_cells,
+    new_figure,
+    segment_styles,
+    settings,
+    wrap,
+)
 from shared.model_contract import Drift, FeatureDrift, MixDrift, Preview, PreviewSegment
 
 LEAST_PSI, MOST_PSI = 1e-4, 1e2
@@ -134,3 +148,21 @@ def _head(segment: PreviewSegment, width: int, few: bool) -> str:
     status = "" if segment["status"] == "kept" else f" ({segment['status']})"
     name = wrap(segment["name"], width, lines=2 if width > 20 else 5) if few else ""
     return f"{segment['id']}{status}\n{name}".strip()
+
+
+SUBJECTS: dict[str, Callable[[Any], Figure]] = {
+    "drift": drift,
+    "transitions": transitions,
+}
+
+
+def main(subject: str, kind: str) -> None:
+    """Draw what standard input describes, and write the picture to standard output."""
+    found = orjson.loads(sys.stdin.buffer.read())
+    with settings():
+        figure = SUBJECTS[subject](found)
+        sys.stdout.buffer.write(file_content(figure, "svg" if kind == "svg" else "png"))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -11,13 +11,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter
 
-from model_service.manifest import StoredSegment
-from model_service.pipeline import Matrix
-from model_service.report.heat_map import heat_map, label_cells
-from model_service.report.scored_rows import ScoredRows
-from model_service.report.style import FAINT, INK, SegmentStyle, new_figure, wrap
+from model_service.report.style import FAINT, INK, SegmentStyle, heat_map, label_cells, new_figure, wrap
+from model_service.report.subject import ScoredRows
+from model_service.scoring.pipeline import Matrix
+from model_service.store.manifest import StoredSegment
 from model_service.training.naming import composites
-from model_service.training.profiles import UTILISATION
+from model_service.training.segments import UTILISATION
 from shared.features import BY_NAME, FEATURES, Kind
 
 MANY = 12

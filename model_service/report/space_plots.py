@@ -8,10 +8,10 @@ from matplotlib.figure import Figure
 from sklearn.decomposition import PCA
 from sklearn.metrics import silhouette_samples
 
-from model_service.pipeline import Labels, Matrix
-from model_service.report.scored_rows import ScoredRows
 from model_service.report.segment_plots import label
 from model_service.report.style import INK, SegmentStyle, new_figure
+from model_service.report.subject import ScoredRows
+from model_service.scoring.pipeline import Labels, Matrix
 from shared.features import DISTANCE_NAMES
 
 SILHOUETTE_ROWS = 5_000

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
-from model_service.pipeline import CompiledScorer, Labels, Matrix, Parameters
+from model_service.scoring.pipeline import CompiledScorer, Labels, Matrix, Parameters
 from model_service.training.matching import hungarian
 from model_service.training.work import Progress, fit, run_all, study_sample
 from shared.model_description import Calibration, ReliabilityBin

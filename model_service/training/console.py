@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from model_service.manifest import Evidence, Manifest
+from model_service.store.manifest import Evidence, Manifest
 
 _SCORES = {
     "k": "d",

@@ -1,4 +1,4 @@
-"""What can go wrong in training."""
+"""What can go wrong in training; alone, so that commands can catch it without loading pandas and scikit-learn."""
 
 from __future__ import annotations
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from model_service.gate import MAX_DISTANCE
-from model_service.manifest import Manifest
-from model_service.pipeline import Matrix, Parameters
+from model_service.scoring.pipeline import Matrix, Parameters
+from model_service.store.gate import MAX_DISTANCE
+from model_service.store.manifest import Manifest
 from shared.features import DISTANCE_NAMES
 from shared.model_description import Match
 

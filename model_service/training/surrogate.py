@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import KFold
 from sklearn.tree import DecisionTreeClassifier
 
-from model_service.pipeline import Labels, Matrix
+from model_service.scoring.pipeline import Labels, Matrix
 from shared.features import BY_NAME, Feature, Kind
 from shared.model_description import Condition, Rule
 

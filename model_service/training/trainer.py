@@ -15,10 +15,10 @@ import pandas as pd
 import sklearn
 from sklearn.pipeline import Pipeline
 
-from model_service.manifest import Manifest
-from model_service.pipeline import CompiledScorer, Matrix, Parameters
-from model_service.registry import ModelStore
-from model_service.registry_errors import ArtefactDamaged
+from model_service.scoring.pipeline import CompiledScorer, Matrix, Parameters
+from model_service.store.errors import ArtefactDamaged
+from model_service.store.manifest import Manifest
+from model_service.store.registry import ModelStore
 from model_service.training import calibration, evidence, selection
 from model_service.training.dataset import TrainingData
 from model_service.training.errors import DataRefused
@@ -49,7 +49,7 @@ Draw = Callable[[Path, Manifest, TrainingData, Manifest | None], None]
 
 
 class Trained(NamedTuple):
-    """A fitted pipeline and its manifest, ready for `model_service.registry.ModelStore.save`."""
+    """A fitted pipeline and its manifest, ready for `model_service.store.registry.ModelStore.save`."""
 
     pipeline: Pipeline
     manifest: Manifest

@@ -8,16 +8,17 @@ import os
 import re
 import secrets
 import shutil
+import subprocess
+import sys
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from model_service import version_drafts
-from model_service.durable_files import exclusive, fsync
-from model_service.registry_errors import StoreNotWritable, TrainingRunning
-from model_service.training_jobs.erasing import erase
-from model_service.training_jobs.errors import TrainingEnded, TrainingNotFound
-from model_service.training_jobs.folder import ENDED, Folder, new_record, now
+from model_service.store.errors import StoreNotWritable, TrainingEnded, TrainingNotFound, TrainingRunning
+from model_service.store.files import exclusive, fsync
+from model_service.store.versions import clear_drafts
+from model_service.training_jobs.folder import ENDED, Folder, erase, new_record, now
 from model_service.training_jobs.job import Job
 from shared.model_contract import Training, TrainingOptions
 
@@ -169,7 +170,7 @@ class TrainingJobs:
     def clear_drafts(self) -> None:
         """Delete the version that a dead training left half written, unless another training runs."""
         try:
-            version_drafts.clear(self._store)
+            clear_drafts(self._store)
         except OSError as error:
             log.warning("what a training left in %s cannot be deleted: %s", self._store, error)
 
@@ -233,3 +234,37 @@ def _vanished(folder: Folder) -> Training:
     except OSError as error:  # a full or read-only disk must not hide what is known
         log.warning("the end of training %s cannot be recorded: %s", folder.id, error)
     return record
+
+
+PROGRAM = "model_service.training_jobs.run"
+
+
+def start_process(jobs: TrainingJobs, job: Job) -> None:
+    """Start the process that does `job`; when that cannot be done, the job has failed.
+
+    The process inherits the lock and outlives this one.
+    """
+    command = [sys.executable, "-m", PROGRAM, str(job.folder.path), str(job.lock)]
+    try:
+        with job.folder.log.open("ab") as log:
+            process = subprocess.Popen(  # noqa: S603  # our own program
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                pass_fds=[job.lock],
+            )
+    except OSError as error:
+        job.finish("failed", f"the training process could not be started: {error.strerror}")
+        return
+    job.release()
+    # A thread, because it must not keep the server from stopping, as a task of the event loop would.
+    threading.Thread(target=_reap, args=[process, jobs, job.folder.id], daemon=True).start()
+
+
+def _reap(process: subprocess.Popen[bytes], jobs: TrainingJobs, identity: str) -> None:
+    process.wait()
+    with contextlib.suppress(TrainingNotFound):
+        jobs.get(identity)  # should it have died, then that goes on record, and the customers go
+    jobs.clear_drafts()  # one that was cancelled could not do so itself

@@ -25,8 +25,9 @@ from flask import Flask
 
 from gateway.data_access.mongo.customers import MongoCustomerStore
 from gateway.development import mongod
-from gateway.schemas.customer_queries import load_list
+from gateway.schemas.customer_queries import LIST, list_request
 from gateway.schemas.paging import Cursors
+from gateway.schemas.queries import QueryReader
 from gateway.services.customers.query import (
     FIELDS,
     RANKED,
@@ -38,8 +39,8 @@ from gateway.services.customers.query import (
 )
 from gateway.settings import Settings
 from gateway.stores import connect
-from model_service.predictor import Predictor
-from model_service.registry import ModelStore
+from model_service.scoring.predictor import Predictor
+from model_service.store.registry import ModelStore
 from shared.features import CUST_ID, DISTANCE_NAMES, FEATURES, INPUTS, complete
 from tests.benchmarks.__main__ import NEW_KEY, PYTHON, _free_port, _wait
 from tests.benchmarks.load import LOAD_CORE, SERVER_CORE, cpu_seconds, start, stop
@@ -50,6 +51,8 @@ AMOUNTS = RANKED[:-2]
 """Sort keys that are no times."""
 WARM_UP = 10
 Asked = dict[str, str]
+
+_LIST = QueryReader(LIST)
 
 
 class System(NamedTuple):
@@ -162,7 +165,7 @@ class Questions:
         asked = self.kinds[kind]() | {"limit": str(LIMIT)}
         if self._chance.random() < 0.2:
             return asked
-        request = load_list(asked.items(), self._cursors)
+        request = list_request(_LIST.read(asked.items()), self._cursors)
         place = position_of(self._fitting(request.query), request.query.order)
         return asked | {"cursor": self._cursors.write(request.list_id, place)}
 

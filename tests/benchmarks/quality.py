@@ -1,4 +1,4 @@
-"""``python -m tests.benchmarks.quality [FILE]``: every figure about the model's quality that the README states."""
+"""``python -m tests.benchmarks.quality [FILE]``: the model's quality, for docs/clustering-study.md."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from model_service.manifest import Evidence, Manifest
-from model_service.pipeline import CompiledScorer, Parameters
-from model_service.registry import ModelStore
+from model_service.scoring.pipeline import CompiledScorer, Parameters
+from model_service.store.manifest import Evidence, Manifest
+from model_service.store.registry import ModelStore
 from model_service.training.console import describe
 from model_service.training.dataset import read_customers
 from model_service.training.matching import identify

@@ -32,7 +32,7 @@ GRANIAN = [sys.executable, "-m", "gateway", "serve"]
 
 
 def gunicorn(port: int) -> list[str]:
-    """The gateway under gunicorn, as the README documents it."""
+    """The gateway under gunicorn, as docs/operations.md documents it."""
     options = ["-c", "python:gateway.gunicorn_conf", "--bind", f"127.0.0.1:{port}", "--workers", "2"]
     return [sys.executable, "-m", "gunicorn", *options, "gateway.app:create_app()"]
 

@@ -35,7 +35,7 @@ class Block(NamedTuple):
 
 def blocks() -> list[Block]:
     """Return the blocks of the guide, in its order."""
-    text = (ROOT / "gateway" / "API.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "api-guide.md").read_text(encoding="utf-8")
     return [
         Block(section.partition("\n")[0], *found.groups())
         for section in text.split("\n## ")[1:]

@@ -13,7 +13,8 @@ import psutil
 import pytest
 import requests
 
-from model_service.registry import MODEL_FILE, ModelStore
+from model_service.store.artefact import MODEL_FILE
+from model_service.store.registry import ModelStore
 from tests.e2e.conftest import GRANIAN, UVICORN, System, free_port, wait_until
 
 
@@ -125,7 +126,7 @@ def training_processes(system: System) -> list[psutil.Process]:
     return [
         process
         for process in psutil.process_iter(["cmdline"])
-        if "model_service.run_training" in (line := " ".join(process.info["cmdline"] or ())) and store in line
+        if "model_service.training_jobs.run" in (line := " ".join(process.info["cmdline"] or ())) and store in line
     ]
 
 

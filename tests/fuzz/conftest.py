@@ -16,7 +16,7 @@ import requests
 from support.customers import body
 from support.servers import free_port, running_mongod
 
-from model_service.registry import ModelStore
+from model_service.store.registry import ModelStore
 from model_service.training.dataset import read_customers
 from model_service.training.trainer import Options, train_version
 from model_service.training.work import Silent

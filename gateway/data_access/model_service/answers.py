@@ -9,7 +9,9 @@ from __future__ import annotations
 import types
 from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Any, Literal, NotRequired, TypeVar, Union, cast, get_args, get_origin, get_type_hints, is_typeddict
+from typing import Any, Literal, NotRequired, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+
+from typing_extensions import is_typeddict
 
 from gateway.services.errors import ModelMalformed
 from gateway.services.models.model import ModelStatus

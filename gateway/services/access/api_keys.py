@@ -14,6 +14,7 @@ from typing import Final, Literal, NamedTuple, Protocol, TypedDict
 from gateway.services.audit import Auditor, Change
 from gateway.services.clock import now
 from gateway.services.errors import ApiKeyNotFound, ApiKeyUnusable, InvalidInput
+from gateway.services.pages import Page
 from gateway.services.principal import Principal, Scope
 from shared.problems import FieldError
 
@@ -156,13 +157,6 @@ class NewApiKey(ApiKeyView):
     key: str
 
 
-class ApiKeyPage(NamedTuple):
-    """One page of keys; `more` says whether keys follow the last one."""
-
-    items: list[ApiKeyView]
-    more: bool
-
-
 class ApiKeyService:
     """Administration of API keys.
 
@@ -211,10 +205,10 @@ class ApiKeyService:
         """
         return self._view(self._key(key_id))
 
-    def page(self, after: str | None, limit: int) -> ApiKeyPage:
+    def page(self, after: str | None, limit: int) -> Page[ApiKeyView, str]:
         """Return up to `limit` keys after the id `after`, in the order of their ids."""
         found = self._store.page(after, limit + 1)
-        return ApiKeyPage([self._view(key) for key in found[:limit]], len(found) > limit)
+        return Page.of(found, limit, lambda key: key.id, self._view)
 
     def revoke(self, key_id: str) -> None:
         """End a key for good; one that has ended stays as it is.

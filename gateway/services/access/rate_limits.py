@@ -199,15 +199,15 @@ class Limits(NamedTuple):
     ----------
     default : on what a caller asks.
     bulk : on what goes over a whole file or all customers: imports, exports, trainings, previews, drift.
-    strangers : on requests without a key or token that holds, by address.
+    anonymous : on requests without a key or token that holds, by address.
     """
 
     default: Limiter
     bulk: Limiter
-    strangers: Limiter
+    anonymous: Limiter
 
 
-def limits(store: QuotaStore, default: Sequence[Rate], bulk: Sequence[Rate], strangers: Sequence[Rate]) -> Limits:
+def limits(store: QuotaStore, default: Sequence[Rate], bulk: Sequence[Rate], anonymous: Sequence[Rate]) -> Limits:
     """Return limits of these rates."""
-    named = {"default": default, "bulk": bulk, "anonymous": strangers}
+    named = {"default": default, "bulk": bulk, "anonymous": anonymous}
     return Limits(*(Limiter(store, name, rates) for name, rates in named.items()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from gateway.services.audit import Auditor, Change
 from gateway.services.clock import now
@@ -14,6 +14,7 @@ from gateway.services.customers.customers import Written
 from gateway.services.customers.preconditions import ANY_STATE, Precondition
 from gateway.services.customers.store import MAX_ATTEMPTS, CustomerStore
 from gateway.services.errors import Contended, CustomerExists, CustomerNotDeleted, CustomerNotFound, InvalidInput
+from gateway.services.pages import Page
 from shared.features import CUST_ID
 from shared.findings import findings
 
@@ -57,13 +58,6 @@ class DeletedCustomers(Protocol):
 
 LIMBO = timedelta(minutes=1)
 """How long a copy does not count whose deletion, or whose restoring, is under way: longer than any request takes."""
-
-
-class DeletedPage(NamedTuple):
-    """One page of deleted customers; `more` says whether others follow the last one."""
-
-    items: list[DeletedCustomer]
-    more: bool
 
 
 class DeletionService:
@@ -146,7 +140,7 @@ class DeletionService:
             raise CustomerNotDeleted(cust_id)
         return copy
 
-    def page(self, after: str | None, limit: int) -> DeletedPage:
+    def page(self, after: str | None, limit: int) -> Page[DeletedCustomer, str]:
         """Return up to `limit` deleted customers whose CUST_ID follows `after`, in CUST_ID order."""
         items: list[DeletedCustomer] = []
         while len(items) <= limit:
@@ -156,7 +150,7 @@ class DeletionService:
             if len(copies) <= limit:
                 break
             after = copies[-1][CUST_ID]
-        return DeletedPage(items[:limit], len(items) > limit)
+        return Page.of(items, limit, lambda copy: str(copy[CUST_ID]))
 
     def restore(self, cust_id: str, first_tried_at: datetime | None = None) -> Written:
         """Bring a deleted customer back as it was, as a new revision.

@@ -3,26 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import NamedTuple
 
 from gateway.services.customers.customer import CustomerPart
 from gateway.services.customers.query import FIELDS, CustomerQuery, Exactness, Position, Total, position_of
 from gateway.services.customers.store import CustomerStore
+from gateway.services.pages import Page
 from shared.features import CUST_ID
-
-
-class Page(NamedTuple):
-    """One page of a list.
-
-    Attributes
-    ----------
-    end : the place of the last customer on it, where others follow.
-    total : how many customers the whole list has, where that was asked for.
-    """
-
-    items: list[CustomerPart]
-    end: Position | None
-    total: Total | None = None
 
 
 class CustomerLists:
@@ -31,17 +17,20 @@ class CustomerLists:
     def __init__(self, store: CustomerStore) -> None:
         self._store = store
 
-    def page(self, query: CustomerQuery, count: Exactness | None = None) -> Page:
-        """Return the page that follows ``query.after``; up to ``query.limit`` customers with ``query.fields``.
+    def page(
+        self, query: CustomerQuery, count: Exactness | None = None
+    ) -> tuple[Page[CustomerPart, Position], Total | None]:
+        """Return the page that follows ``query.after``, and the total of the whole list where `count` asks for it.
 
-        A customer that keeps its values while others are written comes exactly once on the pages of a walk; one whose
-        value of a sort key or of a filtered field changes meanwhile may come twice or not at all.
+        It has up to ``query.limit`` customers with ``query.fields``. A customer that keeps its values while others
+        are written comes exactly once on the pages of a walk; one whose value of a sort key or of a filtered field
+        changes meanwhile may come twice or not at all.
         """
         found = self._store.find(replace(query, limit=query.limit + 1, fields=_needed(query)))
         items = found[: query.limit]
         end = position_of(items[-1], query.order) if len(found) > query.limit else None
         total = self._total(query, len(found), count) if count else None
-        return Page([_shown(item, query.fields) for item in items] if query.fields else items, end, total)
+        return Page([_shown(item, query.fields) for item in items] if query.fields else items, end), total
 
     def _total(self, query: CustomerQuery, found: int, count: Exactness) -> Total:
         if query.after is None and found <= query.limit:

@@ -25,6 +25,7 @@ from gateway.services.imports.records import (
 )
 from gateway.services.imports.run import ImportRun
 from gateway.services.imports.source import RowFault, Source
+from gateway.services.pages import Page
 from gateway.services.principal import Principal
 
 _NOT_KEPT = RowFault(line=0, column=None, detail=f"only the first {MAX_KEPT_FAULTS:,} faults are kept")
@@ -44,13 +45,6 @@ class ImportOrder(NamedTuple):
     dry_run: bool = False
     name: str | None = None
     size: int | None = None
-
-
-class ImportPage(NamedTuple):
-    """One page of imports; `more` says whether older ones follow."""
-
-    items: list[ImportSummary]
-    more: bool
 
 
 class ImportService:
@@ -94,7 +88,7 @@ class ImportService:
             raise ImportNotFound(import_id)
         return record
 
-    def page(self, before: str | None, limit: int) -> ImportPage:
+    def page(self, before: str | None, limit: int) -> Page[ImportSummary, str]:
         """Return up to `limit` imports, newest first, that are older than the one whose id is `before`.
 
         Raises
@@ -103,7 +97,7 @@ class ImportService:
         """
         self.run_once()
         found = self._records.page(before, limit + 1)
-        return ImportPage(found[:limit], len(found) > limit)
+        return Page.of(found, limit, lambda record: record["id"])
 
     def cancel(self, import_id: str) -> Import:
         """Ask an import to stop, whichever process runs it: it does so in a second or two, and keeps what it stored.

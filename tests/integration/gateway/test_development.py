@@ -18,8 +18,8 @@ from pymongo import MongoClient
 from support.scripted_server import Request, ScriptedServer, always, http, serving
 from support.servers import STOP_SECONDS, Mongod, free_port
 
+from gateway.commands import refuse_taken
 from gateway.development import mongod as development
-from gateway.development.ports import refuse_taken
 from gateway.development.welcome import wait_until_ready
 
 

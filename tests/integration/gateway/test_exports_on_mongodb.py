@@ -99,7 +99,7 @@ def test_a_database_that_dies_midway_breaks_the_export(mortal: Mongod) -> None:
     store = MongoCustomerStore(customers, settings.bulk_deadline)
     store.insert_many([stored(f"C{n:03}") for n in range(50)])
     gateway = FakeGateway(settings=settings, store=store)
-    gateway.services.customers.exports._rows = 10
+    gateway.services.exports._rows = 10
     answer = gateway.client.get(EXPORTS, query_string={"format": "ndjson", "fields": CUST_ID}, buffered=False)
     pieces = answer.iter_encoded()
     read = [next(pieces)]

@@ -1,4 +1,4 @@
-"""Exports that break off, under the servers that the README names: whoever reads one to its end finds out."""
+"""Exports that break off, under the servers that docs/operations.md names: whoever reads one to its end finds out."""
 
 from __future__ import annotations
 

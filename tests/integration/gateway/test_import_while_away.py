@@ -73,7 +73,7 @@ def test_tells_what_is_stored_and_sending_again_finishes_it(gateway: FakeGateway
     pid = own_mongod.process.pid
     away = own_mongod.kill if how == "killed" else lambda: os.kill(pid, signal.SIGSTOP)
     back = own_mongod.start if how == "killed" else lambda: os.kill(pid, signal.SIGCONT)
-    imports = gateway.services.imports.imports
+    imports = gateway.services.imports
     run = imports.begin(Rows(away), ImportOrder(), COMMAND_LINE)
     try:
         *_, receipt = run.progress()
@@ -88,7 +88,7 @@ def test_tells_what_is_stored_and_sending_again_finishes_it(gateway: FakeGateway
     *_, receipt = again.progress()
     assert (receipt["status"], receipt["unchanged"] + receipt["created"]) == ("completed", BATCHES * 100)
     assert receipt["unchanged"] >= stored
-    gateway.services.imports.imports.run_once()
+    gateway.services.imports.run_once()
 
 
 def test_over_http_it_is_a_503(own_mongod: Mongod) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import joblib
 import pytest
 
-from model_service.registry import ModelStore
+from model_service.store.registry import ModelStore
 from model_service.training import calibration
 from model_service.training.dataset import TrainingData, read_customers
 from model_service.training.trainer import Options, Trained, train

@@ -17,7 +17,8 @@ import pytest
 import urllib3
 from test_model_server import Server, running
 
-from model_service.registry import MODEL_FILE, ModelStore
+from model_service.store.artefact import MODEL_FILE
+from model_service.store.registry import ModelStore
 from model_service.training.dataset import read_customers
 from model_service.training.trainer import Options, train_version
 from model_service.training.work import Silent

@@ -22,7 +22,7 @@ from gateway.data_access.model_service.connections import FreshCalls
 from gateway.data_access.model_service.model import HttpModel
 from gateway.data_access.model_service.registry import Deadlines, HttpRegistry
 from gateway.services.errors import ModelDenied, ModelServiceError, ModelUnavailable
-from model_service.registry import ModelStore
+from model_service.store.registry import ModelStore
 
 ROOT = Path(__file__).resolve().parents[3]
 SECRET = "v7Tq2LmXe9RkWb4YzNc6HdJs8PfGu3Ao"

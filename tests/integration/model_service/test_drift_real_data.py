@@ -1,4 +1,4 @@
-"""Drift and preview on the public data: what the clustering study (section 7) found must be found here."""
+"""Drift and preview on the public data: what docs/clustering-study.md, section 7, reports must come out."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from model_service.analysis.drift import DriftCounter
-from model_service.analysis.drift_remarks import UNSEEN
+from model_service.analysis.drift import UNSEEN, DriftCounter
 from model_service.analysis.preview import PreviewCounter
-from model_service.artefact import LoadedModel
-from model_service.pipeline import CompiledScorer, Parameters
-from model_service.predictor import Predictor
-from model_service.training.histograms import histograms
+from model_service.scoring.pipeline import CompiledScorer, Parameters
+from model_service.scoring.predictor import Predictor
+from model_service.store.artefact import LoadedModel
+from model_service.training.evidence import histograms
 from model_service.training.trainer import Options, train
 from model_service.training.work import Silent
 from shared.features import FEATURES, INPUT_NAMES, Kind
@@ -86,7 +85,7 @@ def test_random_halves_hardly_ever_alarm(data, predictor, clusters):
         largest.append(drift["features"][0]["psi"])
     assert alarms <= 0.1 * draws
     assert mixes <= 0.05 * draws
-    assert np.quantile(largest, 0.95) == pytest.approx(0.0101, abs=0.002), "the study's, over 300 draws"
+    assert np.quantile(largest, 0.95) == pytest.approx(0.0101, abs=0.002), "as reported, over 300 draws"
 
 
 @pytest.mark.parametrize(("rows", "most"), [(200, 0.12), (500, 0.08), (1_000, 0.08)])

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from model_service.explanation import Explainer
-from model_service.pipeline import CompiledScorer, Parameters, Scores, make_pipeline
+from model_service.scoring.explanation import Explainer
+from model_service.scoring.pipeline import CompiledScorer, Parameters, Scores, make_pipeline
 from model_service.training.dataset import read_customers
 from shared.features import CUST_ID, DISTANCE_NAMES, complete
 from shared.findings import findings
@@ -64,7 +64,7 @@ def test_contributions_sum_to_the_gap_of_scikit_learn_s_distances_for_every_cust
     ],
 )
 def test_the_examples_of_the_study_come_out(base, real_csv, cust_id, gap, largest):
-    """Clustering study, section 5."""
+    """docs/clustering-study.md, section 5."""
     with real_csv.open() as file:
         place = [row[CUST_ID] for row in csv.DictReader(file)].index(cust_id)
     explanation = base.explanations[place]

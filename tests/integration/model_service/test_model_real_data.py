@@ -1,4 +1,4 @@
-"""The public data set: what the clustering study found must come out of the code."""
+"""The public data set: what docs/clustering-study.md reports must come out of the code."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from model_service.pipeline import CompiledScorer, Parameters, label_differences
-from model_service.predictor import Predictor
-from model_service.registry import ModelStore
+from model_service.scoring.pipeline import CompiledScorer, Parameters, label_differences
+from model_service.scoring.predictor import Predictor
+from model_service.store.registry import ModelStore
 from model_service.training.calibration import confidence, kept, reliability
 from model_service.training.dataset import read_customers
 from model_service.training.trainer import Options, train, train_version
@@ -19,7 +19,7 @@ from model_service.training.work import Silent
 from shared.features import DERIVED, FEATURES
 from tests.benchmarks.quality import retrain_on_halves
 
-# Clustering study, section 4: share in percent with its 95 % bootstrap interval, then medians.
+# docs/clustering-study.md, section 4: share in percent with its 95 % bootstrap interval, then medians.
 STUDY = {
     "Revolving cash-advance borrowers": (23.7, 25.3),
     "Low-limit better-repaying instalment buyers": (19.0, 20.8),

@@ -20,7 +20,8 @@ import joblib
 import pytest
 from support.servers import free_port
 
-from model_service.registry import MODEL_FILE, ModelStore
+from model_service.store.artefact import MODEL_FILE
+from model_service.store.registry import ModelStore
 from model_service.training.dataset import read_customers
 from shared.contract import ACTIVE_MODEL, PREDICT, PREDICT_BATCH
 from shared.features import INPUTS
@@ -229,7 +230,7 @@ SERVING_IMPORTS = """
 import sys
 from model_service.app import create_app
 from model_service.active_model import ActiveModel
-from model_service.registry import ModelStore
+from model_service.store.registry import ModelStore
 from pathlib import Path
 create_app()
 ActiveModel(ModelStore(Path(sys.argv[1]))).refresh()

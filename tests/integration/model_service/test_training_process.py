@@ -22,8 +22,8 @@ import psutil
 import pytest
 from support.servers import free_port
 
-from model_service.run_training import NICENESS
 from model_service.training_jobs.jobs import VANISHED, TrainingJobs
+from model_service.training_jobs.run import NICENESS
 from shared.contract import READY
 from shared.model_contract import CSV, MODELS, PARQUET, TRAININGS
 from shared.secret_rules import MODEL_SERVICE_SECRET_IN_DEVELOPMENT
@@ -132,7 +132,7 @@ class Service:
 
 def is_training(process: psutil.Process) -> bool:
     with contextlib.suppress(psutil.Error):
-        return "model_service.run_training" in process.cmdline()
+        return "model_service.training_jobs.run" in process.cmdline()
     return False
 
 

@@ -13,9 +13,9 @@ from fakes.api_keys import ADMIN_KEY, key_of
 from fakes.gateway import CUSTOMERS, FakeGateway
 from hypothesis import given
 from hypothesis import strategies as st
+from support.addresses import routes_of
 from support.problems import assert_problem
 
-from gateway.routes import registered
 from gateway.services.access.rate_limits import Rate
 from gateway.services.errors import StoreUnavailable
 from gateway.services.principal import Principal, Scope
@@ -37,8 +37,8 @@ class Address(NamedTuple):
 def _addresses() -> Iterator[Address]:
     """Every route of the application, so that a new one is asked as well."""
     app = FakeGateway().app
-    for prefix, route in registered(app):
-        path = re.sub(r"<(?:\w+(?:\(([^)]*)\))?:)?\w+>", _example, prefix + route.path)
+    for rule, route in routes_of(app):
+        path = re.sub(r"<(?:\w+(?:\(([^)]*)\))?:)?\w+>", _example, rule)
         yield Address(route.method, path, route.scope)
         if route.method == "GET":
             yield Address("HEAD", path, route.scope)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -12,10 +13,17 @@ from hypothesis import strategies as st
 from support.customer_queries import filters, query_string
 
 from gateway.data_access.mongo.customer_queries import mongo_filter
-from gateway.schemas.customer_queries import MAX_CONDITIONS, MAX_IN, load_filters
+from gateway.schemas.customer_queries import EXPORT, MAX_CONDITIONS, MAX_IN, filters_of
+from gateway.schemas.queries import QueryReader
 from gateway.services.customers.query import FIELDS, SORTABLE, Condition, Filters, Op, SortKey, order_of
 from gateway.services.errors import InvalidInput
 from shared.features import CUST_ID, FEATURES
+
+_EXPORT = QueryReader(EXPORT)
+
+
+def load_filters(query: Iterable[tuple[str, str]]) -> Filters:
+    return filters_of(_EXPORT.read(query))
 
 
 def _refused(name: str, value: str) -> str:

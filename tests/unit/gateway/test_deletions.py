@@ -458,9 +458,9 @@ class TestReading:
             service.delete(cust_id)
         for cust_id in "AC":
             store.insert(stored(cust_id))
-        found, after, more = [], None, True
-        while more:
-            page = service.page(after, limit)
+        page = service.page(None, limit)
+        found = ["".join(copy[CUST_ID] for copy in page.items)]
+        while page.end:
+            page = service.page(page.end, limit)
             found.append("".join(copy[CUST_ID] for copy in page.items))
-            after, more = page.items[-1][CUST_ID], page.more
         assert found == pages

@@ -23,7 +23,8 @@ from gateway.controllers.http import first_tried_at, read_body
 from gateway.middleware import errors as error_handlers
 from gateway.middleware import request_log
 from gateway.middleware.idempotency import idempotent
-from gateway.routes import Repeats, Route, View, register
+from gateway.routes import Repeats, Resource, Route, View, Work, register
+from gateway.routes.operation import Answer, Operation
 from gateway.services.access.idempotency import IdempotencyService
 from gateway.services.errors import (
     AnalysisBusy,
@@ -63,8 +64,11 @@ class Guarded:
         request_log.register(app)
         error_handlers.register(app)
         guard = idempotent(IdempotencyService(self.keys, 24), 60)
-        routes = [Route(method, "/things", self._view, None, (), self.repeats) for method in ("POST", "PUT")]
-        register(app, "", routes, (_as_command_line, guard))
+        described = Operation("change", "Change", "", {200: Answer("Changed")})
+        routes = [
+            Route(method, "/things", self._view, None, described, repeats=self.repeats) for method in ("POST", "PUT")
+        ]
+        register(app, [Resource("Things", "", routes, "")], {Work.QUICK: (_as_command_line, guard)})
         self.client: FlaskClient = app.test_client()
 
     def _view(self) -> Response:

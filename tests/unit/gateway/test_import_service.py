@@ -442,9 +442,10 @@ class TestProgress:
     def test_pages_are_newest_first(self, imports: ImportService) -> None:
         first, second = run(imports), run(imports)
         page = imports.page(None, 1)
-        assert (page.items[0]["id"], page.more) == (max(first["id"], second["id"]), True)
+        newest = max(first["id"], second["id"])
+        assert (page.items[0]["id"], page.end) == (newest, newest)
         rest = imports.page(page.items[0]["id"], 1)
-        assert (rest.items[0]["id"], rest.more) == (min(first["id"], second["id"]), False)
+        assert (rest.items[0]["id"], rest.end) == (min(first["id"], second["id"]), None)
 
 
 class OthersWrite(InMemoryCustomerStore):

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 from fakes.gateway import FakeGateway
+from support.addresses import routes_of
 from support.api_story import CHAPTERS
 from support.documented import Documented, DocumentedClient, Reply
+from support.recorded_examples import STALE, Examples, examples, recorded
 
-from gateway.openapi.operations import OPERATIONS
-
+OPERATIONS = sorted(route.operation.id for _, route in routes_of(FakeGateway().app))
 UNSHOWN = {"getOpenAPI", "getModelServiceOpenAPI", "cancelImport"}
 """The documents in themselves; and an import that still runs when it is cancelled, which takes luck."""
 
@@ -21,12 +22,13 @@ def documented() -> Documented:
     return Documented(FakeGateway().client.get("/openapi.json").get_json())
 
 
-@pytest.mark.parametrize("name", sorted({operation.id for _, operation in OPERATIONS.values()}))
+@pytest.mark.parametrize("name", OPERATIONS)
 def test_examples_are_what_the_document_says(name: str, documented: Documented) -> None:
     for content in _contents(documented, documented.operations[name].operation):
         for kind, media in content.items():
             if kind == "application/json" and name not in UNSHOWN:
-                assert documented.schema_faults(media["schema"], media["example"]) == []
+                assert "example" in media, f"{name}: {STALE}"
+                assert documented.schema_faults(media["schema"], media["example"]) == [], STALE
     shown = documented.document["components"]["schemas"]["Problem"]
     assert documented.schema_faults(shown, shown["examples"][0]) == []
 
@@ -53,4 +55,10 @@ def test_every_operation_answers_as_it_is_documented(documented: Documented) -> 
         chapter(api)
     assert api.faults == []
     called = {call.id for call in api.calls}
-    assert sorted({operation.id for _, operation in OPERATIONS.values()} - called) == []
+    assert sorted(set(OPERATIONS) - called) == []
+    told, shown = (_messages(found) for found in (examples(api.calls), recorded()))
+    assert sorted(told ^ shown) == [], STALE
+
+
+def _messages(found: Examples) -> set[str]:
+    return {f"{operation} {message}" for operation, messages in found.items() for message in messages}

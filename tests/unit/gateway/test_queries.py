@@ -11,9 +11,9 @@ from support.addresses import example_of
 from support.customers import stored
 from support.problems import assert_problem
 
-from gateway.schemas.queries import VERSION, load_explain, load_format, load_parameters, load_prediction_options
+from gateway.schemas.queries import EXPLAIN, FORMAT, MODE, PREDICTING_VERSION, VERSION, WHOSE, QueryReader, text
+from gateway.services.customers.bulk_writes import Mode
 from gateway.services.errors import InvalidInput
-from gateway.services.models.model import DEFAULT_OPTIONS, PredictionOptions
 from tests.conftest import ROOT
 
 names = st.sampled_from(["explain", "version", "format", "k", "", "Explain", "explain "]) | st.text(max_size=4)
@@ -27,44 +27,66 @@ def _blamed(error: InvalidInput) -> set[str]:
 
 @given(queries, st.sets(names))
 def test_parameters_are_returned_or_blamed(query: list[tuple[str, str]], known: set[str]) -> None:
+    reader = QueryReader([text(name, "") for name in known])
     given_names = [name for name, _ in query]
     wrong = {name for name in given_names if name not in known or given_names.count(name) > 1}
     if not wrong:
-        assert load_parameters(query, known) == dict(query)
+        assert reader.read(query) == dict(query)
         return
     with pytest.raises(InvalidInput) as caught:
-        load_parameters(query, known)
+        reader.read(query)
     assert _blamed(caught.value) == wrong
 
 
 @given(queries)
-def test_a_prediction_is_asked_for_as_the_query_says(query: list[tuple[str, str]]) -> None:
+def test_a_prediction_is_wanted_as_the_query_says(query: list[tuple[str, str]]) -> None:
+    reader = QueryReader((EXPLAIN, PREDICTING_VERSION))
     said = dict(query)
     sound = len(said) == len(query) and said.keys() <= {"explain", "version"}
     sound = sound and said.get("explain", "true") in ("true", "false")
     sound = sound and said.get("version", OLD) in ("active", OLD)
     if sound:
-        assert load_prediction_options(query) == PredictionOptions(said.get("explain") == "true", said.get("version"))
+        values = reader.read(query)
+        assert (values["explain"], values.get("version")) == (said.get("explain") == "true", said.get("version"))
         return
     with pytest.raises(InvalidInput) as caught:
-        load_prediction_options(query)
+        reader.read(query)
     assert set() < _blamed(caught.value) <= said.keys()
 
 
-def test_nothing_asked_is_the_plain_prediction() -> None:
-    assert load_prediction_options([]) == DEFAULT_OPTIONS
-    assert load_explain([]) is False
-    assert load_format([]) is None
+def test_defaults_stand_where_nothing_is_said() -> None:
+    reader = QueryReader((EXPLAIN, PREDICTING_VERSION, FORMAT, MODE))
+    assert reader.read([]) == reader.defaults == {"explain": False, "format": "json", "mode": Mode.UPSERT}
 
 
-@pytest.mark.parametrize(("text", "kind"), [("svg", "svg"), ("png", "png"), ("json", None)])
-def test_formats(text: str, kind: str | None) -> None:
-    assert load_format([("format", text)]) == kind
+@pytest.mark.parametrize("kind", ["svg", "png", "json"])
+def test_formats(kind: str) -> None:
+    assert QueryReader((FORMAT,)).read([("format", kind)]) == {"format": kind}
+
+
+def test_a_required_parameter_is_missed() -> None:
+    with pytest.raises(InvalidInput) as caught:
+        QueryReader((WHOSE,)).read([])
+    assert caught.value.errors == [{"pointer": "?CUST_ID", "detail": "is missing"}]
+
+
+@pytest.mark.parametrize(
+    ("name", "detail"),
+    [
+        ("nothing", "is not a known parameter; the known ones are at, explain"),
+        ("at[eq]", "is not a known parameter; the operators of at are lt, gte"),
+        ("explain[eq]", "is not a known parameter; the known ones are at, explain"),
+    ],
+)
+def test_who_names_an_unknown_parameter_hears_which_are_known(name: str, detail: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        QueryReader((text("at[lt]", ""), text("at[gte]", ""), EXPLAIN)).read([(name, "1")])
+    assert caught.value.errors == [{"pointer": f"?{name}", "detail": detail}]
 
 
 def test_versions_are_those_that_the_model_service_makes() -> None:
     """The pattern stands in both tiers, which never import each other."""
-    theirs = (ROOT / "model_service" / "versions.py").read_text(encoding="utf-8")
+    theirs = (ROOT / "model_service" / "store" / "versions.py").read_text(encoding="utf-8")
     assert VERSION.replace("[0-9]", r"\d") in theirs
 
 

@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 from model_customers import Tiny, tiny_customers
 
-from model_service.artefact import LoadedModel
-from model_service.manifest import Manifest
-from model_service.pipeline import Matrix
-from model_service.predictor import Predictor
-from model_service.registry import ModelStore
+from model_service.scoring.pipeline import Matrix
+from model_service.scoring.predictor import Predictor
+from model_service.store.artefact import LoadedModel
+from model_service.store.manifest import Manifest
+from model_service.store.registry import ModelStore
 from shared.features import INPUT_NAMES
 
 

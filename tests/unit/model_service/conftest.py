@@ -12,8 +12,8 @@ from asgi_client import AsgiClient
 from model_customers import TINY_K, Tiny, tiny_customers
 
 from model_service.app import create_app
-from model_service.registry import ModelStore
 from model_service.settings import Settings
+from model_service.store.registry import ModelStore
 from model_service.training import calibration, selection
 from model_service.training.dataset import read_customers
 from model_service.training.trainer import Options, train_version

@@ -20,9 +20,10 @@ from pathlib import Path
 
 import joblib
 
-from model_service.labelling import relabel
-from model_service.labels import LabelPatch
-from model_service.registry import MODEL_FILE, ModelStore
+from model_service.store.artefact import MODEL_FILE
+from model_service.store.labelling import relabel
+from model_service.store.labels import LabelPatch
+from model_service.store.registry import ModelStore
 
 LONGEST_WAIT = 0.04
 """Seconds from a child's first acknowledged change to its death, at most."""

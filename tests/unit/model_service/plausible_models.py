@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from model_service.pipeline import CompiledScorer, Matrix, Parameters
+from model_service.scoring.pipeline import CompiledScorer, Matrix, Parameters
 from shared.features import DISTANCE, Feature, Kind
 
 

@@ -7,8 +7,9 @@ from typing import Any
 import joblib
 import orjson
 
-from model_service.manifest import Manifest
-from model_service.registry import MANIFEST_FILE, MODEL_FILE, ModelStore
+from model_service.store.artefact import MANIFEST_FILE, MODEL_FILE
+from model_service.store.manifest import Manifest
+from model_service.store.registry import ModelStore
 
 
 def only_version(store: ModelStore) -> str:

@@ -11,10 +11,11 @@ import pytest
 from registry_changes import copy_version, damage
 
 from model_service.active_model import KEPT, LOOKS_BETWEEN_TRIES, ActiveModel, Status
-from model_service.labelling import relabel
-from model_service.labels import LabelPatch
-from model_service.registry import ACTIVE_FILE, LABELS_FILE, MANIFEST_FILE, MODEL_FILE, ModelStore
-from model_service.registry_errors import ArtefactDamaged, NoActiveModel, VersionNotFound
+from model_service.store.artefact import MANIFEST_FILE, MODEL_FILE
+from model_service.store.errors import ArtefactDamaged, NoActiveModel, VersionNotFound
+from model_service.store.labelling import relabel
+from model_service.store.labels import LabelPatch
+from model_service.store.registry import ACTIVE_FILE, LABELS_FILE, ModelStore
 from shared.features import DISTANCE_NAMES
 
 ROWS = np.ones((1, len(DISTANCE_NAMES)))

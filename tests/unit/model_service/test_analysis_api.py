@@ -15,7 +15,7 @@ from registry_changes import copy_version, edit_manifest
 
 from model_service.analysis.drift import DriftCounter
 from model_service.analysis.preview import PreviewCounter
-from model_service.api import column_blocks, upload
+from model_service.api import bodies, customers
 from model_service.api.analysis import AT_ONCE, RETRY_SECONDS
 from model_service.app import create_app
 from model_service.settings import Settings
@@ -158,7 +158,7 @@ def test_a_malformed_line_is_refused_with_its_number(client, text):
 
 def test_a_line_is_at_most_so_long(client, monkeypatch):
     text = line(block())
-    monkeypatch.setattr(column_blocks, "MAX_LINE", len(text) - 1)
+    monkeypatch.setattr(customers, "MAX_LINE", len(text) - 1)
     assert post(client, DRIFT, text, text).status == 200
     for pieces in ([text, b" " + text], [text, b" ", text], [text, b" " * len(text)], [b" " * 10 * len(text)]):
         problem = assert_problem(post(client, DRIFT, *pieces), 413, "body_too_large")
@@ -256,7 +256,7 @@ def test_a_client_that_leaves_gets_no_answer_and_frees_its_place(client):
 
 def test_a_client_that_falls_silent_is_told_and_frees_its_place(client, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(upload, "STALL_SECONDS", 0.01)
+        patch.setattr(bodies, "STALL_SECONDS", 0.01)
         for _ in range(AT_ONCE + 1):
             silent = Client(client)
             client._runner.run(silent.call)

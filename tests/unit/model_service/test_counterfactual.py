@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from plausible_models import Drawn, drawn
 
-from model_service.counterfactual import CONSISTENT, DECIMALS, SIMPLER, CounterfactualSearch
-from model_service.pipeline import CompiledScorer, Parameters
+from model_service.scoring.counterfactual import CONSISTENT, DECIMALS, SIMPLER, CounterfactualSearch
+from model_service.scoring.pipeline import CompiledScorer, Parameters
 from shared.features import DISTANCE, DISTANCE_NAMES
 
 SEEDS = st.integers(0, 2**32 - 1)

@@ -6,9 +6,8 @@ from analysed_customers import changed, columns_of, cut, tiny_columns, tiny_pred
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model_service.analysis.drift import MINIMUM_ROWS, DriftCounter, NoEvidence
-from model_service.analysis.drift_remarks import CHECK_FIRST, UNSEEN
-from model_service.registry_errors import ArtefactDamaged
+from model_service.analysis.drift import CHECK_FIRST, MINIMUM_ROWS, UNSEEN, DriftCounter
+from model_service.store.errors import ArtefactDamaged, NoEvidence
 from shared.features import FEATURES
 from shared.model_contract import Drift
 

@@ -7,10 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model_service.analysis.distance_histogram import DistanceHistogram
-from model_service.analysis.feature_shift import FeatureShift
-from model_service.analysis.stability_index import FEATURE, MIX, chance_limit, contributions, tier
-from model_service.manifest import Histogram
+from model_service.analysis.drift import DistanceHistogram
+from model_service.analysis.stability_index import FEATURE, MIX, FeatureShift, chance_limit, contributions, tier
+from model_service.store.manifest import Histogram
 from shared.features import BY_NAME
 
 counts = st.lists(st.integers(0, 10**9), min_size=2, max_size=12)
@@ -38,7 +37,7 @@ def test_the_index_is_symmetric_never_negative_and_zero_for_equals(data):
 
 
 def test_the_limit_is_that_of_the_study():
-    # Clustering study, section 7: 10 bins, 18 features, 8,950 customers in training.
+    # docs/clustering-study.md, section 7: 10 bins, 18 features, 8,950 customers in training.
     training = np.full(10, 895)
     for window, limit in ((100, 0.255), (200, 0.129), (500, 0.053), (1000, 0.028)):
         assert chance_limit(training, np.full(10, window // 10), 0.05 / 18) == pytest.approx(limit, abs=0.0006)

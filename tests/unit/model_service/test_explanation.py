@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from plausible_models import drawn
 from test_active_model import copy_version
 
-from model_service.explanation import AGAINST, FOR, Explainer
-from model_service.pipeline import CompiledScorer, Parameters
-from model_service.registry import ModelStore
+from model_service.scoring.explanation import AGAINST, FOR, Explainer
+from model_service.scoring.pipeline import CompiledScorer, Parameters
+from model_service.store.registry import ModelStore
 from shared.contract import (
     MAX_BATCH,
     PREDICT,

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model_service.gate import MAX_DISTANCE, MIN_SHARE, MIN_STABILITY, judge
-from model_service.pipeline import Parameters
-from model_service.registry import ModelStore
+from model_service.scoring.pipeline import Parameters
+from model_service.store.gate import MAX_DISTANCE, MIN_SHARE, MIN_STABILITY, judge
+from model_service.store.registry import ModelStore
 from shared.model_contract import Label
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from asgi_client import KEY, AsgiClient, assert_problem
 
-from model_service.api.gateway_only import OPEN
+from model_service.api.middleware import OPEN
 from shared.contract import ACTIVE_MODEL, PREDICT, READY
 
 SECRET = KEY["authorization"].removeprefix("Bearer ")

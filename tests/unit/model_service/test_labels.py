@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from registry_changes import copy_version, edit_manifest, only_version
 
-from model_service.catalogue import description
-from model_service.labelling import label_of, labels_in_use, relabel
-from model_service.labels import LabelPatch, name_key
-from model_service.registry import LABELS_FILE, ModelStore
-from model_service.registry_errors import LabelsDamaged, NameTaken, SegmentNotFound, StoreNotWritable
+from model_service.store.description import describe_version
+from model_service.store.errors import LabelsDamaged, NameTaken, SegmentNotFound, StoreNotWritable
+from model_service.store.labelling import label_of, labels_in_use, relabel
+from model_service.store.labels import LabelPatch, name_key
+from model_service.store.registry import LABELS_FILE, ModelStore
 from shared.model_contract import Label
 
 
@@ -26,7 +26,7 @@ def change_segment(store, version, identity, **changes):
 
 
 def described(store, version, identity):
-    return next(s for s in description(store, version)["segments"] if s["id"] == identity)
+    return next(s for s in describe_version(store, version)["segments"] if s["id"] == identity)
 
 
 def test_a_segment_without_a_label_has_an_empty_one(store):
@@ -196,7 +196,7 @@ def test_a_full_disk_is_said_and_the_labels_stay(store, monkeypatch):
     from test_registry_save import no_space
 
     relabel(store, "seg-01", LabelPatch(name="X"))
-    monkeypatch.setattr("model_service.durable_files.fsync", no_space)
+    monkeypatch.setattr("model_service.store.files.fsync", no_space)
     with pytest.raises(StoreNotWritable, match="No space left"):
         relabel(store, "seg-01", LabelPatch(name="Y"))
     monkeypatch.undo()

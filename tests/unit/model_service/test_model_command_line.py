@@ -6,10 +6,9 @@ import pytest
 from click.testing import CliRunner
 from model_customers import TINY_K
 
-from model_service import __main__ as command_line
-from model_service import server
-from model_service.registry import ModelStore
-from model_service.report import write
+from model_service import __main__, server
+from model_service.report import document
+from model_service.store.registry import ModelStore
 from model_service.training import trainer
 from model_service.training_jobs.jobs import TrainingJobs
 from shared.model_contract import GateCheck, TrainingOptions
@@ -18,10 +17,10 @@ from shared.model_contract import GateCheck, TrainingOptions
 @pytest.fixture
 def run(monkeypatch, few_refits):
     # Drawing takes longer than all else, and is not what these tests are about.
-    monkeypatch.setattr(write, "write", lambda *_: None)
+    monkeypatch.setattr(document, "write", lambda *_: None)
 
     def invoke(*arguments: str):
-        return CliRunner().invoke(command_line.main, [*arguments])
+        return CliRunner().invoke(__main__.main, [*arguments])
 
     return invoke
 

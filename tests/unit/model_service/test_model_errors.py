@@ -7,7 +7,8 @@ import pytest
 from asgi_client import KEY, assert_problem
 from registry_changes import copy_version, damage
 
-from model_service.log_format import RequestIdFilter, configure, current_request_id
+from model_service.api.errors import current_request_id
+from model_service.api.middleware import RequestIdFilter, configure_logging
 from shared.contract import ACTIVE_MODEL, PREDICT, PREDICT_BATCH
 
 JSON = {"content-type": "application/json"}
@@ -104,8 +105,7 @@ def test_an_internal_fault_is_logged_and_not_told(connect, store, tiny, caplog):
         def predict_one(self, row):
             raise RuntimeError("secret of the house")
 
-    endpoint = next(r.endpoint for r in client.app.routes if r.path == PREDICT)
-    endpoint.__self__._model.predictor = Broken()
+    client.app.state.model.predictor = Broken()
     with caplog.at_level(logging.INFO):
         answer = client.post(PREDICT, tiny.customer())
     assert_problem(answer, 500, "internal_error")
@@ -168,7 +168,7 @@ def test_the_log_goes_to_standard_error_with_the_request_id(capsys):
     root = logging.getLogger()
     before = root.handlers[:], root.level, logging._srcfile, logging.logThreads, logging.logMultiprocessing
     try:
-        configure("INFO")
+        configure_logging("INFO")
         token = current_request_id.set("r-1")
         logging.getLogger("x").info("hello")
         logging.getLogger("x").debug("not this")

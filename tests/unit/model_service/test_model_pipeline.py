@@ -5,7 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model_service.pipeline import BLOCK, CompiledScorer, Parameters, label_differences, make_pipeline, predict_arrays
+from model_service.scoring.pipeline import (
+    BLOCK,
+    CompiledScorer,
+    Parameters,
+    label_differences,
+    make_pipeline,
+    predict_arrays,
+)
 from shared.features import DISTANCE, DISTANCE_NAMES
 
 # Two features, identity scaling, centroids at (0, 0), (3, 4) and (10, 0) of log space.

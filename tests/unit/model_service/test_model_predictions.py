@@ -6,7 +6,7 @@ from asgi_client import assert_problem
 
 from model_service.api import customers
 from model_service.api.errors import ApiError
-from model_service.registry import ModelStore
+from model_service.store.registry import ModelStore
 from shared.contract import (
     ACTIVE_MODEL,
     BORDERLINE,

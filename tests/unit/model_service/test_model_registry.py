@@ -9,9 +9,9 @@ import pytest
 from registry_changes import copy_version, edit_manifest, only_version
 from sklearn.preprocessing import FunctionTransformer
 
-from model_service import registry_errors
-from model_service.registry import ACTIVE_FILE, MANIFEST_FILE, MODEL_FILE, ModelStore
-from model_service.registry_errors import (
+from model_service.store import errors as store_errors
+from model_service.store.artefact import MANIFEST_FILE, MODEL_FILE
+from model_service.store.errors import (
     ArtefactDamaged,
     IncompatibleModel,
     LabelsDiffer,
@@ -19,6 +19,7 @@ from model_service.registry_errors import (
     RegistryError,
     VersionNotFound,
 )
+from model_service.store.registry import ACTIVE_FILE, ModelStore
 
 
 def test_a_version_is_stored_and_loaded_again(store, tiny):
@@ -162,7 +163,7 @@ def test_the_state_of_a_versions_files_is_told(store):
 
 
 def test_every_error_belongs_to_one_family():
-    errors = [kind for kind in vars(registry_errors).values() if isinstance(kind, type) and issubclass(kind, Exception)]
+    errors = [kind for kind in vars(store_errors).values() if isinstance(kind, type) and issubclass(kind, Exception)]
     assert len(errors) > 10
     for error in errors:
         assert issubclass(error, RegistryError)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from model_service import rows
+from model_service.scoring import rows
 from shared.features import DISTANCE_NAMES, INPUTS, Feature, Kind
 
 

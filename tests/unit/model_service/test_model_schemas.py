@@ -8,9 +8,10 @@ import fakes
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
-from model_service.api.schemas import answer_model, customer_model, field_errors, pointer
+from model_service.api.customers import customer_model
+from model_service.api.errors import field_errors, pointer
 from shared import contract
 from shared.features import BY_NAME, FEATURES, INPUTS, Feature, Kind
 
@@ -72,11 +73,11 @@ def test_one_more_feature_is_one_more_field():
 
 SCRIPT = """
 from model_service.api.customers import CustomerFeatures, rows_of_columns, rows_of_records
-from model_service.api.documentation import PREDICT_BATCH
+from model_service.api.hot.predictions import ROUTES
 from shared.features import DISTANCE_NAMES
 from support.one_more_feature import NAME
 assert NAME in CustomerFeatures.model_fields
-assert NAME in str(PREDICT_BATCH)
+assert NAME in str(ROUTES[1].openapi_extra)
 place = DISTANCE_NAMES.index(NAME)
 customer = {name: 1 for name in DISTANCE_NAMES} | {NAME: 7}
 assert rows_of_records([customer]).matrix[0, place] == 7
@@ -91,11 +92,11 @@ def test_an_entry_in_the_data_dictionary_is_enough_for_this_tier():
 
 
 def test_answers_are_documented_to_the_last_member():
-    schema = answer_model(contract.ModelSummary).model_json_schema()
+    schema = TypeAdapter(contract.ModelSummary).json_schema()
     assert "scores" not in schema["required"]
     assert set(schema["properties"]) == set(contract.ModelSummary.__annotations__)
     assert set(schema["$defs"]["Quartiles"]["properties"]) == set(contract.Quartiles.__annotations__)
-    batch = answer_model(contract.BatchAnswer).model_json_schema()
+    batch = TypeAdapter(contract.BatchAnswer).json_schema()
     assert {"Prediction", "RowError", "Problem", "Finding"} <= set(batch["$defs"])
 
 

@@ -17,10 +17,10 @@ from model_customers import TINY_K
 from registry_changes import only_version
 from test_report_style import a_drift, a_preview
 
-from model_service.api import drawing
-from model_service.api.pictures import POLICY
+from model_service.api import plots as plots_api
+from model_service.api.plots import POLICY
 from model_service.app import create_app
-from model_service.report import write
+from model_service.report import document
 from model_service.settings import Settings
 from model_service.training.trainer import Options, train_version
 from model_service.training.work import Silent
@@ -173,8 +173,8 @@ def test_a_picture_that_cannot_be_read(service, store, version):
 
 @pytest.mark.usefixtures("few_refits")
 def test_what_training_draws_is_served(connect, store, tiny, monkeypatch):
-    monkeypatch.setattr(write, "PICTURES", [p for p in write.PICTURES if p.name in {"shares", "transitions"}])
-    trained = train_version(store, tiny.data, Options(ks=(TINY_K,), seed=1), Silent(), write.write)
+    monkeypatch.setattr(document, "PICTURES", [p for p in document.PICTURES if p.name in {"shares", "transitions"}])
+    trained = train_version(store, tiny.data, Options(ks=(TINY_K,), seed=1), Silent(), document.write)
     service = connect(model_store=store.directory)
     base = f"{MODELS}/{trained['version']}"
     assert trained["version"] in service.get(f"{base}/report").body.decode()
@@ -209,7 +209,7 @@ def test_nothing_else_is_drawn(client, file):
 @pytest.fixture
 def no_process(monkeypatch):
     """Fail if a drawing is started all the same."""
-    monkeypatch.setattr(drawing, "_program", ("/nonexistent/program",))
+    monkeypatch.setattr(plots_api, "_program", ("/nonexistent/program",))
 
 
 LACKING = [f"/features/0/{member}" for member in ("limit", "bins", "tier")]
@@ -254,7 +254,7 @@ def test_bodies_that_are_no_json(client, no_process):
     "program", ["import sys; sys.exit('secret of the house')", "print(end='')", "import os; os.kill(os.getpid(), 9)"]
 )
 def test_a_drawing_that_fails(client, monkeypatch, caplog, program):
-    monkeypatch.setattr(drawing, "_program", (sys.executable, "-c", program))
+    monkeypatch.setattr(plots_api, "_program", (sys.executable, "-c", program))
     answer = client.post(f"{PLOTS}/drift.svg", a_drift())
     assert_problem(answer, 500, "drawing_failed")
     assert b"secret" not in answer.body
@@ -264,28 +264,28 @@ def test_a_drawing_that_fails(client, monkeypatch, caplog, program):
 def test_a_drawing_that_takes_too_long_is_ended(client, monkeypatch, tmp_path):
     mark = tmp_path / "alive"
     program = f"import pathlib, time; time.sleep(2); pathlib.Path({str(mark)!r}).touch()"
-    monkeypatch.setattr(drawing, "_program", (sys.executable, "-c", program))
-    monkeypatch.setattr(drawing, "SECONDS", 0.3)
+    monkeypatch.setattr(plots_api, "_program", (sys.executable, "-c", program))
+    monkeypatch.setattr(plots_api, "SECONDS", 0.3)
     assert_problem(client.post(f"{PLOTS}/drift.svg", a_drift()), 500, "drawing_failed")
     time.sleep(2.5)
     assert not mark.exists()
 
 
 def test_more_than_a_few_drawings_are_turned_away(connect, tiny, monkeypatch):
-    monkeypatch.setattr(drawing, "AT_ONCE", 0)
+    monkeypatch.setattr(plots_api, "AT_ONCE", 0)
     answer = connect(model_store=tiny.store).post(f"{PLOTS}/drift.svg", a_drift())
     assert_problem(answer, 503, "analysis_busy")
     assert int(answer.headers["retry-after"]) > 0
 
 
 def test_a_failed_drawing_makes_room_for_the_next(connect, tiny, monkeypatch):
-    monkeypatch.setattr(drawing, "AT_ONCE", 1)
+    monkeypatch.setattr(plots_api, "AT_ONCE", 1)
     client = connect(model_store=tiny.store)
-    monkeypatch.setattr(drawing, "_program", (sys.executable, "-c", "print('picture', end='')"))
+    monkeypatch.setattr(plots_api, "_program", (sys.executable, "-c", "print('picture', end='')"))
     assert_problem(client.post(f"{PLOTS}/drift.svg", []), 422, "validation_failed", [""])
-    monkeypatch.setattr(drawing, "_program", (sys.executable, "-c", "raise SystemExit(1)"))
+    monkeypatch.setattr(plots_api, "_program", (sys.executable, "-c", "raise SystemExit(1)"))
     assert_problem(client.post(f"{PLOTS}/drift.svg", a_drift()), 500, "drawing_failed")
-    monkeypatch.setattr(drawing, "_program", (sys.executable, "-c", "print('picture', end='')"))
+    monkeypatch.setattr(plots_api, "_program", (sys.executable, "-c", "print('picture', end='')"))
     assert client.post(f"{PLOTS}/drift.svg", a_drift()).body == b"picture"
 
 

@@ -9,13 +9,11 @@ from analysed_customers import changed, columns_of, cut, tiny_columns, tiny_pred
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model_service.analysis.movers import NAMED, Moves, TopMovers
-from model_service.analysis.preview import PreviewCounter
-from model_service.analysis.preview_remarks import remarks
-from model_service.artefact import LoadedModel
-from model_service.pipeline import CompiledScorer
-from model_service.predictor import Predictor
-from model_service.rows import distance_matrix
+from model_service.analysis.preview import NAMED, Moves, PreviewCounter, TopMovers, remarks
+from model_service.scoring.pipeline import CompiledScorer
+from model_service.scoring.predictor import Predictor
+from model_service.scoring.rows import distance_matrix
+from model_service.store.artefact import LoadedModel
 from shared.model_contract import Moved, Preview, PreviewSegment
 
 NOW = "2030-01-02T03:04:05Z"

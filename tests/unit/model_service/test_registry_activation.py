@@ -6,9 +6,8 @@ import orjson
 import pytest
 from registry_changes import copy_version, damage, edit_manifest, only_version, unstable, worse_version
 
-from model_service.active_file import UNKNOWN, undo_stack
-from model_service.registry import ACTIVE_FILE, ModelStore
-from model_service.registry_errors import (
+from model_service.store.active_file import UNKNOWN, undo_stack
+from model_service.store.errors import (
     ArtefactDamaged,
     GateRefused,
     IncompatibleModel,
@@ -18,6 +17,7 @@ from model_service.registry_errors import (
     StoreNotWritable,
     VersionNotFound,
 )
+from model_service.store.registry import ACTIVE_FILE, ModelStore
 from shared.model_contract import Activation
 
 COPY = "active.copy.json"
@@ -251,10 +251,10 @@ def test_without_a_record_nothing_is_active(store):
 
 
 def test_a_disk_that_cannot_be_written_is_said_and_the_record_stays(store, monkeypatch):
-    from model_service import durable_files
+    from model_service.store import files
 
     second, before = copy_version(store), store.active.read()
-    monkeypatch.setattr(durable_files, "fsync", full_disk)
+    monkeypatch.setattr(files, "fsync", full_disk)
     for act in (lambda: store.activate(second), lambda: store.activate(second, "now", force=True)):
         with pytest.raises(StoreNotWritable, match="No space left"):
             act()

@@ -8,13 +8,14 @@ import pytest
 from asgi_client import assert_problem
 from registry_changes import copy_version, damage, edit_manifest, only_version, worse_version
 
-from model_service.api import segments
-from model_service.registry import ACTIVE_FILE, LABELS_FILE
+from model_service.api.bodies import MERGE_PATCH
+from model_service.store.registry import ACTIVE_FILE, LABELS_FILE
 from shared.contract import ACTIVE_MODEL, PREDICT, ModelSummary
 from shared.model_contract import ACTIVATIONS, MODELS, SEGMENTS, TRAININGS, Activation, Gate, Label, ModelEntry
 from shared.model_description import DescribedSegment, ModelDescription
 
 JSON = {"content-type": "application/json"}
+RULE = {"conditions": [], "precision": 1.0, "coverage": 0.5, "sentence": "s"}
 EVIDENCE = {
     "elbow": {"k": None, "detail": "none"},
     "remarks": ["all agree"],
@@ -22,7 +23,7 @@ EVIDENCE = {
     "calibration_error": 0.01,
     "fidelity": 0.9,
     "baseline": {"rule": "r", "cells": 8, "eta2_rule": 0.4, "eta2_model": 0.5, "agreement": 0.5},
-    "segments": {"seg-01": {"rules": [{"sentence": "s"}], "typical": [], "borderline": []}},
+    "segments": {"seg-01": {"rules": [RULE], "typical": [], "borderline": []}},
     "histograms": {},
     "distances": [],
 }
@@ -139,7 +140,7 @@ def test_a_store_that_cannot_be_written_is_said_without_its_place(served, store,
     def read_only(path, *_: object, **__: object):
         raise OSError(errno.EROFS, "Read-only file system", str(path))
 
-    monkeypatch.setattr("model_service.registry.exclusive", read_only)
+    monkeypatch.setattr("model_service.store.registry.exclusive", read_only)
     body = assert_problem(patch(served, "seg-01", b'{"name": "X"}'), 507, "store_not_writable")
     assert body["detail"] == "the model store cannot be written: Read-only file system"
     assert str(store.directory) in caplog.text
@@ -157,7 +158,7 @@ def test_a_version_is_described_in_full(served, store):
     described = served.get(f"{MODELS}/{version}").json()
     assert set(described) == set(ModelDescription.__annotations__) >= set(ModelSummary.__annotations__)
     assert set(described["segments"][0]) == set(DescribedSegment.__annotations__)
-    assert described["segments"][0]["rules"] == [{"sentence": "s"}]
+    assert described["segments"][0]["rules"] == [RULE]
     assert described["version"] == version
     assert not {"sample", "parameters", "histograms", "distances"} & set(described)
 
@@ -300,7 +301,7 @@ def test_a_store_that_cannot_be_written(served, store, tiny, monkeypatch):
     from test_registry_save import no_space
 
     second = copy_version(store)
-    monkeypatch.setattr("model_service.durable_files.fsync", no_space)
+    monkeypatch.setattr("model_service.store.files.fsync", no_space)
     for answer in (
         served.post(f"{MODELS}/{second}/activate", {}),
         patch(served, "seg-01", b'{"name": "X"}'),
@@ -319,7 +320,7 @@ def test_a_segment_is_named_and_every_answer_says_so(served, store, tiny):
     described = {s["id"]: s for s in served.get(ACTIVE_MODEL).json()["segments"]}[segment["id"]]
     assert (described["name"], described["derived_name"]) == ("Die Stillen", segment["name"])
     assert served.get(SEGMENTS).json()["items"][segment["id"]] == answer.json()
-    assert patch(served, segment["id"], b'{"name": null}', segments.MERGE_PATCH).json()["name"] is None
+    assert patch(served, segment["id"], b'{"name": null}', MERGE_PATCH).json()["name"] is None
     assert served.post(PREDICT, tiny.customer()).json()["segment"] == segment
 
 
@@ -373,12 +374,12 @@ def test_wrong_methods(served, path, allowed):
 
 
 def test_the_openapi_text_describes_the_registry(client):
-    paths = client.get("/openapi.json").json()["paths"]
+    document = client.get("/openapi.json").json()
+    paths, schemas = document["paths"], document["components"]["schemas"]
     activate = paths[MODELS + "/{version}/activate"]["post"]
     assert set(activate["responses"]) == {"200", "400", "401", "404", "409", "413", "415", "422", "507"}
     assert activate["parameters"][0]["name"] == "version"
-    schema = activate["requestBody"]["content"]["application/json"]["schema"]
-    assert set(schema["properties"]) == {"reason", "by", "force"}
-    patched = paths[SEGMENTS + "/{id}"]["patch"]["requestBody"]["content"]["application/json"]["schema"]
-    assert set(patched["properties"]) == {"name", "description", "owner", "by"}
+    assert activate["requestBody"]["content"].keys() == {"application/json"}
+    assert set(schemas["Activate"]["properties"]) == {"reason", "by", "force"}
+    assert set(schemas["LabelPatch"]["properties"]) == {"name", "description", "owner", "by"}
     assert {"patch", "get"} == set(paths[SEGMENTS + "/{id}"])

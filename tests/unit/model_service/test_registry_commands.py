@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from registry_changes import copy_version, damage, only_version, worse_version
 
 from model_service.__main__ import main
-from model_service.commands import registry
+from model_service.commands import models
 
 
 @pytest.fixture
@@ -111,6 +111,6 @@ def test_a_user_without_a_name_is_known_by_number(monkeypatch):
     def nameless():
         raise KeyError("getpwuid(): uid not found: 12345")
 
-    monkeypatch.setattr(registry.getpass, "getuser", nameless)
-    monkeypatch.setattr(registry.os, "getuid", lambda: 12345)
-    assert registry._user() == "uid 12345"
+    monkeypatch.setattr(models.getpass, "getuser", nameless)
+    monkeypatch.setattr(models.os, "getuid", lambda: 12345)
+    assert models._user() == "uid 12345"

@@ -10,10 +10,11 @@ import joblib
 import pytest
 from registry_changes import copy_version, only_version
 
-from model_service import artefact, durable_files
 from model_service.active_model import ActiveModel
-from model_service.registry import MANIFEST_FILE, MODEL_FILE, ModelStore
-from model_service.registry_errors import StoreNotWritable, TrainingRunning
+from model_service.store import artefact, files
+from model_service.store.artefact import MANIFEST_FILE, MODEL_FILE
+from model_service.store.errors import StoreNotWritable, TrainingRunning
+from model_service.store.registry import ModelStore
 
 FILES = [MANIFEST_FILE, MODEL_FILE]
 
@@ -67,7 +68,7 @@ def test_a_full_disk_is_said_and_the_active_model_goes_on_serving(store, monkeyp
     if where == "model":
         monkeypatch.setattr(artefact.joblib, "dump", no_space)
     elif where == "fsync":
-        monkeypatch.setattr("model_service.versions.fsync", no_space)
+        monkeypatch.setattr("model_service.store.versions.fsync", no_space)
     with pytest.raises(StoreNotWritable, match="No space left"):
         save(store, no_space if where == "draw" else None)
     assert contents(store) == before
@@ -84,7 +85,7 @@ def test_a_read_only_store_refuses_every_change_and_serves(store, monkeypatch):
             raise OSError(errno.EROFS, os.strerror(errno.EROFS))
         return real(path, flags, *rest, **more)
 
-    monkeypatch.setattr(durable_files.os, "open", read_only)
+    monkeypatch.setattr(files.os, "open", read_only)
     for change in (lambda: save(store), lambda: store.activate(second), store.rollback):
         with pytest.raises(StoreNotWritable, match="Read-only"):
             change()

@@ -15,14 +15,13 @@ import orjson
 import pytest
 from matplotlib import pyplot
 
-from model_service.registry import ModelStore
-from model_service.report import words
-from model_service.report import write as writing
-from model_service.report.gallery import PICTURES
-from model_service.report.scored_rows import score_rows
+from model_service.report import document
+from model_service.report.document import write
+from model_service.report.plots import PICTURES
 from model_service.report.style import DPI, WIDTH
-from model_service.report.write import write
-from model_service.training.profiles import UTILISATION
+from model_service.report.subject import score_rows
+from model_service.store.registry import ModelStore
+from model_service.training.segments import UTILISATION
 from shared.features import FEATURES
 
 HOSTILE = "<script>alert('1')</script> & \"both\" $x^{2}$ \u202e\x07 " + "endless" * 20
@@ -163,7 +162,7 @@ def test_the_page_says_what_an_auditor_asks(page, manifest):
         UTILISATION,
         f"{evidence['fidelity']:.1%}",
         f"{evidence['calibration_error']:.3f}",
-        *words.GLOSSARY,
+        *document.GLOSSARY,
     ]
     assert [text for text in expected if text not in said] == []
     rows = [a["class"] for a in page.all("tr") if "class" in a]
@@ -196,7 +195,7 @@ def test_nothing_in_the_data_becomes_markup(folder, page):
 def test_the_same_version_gives_the_same_bytes(tiny, manifest, parent, folder, tmp_path, monkeypatch):
     # Those with pixels, hatches, and sampled rows: where chance would show.
     some = [p for p in PICTURES if p.name in {"map", "shares", "silhouette"}]
-    monkeypatch.setattr(writing, "PICTURES", some)
+    monkeypatch.setattr(document, "PICTURES", some)
     write(tmp_path, manifest, tiny.data, parent)
     files = sorted(p.name for p in (tmp_path / "plots").iterdir() if p.suffix != ".json")
     assert len(files) == 6
@@ -207,7 +206,7 @@ def test_the_same_version_gives_the_same_bytes(tiny, manifest, parent, folder, t
 def test_a_version_without_evidence_and_parent_has_a_report_too(tiny, parent, tmp_path, monkeypatch):
     plain = {key: value for key, value in parent.items() if key != "evidence"} | {"parent": None, "retired": []}
     names = {"shares", "elbow", "reliability", "drift", "transitions"}
-    monkeypatch.setattr(writing, "PICTURES", [p for p in PICTURES if p.name in names])
+    monkeypatch.setattr(document, "PICTURES", [p for p in PICTURES if p.name in names])
     write(tmp_path, plain, tiny.data, None)
     found = orjson.loads((tmp_path / "plots" / "index.json").read_bytes())
     assert [p["name"] for p in found] == ["elbow", "shares"]
@@ -218,13 +217,13 @@ def test_a_version_without_evidence_and_parent_has_a_report_too(tiny, parent, tm
 
 def test_a_parent_without_evidence_has_transitions_but_no_drift(tiny, manifest, parent, tmp_path, monkeypatch):
     old = {key: value for key, value in parent.items() if key != "evidence"}
-    monkeypatch.setattr(writing, "PICTURES", [p for p in PICTURES if p.name in {"drift", "transitions"}])
+    monkeypatch.setattr(document, "PICTURES", [p for p in PICTURES if p.name in {"drift", "transitions"}])
     write(tmp_path, manifest, tiny.data, old)
     assert [p["name"] for p in orjson.loads((tmp_path / "plots" / "index.json").read_bytes())] == ["transitions"]
 
 
 def test_a_parent_with_other_features_is_not_compared(tiny, manifest, parent, tmp_path, monkeypatch):
-    monkeypatch.setattr(writing, "PICTURES", [p for p in PICTURES if p.name == "transitions"])
+    monkeypatch.setattr(document, "PICTURES", [p for p in PICTURES if p.name == "transitions"])
     write(tmp_path, manifest, tiny.data, {**parent, "features": parent["features"][1:]})
     assert orjson.loads((tmp_path / "plots" / "index.json").read_bytes()) == []
 
@@ -237,7 +236,7 @@ def test_drawing_leaves_no_figure_behind(folder):
 def test_of_many_rows_always_the_same_sample_is_drawn(tiny, parent, monkeypatch):
     everything = score_rows(parent, tiny.data)
     assert len(everything.z) == len(tiny.data.frame)
-    monkeypatch.setattr("model_service.report.scored_rows.MAX_ROWS", 50)
+    monkeypatch.setattr("model_service.report.subject.MAX_ROWS", 50)
     first, second = (score_rows(parent, tiny.data) for _ in range(2))
     assert len(first.z) == len(first.labels) == len(first.frame) == 50
     assert (first.frame.index == second.frame.index).all()
@@ -255,7 +254,7 @@ def test_limits_are_said_as_they_are(parent, silhouette, words_said):
     scores = [score | {"silhouette": silhouette} for score in parent["scores"]]
     baseline = {"rule": "buys or not", "cells": 2, "eta2_rule": 0.454, "eta2_model": 0.524, "agreement": 0.54}
     evidence = parent["evidence"] | {"baseline": baseline}
-    said = " ".join(words.limits({**parent, "scores": scores, "evidence": evidence}))
+    said = " ".join(document.limits({**parent, "scores": scores, "evidence": evidence}))
     assert words_said in said
     assert f"silhouette is {silhouette:.2f}" in said
     assert "buys or not" in said
@@ -276,4 +275,4 @@ def test_limits_are_said_as_they_are(parent, silhouette, words_said):
     ],
 )
 def test_values_are_written_in_their_unit(value, feature, text):
-    assert words.in_unit(value, feature) == text
+    assert document.in_unit(value, feature) == text

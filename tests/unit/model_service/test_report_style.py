@@ -7,12 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib import pyplot
 
-from model_service.registry import ModelStore
 from model_service.report.comparison_plots import drift, transitions
-from model_service.report.heat_map import heat_map
-from model_service.report.scored_rows import score_rows
 from model_service.report.space_plots import LABEL_GAP, LABEL_SHAPE, _push, silhouette
-from model_service.report.style import file_content, new_figure, segment_styles, settings, wrap
+from model_service.report.style import file_content, heat_map, new_figure, segment_styles, settings, wrap
+from model_service.report.subject import score_rows
+from model_service.store.registry import ModelStore
 
 ids = st.lists(st.integers(1, 400).map("seg-{:02d}".format), unique=True, max_size=40)
 

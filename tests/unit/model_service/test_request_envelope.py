@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from model_service.api.request_envelope import RequestEnvelope
+from model_service.api.middleware import RequestLog
 
 SCOPE = {"type": "http", "method": "GET", "path": "/a b", "raw_path": b"/a%20b", "headers": []}
 
@@ -19,7 +19,7 @@ def call(app, scope):
     async def send(message):
         sent.append(message)
 
-    asyncio.run(RequestEnvelope(app)(scope, receive, send))
+    asyncio.run(RequestLog(app)(scope, receive, send))
     return sent
 
 

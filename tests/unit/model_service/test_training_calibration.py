@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from training_progress import Watched
 
-from model_service.pipeline import CompiledScorer, Parameters
+from model_service.scoring.pipeline import CompiledScorer, Parameters
 from model_service.training import work
 from model_service.training.calibration import (
     HELD_OUT,

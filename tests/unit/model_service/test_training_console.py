@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from model_service.registry import ModelStore
+from model_service.store.registry import ModelStore
 from model_service.training.console import describe
 
 

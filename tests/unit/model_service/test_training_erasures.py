@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 from asgi_client import AsgiClient, assert_problem
 
-from model_service.registry_errors import TrainingRunning
-from model_service.training_jobs.erasing import ERASED, without
-from model_service.training_jobs.folder import UPLOADS
+from model_service.store.errors import TrainingRunning
+from model_service.training_jobs.folder import ERASED, UPLOADS, without
 from model_service.training_jobs.job import Job
 from model_service.training_jobs.jobs import TrainingJobs
 from shared.model_contract import CSV, ERASURES, TRAININGS, TrainingOptions

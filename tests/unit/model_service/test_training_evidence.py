@@ -9,11 +9,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from model_service.pipeline import CompiledScorer, Parameters
-from model_service.training.baseline import compare_with_rule, rank_eta2
+from model_service.scoring.pipeline import CompiledScorer, Parameters
 from model_service.training.calibration import confidence
-from model_service.training.histograms import BINS, histogram
-from model_service.training.members import members
+from model_service.training.evidence import BINS, compare_with_rule, histogram, members, rank_eta2
 from model_service.training.work import fit
 
 

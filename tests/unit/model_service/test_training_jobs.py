@@ -11,11 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model_service.durable_files import exclusive
-from model_service.registry_errors import StoreNotWritable, TrainingRunning
+from model_service.store.errors import StoreNotWritable, TrainingEnded, TrainingNotFound, TrainingRunning
+from model_service.store.files import exclusive
 from model_service.training_jobs import jobs as jobs_module
-from model_service.training_jobs import process as process_module
-from model_service.training_jobs.errors import TrainingEnded, TrainingNotFound
 from model_service.training_jobs.folder import UPLOADS, Folder
 from model_service.training_jobs.job import Job
 from model_service.training_jobs.jobs import KEPT, VANISHED, TrainingJobs
@@ -221,7 +219,7 @@ def test_what_a_dead_training_left_half_written_goes_when_its_end_is_noticed(job
         assert (store / ".writing-abc").exists(), "somebody writes it"
     if notice == "reap":  # the end is on record already
         job.cancel("on request")
-        process_module._reap(subprocess.Popen(["true"]), jobs, job.folder.id)
+        jobs_module._reap(subprocess.Popen(["true"]), jobs, job.folder.id)
     else:
         die(job)
         jobs.get(job.folder.id) if notice == "read" else jobs.tidy()
@@ -235,7 +233,7 @@ def test_what_cannot_be_cleared_away_hides_no_record(jobs, monkeypatch, caplog):
     def read_only(_store: Path) -> None:
         raise OSError(errno.EROFS, "Read-only file system")
 
-    monkeypatch.setattr("model_service.version_drafts.clear", read_only)
+    monkeypatch.setattr("model_service.training_jobs.jobs.clear_drafts", read_only)
     assert jobs.get(job.folder.id)["status"] == "failed"
     assert "Read-only file system" in caplog.text
 

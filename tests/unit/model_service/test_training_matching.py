@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from model_service.pipeline import Parameters
+from model_service.scoring.pipeline import Parameters
 from model_service.training.matching import MAX_DISTANCE, hungarian, identify
 from shared.features import DISTANCE_NAMES
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from model_service.training.profiles import UTILISATION, profiles
+from model_service.training.segments import UTILISATION, profiles
 
 
 def test_a_profile_counted_by_hand():

@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from model_service.training.remarks import find_elbow, remarks
-from model_service.training.selection import KScores
+from model_service.training.selection import KScores, find_elbow, remarks
 
 
 def scored(k: int, **changed: float) -> KScores:

@@ -13,9 +13,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from model_customers import tiny_customers
 
-from model_service.training.dataset import read_customers
+from model_service.training.dataset import PARQUET_MEDIA, read_customers
 from model_service.training.errors import DataRefused
-from model_service.training.tables import PARQUET_MEDIA
 from shared.features import CUST_ID, INPUTS
 
 HEADER = ",".join([CUST_ID, *(f.name for f in INPUTS)])

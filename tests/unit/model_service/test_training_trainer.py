@@ -6,12 +6,13 @@ import pytest
 from model_customers import TINY_K, tiny_customers
 from training_progress import Watched
 
-from model_service.manifest import Evidence, StoredSegment
-from model_service.pipeline import CompiledScorer, Parameters, label_differences
-from model_service.registry import MANIFEST_FILE, ModelStore
+from model_service.scoring.pipeline import CompiledScorer, Parameters, label_differences
+from model_service.store.artefact import MANIFEST_FILE
+from model_service.store.manifest import Evidence, StoredSegment
+from model_service.store.registry import ModelStore
 from model_service.training.dataset import read_customers
 from model_service.training.errors import DataRefused
-from model_service.training.profiles import UTILISATION
+from model_service.training.segments import UTILISATION
 from model_service.training.trainer import SAMPLE_ROWS, Options, train, train_version
 from model_service.training.work import Silent
 from shared.features import CUST_ID, DISTANCE_NAMES, FEATURES

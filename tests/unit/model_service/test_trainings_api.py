@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from asgi_client import KEY, Answer, AsgiClient, assert_problem
 
-from model_service.api import upload
-from model_service.training_jobs import process
+from model_service.api import bodies, trainings
+from model_service.training_jobs import jobs
 from model_service.training_jobs.folder import Folder
 from model_service.training_jobs.job import Job
 from model_service.training_jobs.jobs import TrainingJobs
@@ -34,7 +34,7 @@ class Processes:
 @pytest.fixture
 def processes(monkeypatch) -> Iterator[Processes]:
     processes = Processes()
-    monkeypatch.setattr(process, "start", processes.start)
+    monkeypatch.setattr(trainings, "start_process", processes.start)
     yield processes
     for job in processes.jobs:
         job.finish("completed")
@@ -163,7 +163,7 @@ def test_a_client_that_leaves_leaves_nothing_behind(service, processes, tmp_path
 
 
 def test_a_client_that_falls_silent_is_told_and_leaves_nothing_behind(service, processes, tmp_path, monkeypatch):
-    monkeypatch.setattr(upload, "STALL_SECONDS", 0.01)
+    monkeypatch.setattr(bodies, "STALL_SECONDS", 0.01)
     part = {"type": "http.request", "body": b"half a customer", "more_body": True}
     start, body = broken_off(service, part, then=asyncio.Event().wait)
     assert start["status"] == 408
@@ -222,7 +222,7 @@ def test_a_process_that_cannot_be_started_is_a_failed_training(connect, tmp_path
     def none_left(*_: object, **__: object) -> None:
         raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
 
-    monkeypatch.setattr(process.subprocess, "Popen", none_left)
+    monkeypatch.setattr(jobs.subprocess, "Popen", none_left)
     service = connect(model_store=tmp_path / "models")
     record = post(service).json()
     assert record["status"] == "failed"

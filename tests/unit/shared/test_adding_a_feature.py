@@ -16,7 +16,7 @@ from support.one_more_feature import NAME
 
 from gateway.data_access.mongo.customer_schema import validator
 from gateway.schemas.customers import customer_schema, patch_schema
-from model_service.api.schemas import customer_model
+from model_service.api.customers import customer_model
 from shared.features import FEATURES, Feature, Kind
 
 NEW = Feature(NAME, Kind.COUNT, "Payments that came too late", maximum=1e6)

@@ -1,0 +1,28 @@
+"""The audit trail; a module of its own, because every resource has one of its name in each layer."""
+
+from __future__ import annotations
+
+from gateway.controllers.audit import AuditController
+from gateway.routes import Resource, Route
+from gateway.routes.operation import STORE, Operation, PageOf, page
+from gateway.schemas.paging import PAGE
+from gateway.schemas.queries import AUDIT
+from gateway.services.audit import AuditEntry
+from gateway.services.principal import Scope
+
+_LIST_AUDIT_ENTRIES = Operation(
+    "listAuditEntries",
+    "List the audit entries",
+    "Newest first. All filters must match.",
+    page("listAuditEntries", PageOf(AuditEntry)),
+    problems=STORE,
+)
+
+
+def audit(audit: AuditController) -> Resource:
+    """Return the route that says who changed what."""
+    return Resource(
+        "Audit trail",
+        "Who changed what, when, and from where. Each entry is written before its change is made.",
+        (Route("GET", "/audit", audit.list, Scope.ADMIN, _LIST_AUDIT_ENTRIES, (*AUDIT, *PAGE)),),
+    )

@@ -1,0 +1,235 @@
+"""Customers: the stored ones with their segments, and those that are deleted or erased."""
+
+from __future__ import annotations
+
+from gateway.controllers.customers import (
+    BatchController,
+    CustomerController,
+    CustomerListController,
+    CustomerSegmentController,
+    DeletionController,
+    ErasureController,
+)
+from gateway.controllers.http import JSON, MERGE_PATCH
+from gateway.routes import Resource, Route
+from gateway.routes.operation import MODEL, STORE, UNCHANGED, Answer, Body, Link, Operation, PageOf, page
+from gateway.schemas.customer_queries import CONDITIONS_RULE, LIST
+from gateway.schemas.customers import IF_REVISION
+from gateway.schemas.paging import PAGE
+from gateway.schemas.queries import ERASE, EXPLAIN, MODE, WHOSE
+from gateway.services.customers.erasures import ErasureReceipt, Erasures
+from gateway.services.customers.segment import CustomerSegment
+from gateway.services.principal import Scope
+
+_READ, _WRITE = Scope.CUSTOMERS_READ, Scope.CUSTOMERS_WRITE
+
+_ID, _TAG = "$response.body#/CUST_ID", "$response.header.ETag"
+_NEXT = {
+    "read": Link("getCustomer", {"cust_id": _ID}),
+    "change": Link("patchCustomer", {"cust_id": _ID, "header.If-Match": _TAG}),
+    "replace": Link("replaceCustomer", {"cust_id": _ID, "header.If-Match": _TAG}),
+    "delete": Link("deleteCustomer", {"cust_id": _ID, "header.If-Match": _TAG}),
+    "segment": Link("getCustomerSegment", {"cust_id": _ID}),
+    "rescore": Link("rescoreCustomer", {"cust_id": _ID}),
+}
+_CONDITIONS = ("customer_not_new", "revision_mismatch", "precondition_required", "contended")
+_PRECONDITIONS = ("If-Match", "If-None-Match")
+_CREATED = Answer("Created, together with its segment", "WrittenCustomer", headers=("ETag", "Location"), links=_NEXT)
+_CHANGED = Answer("The customer as it is now", "WrittenCustomer", headers=("ETag",), links=_NEXT)
+
+
+_CREATE_CUSTOMER = Operation(
+    "createCustomer",
+    "Create a customer",
+    "The segment is asked for within a short deadline and stored along. While the model service is "
+    "unavailable the customer is stored all the same, with `segment: null` and `segment_status: "
+    "pending`.",
+    {201: _CREATED},
+    Body("NewCustomer"),
+    ("customer_exists", *STORE),
+)
+_LIST_CUSTOMERS = Operation(
+    "listCustomers",
+    "List customers, page by page",
+    f"Filtered, sorted and cut to the members wanted. {CONDITIONS_RULE} Pages follow a cursor, and "
+    "neither skip nor repeat a customer while others are written; a cursor holds for the conditions "
+    "and the order it came with.",
+    page(
+        "listCustomers",
+        PageOf("ListedCustomer", counted=True),
+        read=Link("getCustomer", {"cust_id": "$response.body#/items/0/CUST_ID"}),
+    ),
+    problems=("uri_too_long", *STORE),
+)
+_WRITE_CUSTOMERS = Operation(
+    "writeCustomers",
+    "Create or update up to a thousand customers",
+    f"Bad rows never stop good ones. A row may carry `{IF_REVISION}`, as If-Match does for one "
+    "customer. The same batch again finishes one that broke off.",
+    {200: Answer("A result for each row, in order, and how many there are of each kind", "BatchResult")},
+    Body("CustomerBatch"),
+    ("contended", *STORE),
+)
+_GET_CUSTOMER = Operation(
+    "getCustomer",
+    "Get a customer",
+    "",
+    {200: Answer("The customer", "Customer", headers=("ETag",), links=_NEXT), 304: UNCHANGED},
+    problems=("customer_not_found", "revision_mismatch", *STORE),
+    headers=_PRECONDITIONS,
+)
+_REPLACE_CUSTOMER = Operation(
+    "replaceCustomer",
+    "Create or replace a customer",
+    "With `If-Match`, only the revision it names is replaced; with `If-None-Match: *`, it is only created.",
+    {200: _CHANGED, 201: _CREATED},
+    Body("CustomerFeatures"),
+    (*_CONDITIONS, *STORE),
+    _PRECONDITIONS,
+)
+_PATCH_CUSTOMER = Operation(
+    "patchCustomer",
+    "Change features of a customer",
+    "A JSON merge patch (RFC 7396): what is absent stays, null clears what may be null.",
+    {200: _CHANGED},
+    Body("CustomerPatch", media_types=(MERGE_PATCH, JSON)),
+    ("customer_not_found", *_CONDITIONS, *STORE),
+    _PRECONDITIONS,
+)
+_DELETE_CUSTOMER = Operation(
+    "deleteCustomer",
+    "Delete a customer, or erase it for good",
+    "A deleted customer can be restored for some time. With `erase=true` it is removed for good "
+    "wherever anything is kept about it, and the receipt tells from where; an id that nothing is "
+    "known of is no error.",
+    {
+        200: Answer(
+            "The receipt of the erasure",
+            ErasureReceipt,
+            links={"read": Link("getErasure", {"erasure_id": "$response.body#/id"})},
+        ),
+        204: Answer(
+            "Deleted",
+            links={"restore": Link("restoreCustomer", {"cust_id": "$request.path.cust_id"})},
+        ),
+    },
+    problems=("customer_not_found", *_CONDITIONS, *STORE),
+    headers=_PRECONDITIONS,
+)
+_GET_CUSTOMER_SEGMENT = Operation(
+    "getCustomerSegment",
+    "Get the segment of a customer",
+    "What is stored, with the names of the segments. With `explain=true` the active model says why: "
+    "`explained` says which prediction the explanation is about, for it need not be the stored one.",
+    {200: Answer("The stored segment", CustomerSegment)},
+    problems=("customer_not_found", "model_refused", *MODEL, *STORE),
+)
+_RESCORE_CUSTOMER = Operation(
+    "rescoreCustomer",
+    "Re-score a customer now",
+    "The worker re-scores all customers by itself after an activation.",
+    {200: Answer("The new segment, which is stored", CustomerSegment)},
+    problems=("customer_not_found", "contended", "model_refused", *MODEL, *STORE),
+)
+_LIST_DELETED_CUSTOMERS = Operation(
+    "listDeletedCustomers",
+    "List the deleted customers that can be restored",
+    "",
+    page(
+        "listDeletedCustomers",
+        PageOf("DeletedCustomer"),
+        restore=Link("restoreCustomer", {"cust_id": "$response.body#/items/0/CUST_ID"}),
+    ),
+    problems=STORE,
+)
+_GET_DELETED_CUSTOMER = Operation(
+    "getDeletedCustomer",
+    "Get a deleted customer as it was",
+    "",
+    {
+        200: Answer(
+            "The customer",
+            "DeletedCustomer",
+            links={"restore": Link("restoreCustomer", {"cust_id": _ID})},
+        )
+    },
+    problems=("customer_not_deleted", *STORE),
+)
+_RESTORE_CUSTOMER = Operation(
+    "restoreCustomer",
+    "Restore a deleted customer",
+    "With the features it had, as a new revision.",
+    {
+        200: Answer(
+            "The restored customer",
+            "WrittenCustomer",
+            headers=("ETag",),
+            links={"read": _NEXT["read"]},
+        )
+    },
+    problems=("customer_not_deleted", "customer_exists", "contended", *STORE),
+)
+_LIST_ERASURES = Operation(
+    "listErasures",
+    "Find the erasures of a customer",
+    "Receipts do not name the customer; given a CUST_ID, this finds those that were issued for it.",
+    {
+        200: Answer(
+            "The receipts, newest first",
+            Erasures,
+            links={"read": Link("getErasure", {"erasure_id": "$response.body#/items/0/id"})},
+        )
+    },
+    problems=STORE,
+)
+_GET_ERASURE = Operation(
+    "getErasure",
+    "Get the receipt of an erasure",
+    "",
+    {200: Answer("The receipt", ErasureReceipt)},
+    problems=("erasure_not_found", *STORE),
+)
+
+
+def customers(customers: CustomerController, lists: CustomerListController, batches: BatchController) -> Resource:
+    """Return the routes that read and write customers."""
+    return Resource(
+        "Customers",
+        "Card holders with their features and the segment each is in.",
+        (
+            Route("POST", "/customers", customers.create, _WRITE, _CREATE_CUSTOMER),
+            Route("GET", "/customers", lists.list, _READ, _LIST_CUSTOMERS, LIST),
+            Route("POST", "/customers/batch", batches.write, _WRITE, _WRITE_CUSTOMERS, (MODE,)),
+            Route("GET", "/customers/<cust_id>", customers.get, _READ, _GET_CUSTOMER),
+            Route("PUT", "/customers/<cust_id>", customers.replace, _WRITE, _REPLACE_CUSTOMER),
+            Route("PATCH", "/customers/<cust_id>", customers.patch, _WRITE, _PATCH_CUSTOMER),
+            Route("DELETE", "/customers/<cust_id>", customers.delete, _WRITE, _DELETE_CUSTOMER, (ERASE,)),
+        ),
+    )
+
+
+def segments_of_customers(segments: CustomerSegmentController) -> Resource:
+    """Return the routes to the segment of one stored customer."""
+    return Resource(
+        "Customer segments",
+        "The segment a customer is in, how sure that is, and why.",
+        (
+            Route("GET", "/customers/<cust_id>/segment", segments.get, _READ, _GET_CUSTOMER_SEGMENT, (EXPLAIN,)),
+            Route("POST", "/customers/<cust_id>/segment", segments.rescore, _WRITE, _RESCORE_CUSTOMER, (EXPLAIN,)),
+        ),
+    )
+
+
+def deletions(deletions: DeletionController, erasures: ErasureController) -> Resource:
+    """Return the routes to deleted and erased customers."""
+    return Resource(
+        "Deleted customers",
+        "Customers that can still be restored, and receipts for those that were erased.",
+        (
+            Route("GET", "/deleted-customers", deletions.list, _READ, _LIST_DELETED_CUSTOMERS, PAGE),
+            Route("GET", "/deleted-customers/<cust_id>", deletions.get, _READ, _GET_DELETED_CUSTOMER),
+            Route("POST", "/customers/<cust_id>/restore", deletions.restore, _WRITE, _RESTORE_CUSTOMER),
+            Route("GET", "/erasures", erasures.list, _READ, _LIST_ERASURES, (WHOSE,)),
+            Route("GET", "/erasures/<name:erasure_id>", erasures.get, _READ, _GET_ERASURE),
+        ),
+    )

@@ -1,0 +1,107 @@
+"""Imports: files of customers of any size."""
+
+from __future__ import annotations
+
+from gateway.controllers.imports import ImportController, ImportReceipt, ListedImport
+from gateway.routes import Repeats, Resource, Route, Work
+from gateway.routes.operation import BINARY, STORE, Answer, Body, Link, Operation, PageOf, page
+from gateway.schemas.paging import PAGE
+from gateway.schemas.queries import DRY_RUN, FILE_NAME, MODE
+from gateway.services.imports.records import MAX_KEPT_FAULTS, MAX_LISTED_ERRORS
+from gateway.services.principal import Scope
+from shared.features import CUST_ID, INPUTS
+from shared.model_contract import CSV, NDJSON, PARQUET
+
+_WRITE = Scope.CUSTOMERS_WRITE
+_FILES = (PARQUET, NDJSON, CSV)
+"""openapi-python-client takes the last of several kinds of file for all of them: let it be the commonest."""
+
+_ID = {"import_id": "$response.body#/id"}
+_NEXT = {
+    "read": Link("getImport", _ID),
+    "errors": Link("getImportErrors", _ID),
+    "cancel": Link("cancelImport", _ID),
+}
+_REFUSALS = ("upload_broken", "request_timeout", "length_required", "import_unreadable", "contended", "analysis_busy")
+_FAULTS = ("import_interrupted", "import_failed")
+
+
+_IMPORT_CUSTOMERS = Operation(
+    "importCustomers",
+    "Import a file of customers",
+    "CSV (comma, semicolon or tab; columns in any order and letter case), NDJSON or Parquet. Bad rows "
+    "never stop good ones; the receipt lists the first of them. The same file again changes nothing, "
+    f"and finishes an import that broke off. With `Accept: {NDJSON}` the receipt so far comes again "
+    "and again while the file is read, a line each time; the last line is the receipt.",
+    {
+        201: Answer(
+            "The receipt of the whole file",
+            ImportReceipt,
+            others={NDJSON: BINARY},
+            headers=("Location",),
+            links=_NEXT,
+        )
+    },
+    Body(
+        BINARY,
+        f"The columns {CUST_ID}, {', '.join(f.name for f in INPUTS)}; those that may be null may be left out",
+        _FILES,
+    ),
+    (*_REFUSALS, *_FAULTS, *STORE),
+)
+_LIST_IMPORTS = Operation(
+    "listImports",
+    "List the imports",
+    "Newest first.",
+    page(
+        "listImports",
+        PageOf(ListedImport),
+        read=Link("getImport", {"import_id": "$response.body#/items/0/id"}),
+    ),
+    problems=STORE,
+)
+_GET_IMPORT = Operation(
+    "getImport",
+    "Get the progress or the result of an import",
+    f"Includes the first {MAX_LISTED_ERRORS} errors.",
+    {200: Answer("The import", ImportReceipt, links=_NEXT)},
+    problems=("import_not_found", *STORE),
+)
+_GET_IMPORT_ERRORS = Operation(
+    "getImportErrors",
+    "Get all errors of an import",
+    f"One line each: line of the file, column, and what is wrong; up to {MAX_KEPT_FAULTS:,} of them.",
+    {200: Answer("The errors", BINARY, (CSV,), headers=("Content-Disposition",))},
+    problems=("import_not_found", *STORE),
+)
+_CANCEL_IMPORT = Operation(
+    "cancelImport",
+    "Cancel an import",
+    "It stops within a second or two, whichever process runs it. Rows stored so far stay stored.",
+    {202: Answer("The import, which is stopping", ImportReceipt, links={"read": _NEXT["read"]})},
+    problems=("import_not_found", "import_ended", *STORE),
+)
+
+
+def imports(imports: ImportController) -> Resource:
+    """Return the routes that take files of customers, and say what became of them."""
+    return Resource(
+        "Imports",
+        "Files of customers, of any size. An import can be followed and cancelled, and looked up afterwards.",
+        (
+            Route(
+                "POST",
+                "/imports",
+                imports.create,
+                _WRITE,
+                _IMPORT_CUSTOMERS,
+                (MODE, DRY_RUN, FILE_NAME),
+                Work.BULK,
+                Repeats(kept=False, upload=True),
+            ),
+            Route("GET", "/imports", imports.list, _WRITE, _LIST_IMPORTS, PAGE),
+            Route("GET", "/imports/<name:import_id>", imports.get, _WRITE, _GET_IMPORT),
+            Route("GET", "/imports/<name:import_id>/errors", imports.errors, _WRITE, _GET_IMPORT_ERRORS),
+            Route("POST", "/imports/<name:import_id>/cancel", imports.cancel, _WRITE, _CANCEL_IMPORT),
+        ),
+    )

@@ -1,0 +1,58 @@
+"""The kinds of customer that the active model knows."""
+
+from __future__ import annotations
+
+from gateway.controllers.http import JSON, MERGE_PATCH
+from gateway.controllers.segments import SegmentController
+from gateway.routes import Resource, Route, Work
+from gateway.routes.operation import MODEL, STORE, Answer, Body, Link, Operation
+from gateway.services.models.segments import SegmentInFull, SegmentList
+from gateway.services.principal import Scope
+
+_LABELS = ("labels_damaged", "artefact_damaged", "version_not_found")
+
+
+_LIST_SEGMENTS = Operation(
+    "listSegments",
+    "List the segments of the active model",
+    "Sizes and shares are those of the stored customers now, beside those of the training data.",
+    {
+        200: Answer(
+            "All segments",
+            SegmentList,
+            links={"read": Link("getSegment", {"segment_id": "$response.body#/items/0/id"})},
+        )
+    },
+    problems=(*MODEL, *STORE),
+)
+_GET_SEGMENT = Operation(
+    "getSegment",
+    "Get a segment in full",
+    "With the rules that describe it and typical and borderline members of the training data.",
+    {200: Answer("The segment", SegmentInFull)},
+    problems=("segment_not_found", *_LABELS, *MODEL, *STORE),
+)
+_LABEL_SEGMENT = Operation(
+    "labelSegment",
+    "Change the name, description or owner of a segment",
+    "A JSON merge patch; null clears, and the name made by rule serves again. What people say follows "
+    "the segment's id through every retraining.",
+    {200: Answer("The updated segment", SegmentInFull)},
+    Body("SegmentLabel", media_types=(MERGE_PATCH, JSON), required=False),
+    ("segment_not_found", "name_taken", "store_not_writable", *_LABELS, *MODEL, *STORE),
+)
+
+
+def segments(segments: SegmentController) -> Resource:
+    """Return the routes to the active model's segments."""
+    return Resource(
+        "Segments",
+        "The kinds of customer that the active model knows: size, profile, actions, and what people call them.",
+        (
+            Route("GET", "/segments", segments.list, Scope.MODELS_READ, _LIST_SEGMENTS, work=Work.MODEL),
+            Route("GET", "/segments/<segment_id>", segments.get, Scope.MODELS_READ, _GET_SEGMENT, work=Work.MODEL),
+            Route(
+                "PATCH", "/segments/<segment_id>", segments.label, Scope.MODELS_MANAGE, _LABEL_SEGMENT, work=Work.MODEL
+            ),
+        ),
+    )

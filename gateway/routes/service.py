@@ -1,0 +1,87 @@
+"""The service itself: entry points, health checks and documentation."""
+
+from __future__ import annotations
+
+from gateway.controllers.service import FILES, DocumentationController, ServiceController
+from gateway.routes import Resource, Route, Work
+from gateway.routes.operation import BINARY, MODEL, STORE, TEXT, UNCHANGED, Answer, Operation
+from gateway.services.service import Health
+
+_DOCUMENT = {"type": "object"}
+_COPY = ("If-None-Match",)
+
+
+_GET_INDEX = Operation("getIndex", "List the entry points", "", {200: Answer("The address of every resource", "Index")})
+_GET_LIVENESS = Operation("getLiveness", "Check that the process is alive", "", {200: Answer("It is", "Liveness")})
+_GET_READINESS = Operation(
+    "getReadiness",
+    "Check that the database accepts writes",
+    "The state of the model service is reported but not required: writes do not depend on it.",
+    {200: Answer("Ready", Health)},
+    problems=STORE,
+)
+_GET_OPEN_API = Operation(
+    "getOpenAPI",
+    "Get this document",
+    "",
+    {200: Answer("The document", _DOCUMENT, headers=("ETag",)), 304: UNCHANGED},
+    headers=_COPY,
+)
+_GET_MODEL_SERVICE_OPEN_API = Operation(
+    "getModelServiceOpenAPI",
+    "Get the OpenAPI document of the model service",
+    "That service can be reached only through this gateway.",
+    {200: Answer("The document", _DOCUMENT), 304: UNCHANGED},
+    problems=MODEL,
+    headers=_COPY,
+)
+_GET_DOCS = Operation(
+    "getDocs",
+    "Browse and try this API",
+    "",
+    {
+        200: Answer("The page; it loads nothing from other hosts", TEXT, ("text/html",), headers=("ETag",)),
+        304: UNCHANGED,
+    },
+    headers=_COPY,
+)
+_GET_DOCS_FILE = Operation(
+    "getDocsFile",
+    "Get a file that the page loads",
+    "",
+    {
+        200: Answer(
+            "The file",
+            others={"text/javascript": TEXT, "text/css": TEXT, "image/png": BINARY},
+            headers=("ETag",),
+        ),
+        304: UNCHANGED,
+    },
+    headers=_COPY,
+)
+
+
+def service(service: ServiceController, documentation: DocumentationController) -> Resource:
+    """Return the routes outside of the API."""
+    files = ",".join(f"'{name}'" for name in FILES)
+    return Resource(
+        "Service",
+        "Entry points, health checks and documentation. No key is needed.",
+        (
+            Route("GET", "/", service.index, None, _GET_INDEX),
+            Route("GET", "/health/live", service.live, None, _GET_LIVENESS),
+            Route("GET", "/health/ready", service.ready, None, _GET_READINESS),
+            Route("GET", "/openapi.json", documentation.document, None, _GET_OPEN_API),
+            Route(
+                "GET",
+                "/openapi/model-service.json",
+                documentation.model_service,
+                None,
+                _GET_MODEL_SERVICE_OPEN_API,
+                work=Work.MODEL,
+            ),
+            Route("GET", "/docs", documentation.page, None, _GET_DOCS),
+            Route("GET", f"/docs/<any({files}):file>", documentation.file, None, _GET_DOCS_FILE),
+        ),
+        prefix="",
+    )

@@ -1,0 +1,224 @@
+"""Reading request bodies: media type, size and syntax of JSON, and files of customers on their way to disk."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from pathlib import Path
+from typing import Any
+
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from fastapi.routing import APIRoute
+from starlette.requests import ClientDisconnect
+
+from model_service.api.errors import ApiError, validation_failed
+from model_service.store.errors import RegistryError, StoreNotWritable
+from shared.problems import FieldError
+from shared.strict_json import MalformedJSON, loads
+
+JSON = "application/json"
+MERGE_PATCH = "application/merge-patch+json"
+
+LIMIT = 64 * 1024
+"""Largest body of words about a model, in bytes."""
+
+STALL_SECONDS = 60.0
+"""How long a client may send nothing; one that vanished would otherwise leave its half file for ever."""
+
+DRAINED_BYTES = 1024 * 1024
+DRAINED_SECONDS = 1.0
+
+_WRITTEN_AT_ONCE = 1024 * 1024
+
+
+class _StrictRequest(Request):
+    """A request with a JSON body, of which nothing is guessed, bent or lost."""
+
+    content = b""
+
+    async def body(self) -> bytes:
+        """Return the body, which has been read and counted."""
+        return self.content
+
+    async def json(self) -> Any:
+        """Return the object in the body; FastAPI asks for it where an endpoint has a model as its parameter."""
+        value = parse(await self.body())
+        if not isinstance(value, dict):
+            raise validation_failed([FieldError(pointer="", detail="must be an object")])
+        return value
+
+
+class StrictRoute(APIRoute):
+    """A route whose JSON body is checked before FastAPI sees it: media type, size, syntax, and that it is an object.
+
+    A patch may also be declared as a merge patch; a body that is optional need not be declared, nor be there.
+    """
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return FastAPI's handler with that before it."""
+        handler = super().get_route_handler()
+        if self.body_field is None:
+            return handler
+        required = self.body_field.field_info.is_required()
+        allowed = {JSON, *([MERGE_PATCH] if self.methods == {"PATCH"} else []), *([] if required else [""])}
+
+        async def strict(request: Request) -> Response:
+            checked = _StrictRequest(request.scope, request.receive)
+            checked.content = await read_body(checked, LIMIT, allowed)
+            if required and not checked.content:
+                parse(b"")  # to FastAPI it would be no more than a missing parameter
+            return await handler(checked)
+
+        return strict
+
+
+async def read_body(request: Request, limit: int, allowed: Iterable[str] = (JSON,)) -> bytes:
+    """Return the body, counted while it arrives, so that no length header need be believed.
+
+    Raises
+    ------
+    ApiError
+        415 when its media type is not one of the `allowed` ("" for undeclared), 413 when it is longer than `limit`
+        bytes.
+    """
+    media_type(request, allowed, limit, (JSON,))
+    chunks, size = [], 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > limit:
+            raise _too_large(limit)
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def parse(body: bytes) -> Any:
+    """Return the JSON value in `body`.
+
+    Raises
+    ------
+    ApiError
+        400 when it is not JSON, or JSON that would lose data.
+    """
+    try:
+        return loads(body)
+    except MalformedJSON as error:
+        raise ApiError(400, "malformed_json", str(error)) from error
+
+
+def media_type(request: Request, allowed: Iterable[str], limit: int, named: Iterable[str] | None = None) -> str:
+    """Return the media type of the body, before it is read.
+
+    Parameters
+    ----------
+    named : those of the `allowed` that a refusal names; all of them by default.
+
+    Raises
+    ------
+    ApiError
+        415 when it is not one of the `allowed`, 413 when the body is declared as longer than `limit` bytes.
+    """
+    given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if given not in allowed:
+        detail = f"The body must be {' or '.join(named or allowed)}, not {given or 'undeclared'}."
+        raise ApiError(415, "unsupported_media_type", detail)
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared) > limit:
+        raise _too_large(limit)
+    return given
+
+
+class StreamRoute(APIRoute):
+    """A route whose endpoint reads the body as it arrives; what is left of a refused one is drained, unless it is long.
+
+    A connection that is closed while bytes of the client wait on it is reset, which can wipe out the answer before the
+    client has read it (RFC 9112 section 9.6).
+    """
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return FastAPI's handler with that around it."""
+        handler = super().get_route_handler()
+
+        async def draining(request: Request) -> Response:
+            try:
+                return await handler(request)
+            except (ApiError, RegistryError, RequestValidationError):
+                await _drain(request)
+                raise
+
+        return draining
+
+
+async def _drain(request: Request) -> None:
+    """Take in what is left of a body, up to `DRAINED_BYTES` and for `DRAINED_SECONDS` at most."""
+    size = 0
+    # RuntimeError: it has been read to its end.
+    with contextlib.suppress(TimeoutError, ClientDisconnect, RuntimeError):
+        async with asyncio.timeout(DRAINED_SECONDS):
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size > DRAINED_BYTES:
+                    return
+
+
+async def receive(request: Request, path: Path, limit: int) -> int:
+    """Write the body to a new file, in constant memory, and return its size in bytes.
+
+    Raises
+    ------
+    ApiError
+        413 when the body is longer than `limit`, 422 when it is empty, 408 when the client sends nothing for
+        `STALL_SECONDS`.
+    StoreNotWritable
+    """
+    size = 0
+    try:
+        with path.open("xb") as file:
+            async for block in _blocks(request):
+                size += len(block)
+                if size > limit:
+                    raise _too_large(limit)
+                await asyncio.to_thread(file.write, block)
+    except OSError as error:
+        raise StoreNotWritable(f"the file cannot be stored: {error.strerror}") from error
+    if not size:
+        raise validation_failed([FieldError(pointer="", detail="the file is empty")])
+    return size
+
+
+async def chunks(request: Request) -> AsyncIterator[bytes]:
+    """Yield the body as it arrives.
+
+    Raises
+    ------
+    ApiError
+        408 when the client sends nothing for `STALL_SECONDS`.
+    """
+    stream = aiter(request.stream())
+    try:
+        while True:
+            async with asyncio.timeout(STALL_SECONDS):
+                chunk = await anext(stream, None)
+            if chunk is None:
+                return
+            yield chunk
+    except TimeoutError as error:
+        detail = f"The client sent nothing for {STALL_SECONDS:.0f} seconds."
+        raise ApiError(408, "request_timeout", detail) from error
+
+
+async def _blocks(request: Request) -> AsyncIterator[bytes]:
+    """Yield the body in blocks that are worth a thread's while."""
+    block = bytearray()
+    async for chunk in chunks(request):
+        block += chunk
+        if len(block) >= _WRITTEN_AT_ONCE:
+            yield bytes(block)
+            block.clear()
+    yield bytes(block)
+
+
+def _too_large(limit: int) -> ApiError:
+    return ApiError(413, "body_too_large", f"The body is larger than {limit} bytes.")

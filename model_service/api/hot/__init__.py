@@ -1,0 +1,1 @@
+"""The hot requests, predict and batch, on the direct route."""

@@ -1,0 +1,272 @@
+"""Reports and plots: those stored with a version, and drift and transitions drawn on demand by another process."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple, cast
+
+import orjson
+from fastapi import APIRouter, Depends, Request
+from fastapi import Path as PathParameter
+from fastapi.responses import Response
+from pydantic import TypeAdapter, ValidationError
+
+import model_service
+from model_service.api.bodies import parse, read_body
+from model_service.api.dependencies import Model, Store, no_query
+from model_service.api.errors import ApiError, field_errors, validation_failed
+from model_service.api.openapi import BAD_BODY, NO_MODEL, NO_QUERY, Version, accepts, problems, schema_of
+from model_service.store.artefact import INDEX_FILE, PLOT_FOLDER, REPORT_FILE
+from model_service.store.errors import ArtefactDamaged
+from shared.model_contract import ACTIVE, MODELS, PLOTS, Drift, Plot, Preview
+from shared.problems import FieldError
+
+log = logging.getLogger(__name__)
+
+router = APIRouter(dependencies=[no_query], responses=NO_QUERY)
+
+MEDIA_TYPES = {"svg": "image/svg+xml", "png": "image/png"}
+
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+"""What a browser may load while it shows a report or a plot: nothing that is not in the file itself."""
+
+RETRY_SECONDS = 2
+"""When to ask again if too many plots are being drawn; one takes about so long."""
+
+MAX_BYTES = 1024 * 1024
+"""Largest description of a plot."""
+
+AT_ONCE = 2
+"""Pictures that a process draws at a time; each takes a processor and 150 MB for a second or two."""
+
+SECONDS = 30.0
+"""Longest time a drawing may take."""
+
+MAX_SEGMENTS = 100
+MAX_COUNT = 10**12
+
+SUBJECTS: dict[str, TypeAdapter[Any]] = {"drift": TypeAdapter(Drift), "transitions": TypeAdapter(Preview)}
+"""What can be drawn, and the shape of what describes it."""
+
+_program = (sys.executable, "-m", "model_service.report.comparison_plots")
+_root = Path(model_service.__file__).parent.parent
+
+
+class Drawing:
+    """Draws pictures, a few at a time."""
+
+    def __init__(self) -> None:
+        self._places = asyncio.Semaphore(AT_ONCE)
+
+    def busy(self) -> bool:
+        """Whether as many pictures are being drawn as may be."""
+        return self._places.locked()
+
+    async def draw(self, subject: str, kind: str, body: bytes) -> bytes:
+        """Return the picture of what `body` describes in JSON.
+
+        Raises
+        ------
+        ApiError
+            400 or 422 when `body` is not that; 500 when the drawing fails or takes longer than `SECONDS`.
+        """
+        async with self._places:
+            await asyncio.to_thread(_check, subject, body)
+            return await _run([*_program, subject, kind], body)
+
+
+def _check(subject: str, body: bytes) -> None:
+    value = parse(body)
+    try:
+        SUBJECTS[subject].validate_python(value, strict=True)
+    except ValidationError as error:
+        raise validation_failed(field_errors(error)) from error
+    faults = _matrix_faults(value) if subject == "transitions" else _size_faults("/features", value["features"])
+    if faults:
+        raise validation_failed(faults)
+
+
+def _matrix_faults(preview: Any) -> list[FieldError]:
+    """Say what is wrong with a preview that has the right members: sizes that do not fit."""
+    before, after, counts = preview["before"], preview["after"], preview["transitions"]
+    faults = [*_size_faults("/before", before), *_size_faults("/after", after)]
+    if not before or not after:
+        faults.append(FieldError(pointer="/transitions", detail="must have at least one row and one column"))
+    if len(counts) != len(before) or any(len(row) != len(after) for row in counts):
+        faults.append(FieldError(pointer="/transitions", detail="must have a row per before and a column per after"))
+    if any(not 0 <= count <= MAX_COUNT for row in counts for count in row):
+        faults.append(FieldError(pointer="/transitions", detail=f"must hold counts from 0 to {MAX_COUNT:g}"))
+    return faults
+
+
+def _size_faults(pointer: str, rows: list[Any]) -> list[FieldError]:
+    many = len(rows) > MAX_SEGMENTS
+    return [FieldError(pointer=pointer, detail=f"must have at most {MAX_SEGMENTS} entries")] if many else []
+
+
+async def _run(command: list[str], given: bytes) -> bytes:
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=pipe, cwd=_root)
+    try:
+        picture, complaint = await asyncio.wait_for(process.communicate(given), SECONDS)
+    except TimeoutError:
+        raise ApiError(500, "drawing_failed", f"The drawing took longer than {SECONDS:g} seconds.") from None
+    finally:
+        if process.returncode is None:  # too slow, or the client left
+            process.kill()
+            await process.wait()
+    if process.returncode or not picture:
+        log.error("drawing failed (%s): %s", process.returncode, complaint.decode(errors="replace"))
+        raise ApiError(500, "drawing_failed", "The picture could not be drawn; the log has the reason.")
+    return picture
+
+
+_PLOT: dict[str, Any] = {"image/svg+xml": {}, "image/png": {}}
+_REFUSALS = {
+    **NO_MODEL,
+    "s404": "No version with this name is stored, or it was stored without report and plots",
+    "s409": "The files of the version are damaged",
+}
+_UNCHANGED = {"description": "The client has it already (If-None-Match)"}
+_DRAWN = [f"{subject}.{kind}" for subject in SUBJECTS for kind in MEDIA_TYPES]
+
+File = Annotated[str, PathParameter(description="A plot's name with .svg or .png", examples=["elbow.svg"])]
+DrawnFile = Annotated[
+    str,
+    PathParameter(
+        description="drift or transitions (which takes a preview), with .svg or .png",
+        json_schema_extra={"enum": _DRAWN},  # not checked: nothing else is found, which is a 404
+    ),
+]
+
+
+def _shown(content: dict[str, Any]) -> dict[str, Any]:
+    return {"description": "It loads nothing from elsewhere", "content": content}
+
+
+class _Wanted(NamedTuple):
+    """A stored version; ``alias`` when it was asked for as the active one, which may be another one tomorrow."""
+
+    path: Path
+    alias: bool
+
+
+async def _wanted(version: Version, store: Store, model: Model) -> _Wanted:
+    if version == ACTIVE:
+        return _Wanted(store.path(model.serving().version), alias=True)
+    return _Wanted(store.path(version), alias=False)
+
+
+Wanted = Annotated[_Wanted, Depends(_wanted)]
+
+
+async def _drawing(request: Request) -> Drawing:
+    return cast(Drawing, request.app.state.drawing)
+
+
+@router.get(
+    MODELS + "/{version}/report",
+    operation_id="show_report",
+    response_class=Response,
+    responses=problems(**_REFUSALS) | {200: _shown({"text/html": {}}), 304: _UNCHANGED},
+)
+def show_report(request: Request, version: Wanted) -> Response:
+    """Show a version's report: one HTML page that holds all it shows and can be filed or printed."""
+    return _stored(request, version, REPORT_FILE, "text/html; charset=utf-8")
+
+
+@router.get(
+    MODELS + "/{version}/plots",
+    operation_id="list_plots",
+    response_model=dict[str, list[Plot]],
+    responses=problems(**_REFUSALS),
+)
+def list_plots(version: Wanted) -> dict[str, list[Plot]]:
+    """List a version's plots."""
+    base = f"{MODELS}/{version.path.name}/plots"
+    return {"items": [_plot(base, name, title) for name, title in _titles(version.path).items()]}
+
+
+@router.get(
+    MODELS + "/{version}/plots/{file}",
+    operation_id="show_plot",
+    response_class=Response,
+    responses=problems(**_REFUSALS) | {200: _shown(_PLOT), 304: _UNCHANGED},
+)
+def show_plot(request: Request, version: Wanted, file: File) -> Response:
+    """Show a plot of a version."""
+    name, _, kind = file.rpartition(".")
+    if name not in _titles(version.path) or kind not in MEDIA_TYPES:
+        raise ApiError(404, "plot_not_found", f"Version {version.path.name} has no such plot.")
+    return _stored(request, version, f"{PLOT_FOLDER}/{file}", MEDIA_TYPES[kind])
+
+
+@router.post(
+    PLOTS + "/{file}",
+    response_class=Response,
+    openapi_extra=accepts({"oneOf": [schema_of(shape) for shape in (Drift, Preview)]}),
+    responses=problems(
+        **BAD_BODY,
+        s404="Nothing else is drawn",
+        s500="The drawing failed or took too long",
+        s503="Enough plots are being drawn",
+    )
+    | {200: _shown(_PLOT)},
+)
+async def draw(request: Request, file: DrawnFile, drawing: Annotated[Drawing, Depends(_drawing)]) -> Response:
+    """Draw the answer of a drift or a preview."""
+    subject, _, kind = file.rpartition(".")
+    if subject not in SUBJECTS or kind not in MEDIA_TYPES:
+        raise ApiError(404, "plot_not_found", f"Only {' and '.join(SUBJECTS)} are drawn, as svg or png.")
+    body = await read_body(request, MAX_BYTES)
+    if drawing.busy():
+        detail = f"Enough plots are being drawn; try again in {RETRY_SECONDS} seconds."
+        raise ApiError(503, "analysis_busy", detail, headers={"retry-after": str(RETRY_SECONDS)})
+    plot = await drawing.draw(subject, kind, body)
+    return Response(plot, headers=_guarded({"cache-control": "no-store"}), media_type=MEDIA_TYPES[kind])
+
+
+def _titles(version: Path) -> dict[str, str]:
+    """Return the titles of a version's pictures by name; no other file is ever read."""
+    index = version / PLOT_FOLDER / INDEX_FILE
+    _refuse_missing(index, version)
+    try:
+        return {str(plot["name"]): str(plot["title"]) for plot in orjson.loads(index.read_bytes())}
+    except (OSError, ValueError, TypeError, LookupError) as error:
+        raise ArtefactDamaged(f"{version.name}: the list of pictures cannot be read ({error!r})") from error
+
+
+def _plot(base: str, name: str, title: str) -> Plot:
+    return Plot(name=name, title=title, svg=f"{base}/{name}.svg", png=f"{base}/{name}.png")
+
+
+def _stored(request: Request, version: _Wanted, file: str, media_type: str) -> Response:
+    """Answer with a file of a version, or with 304 when the client has it already."""
+    _refuse_missing(version.path / file, version.path)
+    tag = f'"{version.path.name}/{file}"'  # versions are immutable, so their files need no hash
+    caching = "private, no-cache" if version.alias else "private, max-age=31536000, immutable"
+    headers = _guarded({"etag": tag, "cache-control": caching})
+    if _has(request.headers.get("if-none-match", ""), tag):
+        return Response(status_code=304, headers=headers)
+    try:
+        content = (version.path / file).read_bytes()
+    except OSError as error:
+        raise ArtefactDamaged(f"{version.path.name}: {file} cannot be read ({error.strerror})") from error
+    return Response(content, headers=headers, media_type=media_type)
+
+
+def _refuse_missing(file: Path, version: Path) -> None:
+    if not file.exists():
+        raise ApiError(404, "report_not_found", f"Version {version.name} was stored without report and pictures.")
+
+
+def _has(known: str, tag: str) -> bool:
+    """Whether `tag` is among the entity tags of an If-None-Match header, which compares weakly (RFC 9110)."""
+    return known.strip() == "*" or tag in (part.strip().removeprefix("W/") for part in known.split(","))
+
+
+def _guarded(headers: dict[str, str]) -> dict[str, str]:
+    return headers | {"content-security-policy": POLICY, "x-content-type-options": "nosniff"}

@@ -1,0 +1,172 @@
+"""The registry's commands: list, show, judge, activate, roll back, and name segments."""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import orjson
+from pydantic import ValidationError
+
+from model_service.settings import SettingsError, load_settings
+from model_service.store.errors import RegistryError
+from model_service.store.labels import LabelPatch
+from shared.model_contract import Activation
+
+if TYPE_CHECKING:
+    from model_service.store.registry import ModelStore
+
+
+def _store(_context: click.Context, _parameter: click.Parameter, path: Path | None) -> ModelStore:
+    from model_service.store.registry import ModelStore  # here, because it loads scikit-learn
+
+    try:
+        return ModelStore(path or load_settings().model_store)
+    except SettingsError as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container's user need not have a name
+        return f"uid {os.getuid()}"
+
+
+_in_store = click.option(
+    "--store",
+    type=click.Path(file_okay=False, path_type=Path),
+    callback=_store,
+    help="Model store; MODEL_STORE by default.",
+)
+_reason = click.option("--reason", default="", help="Why, for the record.")
+_by = click.option("--by", default=_user, help="Who, for the record; the user of the system by default.")
+
+
+@contextlib.contextmanager
+def _telling() -> Iterator[None]:
+    try:
+        yield
+    except RegistryError as error:
+        raise click.ClickException(str(error)) from error
+
+
+@click.command()
+@_in_store
+def models(store: ModelStore) -> None:
+    """List all versions, newest first."""
+    from model_service.store.description import list_versions
+
+    rows = [
+        (
+            entry["version"],
+            entry["status"],
+            str(entry["k"] or "-"),
+            str(entry["rows"] or "-"),
+            entry["created_at"],
+            entry["data"] or "-",
+        )
+        for entry in list_versions(store)["items"]
+    ]
+    _table([("VERSION", "STATUS", "K", "ROWS", "CREATED", "DATA"), *rows])
+
+
+@click.command()
+@click.argument("version")
+@_in_store
+def show(version: str, store: ModelStore) -> None:
+    """Print everything about VERSION as JSON."""
+    from model_service.store.description import describe_version
+
+    with _telling():
+        click.echo(orjson.dumps(describe_version(store, version), option=orjson.OPT_INDENT_2))
+
+
+@click.command()
+@click.argument("version")
+@_in_store
+def gate(version: str, store: ModelStore) -> None:
+    """Say whether VERSION may replace the active one; the exit status is 1 if not."""
+    with _telling():
+        found = store.gate(version)
+    _table([("pass" if c["passed"] else "FAIL", c["check"], c["detail"]) for c in found["checks"]])
+    click.echo(f"{version} {'may' if found['passed'] else 'may not'} replace {found['against'] or 'nothing'}")
+    if not found["passed"]:
+        raise click.exceptions.Exit(1)
+
+
+@click.command()
+@click.argument("version")
+@_reason
+@_by
+@click.option("--force", is_flag=True, help="Activate it even if the gate refuses; needs --reason.")
+@_in_store
+def activate(version: str, reason: str, by: str, force: bool, store: ModelStore) -> None:
+    """Make VERSION the active one; every server follows by itself."""
+    with _telling():
+        _say(store.activate(version, reason, by, force))
+
+
+@click.command()
+@_reason
+@_by
+@_in_store
+def rollback(reason: str, by: str, store: ModelStore) -> None:
+    """Make the version active again that was so before; a second time, the one before that."""
+    with _telling():
+        _say(store.rollback(reason, by))
+
+
+@click.command(name="history")
+@_in_store
+def activations(store: ModelStore) -> None:
+    """List all activations and rollbacks, newest first."""
+    from model_service.store.description import history
+
+    with _telling():
+        entries = history(store)
+    rows = [(e["at"], _what(e), e["version"], e["by"], " ".join(e["reason"].split())) for e in entries]
+    _table([("AT", "WHAT", "VERSION", "BY", "REASON"), *rows])
+
+
+def _what(entry: Activation) -> str:
+    return f"{entry['kind']} (forced)" if entry["forced"] else entry["kind"]
+
+
+@click.command()
+@click.argument("segment")
+@click.option("--name", help="What to call it; empty for the name made by rule.")
+@click.option("--description", help="What there is to know about it; empty for nothing.")
+@click.option("--owner", help="Who looks after it; empty for nobody.")
+@_by
+@_in_store
+def label(segment: str, store: ModelStore, by: str, **given: str | None) -> None:
+    """Name SEGMENT (such as seg-01), describe it, or say who owns it."""
+    from model_service.store.labelling import relabel
+
+    changes = {member: text.strip() or None for member, text in given.items() if text is not None}
+    try:
+        patch = LabelPatch.model_validate({**changes, "by": by})
+    except ValidationError as error:
+        faults = "; ".join(f"--{e['loc'][0]}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors())
+        raise click.ClickException(faults) from error
+    with _telling():
+        click.echo(orjson.dumps(relabel(store, segment, patch), option=orjson.OPT_INDENT_2))
+
+
+def _say(entry: Activation) -> None:
+    click.echo(f"{entry['version']} is the active model since {entry['at']}")
+
+
+def _table(rows: Sequence[Sequence[str]]) -> None:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+COMMANDS: tuple[click.Command, ...] = (models, show, gate, activate, rollback, activations, label)

@@ -1,0 +1,147 @@
+"""``train``: from a file of customers to a new version, and to the active one."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+from tqdm import tqdm
+
+from model_service.settings import SettingsError, load_settings
+from model_service.store.errors import RegistryError
+from model_service.training.errors import TrainingError
+from model_service.training_jobs.job import Job
+from model_service.training_jobs.jobs import TrainingJobs
+from model_service.training_jobs.run import Done, Order, RecordedProgress, log, log_lines, perform
+from shared.model_contract import TrainingOptions
+
+REFUSED = 4
+"""Exit status when the version was stored and the gate refused to activate it."""
+
+_K = click.IntRange(2, 20)
+
+
+def _given(_context: click.Context, _parameter: click.Parameter, reason: str | None) -> str | None:
+    if reason is not None and not reason.strip():
+        raise click.BadParameter("a reason is needed")
+    return reason
+
+
+@click.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--k", type=_K, help="Take this number of segments instead of choosing it.")
+@click.option("--k-min", type=_K, default=3, show_default=True, help="Least number to try.")
+@click.option("--k-max", type=_K, default=8, show_default=True, help="Greatest number to try.")
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Random seed.")
+@click.option("--store", type=click.Path(file_okay=False, path_type=Path), help="Model store; MODEL_STORE by default.")
+@click.option("--activate/--no-activate", default=True, show_default=True, help="Make the new version the active one.")
+@click.option(
+    "--force", metavar="REASON", callback=_given, help="Activate it even if the gate refuses, for this reason."
+)
+@click.option("--by", default="command line", show_default=True, help="Who trains, for the record.")
+@click.option("--note", default="", help="Why, for the record.")
+@click.option("--if-none", is_flag=True, help="Do nothing if the store has an active model already.")
+def train(file: Path, store: Path | None, if_none: bool, k: int | None, **asked: Any) -> None:
+    """Train a model on the customers in FILE (CSV or Parquet) and store it as a new version."""
+    try:
+        directory = store or load_settings().model_store
+        if if_none and (there := _active(directory)):
+            click.echo(f"{there} is the active model: nothing to do")
+            return
+        job = _begin(directory, file, _options(k, asked), asked)
+        with _logged(job), _Bar(job) as progress:
+            job.watch(_stop)
+            done = perform(job, Order(directory, file, asked["force"]), progress)
+    except (TrainingError, RegistryError, SettingsError, OSError, MemoryError) as error:
+        raise click.ClickException(str(error) or repr(error)) from error
+    _tell(done, directory, asked["activate"])
+
+
+def _options(k: int | None, asked: dict[str, Any]) -> TrainingOptions:
+    low, high = (k, k) if k is not None else (asked["k_min"], asked["k_max"])
+    if low > high:
+        raise click.BadParameter("is greater than --k-max", param_hint="--k-min")
+    return TrainingOptions(k_min=low, k_max=high, seed=asked["seed"], activate=asked["activate"])
+
+
+def _active(directory: Path) -> str | None:
+    from model_service.store.registry import ModelStore  # imported here because not every command needs scikit-learn
+
+    return next(iter(ModelStore(directory).candidates()), None)
+
+
+def _begin(directory: Path, file: Path, options: TrainingOptions, asked: dict[str, Any]) -> Job:
+    jobs = TrainingJobs(directory)
+    return jobs.begin(jobs.draft(), asked["by"], asked["note"], options, file.name, file.stat().st_size)
+
+
+def _tell(done: Done, directory: Path, activate: bool) -> None:
+    from model_service.training.console import describe
+
+    version = done.manifest["version"]
+    click.echo(describe(done.manifest))
+    click.echo(f"stored as {version}{' and activated' if activate and not done.refused else ''} in {directory}")
+    if done.refused:
+        click.echo(f"not activated: {done.refused}", err=True)
+        click.echo(
+            f"all the same: python -m model_service activate {version} --force --reason '…' --store {directory}",
+            err=True,
+        )
+        sys.exit(REFUSED)
+
+
+class _Bar(RecordedProgress):
+    """Shows the progress as well."""
+
+    def __enter__(self) -> _Bar:
+        self._bar = tqdm(desc="training", unit="fit", leave=False, disable=None)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+    def expect(self, total: int) -> None:
+        super().expect(total)
+        self._bar.total = total
+
+    def phase(self, name: str) -> None:
+        super().phase(name)
+        self._bar.set_description(name)
+
+    def tick(self) -> None:
+        super().tick()
+        self._bar.update()
+
+
+class _Notes(logging.Handler):
+    """Shows the notes about the data, above the bar."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        tqdm.write(record.getMessage(), file=sys.stderr)
+
+
+@contextlib.contextmanager
+def _logged(job: Job) -> Iterator[None]:
+    to_file = logging.FileHandler(job.folder.log)
+    to_file.setFormatter(log_lines())
+    handlers = (to_file, _Notes(logging.WARNING))
+    log.setLevel(logging.INFO)
+    for handler in handlers:
+        log.addHandler(handler)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            log.removeHandler(handler)
+            handler.close()
+
+
+def _stop() -> None:
+    click.echo("\nError: the training was cancelled", err=True)
+    os._exit(1)  # the fits cannot be interrupted; what they leave, the next training clears away

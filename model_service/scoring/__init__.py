@@ -1,0 +1,1 @@
+"""Scoring customers: the pipeline and its compiled form, predictions, explanations and counterfactuals."""

@@ -1,0 +1,159 @@
+"""Why a customer is in its segment and not in the rival, in numbers and in a sentence, and what would change that."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from model_service.scoring.counterfactual import DECIMALS, Changes, CounterfactualSearch
+from model_service.scoring.pipeline import CompiledScorer, Labels, Matrix
+from shared.contract import Change, Contribution, Counterfactual, Explanation, Prediction, SegmentRef
+from shared.features import DISTANCE, Feature, Kind
+
+FOR, AGAINST = 3, 2
+"""Most features that a sentence names for the own segment and for the rival."""
+
+NOTABLE = 0.1
+"""Share of the largest contribution from which on a sentence names a feature."""
+
+
+class Explainer:
+    """Explains predictions of one model.
+
+    Parameters
+    ----------
+    scorer : of the model.
+    low, high : the training ranges, in each feature's unit, shape (n_features,).
+    """
+
+    def __init__(self, scorer: CompiledScorer, low: Matrix, high: Matrix) -> None:
+        self._scorer = scorer
+        self._search = CounterfactualSearch(scorer, low, high)
+
+    def explain(self, rows: Matrix, own: Labels, rival: Labels, predictions: Sequence[Prediction]) -> list[Explanation]:
+        """Explain what was predicted for `rows`.
+
+        Parameters
+        ----------
+        rows : shape (n, n_features), in the features' units, NaN for missing.
+        own, rival : clusters of the predicted segments and of their rivals, shape (n,).
+        predictions : of length n.
+        """
+        contributions = self._scorer.contributions(rows, own, rival)
+        used = np.where(np.isnan(rows), self._scorer.parameters.fill, rows)
+        cases = map(_Case, predictions, rows.tolist(), used.tolist(), contributions.tolist())
+        return list(map(_Case.explanation, cases, self._search.find(rows, own, rival)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """One prediction with the customer's values, those the model used, and the contributions; by feature."""
+
+    prediction: Prediction
+    values: list[float]
+    used: list[float]
+    contributions: list[float]
+
+    def explanation(self, changes: Changes | None) -> Explanation:
+        rival = self.prediction["rival"]
+        assert rival is not None, "a model has at least two segments"
+        order = sorted(range(len(DISTANCE)), key=lambda f: -abs(self.contributions[f]))
+        return {
+            "gap": sum(self.contributions),
+            "contributions": [self._contribution(f) for f in order],
+            "sentence": self._reasons(rival, order),
+            "counterfactual": None if changes is None else self._counterfactual(rival, changes),
+        }
+
+    def _contribution(self, f: int) -> Contribution:
+        return {
+            "feature": DISTANCE[f].name,
+            "value": None if self._missing(f) else self.values[f],
+            "unit": DISTANCE[f].unit,
+            "contribution": self.contributions[f],
+        }
+
+    def _missing(self, f: int) -> bool:
+        return self.values[f] != self.values[f]
+
+    def _reasons(self, rival: SegmentRef, order: list[int]) -> str:
+        """Say in a sentence what speaks for the own segment and what for the rival, most important first."""
+        notable = [f for f in order if abs(self.contributions[f]) >= NOTABLE * abs(self.contributions[order[0]])]
+        reasons = [self._clause(f) for f in notable if self.contributions[f] > 0][:FOR]
+        objections = [self._clause(f) for f in notable if self.contributions[f] < 0][:AGAINST]
+        only_just = "Only just in" if self.prediction["borderline"] else "In"
+        sentence = f"{only_just} {self.prediction['segment']['name']} rather than {rival['name']}"
+        sentence += f", mainly because {_enumerated(reasons)}" if reasons else ""
+        return sentence + (f"; on the other hand, {_enumerated(objections)}." if objections else ".")
+
+    def _clause(self, f: int) -> str:
+        number = _rough(DISTANCE[f], self.used[f])
+        return _worded(f, self._shown(f, number), number)
+
+    def _shown(self, f: int, number: str) -> str:
+        return f"unknown (taken as {number})" if self._missing(f) else number
+
+    def _counterfactual(self, rival: SegmentRef, changes: Changes) -> Counterfactual:
+        clauses = [self._changed_clause(f, value) for f, value in changes.items()]
+        return {
+            "segment": rival,
+            "changes": [self._change(f, value) for f, value in changes.items()],
+            "sentence": f"The customer moves to {rival['name']} when {_enumerated(clauses)}.",
+        }
+
+    def _change(self, f: int, changed: float) -> Change:
+        return {"feature": DISTANCE[f].name, "unit": DISTANCE[f].unit, "value": self.used[f], "changed": changed}
+
+    def _changed_clause(self, f: int, changed: float) -> str:
+        now, then = (_exact(DISTANCE[f], value) for value in (self.used[f], changed))
+        return _worded(f, f"{then} instead of {self._shown(f, now)}", now)
+
+
+def _clause_template(feature: Feature) -> str:
+    """Make a clause with a place for the value, and one for its unit if that has a plural, out of a description.
+
+    "How often cash is taken in advance" gives "cash is taken in advance in {} of months", "Limit of the credit card"
+    gives "the limit of the credit card is {}".
+    """
+    when = re.match(r"(?:How often|Share of months in which|Months in which) ([^,:]+)", feature.description)
+    if when:
+        return f"{when[1]} in {{}} {'{}' if feature.kind is Kind.MONTHS else 'of months'}"
+    subject = re.split("[,:]", feature.description)[0]
+    return f"the {subject[0].lower()}{subject[1:]} is {{}}"
+
+
+_CLAUSES = tuple(map(_clause_template, DISTANCE))
+
+
+def _worded(f: int, value: str, number: str) -> str:
+    """Return a feature's clause with `value` in it, which ends with `number`."""
+    return _CLAUSES[f].format(value, "month" if number == "1" else "months")
+
+
+def _rough(feature: Feature, value: float) -> str:
+    """Write a value as one would say it: whole percents, no cents from 100 on."""
+    if feature.kind is Kind.FREQUENCY:
+        return f"{_number(100 * value, 0)} %"
+    return _number(value, 0 if feature.whole or value >= 100 else 2)
+
+
+def _exact(feature: Feature, value: float) -> str:
+    """Write a value to the precision of changes."""
+    if feature.kind is Kind.FREQUENCY:
+        return f"{_number(100 * value, DECIMALS[feature.kind] - 2)} %"
+    return _number(value, DECIMALS[feature.kind])
+
+
+def _number(value: float, decimals: int) -> str:
+    """Write a value with at most so many decimals, but never one that is not zero as zero."""
+    text = f"{value:,.{decimals}f}"
+    if value and not text.strip("-0."):
+        return f"{value:.3g}"
+    return text.rstrip("0").rstrip(".") if decimals else text
+
+
+def _enumerated(clauses: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(clauses[:-1]), clauses[-1]]))

@@ -1,0 +1,131 @@
+"""The small file that says which model version is active, and the history of that."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypedDict, cast
+
+import orjson
+
+from model_service.store.errors import ArtefactDamaged, NoActiveModel, cause
+from model_service.store.files import Stamp, replace_files, rfc3339, stamp
+from shared.model_contract import Activation
+
+UNKNOWN = "unknown"
+"""Who activated a version when nobody said."""
+
+
+class ActiveRecord(TypedDict):
+    """Which version is active, and all activations, oldest first; the last one is of the active version.
+
+    ``damage`` says what is wrong with ``active.json`` when this was read from its copy.
+    """
+
+    version: str
+    history: list[Activation]
+    damage: str | None
+
+
+class ActiveFile:
+    """Reads and extends the record at `path`, and keeps a copy beside it. One writer at a time; readers may be many."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.copy = path.with_name(f"{path.stem}.copy{path.suffix}")
+
+    def read(self) -> ActiveRecord:
+        """Say which version is active.
+
+        Raises
+        ------
+        NoActiveModel
+            when nothing was activated yet.
+        ArtefactDamaged
+            when neither the file nor its copy can be read.
+        """
+        try:
+            return _record(self.path, None)
+        except FileNotFoundError as error:
+            if not self.copy.exists():
+                raise NoActiveModel("no model is active yet: train and activate one") from error
+            return self._read_copy(error)
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            return self._read_copy(error)
+
+    def _read_copy(self, fault: Exception) -> ActiveRecord:
+        damage = f"{self.path.name} cannot be read ({cause(fault)})"
+        try:
+            return _record(self.copy, f"{damage}; its copy {self.copy.name} was read instead")
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            raise ArtefactDamaged(
+                f"the record of activations is damaged: {damage}, nor can its copy {self.copy.name} ({cause(error)}); "
+                "restore one of them from a backup, or move both away and activate a version: a new history begins"
+            ) from error
+
+    def stamp(self) -> Stamp | None:
+        """Return a value that changes whenever another version is activated; None before the first time."""
+        return stamp(self.path)
+
+    def append(self, entry: Activation) -> None:
+        """Make the version of `entry` the active one.
+
+        Raises
+        ------
+        ArtefactDamaged
+            when the history so far cannot be read: it must not be lost.
+        OSError
+        """
+        try:
+            history = self.read()["history"]
+        except NoActiveModel:
+            history = []
+        record = {"version": entry["version"], "history": [*history, entry]}
+        # The copy comes second: should this end in between, the file is whole and the copy is one activation behind.
+        replace_files(orjson.dumps(record, option=orjson.OPT_INDENT_2), self.path, self.copy)
+
+
+def activation_now(version: str, reason: str, by: str, forced: bool = False) -> Activation:
+    """Return the entry for an activation at this moment."""
+    at = rfc3339(datetime.now(UTC))
+    return Activation(version=version, at=at, kind="activate", reason=reason, by=by, forced=forced)
+
+
+def rollback_now(version: str, reason: str, by: str) -> Activation:
+    """Return the entry for a rollback to `version` at this moment."""
+    entry = activation_now(version, reason, by)
+    entry["kind"] = "rollback"
+    return entry
+
+
+def undo_stack(history: Sequence[Activation]) -> list[str]:
+    """Return the versions that rollbacks lead through: the active one last, before it the one to roll back to.
+
+    An activation puts its version on top; a rollback takes the top away.
+    """
+    stack: list[str] = []
+    for entry in history:
+        if entry["kind"] == "rollback":
+            stack.pop()
+        elif stack[-1:] != [entry["version"]]:
+            stack.append(entry["version"])
+    return stack
+
+
+def _record(path: Path, damage: str | None) -> ActiveRecord:
+    record = orjson.loads(path.read_bytes())
+    history = [_activation(entry) for entry in record["history"]]
+    if not history or undo_stack(history)[-1:] != [record["version"]]:
+        raise ValueError("the history does not end with the active version")
+    return ActiveRecord(version=record["version"], history=history, damage=damage)
+
+
+def _activation(entry: dict[str, Any]) -> Activation:
+    """Return an entry in full: the first ones had neither kind nor author."""
+    full = {"kind": "activate", "reason": "", "by": UNKNOWN, "forced": False, **entry}
+    strings = [full[name] for name in ("version", "at", "reason", "by")]
+    sound = all(isinstance(value, str) for value in strings) and isinstance(full["forced"], bool)
+    if not sound or full["kind"] not in ("activate", "rollback"):
+        raise TypeError("an entry of the history has a wrong member")
+    return cast(Activation, full)

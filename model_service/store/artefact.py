@@ -1,0 +1,139 @@
+"""One version's directory: the fitted pipeline and its manifest, written, read and proved fit to serve."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import joblib
+import numpy as np
+import orjson
+import sklearn
+from sklearn.pipeline import Pipeline
+
+from model_service.scoring.pipeline import CompiledScorer, Parameters, label_differences
+from model_service.store.errors import ArtefactDamaged, IncompatibleModel, LabelsDiffer, cause
+from model_service.store.manifest import Manifest
+from shared.features import DISTANCE_NAMES
+
+MODEL_FILE = "model.joblib"
+MANIFEST_FILE = "manifest.json"
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A version that passed every check and is ready to score."""
+
+    manifest: Manifest
+    scorer: CompiledScorer
+
+    @property
+    def version(self) -> str:
+        """The version's name."""
+        return self.manifest["version"]
+
+
+def write(directory: Path, pipeline: Pipeline, manifest: Manifest) -> None:
+    """Write model and manifest into `directory`; ``model_sha256`` of `manifest` is filled in."""
+    joblib.dump(pipeline, directory / MODEL_FILE)
+    manifest["model_sha256"] = _sha256(directory / MODEL_FILE)
+    (directory / MANIFEST_FILE).write_bytes(orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
+
+
+def read_manifest(directory: Path) -> Manifest:
+    """Read the manifest of the version in `directory`.
+
+    Raises
+    ------
+    ArtefactDamaged
+        when it cannot be read or lacks a member.
+    """
+    try:
+        manifest = orjson.loads((directory / MANIFEST_FILE).read_bytes())
+    except (OSError, ValueError) as error:
+        raise ArtefactDamaged(f"{directory.name}: the manifest cannot be read ({cause(error)})") from error
+    missing = Manifest.__required_keys__ - set(manifest if isinstance(manifest, dict) else ())
+    if missing:
+        raise ArtefactDamaged(f"{directory.name}: the manifest lacks {', '.join(sorted(missing))}")
+    return cast(Manifest, manifest)
+
+
+@contextlib.contextmanager
+def reading(version: str) -> Iterator[None]:
+    """Take what goes wrong inside, while a manifest's members are used, for a damaged manifest.
+
+    Raises
+    ------
+    ArtefactDamaged
+    """
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise ArtefactDamaged(f"{version}: the manifest does not describe the model ({error!r})") from error
+
+
+def load(directory: Path) -> LoadedModel:
+    """Load the version in `directory` for serving, after proving that it is whole, compatible and correctly compiled.
+
+    Raises
+    ------
+    ArtefactDamaged, IncompatibleModel, LabelsDiffer
+    """
+    manifest = read_manifest(directory)
+    with reading(directory.name):
+        if manifest["version"] != directory.name:
+            raise ArtefactDamaged(f"{directory.name}: the manifest is that of {manifest['version']}")
+        _refuse_incompatible(manifest)
+        return _prove(manifest, _read_pipeline(directory, manifest))
+
+
+def _refuse_incompatible(manifest: Manifest) -> None:
+    version = manifest["version"]
+    made_with = manifest["libraries"]["scikit-learn"]
+    if made_with.split(".")[:2] != sklearn.__version__.split(".")[:2]:
+        raise IncompatibleModel(
+            f"{version}: made with scikit-learn {made_with}, this is {sklearn.__version__}; retrain"
+        )
+    if manifest["features"] != list(DISTANCE_NAMES):
+        raise IncompatibleModel(f"{version}: made for other features than this program has; retrain")
+
+
+def _read_pipeline(directory: Path, manifest: Manifest) -> Pipeline:
+    path, version = directory / MODEL_FILE, directory.name
+    try:
+        found = _sha256(path)
+    except OSError as error:
+        raise ArtefactDamaged(f"{version}: {MODEL_FILE} cannot be read ({cause(error)})") from error
+    if found != manifest["model_sha256"]:
+        raise ArtefactDamaged(f"{version}: SHA-256 of {MODEL_FILE} is {found}, not {manifest['model_sha256']}")
+    try:
+        return joblib.load(path)
+    except Exception as error:  # unpickling raises whatever the missing or changed code raises
+        raise ArtefactDamaged(f"{version}: {MODEL_FILE} cannot be unpickled ({cause(error)})") from error
+
+
+def _prove(manifest: Manifest, pipeline: Pipeline) -> LoadedModel:
+    version = manifest["version"]
+    parameters = Parameters.of(pipeline)
+    if parameters.digest() != manifest["model_digest"]:
+        raise ArtefactDamaged(f"{version}: the model's parameters are not those in the manifest")
+    scorer = CompiledScorer(parameters)
+    differences = label_differences(pipeline, scorer, np.array(manifest["sample"], dtype=np.float64))
+    if differences:
+        raise LabelsDiffer(f"{version}: the compiled scorer differs from the pipeline on {differences} rows")
+    return LoadedModel(manifest, scorer)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+REPORT_FILE = "report.html"
+PLOT_FOLDER = "plots"
+INDEX_FILE = "index.json"
+"""In the folder of the pictures: the name and title of each, in the order in which they are to be seen."""

@@ -1,0 +1,184 @@
+"""What people call the segments: names, descriptions and owners by permanent id, beside the names made by rule.
+
+They lie in ``<store>/labels.json``, apart from the versions, so that they follow a segment through every retraining.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+import unicodedata
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated
+
+import orjson
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
+
+from model_service.store.errors import LabelsDamaged, cause
+from model_service.store.files import Stamp, replace_files, stamp
+from model_service.store.manifest import StoredSegment
+from shared.model_contract import Label
+
+log = logging.getLogger(__name__)
+
+Labels = Mapping[str, Label]
+
+
+_INVISIBLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+"""Unicode's categories of control and format characters, lone surrogates, and separators of lines and paragraphs."""
+
+
+def _visible() -> str:
+    """Return all other characters as a class of a regular expression, as JSON Schema takes it."""
+    runs: list[list[int]] = []
+    for code in range(sys.maxunicode + 1):
+        # What JSON text carries is no surrogate.
+        if unicodedata.category(chr(code)) in _INVISIBLE - {"Cs"}:
+            if runs and runs[-1][1] == code - 1:
+                runs[-1][1] = code
+            else:
+                runs.append([code, code])
+    return "[^" + "".join(f"{_escaped(first)}-{_escaped(last)}" for first, last in runs) + "]"
+
+
+def _escaped(code: int) -> str:
+    return f"\\u{code:04x}" if code <= 0xFFFF else chr(code)
+
+
+_UNSEEN = set(map(chr, (0x34F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2800, *range(0x180B, 0x1810), *range(0xFE00, 0xFE10))))
+"""Letters, marks and symbols (after NFKC) that leave no ink: joiners, fillers, variation selectors, empty braille."""
+
+
+def _one_line(value: str) -> str:
+    if any(unicodedata.category(character) in _INVISIBLE for character in value):
+        raise ValueError("must be one line without control characters")
+    return value
+
+
+def _text(value: str) -> str:
+    if any(unicodedata.category(character) in _INVISIBLE for character in value if character not in "\t\n\r"):
+        raise ValueError("must have no control characters but tabs and ends of lines")
+    return value
+
+
+def _name(value: str) -> str:
+    """Refuse what shows nothing to read, or reads as the id of a segment; runs of white space become one space."""
+    name = " ".join(value.split())
+    key = name_key(name)
+    if not any(unicodedata.category(character)[0] in "LN" for character in key):
+        raise ValueError("must have a letter or a digit")
+    if re.fullmatch(r"seg[-_ ]?\d+", key):
+        raise ValueError("must not look like a segment's id")
+    return name
+
+
+VISIBLE = _visible()
+
+Name = Annotated[str, Field(min_length=1, max_length=80), AfterValidator(_one_line), AfterValidator(_name)]
+"""What a segment is called."""
+Line = Annotated[str, Field(max_length=200, json_schema_extra={"pattern": f"^{VISIBLE}*$"}), AfterValidator(_one_line)]
+"""A short text on one line, such as who did something."""
+Text = Annotated[str, Field(json_schema_extra={"pattern": f"^({VISIBLE}|[\\t\\n\\r])*$"}), AfterValidator(_text)]
+Reason = Annotated[Text, Field(max_length=1_000)]
+"""Why something was done, on one line or more."""
+
+
+class LabelPatch(BaseModel):
+    """A merge patch (RFC 7396) of a segment's label: absent members stay, null clears."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, str_strip_whitespace=True)
+
+    name: Name | None = None
+    description: Annotated[Text, Field(min_length=1, max_length=2_000)] | None = None
+    owner: Annotated[Line, Field(min_length=1)] | None = None
+    by: Line = "unknown"
+
+    def changes(self) -> dict[str, str | None]:
+        """Return the members of the label that are to change."""
+        return self.model_dump(include={"name", "description", "owner"}, exclude_unset=True)
+
+
+class LabelFile:
+    """Reads and replaces the labels at `path`. One writer at a time; readers may be many."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def read(self) -> dict[str, Label]:
+        """Return all labels by segment id.
+
+        Raises
+        ------
+        LabelsDamaged
+        """
+        try:
+            labels = orjson.loads(self.path.read_bytes())
+            if not all(set(label) == set(Label.__annotations__) for label in labels.values()):
+                raise ValueError("a label has other members")
+            return _labels.validate_python(labels)
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, TypeError, AttributeError) as error:
+            raise LabelsDamaged(f"{self.path.name} cannot be read ({cause(error)})") from error
+
+    def usable(self) -> dict[str, Label]:
+        """Return all labels, or none when they are damaged: the names made by rule serve then."""
+        try:
+            return self.read()
+        except LabelsDamaged as error:
+            log.error("names made by rule stand in for people's in %s: %s", self.path.parent, error)
+            return {}
+
+    def stamp(self) -> Stamp | None:
+        """Return a value that changes whenever a label is changed; None while there is none."""
+        return stamp(self.path)
+
+    def replace(self, labels: Labels) -> None:
+        """Make `labels` the content; a crash at any instant leaves the old or the new.
+
+        Raises
+        ------
+        OSError
+        """
+        replace_files(orjson.dumps(labels, option=orjson.OPT_INDENT_2), self.path)
+
+
+_labels: TypeAdapter[dict[str, Label]] = TypeAdapter(dict[str, Label])
+
+
+def displayed_name(segment: StoredSegment, labels: Labels) -> str:
+    """Return what a segment is called: the name a person gave it, else the one made by rule."""
+    label = labels.get(segment["id"])
+    return (label and label["name"]) or segment["name"]
+
+
+def name_warning(segment: StoredSegment, labels: Labels) -> str | None:
+    """Say why a person's name may no longer fit: the rules call the segment otherwise than when it was named."""
+    label = labels.get(segment["id"])
+    if label is None or label["name"] is None or label["derived_name"] == segment["derived_name"]:
+        return None
+    return (
+        f"named {label['name']!r} when the rules said {label['derived_name']!r}; "
+        f"they now say {segment['derived_name']!r}"
+    )
+
+
+def names_by_id(segments: Iterable[StoredSegment], labels: Labels) -> dict[str, str]:
+    """Return every name that is in use: those of `segments` as displayed, and those people gave to others."""
+    given = {identity: label["name"] for identity, label in labels.items() if label["name"]}
+    return given | {s["id"]: displayed_name(s, labels) for s in segments}
+
+
+def name_key(name: str) -> str:
+    """Return what two names have in common that people cannot tell apart at a glance."""
+    folded = (_folded(character) for character in unicodedata.normalize("NFKC", name).casefold())
+    return " ".join("".join(folded).split())
+
+
+def _folded(character: str) -> str:
+    category = unicodedata.category(character)
+    if category == "Cf" or character in _UNSEEN:
+        return ""
+    return "-" if category == "Pd" else character

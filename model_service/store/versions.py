@@ -1,0 +1,192 @@
+"""The versions in a model store: immutable directories, each appearing in one step, and who may make one.
+
+While a version is being written it is a hidden directory, of whoever holds the lock of trainings.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from sklearn.pipeline import Pipeline
+
+from model_service.scoring.pipeline import Parameters
+from model_service.store import artefact
+from model_service.store.artefact import MANIFEST_FILE, MODEL_FILE, LoadedModel
+from model_service.store.errors import StoreNotWritable, TrainingRunning, VersionNotFound, cause
+from model_service.store.files import Stamp, exclusive, fsync, rfc3339, stamp
+from model_service.store.manifest import Manifest
+
+_version = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
+
+
+class Versions:
+    """Reads and writes the versions in `directory`, which need not exist yet; any number of processes may do so."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._training_thread: int | None = None
+
+    def versions(self) -> list[str]:
+        """Names of all stored versions, oldest first."""
+        if not self.directory.is_dir():
+            return []
+        return sorted(p.name for p in self.directory.iterdir() if p.is_dir() and _version.fullmatch(p.name))
+
+    def path(self, version: str) -> Path:
+        """Return the directory of a stored version.
+
+        Raises
+        ------
+        VersionNotFound
+        """
+        path = self.directory / version
+        if not _version.fullmatch(version) or not path.is_dir():
+            raise VersionNotFound(f"there is no model version {version!r}")
+        return path
+
+    def manifest(self, version: str) -> Manifest:
+        """Read a version's manifest.
+
+        Raises
+        ------
+        VersionNotFound, ArtefactDamaged
+        """
+        return artefact.read_manifest(self.path(version))
+
+    def load(self, version: str) -> LoadedModel:
+        """Load a version for serving, after proving that it is whole, compatible and correctly compiled.
+
+        Raises
+        ------
+        VersionNotFound, ArtefactDamaged, IncompatibleModel, LabelsDiffer
+        """
+        return artefact.load(self.path(version))
+
+    def stamp(self, version: str) -> tuple[Stamp | None, Stamp | None]:
+        """Return a value that changes when the files of a version are not those they were: damaged, or repaired.
+
+        Raises
+        ------
+        VersionNotFound
+        """
+        path = self.path(version)
+        return stamp(path / MODEL_FILE), stamp(path / MANIFEST_FILE)
+
+    def save(self, pipeline: Pipeline, manifest: Manifest, draw: Callable[[Path, Manifest], None] | None = None) -> str:
+        """Store a fitted pipeline as a new version and return the version's name.
+
+        ``version``, ``created_at``, ``model_digest`` and ``model_sha256`` of `manifest` are filled in; then `draw` may
+        put more files into the version's directory. The version appears in one step (rename), complete or not at all.
+
+        Raises
+        ------
+        TrainingRunning, StoreNotWritable
+        """
+        with self.training_lock(), writable(self.directory):
+            temporary = Path(tempfile.mkdtemp(prefix=PREFIX, dir=self.directory))
+            try:
+                self._fill(temporary, pipeline, manifest)
+                if draw:
+                    draw(temporary, manifest)
+                self._publish(temporary, manifest["version"])
+            except BaseException:
+                shutil.rmtree(temporary, ignore_errors=True)
+                raise
+        return manifest["version"]
+
+    def _fill(self, directory: Path, pipeline: Pipeline, manifest: Manifest) -> None:
+        digest = Parameters.of(pipeline).digest()
+        created = datetime.now(UTC).replace(microsecond=0)
+        while (self.directory / _version_name(created, digest)).exists():
+            created += timedelta(seconds=1)
+        manifest["version"], manifest["created_at"] = _version_name(created, digest), rfc3339(created)
+        manifest["model_digest"] = digest
+        artefact.write(directory, pipeline, manifest)
+
+    def _publish(self, temporary: Path, version: str) -> None:
+        temporary.chmod(0o755)  # mkdtemp gives 0700, but the serving user may be another one
+        for path in (*temporary.rglob("*"), temporary):
+            fsync(path)
+        temporary.rename(self.directory / version)
+        fsync(self.directory)
+
+    @contextlib.contextmanager
+    def training_lock(self) -> Iterator[None]:
+        """Be the only one who makes a version, over all processes, so that no segment id is given out twice.
+
+        The kernel releases the lock when its process dies. What an earlier one left half written is removed. The
+        thread that holds the lock may take it again.
+
+        Raises
+        ------
+        TrainingRunning, StoreNotWritable
+        """
+        if self._training_thread == threading.get_ident():
+            yield
+            return
+        with contextlib.ExitStack() as held:
+            with writable(self.directory):
+                try:
+                    held.enter_context(drafting(self.directory))
+                except BlockingIOError as error:
+                    raise TrainingRunning("another training is running; wait for its end or cancel it") from error
+            self._training_thread = threading.get_ident()
+            held.callback(setattr, self, "_training_thread", None)
+            yield
+
+
+@contextlib.contextmanager
+def writable(directory: Path) -> Iterator[None]:
+    """Make sure that a model store exists, and take what the operating system refuses inside for what it is.
+
+    Raises
+    ------
+    StoreNotWritable
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        raise StoreNotWritable(f"the model store cannot be written: {cause(error)}") from error
+
+
+def _version_name(created: datetime, digest: str) -> str:
+    return f"{created:%Y%m%dT%H%M%SZ}-{digest[:8]}"
+
+
+PREFIX = ".writing-"
+"""How the name of a version begins while it is being written."""
+
+
+@contextlib.contextmanager
+def drafting(store: Path) -> Iterator[None]:
+    """Be the only one who writes a version, over all processes; what a dead one left half written is removed.
+
+    Raises
+    ------
+    BlockingIOError
+        when another does.
+    OSError
+    """
+    with exclusive(store / ".training.lock", wait=False):
+        for draft in store.glob(f"{PREFIX}*"):
+            shutil.rmtree(draft)
+        yield
+
+
+def clear_drafts(store: Path) -> None:
+    """Remove what the dead left half written, unless somebody writes a version now.
+
+    Raises
+    ------
+    OSError
+    """
+    with contextlib.suppress(BlockingIOError), drafting(store):
+        pass

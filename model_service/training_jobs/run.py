@@ -1,0 +1,200 @@
+"""``python -m model_service.training_jobs.run FOLDER LOCK``: the process of a training that the service started.
+
+`model_service.training_jobs.jobs` starts it; `model_service.commands.trainings` does the same work in the foreground.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from model_service.store.active_file import UNKNOWN
+from model_service.store.errors import GateRefused, RegistryError
+from model_service.training.errors import TrainingError
+from model_service.training_jobs.job import Job
+from shared.model_contract import Progress
+
+if TYPE_CHECKING:
+    from model_service.store.manifest import Manifest
+    from model_service.store.registry import ModelStore
+    from model_service.training.dataset import TrainingData
+
+log = logging.getLogger("model_service.training")  # __name__ is "__main__" in the process of a training
+
+WRITE_SECONDS = 0.5
+"""Least time between two records of progress."""
+
+NICENESS = 10
+"""The service in the same container goes first."""
+
+
+class Order(NamedTuple):
+    """What a training needs beside its record: the model store, the file, and a reason to overrule the gate."""
+
+    store: Path
+    data: Path
+    force: str | None = None
+
+
+class Done(NamedTuple):
+    """The version that was stored, and why it was not activated though it should have been."""
+
+    manifest: Manifest
+    refused: str | None
+
+
+class RecordedProgress:
+    """Writes how far a training is into its record and its log."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._now = Progress(phase="", done=0, total=0)
+        self._written = 0.0
+
+    def expect(self, total: int) -> None:
+        """Say how many units of work there are in all."""
+        self._now["total"] = total
+
+    def phase(self, name: str) -> None:
+        """Say which phase begins."""
+        log.info("%s", name)
+        self._now["phase"] = name
+        self._write()
+
+    def tick(self) -> None:
+        """Count one more unit of work; it is written when the last writing is a while ago."""
+        self._now["done"] += 1
+        if time.monotonic() - self._written >= WRITE_SECONDS:
+            self._write()
+
+    def _write(self) -> None:
+        self._job.report(Progress(**self._now))
+        self._written = time.monotonic()
+
+
+def log_lines() -> logging.Formatter:
+    """Return how a line of a training's log looks: its time (UTC), then what is said."""
+    formatter = logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%dT%H:%M:%SZ")
+    formatter.converter = time.gmtime
+    return formatter
+
+
+def perform(job: Job, order: Order, progress: RecordedProgress) -> Done:
+    """Read the data, train, store the version, activate it if asked to, and write the end into the record.
+
+    Raises
+    ------
+    TrainingError, RegistryError, OSError, MemoryError
+        what went wrong is on record then.
+    """
+    with _failure_recorded(job, order):
+        # Imported here, so that a request to cancel is heard while they load.
+        from model_service.store.registry import ModelStore
+        from model_service.training.dataset import read_customers
+
+        models = ModelStore(order.store)
+        with models.training_lock():
+            job.start()
+            progress.phase("reading the customers")
+            data = read_customers(order.data)
+            for note in data.notes:
+                log.warning("note: %s", note)
+            done = _train(job, models, data, order, progress)
+        job.finish("completed", done.refused, activated=job.record["options"]["activate"] and done.refused is None)
+        return done
+
+
+@contextlib.contextmanager
+def _failure_recorded(job: Job, order: Order) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        job.finish("cancelled", "stopped with Ctrl-C")
+        raise
+    except BaseException as error:
+        reason = _without_places(_reason(error), order)
+        job.finish("failed", reason)
+        log.info("failed: %s", reason)
+        raise
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, TrainingError | RegistryError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return f"out of memory: {error}".rstrip(": ")
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return f"unforeseen, see the log: {error!r}".partition("\n")[0]
+
+
+def _without_places(reason: str, order: Order) -> str:
+    """Leave out where files lie: that concerns no client of the service."""
+    for place in filter(Path.is_absolute, (order.data.parent, order.store)):
+        reason = reason.replace(f"{place}{os.sep}", "").replace(str(place), "…")
+    return reason
+
+
+def _train(job: Job, models: ModelStore, data: TrainingData, order: Order, progress: RecordedProgress) -> Done:
+    from model_service.report.document import write
+    from model_service.training.console import describe
+    from model_service.training.trainer import Options, train_version
+
+    asked = job.record["options"]
+    options = Options(ks=tuple(range(asked["k_min"], asked["k_max"] + 1)), seed=asked["seed"])
+    progress.expect(options.work_units())
+    manifest = train_version(models, data, options, progress, write)
+    version = manifest["version"]
+    job.commit(version)
+    log.info("%s\n\nstored as %s", describe(manifest), version)
+    return Done(manifest, _activate(job, models, version, order.force) if asked["activate"] else None)
+
+
+def _activate(job: Job, models: ModelStore, version: str, force: str | None) -> str | None:
+    """Make the version the active one; return why not when the gate refuses it."""
+    reason = force or job.record["note"] or "trained"
+    try:
+        models.activate(version, reason, job.record["by"] or UNKNOWN, force=force is not None)
+    except GateRefused as error:
+        log.info("not activated: %s", error)
+        return str(error)
+    log.info("activated")
+    return None
+
+
+def main() -> None:
+    """Do the job in the folder and with the lock that the command line names."""
+    path, lock = Path(sys.argv[1]), int(sys.argv[2])
+    job = Job.adopt(path, lock)
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(log_lines())
+    logging.basicConfig(handlers=[handler])
+    log.setLevel(logging.INFO)
+    job.watch(_stop)
+    _give_way()
+    try:
+        perform(job, Order(store=path.parent.parent, data=path / job.record["data"]), RecordedProgress(job))
+    except (TrainingError, RegistryError, OSError, MemoryError):
+        sys.exit(1)  # it is on record; of anything else the log gets the traceback
+
+
+def _stop() -> None:
+    log.info("cancelled on request")
+    os._exit(1)  # the fits cannot be interrupted; what they leave, the next training clears away
+
+
+def _give_way() -> None:
+    """Let the service in the same container go first, for the processors and when memory runs out."""
+    os.nice(NICENESS)
+    with contextlib.suppress(OSError):  # not on every system
+        Path("/proc/self/oom_score_adj").write_text("500")
+
+
+if __name__ == "__main__":
+    main()
