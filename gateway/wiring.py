@@ -131,17 +131,17 @@ def assemble(
     stores: Stores, model: Model, registry: ModelRegistry, settings: Settings, tokens: TokenCheck | None = None
 ) -> Services:
     """Build the services on any adapters of the ports; without `tokens` only API keys open."""
-    store, require_revision, patience = stores.customers, settings.require_if_match, settings.assignment_deadline
-    assigner, auditor = Assigner(model, patience), Auditor(stores.audit, origin)
-    customers = CustomerService(store, assigner, auditor, require_revision=require_revision)
-    places, retention = erasables(stores, registry), timedelta(days=settings.deleted_retention_days)
-    batch_writer = BulkWriter(
-        store, assigner, require_revision=require_revision, deadline=settings.assignment_deadline, auditor=auditor
+    store, deleted, strict = stores.customers, stores.deleted, settings.require_if_match
+    assigner, auditor = Assigner(model, settings.assignment_deadline), Auditor(stores.audit, origin)
+    customers = CustomerService(store, assigner, auditor, require_revision=strict)
+    writer = BulkWriter(
+        store, assigner, require_revision=strict, deadline=settings.assignment_deadline, auditor=auditor
     )
+    places, secret = erasables(stores, registry), settings.secret_key
+    erasures = ErasureService(store, deleted, stores.erasures, places, secret, auditor, require_revision=strict)
+    retention = timedelta(days=settings.deleted_retention_days)
     bound, deadline = bounds(settings.threads), settings.prediction_deadline
     authentication, known_keys = on_keys(stores.keys, tokens)
-    away, secret = stores.deleted, settings.secret_key
-    erasures = ErasureService(store, away, stores.erasures, places, secret, auditor, require_revision=require_revision)
     return Services(
         authentication=authentication,
         idempotency=IdempotencyService(stores.idempotency, settings.idempotency_hours),
@@ -150,11 +150,9 @@ def assemble(
         api_keys=ApiKeyService(stores.keys, known_keys.forget, auditor),
         customers=customers,
         customer_lists=CustomerLists(store),
-        deletions=DeletionService(
-            store, away, erasures.concerns, retention, auditor, require_revision=require_revision
-        ),
+        deletions=DeletionService(store, deleted, erasures.concerns, retention, auditor, require_revision=strict),
         erasures=erasures,
-        batches=BatchService(batch_writer),
+        batches=BatchService(writer),
         customer_segments=CustomerSegmentService(customers, store, model, assigner, deadline, bound.waits, auditor),
         predictions=PredictionService(model, deadline),
         segments=SegmentService(store, model, registry, deadline, auditor),
