@@ -13,7 +13,7 @@ from gateway.data_access.model_service.connections import Body, FreshCalls, Repl
 from gateway.data_access.model_service.problems import fault_of
 from gateway.services.customers.store import Block
 from gateway.services.errors import ModelMalformed
-from gateway.services.models.registry import Activations, Format, Order, Plots, ServedFile, Trainings, Upload
+from gateway.services.models.registry import Activations, Format, Payload, Plots, ServedFile, Trainings, Upload
 from shared.contract import ModelSummary
 from shared.features import CUST_ID
 from shared.model_contract import (
@@ -73,11 +73,11 @@ class HttpRegistry:
         """Say whether a version may replace the active one."""
         return self._get(Gate, _address(MODELS, version, "gate"))
 
-    def activate(self, version: str, order: Order) -> Activation:
+    def activate(self, version: str, order: Payload) -> Activation:
         """Make a version the active one."""
         return self._order(Activation, "POST", _address(MODELS, version, "activate"), order)
 
-    def roll_back(self, order: Order) -> Activation:
+    def roll_back(self, order: Payload) -> Activation:
         """Make the version active that was so before."""
         return self._order(Activation, "POST", _address(MODELS, "rollback"), order)
 
@@ -85,7 +85,7 @@ class HttpRegistry:
         """Return the history of activations."""
         return self._get(Activations, ACTIVATIONS)
 
-    def label(self, segment_id: str, changes: Order) -> Label:
+    def label(self, segment_id: str, changes: Payload) -> Label:
         """Change what people call a segment (merge patch)."""
         return self._order(Label, "PATCH", _address(SEGMENTS, segment_id), changes)
 
@@ -149,7 +149,7 @@ class HttpRegistry:
     def _get(self, kind: type[Answer], path: str) -> Answer:
         return _json(kind, self._call("GET", path, self._deadlines.reading))
 
-    def _order(self, kind: type[Answer], method: str, path: str, order: Order) -> Answer:
+    def _order(self, kind: type[Answer], method: str, path: str, order: Payload) -> Answer:
         return _json(kind, self._call(method, path, self._deadlines.changing, _json_body(order)))
 
     def _analysis(self, kind: type[Answer], path: str, lines: Iterable[bytes]) -> Answer:
