@@ -9,7 +9,7 @@ from urllib.parse import quote, urlencode
 import orjson
 
 from gateway.data_access.model_service.answers import check_of, checked
-from gateway.data_access.model_service.connections import Body, FreshCalls, Reply
+from gateway.data_access.model_service.client import JSON, Body, ModelServiceClient, Reply
 from gateway.data_access.model_service.problems import fault_of
 from gateway.services.customers.store import Block
 from gateway.services.errors import ModelMalformed
@@ -36,7 +36,6 @@ from shared.model_contract import (
 
 Answer = TypeVar("Answer")
 
-JSON = "application/json"
 MEDIA_TYPES: Mapping[Format, str] = {"svg": "image/svg+xml", "png": "image/png"}
 
 
@@ -56,8 +55,8 @@ class Deadlines(NamedTuple):
 class HttpRegistry:
     """The model service's registry, trainings, pictures and analyses."""
 
-    def __init__(self, calls: FreshCalls, deadlines: Deadlines) -> None:
-        self._calls = calls
+    def __init__(self, client: ModelServiceClient, deadlines: Deadlines) -> None:
+        self._client = client
         self._deadlines = deadlines
 
     def models(self) -> ModelList:
@@ -166,7 +165,7 @@ class HttpRegistry:
         body: Body | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Reply:
-        reply = self._calls.call(method, path, deadline, body, headers or {})
+        reply = self._client.call(method, path, deadline, body, headers or {})
         if reply.status in (200, 202) or (reply.status == 304 and headers):
             return reply
         raise fault_of(reply.status, reply.body)
