@@ -1,7 +1,7 @@
 """The one HTTP client of the model service: connections that give up at a time, and how a failure is told.
 
-http.client rather than urllib3: a prediction costs 0.09 ms of CPU on its connections and 0.15 on urllib3's (0.20 with
-its pool), and urllib3 sets time-outs for single steps only, so that an answer in small pieces could hold a thread.
+On http.client: a prediction costs 0.12 ms of CPU in this process; on urllib3's connections 0.17, through its pool 0.21.
+urllib3 sets time-outs for single steps only, too, so that an answer in small pieces could hold a thread for ever.
 """
 
 from __future__ import annotations

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 from urllib.parse import urlencode
 
 import orjson
 
-from gateway.data_access.model_service import answers as model_answers
-from gateway.data_access.model_service.client import ModelServiceClient
+from gateway.data_access.model_service import answers
+from gateway.data_access.model_service.client import ModelServiceClient, Reply
 from gateway.data_access.model_service.problems import fault_of
 from gateway.services.customers.customer import Features
-from gateway.services.errors import ModelMalformed, ModelRefused
+from gateway.services.errors import ModelRefused
 from gateway.services.models.model import PLAIN, Asked, ModelStatus
 from shared.contract import (
     ACTIVE_MODEL,
@@ -43,42 +42,32 @@ class HttpModel:
         self._deadline = deadline
 
     def predict(self, features: Features, deadline: float, asked: Asked = PLAIN) -> Prediction:
-        """Return one customer's prediction; give up after `deadline` seconds."""
         body = {name: features[name] for name in INPUT_NAMES}
-        answer = self._call("POST", _address(PREDICT, asked), deadline, body)
-        return model_answers.checked(lambda a: model_answers.prediction(a, asked.explain), answer)
+        return answers.prediction(self._post(_address(PREDICT, asked), deadline, body), asked.explain)
 
     def predict_batch(self, customers: Sequence[Features], asked: Asked = PLAIN) -> list[Prediction | RowError]:
-        """Return a prediction or an error for each of at most `shared.contract.MAX_BATCH` customers, in order."""
         body = {"customers": [{name: c[name] for name in INPUT_NAMES} for c in customers]}
-        answer = self._call("POST", _address(PREDICT_BATCH, asked), self._deadline, body)
-        return model_answers.checked(lambda a: model_answers.batch(a, len(customers), asked.explain), answer)
+        text = self._post(_address(PREDICT_BATCH, asked), self._deadline, body)
+        return answers.batch(text, len(customers), asked.explain)
 
     def score(
         self, columns: Mapping[str, Sequence[float | int | None]], deadline: float | None = None
     ) -> ColumnarAnswer:
-        """Score at most `shared.contract.MAX_COLUMNAR` rows given by column; give up after `deadline` s, if given."""
         rows, seconds = len(next(iter(columns.values()))), self._deadline if deadline is None else deadline
-        answer = self._call("POST", PREDICT_BATCH, seconds, {"columns": columns})
-        return model_answers.checked(lambda a: model_answers.columnar(a, rows), answer)
+        return answers.columnar(self._post(PREDICT_BATCH, seconds, {"columns": columns}), rows)
 
     def version(self) -> str:
-        """Return the active model's version; cheap enough to ask every second."""
         return self.status().version
 
     def status(self) -> ModelStatus:
-        """Return the active model's version and what is damaged; as cheap as `version`."""
-        return model_answers.checked(model_answers.status, self._call("GET", READY, QUICK_SECONDS))
+        return answers.status(_content(self._client.query("GET", READY, QUICK_SECONDS)))
 
     def active(self, deadline: float | None = None) -> ModelSummary:
-        """Return the active model: its version, segments and profiles; give up after `deadline` seconds, if given."""
-        answer = self._call("GET", ACTIVE_MODEL, self._deadline if deadline is None else deadline)
-        return model_answers.checked(model_answers.summary, answer)
+        reply = self._client.query("GET", ACTIVE_MODEL, self._deadline if deadline is None else deadline)
+        return answers.decoded(ModelSummary, _content(reply))
 
-    def _call(self, method: str, path: str, deadline: float, body: object = None) -> Any:
-        content = None if body is None else orjson.dumps(body)
-        reply = self._client.query(method, path, deadline, content)
-        return _parsed(reply.status, reply.body)
+    def _post(self, path: str, deadline: float, body: object) -> bytes:
+        return _content(self._client.query("POST", path, deadline, orjson.dumps(body)))
 
 
 def _address(path: str, asked: Asked) -> str:
@@ -88,12 +77,9 @@ def _address(path: str, asked: Asked) -> str:
     return f"{path}?{urlencode(query | ({'version': asked.version} if asked.version else {}))}"
 
 
-def _parsed(status: int, text: bytes) -> Any:
-    if status == 422:  # the gateway let the data pass: not the caller's fault
+def _content(reply: Reply) -> bytes:
+    if reply.status == 422:  # the gateway let the data pass: not the caller's fault
         raise ModelRefused("the model service refuses a customer's data")
-    if status != 200:
-        raise fault_of(status, text)
-    try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        raise ModelMalformed("the model service's answer is not JSON") from error
+    if reply.status != 200:
+        raise fault_of(reply.status, reply.body)
+    return reply.body

@@ -16,6 +16,7 @@ from gateway.data_access.model_service.model import HttpModel
 from gateway.services.errors import ModelMalformed
 from gateway.services.models.model import Asked
 from shared.features import DISTANCE_NAMES
+from shared.problems import problem
 
 COLUMNS = {name: [POOR[name]] for name in DISTANCE_NAMES}
 PREDICTION = FakeModel().predict(POOR, 1.0)
@@ -114,7 +115,7 @@ class TestContract:
             assert HttpModel(ModelServiceClient(server.url), 5.0).predict(POOR, 5.0)["rival"] is None
 
     def test_of_an_error_for_a_row(self) -> None:
-        refusal = {"error": {"status": 422, "code": "validation_failed", "detail": "no"}}
+        refusal = {"error": problem(422, "validation_failed", "no")}
         with serving(always(http(json.dumps({"predictions": [refusal]})))) as server:
             assert HttpModel(ModelServiceClient(server.url), 5.0).predict_batch([POOR]) == [refusal]
 
