@@ -90,7 +90,7 @@ class TestSlots:
                 raise ZeroDivisionError
 
     def test_are_waited_for(self) -> None:
-        slots, asked = Slots(1, ModelBusy, patience=30.0), threading.Event()
+        slots, asked = Slots(1, ModelBusy, queue_seconds=30.0), threading.Event()
         got: list[bool] = []
 
         def wait() -> None:
@@ -106,7 +106,7 @@ class TestSlots:
         assert got == [True]
 
     def test_are_waited_for_in_vain_only_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        slots = Slots(1, ModelBusy, patience=0.01)
+        slots = Slots(1, ModelBusy, queue_seconds=0.01)
         acquire, patience = slots._free.acquire, list[float]()
 
         def watched(timeout: float) -> bool:
