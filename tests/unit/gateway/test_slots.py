@@ -107,10 +107,10 @@ class TestSlots:
 
     def test_are_waited_for_in_vain_only_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
         slots = Slots(1, ModelBusy, queue_seconds=0.01)
-        acquire, patience = slots._free.acquire, list[float]()
+        acquire, waited = slots._free.acquire, list[float]()
 
         def watched(timeout: float) -> bool:
-            patience.append(timeout)
+            waited.append(timeout)
             return acquire(timeout=timeout)
 
         monkeypatch.setattr(slots._free, "acquire", watched)
@@ -119,7 +119,7 @@ class TestSlots:
                 for _ in range(3):
                     with pytest.raises(ModelBusy), slots.taken():
                         pass
-        assert patience == [0.01, 0.01, 0, 0] * 2
+        assert waited == [0.01, 0.01, 0, 0] * 2
 
 
 class TestLongCalls:

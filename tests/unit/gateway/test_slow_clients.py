@@ -57,7 +57,7 @@ def test_a_silent_client_is_cut_off(connection: Connection) -> None:
 
 @pytest.mark.parametrize(("threads", "places"), [(1, 1), (2, 1), (4, 3), (16, 15)])
 def test_a_thread_is_left_over(threads: int, places: int) -> None:
-    patience = ClientTimeouts(30, threads)
+    timeouts = ClientTimeouts(30, threads)
     with ExitStack() as waiting:
         for _ in range(places):
             waiting.enter_context(timeouts.waiting(None))
