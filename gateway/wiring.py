@@ -36,7 +36,7 @@ from gateway.services.access.concurrency import Bounds, bounds
 from gateway.services.access.idempotency import IdempotencyService
 from gateway.services.access.rate_limits import Limits, limits
 from gateway.services.audit import Auditor, AuditService
-from gateway.services.customers.assignment import Assigner, Reconciler, SortIndexes
+from gateway.services.customers.assignment import Assigner, Reconciler
 from gateway.services.customers.batches import BatchService
 from gateway.services.customers.bulk_writes import BulkWriter
 from gateway.services.customers.customers import CustomerService
@@ -45,6 +45,7 @@ from gateway.services.customers.erasures import Erasable, ErasureService
 from gateway.services.customers.exports import ExportService
 from gateway.services.customers.lists import CustomerLists
 from gateway.services.customers.segment import CustomerSegmentService
+from gateway.services.imports.first_load import SortIndexes
 from gateway.services.imports.imports import ImportService
 from gateway.services.models.activations import ActivationService
 from gateway.services.models.analyses import AnalysisService
@@ -132,17 +133,17 @@ def assemble(
     stores: Stores, model: Model, registry: ModelRegistry, settings: Settings, tokens: TokenCheck | None = None
 ) -> Services:
     """Build the services on any adapters of the ports; without `tokens` only API keys open."""
-    store, must_know, patience = stores.customers, settings.require_if_match, settings.assignment_deadline
-    assigner, auditor = Assigner(model, patience), Auditor(stores.audit, origin)
-    customers = CustomerService(store, assigner, auditor, must_know=must_know)
-    places, retention = erasables(stores, registry), timedelta(days=settings.deleted_retention_days)
-    batch_writer = BulkWriter(
-        store, assigner, must_know=must_know, deadline=settings.assignment_deadline, auditor=auditor
+    store, deleted, strict = stores.customers, stores.deleted, settings.require_if_match
+    assigner, auditor = Assigner(model, settings.assignment_deadline), Auditor(stores.audit, origin)
+    customers = CustomerService(store, assigner, auditor, require_revision=strict)
+    writer = BulkWriter(
+        store, assigner, require_revision=strict, deadline=settings.assignment_deadline, auditor=auditor
     )
+    places, secret = erasables(stores, registry), settings.secret_key
+    erasures = ErasureService(store, deleted, stores.erasures, places, secret, auditor, require_revision=strict)
+    retention = timedelta(days=settings.deleted_retention_days)
     bound, deadline = bounds(settings.threads), settings.prediction_deadline
     authentication, known_keys = on_keys(stores.keys, tokens)
-    away, secret = stores.deleted, settings.secret_key
-    erasures = ErasureService(store, away, stores.erasures, places, secret, auditor, must_know=must_know)
     return Services(
         authentication=authentication,
         idempotency=IdempotencyService(stores.idempotency, settings.idempotency_hours),
@@ -151,9 +152,9 @@ def assemble(
         api_keys=ApiKeyService(stores.keys, known_keys.forget, auditor),
         customers=customers,
         customer_lists=CustomerLists(store),
-        deletions=DeletionService(store, away, erasures.concerns, retention, auditor, must_know=must_know),
+        deletions=DeletionService(store, deleted, erasures.concerns, retention, auditor, require_revision=strict),
         erasures=erasures,
-        batches=BatchService(batch_writer),
+        batches=BatchService(writer),
         customer_segments=CustomerSegmentService(customers, store, model, assigner, deadline, bound.waits, auditor),
         predictions=PredictionService(model, deadline),
         segments=SegmentService(store, model, registry, deadline, auditor),

@@ -10,7 +10,7 @@ from gateway.controllers.http import json_response, load, query, read_json
 from gateway.schemas.customers import customer_schema
 from gateway.services.customers.customer import Features
 from gateway.services.errors import InvalidInput
-from gateway.services.models.model import Asked
+from gateway.services.models.model import PredictionOptions
 from gateway.services.models.predictions import PredictionService
 from shared.contract import MAX_BATCH, RowError
 from shared.features import CUST_ID
@@ -27,11 +27,11 @@ class PredictionController:
 
     def create(self) -> Response:
         """POST /predictions."""
-        asked = Asked(query()["explain"], query().get("version"))
+        options = PredictionOptions(query()["explain"], query().get("version"))
         body = read_json()
         if isinstance(body, dict) and "customers" in body:
-            return json_response({"predictions": self._predictions.predict_batch(_rows(body), asked)})
-        return json_response(self._predictions.predict(_features(body), asked))
+            return json_response({"predictions": self._predictions.predict_batch(_rows(body), options)})
+        return json_response(self._predictions.predict(_features(body), options))
 
 
 def _features(body: Any, prefix: str = "") -> dict[str, Any]:

@@ -7,7 +7,7 @@ from fakes.model import OTHER, SEGMENTS, explanation
 from support.customers import inputs
 
 from gateway.services.errors import RegistryRefusal
-from gateway.services.models.model import Asked, Model
+from gateway.services.models.model import Model, PredictionOptions
 from shared.features import DISTANCE_NAMES, complete
 
 POOR = complete(inputs())
@@ -32,23 +32,25 @@ class ModelContract:
         assert (answer["confidence"], answer["model_version"]) == ([0.95] * 3, "v1")
 
     def test_predict_with_reasons(self, model: Model) -> None:
-        prediction = model.predict(RICH, 5.0, Asked(explain=True))
+        prediction = model.predict(RICH, 5.0, PredictionOptions(explain=True))
         assert prediction["explanation"] == explanation(RICH, 1)
         assert "explanation" not in model.predict(RICH, 5.0)
 
     def test_predict_batch_with_reasons(self, model: Model) -> None:
-        asked = Asked(explain=True)
-        assert model.predict_batch([RICH, POOR], asked) == [model.predict(c, 5.0, asked) for c in (RICH, POOR)]
+        options = PredictionOptions(explain=True)
+        assert model.predict_batch([RICH, POOR], options) == [model.predict(c, 5.0, options) for c in (RICH, POOR)]
 
     def test_predict_by_a_version(self, model: Model) -> None:
-        asked = Asked(version=OTHER)
-        assert model.predict(RICH, 5.0, asked)["model_version"] == OTHER
-        assert model.predict_batch([RICH], Asked(True, OTHER)) == [model.predict(RICH, 5.0, Asked(True, OTHER))]
+        options = PredictionOptions(version=OTHER)
+        assert model.predict(RICH, 5.0, options)["model_version"] == OTHER
+        assert model.predict_batch([RICH], PredictionOptions(True, OTHER)) == [
+            model.predict(RICH, 5.0, PredictionOptions(True, OTHER))
+        ]
 
     def test_predict_by_a_version_that_is_not_there(self, model: Model) -> None:
         for predict in (lambda a: model.predict(RICH, 5.0, a), lambda a: model.predict_batch([RICH], a)):
             with pytest.raises(RegistryRefusal) as caught:
-                predict(Asked(version="20200101T000000Z-00000000"))
+                predict(PredictionOptions(version="20200101T000000Z-00000000"))
             assert (caught.value.status, caught.value.code) == (404, "version_not_found")
 
     def test_version(self, model: Model) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from gateway.services.customers.customer import Features
 from gateway.services.errors import ModelMalformed, ModelServiceError, ModelTimeout, ModelUnavailable, RegistryRefusal
-from gateway.services.models.model import PLAIN, Asked, ModelStatus
+from gateway.services.models.model import DEFAULT_OPTIONS, ModelStatus, PredictionOptions
 from shared.contract import ColumnarAnswer, Explanation, ModelSummary, Prediction, RowError, Segment, SegmentRef
 from shared.features import DISTANCE_NAMES
 from shared.model_contract import ACTIVE
@@ -47,14 +47,16 @@ class FakeModel:
         self.meanwhile: Callable[[], object] = lambda: None
         self.rival: int | None = None
 
-    def predict(self, features: Features, deadline: float, asked: Asked = PLAIN) -> Prediction:
+    def predict(self, features: Features, deadline: float, options: PredictionOptions = DEFAULT_OPTIONS) -> Prediction:
         self.deadlines.append(deadline)
         self._note("predict", 1)
-        return self._prediction(features, asked)
+        return self._prediction(features, options)
 
-    def predict_batch(self, customers: Sequence[Features], asked: Asked = PLAIN) -> list[Prediction | RowError]:
+    def predict_batch(
+        self, customers: Sequence[Features], options: PredictionOptions = DEFAULT_OPTIONS
+    ) -> list[Prediction | RowError]:
         self._note("predict_batch", len(customers))
-        return [self._prediction(c, asked) for c in customers]
+        return [self._prediction(c, options) for c in customers]
 
     def score(
         self, columns: Mapping[str, Sequence[float | int | None]], deadline: float | None = None
@@ -101,10 +103,10 @@ class FakeModel:
         if self.failure:
             raise self.failure
 
-    def _prediction(self, features: Features, asked: Asked) -> Prediction:
+    def _prediction(self, features: Features, options: PredictionOptions) -> Prediction:
         assert set(DISTANCE_NAMES) <= set(features)
-        if asked.version not in (None, ACTIVE, self.current, OTHER):
-            raise RegistryRefusal(404, "version_not_found", f"there is no version {asked.version!r}")
+        if options.version not in (None, ACTIVE, self.current, OTHER):
+            raise RegistryRefusal(404, "version_not_found", f"there is no version {options.version!r}")
         cluster = cluster_of(features["BALANCE"])
         prediction = Prediction(
             segment=SEGMENTS[cluster],
@@ -114,11 +116,11 @@ class FakeModel:
             rival=SEGMENTS[1 - cluster],
             distance=1.0,
             margin=0.5,
-            model_version=OTHER if asked.version == OTHER else self.current,
+            model_version=OTHER if options.version == OTHER else self.current,
             imputed=[name for name in DISTANCE_NAMES if features[name] is None],
             warnings=[],
         )
-        return prediction | {"explanation": explanation(features, cluster)} if asked.explain else prediction
+        return prediction | {"explanation": explanation(features, cluster)} if options.explain else prediction
 
 
 def cluster_of(balance: Any) -> int:

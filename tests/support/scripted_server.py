@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl
 from fakes.model import FakeModel
 
 from gateway.services.errors import RegistryRefusal
-from gateway.services.models.model import Asked
+from gateway.services.models.model import PredictionOptions
 from shared.contract import ACTIVE_MODEL, PREDICT, PREDICT_BATCH, READY
 from shared.problems import MEDIA_TYPE, problem
 
@@ -206,7 +206,7 @@ def refused(refusal: RegistryRefusal) -> bytes:
 def _answer(model: FakeModel, request: Request) -> Any:
     path, _, query = request.path.partition("?")
     request = replace(request, path=path)
-    asked = Asked("explain=true" in query, dict(parse_qsl(query)).get("version"))
+    options = PredictionOptions("explain=true" in query, dict(parse_qsl(query)).get("version"))
     if (request.method, request.path) == ("GET", ACTIVE_MODEL):
         return model.active()
     if (request.method, request.path) == ("GET", READY):
@@ -214,8 +214,8 @@ def _answer(model: FakeModel, request: Request) -> Any:
         return {"model_version": status.version, "fallback": status.fallback, "labels": status.labels}
     sent = json.loads(request.body)
     if (request.method, request.path) == ("POST", PREDICT):
-        return model.predict(sent, 0.0, asked)
+        return model.predict(sent, 0.0, options)
     assert (request.method, request.path) == ("POST", PREDICT_BATCH)
     if "columns" in sent:
         return model.score(sent["columns"])
-    return {"predictions": model.predict_batch(sent["customers"], asked)}
+    return {"predictions": model.predict_batch(sent["customers"], options)}

@@ -12,7 +12,7 @@ from gateway.data_access.model_service.client import ModelServiceClient, Reply
 from gateway.data_access.model_service.problems import fault_of
 from gateway.services.customers.customer import Features
 from gateway.services.errors import ModelRefused
-from gateway.services.models.model import PLAIN, Asked, ModelStatus
+from gateway.services.models.model import DEFAULT_OPTIONS, ModelStatus, PredictionOptions
 from shared.contract import (
     ACTIVE_MODEL,
     PREDICT,
@@ -41,14 +41,16 @@ class HttpModel:
         self._client = client
         self._deadline = deadline
 
-    def predict(self, features: Features, deadline: float, asked: Asked = PLAIN) -> Prediction:
+    def predict(self, features: Features, deadline: float, options: PredictionOptions = DEFAULT_OPTIONS) -> Prediction:
         body = {name: features[name] for name in INPUT_NAMES}
-        return answers.prediction(self._post(_address(PREDICT, asked), deadline, body), asked.explain)
+        return answers.prediction(self._post(_address(PREDICT, options), deadline, body), options.explain)
 
-    def predict_batch(self, customers: Sequence[Features], asked: Asked = PLAIN) -> list[Prediction | RowError]:
+    def predict_batch(
+        self, customers: Sequence[Features], options: PredictionOptions = DEFAULT_OPTIONS
+    ) -> list[Prediction | RowError]:
         body = {"customers": [{name: c[name] for name in INPUT_NAMES} for c in customers]}
-        text = self._post(_address(PREDICT_BATCH, asked), self._deadline, body)
-        return answers.batch(text, len(customers), asked.explain)
+        text = self._post(_address(PREDICT_BATCH, options), self._deadline, body)
+        return answers.batch(text, len(customers), options.explain)
 
     def score(
         self, columns: Mapping[str, Sequence[float | int | None]], deadline: float | None = None
@@ -70,11 +72,11 @@ class HttpModel:
         return _content(self._client.query("POST", path, deadline, orjson.dumps(body)))
 
 
-def _address(path: str, asked: Asked) -> str:
-    if asked == PLAIN:
+def _address(path: str, options: PredictionOptions) -> str:
+    if options == DEFAULT_OPTIONS:
         return path
-    query = {"explain": "true"} if asked.explain else {}
-    return f"{path}?{urlencode(query | ({'version': asked.version} if asked.version else {}))}"
+    query = {"explain": "true"} if options.explain else {}
+    return f"{path}?{urlencode(query | ({'version': options.version} if options.version else {}))}"
 
 
 def _content(reply: Reply) -> bytes:

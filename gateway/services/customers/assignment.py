@@ -21,15 +21,15 @@ Answer = TypeVar("Answer")
 
 
 class Assigner:
-    """Asks the model for segments; a model that is away costs a write at most the deadline, and most writes nothing.
+    """Gets segments from the model; while that is unavailable, few writes wait for it, and none beyond the deadline.
 
-    After a failure the model is left alone for `pause` seconds, then one caller tries again while the others still
-    skip it (a circuit breaker; pybreaker was considered, but it lets no single caller probe while others pass by).
+    It is a circuit breaker: after a failure nobody calls the model for `pause` seconds, then one caller does while the
+    others still go without. (pybreaker was considered, but it lets no single caller probe while others pass by.)
 
     Parameters
     ----------
     deadline : seconds a write may wait for the model.
-    pause : seconds between attempts while the model is away.
+    pause : seconds between attempts while the model is unavailable.
     """
 
     def __init__(
@@ -43,22 +43,22 @@ class Assigner:
         self._failing = False
 
     def assign(self, features: Features) -> Assignment | None:
-        """Return the customer's segment, or None when the model cannot say in time: the worker will."""
-        prediction = self._ask(lambda: self._model.predict(features, self._deadline))
+        """Return the customer's segment, or None where the model gives none in time: the worker assigns it later."""
+        prediction = self._call(lambda: self._model.predict(features, self._deadline))
         return assignment_of(prediction) if prediction else None
 
     def active(self) -> ModelSummary | None:
-        """Return the active model's description, or None while the model is away."""
-        return self._ask(lambda: self._model.active(self._deadline))
+        """Return the active model's description, or None while the model is unavailable."""
+        return self._call(lambda: self._model.active(self._deadline))
 
     def assign_columns(self, rows: Sequence[Features], deadline: float | None = None) -> list[Assignment] | None:
-        """Return the segments of many customers, in order, or None when the model is away.
+        """Return the segments of many customers, in order, or None while the model is unavailable.
 
         Parameters
         ----------
         deadline : seconds to wait; None for as long as bulk work may.
         """
-        return self._ask(lambda: self.score(rows, deadline))
+        return self._call(lambda: self.score(rows, deadline))
 
     def score(self, rows: Sequence[Features], deadline: float | None = None) -> list[Assignment]:
         """Return the segments of many customers, in order.
@@ -72,19 +72,19 @@ class Assigner:
         answer = self._model.score(columns, deadline)
         return _assignments(answer)
 
-    def _ask(self, call: Callable[[], Answer]) -> Answer | None:
-        """Return what the model answers, or None while it is away."""
-        if not self._may_ask():
+    def _call(self, model: Callable[[], Answer]) -> Answer | None:
+        """Return what the model answers, or None while it is unavailable."""
+        if not self._may_call():
             return None
         try:
-            answer = call()
+            answer = model()
         except ModelServiceError as error:
             self._note_failure(error)
             return None
         self._failing = False
         return answer
 
-    def _may_ask(self) -> bool:
+    def _may_call(self) -> bool:
         if not self._failing:
             return True
         if self._clock() < self._try_again_at:
@@ -94,7 +94,7 @@ class Assigner:
 
     def _note_failure(self, error: ModelServiceError) -> None:
         if not self._failing:
-            log.warning("model service: %s; customers are stored as pending until it is back", error)
+            log.warning("model service: %s; customers are stored as pending until it answers again", error)
         self._try_again_at = self._clock() + self._pause
         self._failing = True
 
@@ -124,7 +124,10 @@ BATCH = 1_000
 
 
 class Reconciler:
-    """Assigns customers that are pending or were assigned by another model version."""
+    """Assigns customers that are pending or were assigned by another model version.
+
+    One of the worker's duties (`gateway.worker.Duty`).
+    """
 
     def __init__(self, store: CustomerStore, model: Model, assigner: Assigner) -> None:
         self._store = store
@@ -168,30 +171,3 @@ class Reconciler:
                 return 0
         half = len(due) // 2
         return self._assign(due[:half]) + self._assign(due[half:])
-
-
-class SortIndexes:
-    """A duty of the worker: a first load drops the indexes of lists, an older version of the service had none.
-
-    Parameters
-    ----------
-    loading : whether somebody is loading customers without these indexes just now, and will build them.
-    """
-
-    def __init__(self, store: CustomerStore, loading: Callable[[], bool] = lambda: False) -> None:
-        self._store = store
-        self._loading = loading
-
-    def run_once(self, alive: Callable[[], None] = lambda: None) -> int:
-        """Build those that are missing; return how many were.
-
-        Raises
-        ------
-        StoreError
-        """
-        if self._loading():
-            return 0
-        built = self._store.build_sort_indexes(alive)
-        if built:
-            log.info("built %d indexes for lists of customers", built)
-        return built

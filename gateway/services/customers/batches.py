@@ -56,7 +56,7 @@ class RowResult(NamedTuple):
 _REFUSALS = {
     Verdict.EXISTS: CustomerExists,
     Verdict.STALE: StaleRevision,
-    Verdict.UNGUARDED: RevisionRequired,
+    Verdict.REVISION_REQUIRED: RevisionRequired,
 }
 
 
@@ -79,8 +79,8 @@ class BatchService:
             if isinstance(row, Row):
                 first.setdefault(row.cust_id, row)
         features = {cust_id: complete(row.sent) for cust_id, row in first.items()}
-        known = {cust_id: row.revision for cust_id, row in first.items() if row.revision is not None}
-        outcomes = self._writer.write(features, mode, known)
+        expected = {cust_id: row.revision for cust_id, row in first.items() if row.revision is not None}
+        outcomes = self._writer.write(features, mode, expected)
         return [
             RowResult(row.cust_id, "rejected", error=row.error)
             if isinstance(row, BadRow)

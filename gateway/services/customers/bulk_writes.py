@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, astuple, dataclass
 from enum import StrEnum
 from operator import add
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple
 
 from gateway.services.audit import Action, Announced, Auditor, Change
 from gateway.services.customers.assignment import Assigner
@@ -20,11 +20,9 @@ from gateway.services.customers.customer import (
     new_customers,
     same_features,
 )
+from gateway.services.customers.store import MAX_ATTEMPTS, BulkStore
 from gateway.services.errors import Contended
 from shared.features import CUST_ID
-
-MAX_ATTEMPTS = 20
-"""How often a write starts over for customers that others keep changing meanwhile."""
 
 
 class Mode(StrEnum):
@@ -43,9 +41,9 @@ class Verdict(StrEnum):
     EXISTS = "exists"
     """There is one already, and only new ones were wanted."""
     STALE = "stale"
-    """It does not have the revision that the caller knows."""
-    UNGUARDED = "unguarded"
-    """It would change, and the caller had to say which revision of it is known, but did not."""
+    """It does not have the revision that the caller named."""
+    REVISION_REQUIRED = "revision_required"
+    """It would change, and the caller did not name the revision that it replaces, which is required."""
 
 
 RowStatus = Literal["created", "updated", "unchanged", "rejected"]
@@ -111,21 +109,28 @@ def count(outcomes: Collection[Outcome]) -> RowCounts:
     return RowCounts(*written, rejected=len(outcomes) - sum(written), pending=pending)
 
 
-_EXISTS, _STALE, _UNGUARDED = Outcome(Verdict.EXISTS), Outcome(Verdict.STALE), Outcome(Verdict.UNGUARDED)
+_EXISTS, _STALE = Outcome(Verdict.EXISTS), Outcome(Verdict.STALE)
+_REVISION_REQUIRED = Outcome(Verdict.REVISION_REQUIRED)
 _NONE: Mapping[str, str] = {}
 
 
-class BulkStore(Protocol):
-    """What writing many customers at once needs of a `CustomerStore`."""
+class DryRunStore:
+    """Says what would become of writes to a store, and makes none."""
+
+    def __init__(self, store: BulkStore) -> None:
+        self._store = store
 
     def get_many(self, cust_ids: Sequence[str]) -> dict[str, Customer]:
         """Return those of the customers that exist, by CUST_ID."""
+        return self._store.get_many(cust_ids)
 
     def insert_many(self, customers: Sequence[Customer]) -> set[str]:
-        """Store new customers; return the CUST_IDs that were taken and so not stored."""
+        """Return the CUST_IDs that are taken."""
+        return set(self._store.get_many([customer[CUST_ID] for customer in customers]))
 
-    def replace_many(self, customers: Sequence[tuple[Customer, str]]) -> set[str]:
-        """Replace (customer, expected revision) pairs; return the CUST_IDs whose revision did not match."""
+    def replace_many(self, customers: Sequence[tuple[Customer, str]]) -> set[str]:  # noqa: ARG002  # as the port has it
+        """Return nothing: the revisions have just been read."""
+        return set()
 
 
 class BulkWriter:
@@ -135,7 +140,7 @@ class BulkWriter:
 
     Parameters
     ----------
-    must_know : whether a stored customer changes only where the caller knows its revision.
+    require_revision : whether a stored customer changes only where the caller names the revision that it replaces.
     deadline : seconds to wait for the segments; None for as long as bulk work may.
     auditor : writes down each change; None where the whole is audited, as an import is.
     """
@@ -145,13 +150,13 @@ class BulkWriter:
         store: BulkStore,
         assigner: Assigner,
         *,
-        must_know: bool = False,
+        require_revision: bool = False,
         deadline: float | None = None,
         auditor: Auditor | None = None,
     ) -> None:
         self._store = store
         self._assigner = assigner
-        self._must_know = must_know
+        self._require_revision = require_revision
         self._deadline = deadline
         self._auditor = auditor
 
@@ -159,7 +164,7 @@ class BulkWriter:
         self,
         wanted: Mapping[str, Features],
         mode: Mode = Mode.UPSERT,
-        known: Mapping[str, str] = _NONE,
+        expected: Mapping[str, str] = _NONE,
         *,
         likely_new: bool = False,
     ) -> dict[str, Outcome]:
@@ -168,7 +173,7 @@ class BulkWriter:
         Parameters
         ----------
         wanted : features in stored form (`shared.features.complete`).
-        known : the revision that a customer must have, for those where the caller says so.
+        expected : the revision that a customer must have, for those where the caller names one.
         likely_new : nearly all of them are not stored yet, so that it is cheaper to store than to look first.
 
         Raises
@@ -177,51 +182,45 @@ class BulkWriter:
             some may have been written then; the same call again finishes the rest.
         """
         outcomes: dict[str, Outcome] = {}
-        if likely_new and wanted and mode is Mode.UPSERT and not known:
+        if mode is Mode.INSERT:
+            exist = self._create(wanted, self._segments(wanted), outcomes)
+            return outcomes | dict.fromkeys(exist, _EXISTS)
+        if likely_new and not expected:
             taken = self._create(wanted, self._segments(wanted), outcomes)
             wanted = {cust_id: wanted[cust_id] for cust_id in taken}
-        attempt = self._insert if mode is Mode.INSERT else self._upsert
         for _ in range(MAX_ATTEMPTS):
             if not wanted:
                 return outcomes
-            wanted = attempt(wanted, known, outcomes)
+            missed = self._upsert(wanted, expected, outcomes)
+            wanted = {cust_id: wanted[cust_id] for cust_id in missed}
         raise Contended(min(wanted))
 
-    def _insert(
-        self, wanted: Mapping[str, Features], _: Mapping[str, str], outcomes: dict[str, Outcome]
-    ) -> dict[str, Features]:
-        """Store the new ones; the others exist."""
-        outcomes |= dict.fromkeys(self._create(wanted, self._segments(wanted), outcomes), _EXISTS)
-        return {}
-
     def _upsert(
-        self, wanted: Mapping[str, Features], known: Mapping[str, str], outcomes: dict[str, Outcome]
-    ) -> dict[str, Features]:
-        """Insert the new and replace the changed; return those that somebody else wrote meanwhile."""
+        self, wanted: Mapping[str, Features], expected: Mapping[str, str], outcomes: dict[str, Outcome]
+    ) -> set[str]:
+        """Insert the new and replace the changed; return the ids of those that somebody else wrote meanwhile."""
         stored = self._store.get_many(list(wanted))
-        if not stored and not known:  # the usual case of an import, and the one where time matters
-            missed = self._create(wanted, self._segments(wanted), outcomes)
-            return {cust_id: wanted[cust_id] for cust_id in missed}
+        if not stored and not expected:  # the usual case of an import, and the one where time matters
+            return self._create(wanted, self._segments(wanted), outcomes)
         changed: dict[str, Features] = {}
         for cust_id, features in wanted.items():
-            if outcome := self._settled(stored.get(cust_id), features, known.get(cust_id)):
+            if outcome := self._settled(stored.get(cust_id), features, expected.get(cust_id)):
                 outcomes[cust_id] = outcome
             else:
                 changed[cust_id] = features
         segments = self._segments(changed)
         missed = self._create({i: f for i, f in changed.items() if i not in stored}, segments, outcomes)
-        missed |= self._change({i: f for i, f in changed.items() if i in stored}, stored, segments, outcomes)
-        return {cust_id: wanted[cust_id] for cust_id in missed}
+        return missed | self._change({i: f for i, f in changed.items() if i in stored}, stored, segments, outcomes)
 
-    def _settled(self, old: Customer | None, features: Features, known: str | None) -> Outcome | None:
+    def _settled(self, old: Customer | None, features: Features, expected: str | None) -> Outcome | None:
         """Return what becomes of a customer that need not, or must not, be written."""
-        if known is not None and (old is None or old["revision"] != known):
+        if expected is not None and (old is None or old["revision"] != expected):
             return _STALE
         if old is None:
             return None
         if same_features(old, features):
             return Outcome(Verdict.UNCHANGED, old["revision"], old["revision"], old["segment"] is None)
-        return _UNGUARDED if self._must_know and known is None else None
+        return _REVISION_REQUIRED if self._require_revision and expected is None else None
 
     def _create(
         self,
@@ -232,11 +231,7 @@ class BulkWriter:
         """Store new customers; return the ids that are taken."""
         new = new_customers(wanted, segments)
         written = [(customer, None) for customer in new]
-        with self._announced("customer.created", written) as announced:
-            taken = self._store.insert_many(new) if new else set()
-            announced.refused(taken)
-        _note(outcomes, Verdict.CREATED, written, taken)
-        return taken
+        return self._written("customer.created", written, lambda: self._store.insert_many(new), outcomes)
 
     def _change(
         self,
@@ -246,35 +241,39 @@ class BulkWriter:
         outcomes: dict[str, Outcome],
     ) -> set[str]:
         """Replace stored customers; return the ids of those that have changed meanwhile."""
-        old = [(changed_customer(stored[i], f, segments[i]), str(stored[i]["revision"])) for i, f in wanted.items()]
-        with self._announced("customer.replaced", old) as announced:
-            missed = self._store.replace_many(old) if old else set()
+        new = [(changed_customer(stored[i], f, segments[i]), stored[i]["revision"]) for i, f in wanted.items()]
+        return self._written("customer.replaced", new, lambda: self._store.replace_many(new), outcomes)
+
+    def _written(
+        self,
+        action: Literal["customer.created", "customer.replaced"],
+        customers: Sequence[tuple[Customer, str | None]],
+        write: Callable[[], set[str]],
+        outcomes: dict[str, Outcome],
+    ) -> set[str]:
+        """Write (customer, revision before) pairs and note what became of them; return the ids of the others."""
+        if not customers:
+            return set()
+        with self._audited(action, customers) as announced:
+            missed = write()
             announced.refused(missed)
-        _note(outcomes, Verdict.UPDATED, old, missed)
+        verdict = Verdict.CREATED if action == "customer.created" else Verdict.UPDATED
+        outcomes |= {
+            customer[CUST_ID]: Outcome(verdict, customer["revision"], before, customer["segment"] is None)
+            for customer, before in customers
+            if customer[CUST_ID] not in missed
+        }
         return missed
 
-    def _announced(
-        self, action: Action, written: Sequence[tuple[Customer, str | None]]
+    def _audited(
+        self, action: Action, customers: Sequence[tuple[Customer, str | None]]
     ) -> AbstractContextManager[Announced]:
         if self._auditor is None:
             return nullcontext(Announced([]))
         return self._auditor.change(
-            *(Change(action, "customer", c[CUST_ID], before, c["revision"]) for c, before in written)
+            *(Change(action, "customer", c[CUST_ID], before, c["revision"]) for c, before in customers)
         )
 
     def _segments(self, wanted: Mapping[str, Features]) -> Mapping[str, Assignment | None]:
         segments = self._assigner.assign_columns(list(wanted.values()), self._deadline) if wanted else []
         return dict.fromkeys(wanted) if segments is None else dict(zip(wanted, segments, strict=True))
-
-
-def _note(
-    outcomes: dict[str, Outcome],
-    verdict: Verdict,
-    written: Sequence[tuple[Customer, str | None]],
-    missed: set[str],
-) -> None:
-    outcomes |= {
-        customer[CUST_ID]: Outcome(verdict, customer["revision"], before, customer["segment"] is None)
-        for customer, before in written
-        if customer[CUST_ID] not in missed
-    }

@@ -18,13 +18,10 @@ from gateway.services.customers.customer import (
     same_features,
 )
 from gateway.services.customers.preconditions import ANY_STATE, Precondition
-from gateway.services.customers.store import CustomerStore
+from gateway.services.customers.store import MAX_ATTEMPTS, CustomerStore
 from gateway.services.errors import Contended, CustomerExists, CustomerNotFound
 from shared.features import CUST_ID, complete
 from shared.findings import Finding, findings
-
-MAX_ATTEMPTS = 20
-"""How often a write starts over when others keep changing the same customer."""
 
 
 class Written(NamedTuple):
@@ -40,14 +37,16 @@ class CustomerService:
 
     Parameters
     ----------
-    must_know : whether whoever changes a stored customer has to say which revision is known.
+    require_revision : whether whoever changes a stored customer has to say which revision is known.
     """
 
-    def __init__(self, store: CustomerStore, assigner: Assigner, auditor: Auditor, *, must_know: bool = False) -> None:
+    def __init__(
+        self, store: CustomerStore, assigner: Assigner, auditor: Auditor, *, require_revision: bool = False
+    ) -> None:
         self._store = store
         self._assigner = assigner
         self._auditor = auditor
-        self._must_know = must_know
+        self._require_revision = require_revision
 
     def get(self, cust_id: str) -> Customer:
         """Return one customer.
@@ -96,7 +95,7 @@ class CustomerService:
         """
         for _ in range(MAX_ATTEMPTS):
             old = self._store.get(cust_id)
-            expected.check(cust_id, old, must_know=self._must_know)
+            expected.check(cust_id, old, require_revision=self._require_revision)
             written = (
                 self._change("customer.replaced", old, lambda _: sent)
                 if old
@@ -115,7 +114,7 @@ class CustomerService:
         """
         for _ in range(MAX_ATTEMPTS):
             old = self.get(cust_id)
-            expected.check(cust_id, old, must_know=self._must_know)
+            expected.check(cust_id, old, require_revision=self._require_revision)
             if written := self._change("customer.patched", old, lambda old: {**old, **changes}):
                 return written
         raise Contended(cust_id)

@@ -10,9 +10,9 @@ from typing import Protocol
 from gateway.services.audit import Auditor, Change
 from gateway.services.clock import now
 from gateway.services.customers.customer import Customer, DeletedCustomer, deleted_customer, restored_customer
-from gateway.services.customers.customers import MAX_ATTEMPTS, Written
+from gateway.services.customers.customers import Written
 from gateway.services.customers.preconditions import ANY_STATE, Precondition
-from gateway.services.customers.store import CustomerStore
+from gateway.services.customers.store import MAX_ATTEMPTS, CustomerStore
 from gateway.services.errors import Contended, CustomerExists, CustomerNotDeleted, CustomerNotFound, InvalidInput
 from gateway.services.pages import Page
 from shared.features import CUST_ID
@@ -67,7 +67,7 @@ class DeletionService:
     ----------
     erased : tells whether the customer of this id that was created at that time is being erased, or was.
     retention : how long a deleted customer can be restored; zero: not at all.
-    must_know : whether whoever deletes a customer has to say which revision is known.
+    require_revision : whether whoever deletes a customer has to say which revision is known.
     """
 
     def __init__(
@@ -78,14 +78,14 @@ class DeletionService:
         retention: timedelta,
         auditor: Auditor,
         *,
-        must_know: bool = False,
+        require_revision: bool = False,
     ) -> None:
         self._customers = customers
         self._deleted = deleted
         self._erased = erased
         self._auditor = auditor
         self._retention = retention
-        self._must_know = must_know
+        self._require_revision = require_revision
 
     def delete(self, cust_id: str, expected: Precondition = ANY_STATE) -> None:
         """Delete a customer; within the retention time it can be restored.
@@ -98,7 +98,7 @@ class DeletionService:
             customer = self._customers.get(cust_id)
             if customer is None:
                 raise CustomerNotFound(cust_id)
-            expected.check(cust_id, customer, must_know=self._must_know)
+            expected.check(cust_id, customer, require_revision=self._require_revision)
             if self._delete(customer):
                 return
         raise Contended(cust_id)

@@ -126,7 +126,7 @@ class ErasureService:
     ----------
     places : all that may hold something about customers, beside the living and the deleted ones.
     secret : key of the hash that stands for a CUST_ID in completed erasures.
-    must_know : whether whoever erases a living customer has to say which revision is known.
+    require_revision : whether whoever erases a living customer has to say which revision is known.
     """
 
     def __init__(
@@ -138,7 +138,7 @@ class ErasureService:
         secret: str,
         auditor: Auditor,
         *,
-        must_know: bool = False,
+        require_revision: bool = False,
     ) -> None:
         self._customers = customers
         self._deleted = deleted
@@ -146,7 +146,7 @@ class ErasureService:
         self._places = places
         self._secret = secret.encode()
         self._auditor = auditor
-        self._must_know = must_know
+        self._require_revision = require_revision
 
     def erase(self, cust_id: str, expected: Precondition = ANY_STATE) -> ErasureReceipt:
         """Erase a customer, living or deleted, and whatever quotes its id.
@@ -159,7 +159,7 @@ class ErasureService:
         StaleRevision, CustomerNotNew, RevisionRequired
         """
         living, at = self._customers.get(cust_id), now()
-        expected.check(cust_id, living, must_know=self._must_know)
+        expected.check(cust_id, living, require_revision=self._require_revision)
         # Another gateway's clock may be a little ahead of this one's.
         until = max(at, living["created_at"]) if living else at
         erasure = Erasure(secrets.token_hex(12), self._digest(cust_id), cust_id, at, until)

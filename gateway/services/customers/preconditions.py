@@ -24,12 +24,12 @@ class Precondition:
     any_of: Revisions | None = None
     none_of: Revisions | None = None
 
-    def check(self, cust_id: str, stored: Customer | None, *, must_know: bool = False) -> None:
+    def check(self, cust_id: str, stored: Customer | None, *, require_revision: bool = False) -> None:
         """Do nothing if all is as expected.
 
         Parameters
         ----------
-        must_know : whether whoever changes a stored customer has to name revisions.
+        require_revision : whether whoever changes a stored customer has to name revisions.
 
         Raises
         ------
@@ -41,7 +41,7 @@ class Precondition:
             return
         if self.none_of is not None and stored["revision"] in self.none_of:
             raise CustomerNotNew(cust_id)
-        if must_know and self.any_of is None:
+        if require_revision and self.any_of is None:
             raise RevisionRequired(cust_id)
 
 

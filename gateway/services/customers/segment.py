@@ -15,10 +15,10 @@ from gateway.services.customers.customer import (
     inputs_of,
     refuse_gaps,
 )
-from gateway.services.customers.customers import MAX_ATTEMPTS, CustomerService
-from gateway.services.customers.store import CustomerStore
+from gateway.services.customers.customers import CustomerService
+from gateway.services.customers.store import MAX_ATTEMPTS, CustomerStore
 from gateway.services.errors import Contended
-from gateway.services.models.model import Asked, Model
+from gateway.services.models.model import Model, PredictionOptions
 from shared.contract import BORDERLINE, Explanation, Prediction, SegmentRef
 
 
@@ -87,7 +87,7 @@ class CustomerSegmentService:
         CustomerNotFound, StoreError; InvalidInput and ModelServiceError only where an explanation is asked for
         """
         customer = self._customers.get(cust_id)
-        prediction = self._predict(customer, Asked(explain=True)) if explain else None
+        prediction = self._predict(customer, PredictionOptions(explain=True)) if explain else None
         return _explained(_view(customer, self._names()), prediction)
 
     def rescore(self, cust_id: str, *, explain: bool = False) -> CustomerSegment:
@@ -99,7 +99,7 @@ class CustomerSegmentService:
         """
         for _ in range(MAX_ATTEMPTS):
             customer = self._customers.get(cust_id)
-            prediction = self._predict(customer, Asked(explain=explain))
+            prediction = self._predict(customer, PredictionOptions(explain=explain))
             assigned = assigned_customer(customer, assignment_of(prediction))
             if self._assign(assigned, customer["revision"]):
                 view = _view(assigned, _names_in(prediction))
@@ -114,11 +114,11 @@ class CustomerSegmentService:
                 announced.refused()
         return stored
 
-    def _predict(self, customer: Customer, asked: Asked) -> Prediction:
+    def _predict(self, customer: Customer, options: PredictionOptions) -> Prediction:
         features = inputs_of(customer)
         refuse_gaps(features)
         with self._waits.taken():
-            return self._model.predict(features, self._deadline, asked)
+            return self._model.predict(features, self._deadline, options)
 
     def _names(self) -> Mapping[str, str]:
         model = self._assigner.active()

@@ -9,6 +9,9 @@ from typing import Any, NamedTuple, Protocol
 from gateway.services.customers.customer import Customer, CustomerPart
 from gateway.services.customers.query import CustomerQuery, Filters, Total
 
+MAX_ATTEMPTS = 20
+"""How often a write starts over when others keep changing the same customer."""
+
 
 @dataclass(frozen=True, slots=True)
 class SegmentCounts:
@@ -34,14 +37,24 @@ class Block(NamedTuple):
     columns: dict[str, list[float | int | None]]
 
 
-class CustomerStore(Protocol):
+class BulkStore(Protocol):
+    """What writing many customers at once needs of a `CustomerStore`."""
+
+    def get_many(self, cust_ids: Sequence[str]) -> dict[str, Customer]:
+        """Return those of the customers that exist, by CUST_ID."""
+
+    def insert_many(self, customers: Sequence[Customer]) -> set[str]:
+        """Store new customers; return the CUST_IDs that were taken and so not stored."""
+
+    def replace_many(self, customers: Sequence[tuple[Customer, str]]) -> set[str]:
+        """Replace (customer, expected revision) pairs; return the CUST_IDs whose revision did not match."""
+
+
+class CustomerStore(BulkStore, Protocol):
     """Customers, kept durably. Every method may raise `StoreError` or `StoreUnavailable`."""
 
     def get(self, cust_id: str) -> Customer | None:
         """Return one customer, or None."""
-
-    def get_many(self, cust_ids: Sequence[str]) -> dict[str, Customer]:
-        """Return those of the customers that exist, by CUST_ID."""
 
     def find(self, query: CustomerQuery) -> list[CustomerPart]:
         """Return the customers that `query` asks for, in its order, with at least its fields; may raise `QueryTimeout`.
@@ -77,12 +90,6 @@ class CustomerStore(Protocol):
 
     def delete(self, cust_id: str, expected_revision: str | None) -> bool:
         """Delete the customer (if it still has the revision, where one is given); return whether it did."""
-
-    def insert_many(self, customers: Sequence[Customer]) -> set[str]:
-        """Store new customers; return the CUST_IDs that were taken and so not stored."""
-
-    def replace_many(self, customers: Sequence[tuple[Customer, str]]) -> set[str]:
-        """Replace (customer, expected revision) pairs; return the CUST_IDs whose revision did not match."""
 
     def due(self, model_version: str, after: str | None, limit: int) -> list[Customer]:
         """Return customers that are pending or assigned by another model version, in CUST_ID order."""

@@ -1,20 +1,19 @@
-"""A store that is written to for show."""
+"""Imports as resources: begin one, look it up, stop it."""
 
 from __future__ import annotations
 
-import logging
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import NamedTuple
 
 from gateway.services.audit import Auditor, Change
 from gateway.services.clock import now
 from gateway.services.customers.assignment import Assigner
-from gateway.services.customers.bulk_writes import BulkStore, BulkWriter, Mode, RowCounts
-from gateway.services.customers.customer import Customer
+from gateway.services.customers.bulk_writes import BulkWriter, DryRunStore, Mode, RowCounts
 from gateway.services.customers.store import CustomerStore
-from gateway.services.errors import ImportEnded, ImportNotFound, StoreError
+from gateway.services.errors import ImportEnded, ImportNotFound
+from gateway.services.imports.first_load import drop_sort_indexes, is_first_load
 from gateway.services.imports.records import (
     DIED,
     MAX_KEPT_FAULTS,
@@ -28,36 +27,7 @@ from gateway.services.imports.run import ImportRun
 from gateway.services.imports.source import RowFault, Source
 from gateway.services.pages import Page
 from gateway.services.principal import Principal
-from shared.features import CUST_ID
 
-
-class Rehearsal:
-    """Says what would become of writes to a store, and makes none."""
-
-    def __init__(self, store: BulkStore) -> None:
-        self._store = store
-
-    def get_many(self, cust_ids: Sequence[str]) -> dict[str, Customer]:
-        """Return those of the customers that exist, by CUST_ID."""
-        return self._store.get_many(cust_ids)
-
-    def insert_many(self, customers: Sequence[Customer]) -> set[str]:
-        """Return the CUST_IDs that are taken."""
-        return set(self._store.get_many([customer[CUST_ID] for customer in customers]))
-
-    def replace_many(self, customers: Sequence[tuple[Customer, str]]) -> set[str]:  # noqa: ARG002  # as the port has it
-        """Return nothing: the revisions have just been read."""
-        return set()
-
-
-log = logging.getLogger(__name__)
-
-_LARGE = 4 * 1024 * 1024
-"""Bytes from which a first load drops the indexes of lists: keeping them up to date then takes longer than to build
-them anew."""
-_BYTES_A_ROW = 100
-_FEW = 20_000
-"""Customers of whom a list takes some hundredths of a second without an index."""
 _NOT_KEPT = RowFault(line=0, column=None, detail=f"only the first {MAX_KEPT_FAULTS:,} faults are kept")
 
 
@@ -83,7 +53,7 @@ class ImportService:
     def __init__(self, store: CustomerStore, assigner: Assigner, records: ImportRecords, auditor: Auditor) -> None:
         self._store = store
         self._writer = BulkWriter(store, assigner)
-        self._rehearsal = BulkWriter(Rehearsal(store), assigner)
+        self._dry_run = BulkWriter(DryRunStore(store), assigner)
         self._records = records
         self._auditor = auditor
 
@@ -95,13 +65,13 @@ class ImportService:
         StoreError
         """
         record = _new_record(source, order, by)
-        writer = self._rehearsal if order.dry_run else self._writer
+        writer = self._dry_run if order.dry_run else self._writer
         auditor = self._auditor.for_later()
-        first_load = not order.dry_run and self._is_first_load(order.size or 0)
+        first_load = not order.dry_run and is_first_load(self._store, order.size or 0)
         with auditor.change(Change("import.started", "import", record["id"])):
             self._records.begin(record, first_load=first_load)
         if first_load:
-            self._drop_sort_indexes()
+            drop_sort_indexes(self._store)
         ended = Change("import.ended", "import", record["id"])
         return ImportRun(record, source, writer, self._records, lambda: auditor.note(ended))
 
@@ -163,23 +133,6 @@ class ImportService:
         """
         alive()
         return self._records.give_up_silent(SILENT_SECONDS, DIED)
-
-    def _is_first_load(self, size: int) -> bool:
-        """Whether a file of so many bytes brings far more customers than there are.
-
-        These must be so few that lists of them need no index: the size is only what the sender says.
-        """
-        if size < _LARGE:
-            return False
-        stored = self._store.count((), exact=False).total
-        return stored <= _FEW and stored * _BYTES_A_ROW * 10 < size
-
-    def _drop_sort_indexes(self) -> None:
-        """Drop the indexes that would make the load several times as slow; the worker builds them afterwards."""
-        try:
-            self._store.drop_sort_indexes()
-        except StoreError as error:  # the import will tell whether the database is there
-            log.warning("the import will be slow, as the indexes of lists could not be dropped: %s", error)
 
     def _faults(self, import_id: str, more: bool) -> Iterator[RowFault]:
         for some in self._records.faults(import_id):

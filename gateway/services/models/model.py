@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from gateway.services.customers.customer import Features
@@ -10,7 +11,7 @@ from shared.contract import ColumnarAnswer, ModelSummary, Prediction, RowError
 
 
 class ModelStatus(NamedTuple):
-    """What the model service serves: the active version, and what it has to make do with.
+    """What the model service serves: the active version, and what is damaged.
 
     ``fallback`` says why an older version than the active one serves (its artefact is damaged), ``labels`` why the
     names that people gave are not used (their file is damaged); None where all is well.
@@ -21,26 +22,29 @@ class ModelStatus(NamedTuple):
     labels: str | None = None
 
 
-class Asked(NamedTuple):
-    """How a prediction is asked for: with its reasons or without, by which version (None: the active one)."""
+@dataclass(frozen=True, slots=True)
+class PredictionOptions:
+    """What a prediction is to be: with an explanation or without, by which version (None: the active one)."""
 
     explain: bool = False
     version: str | None = None
 
 
-PLAIN = Asked()
+DEFAULT_OPTIONS = PredictionOptions()
 
 
 class Model(Protocol):
-    """The model service. Every method may raise `ModelUnavailable`, `ModelTimeout` or `ModelMalformed`.
+    """The model service's predictions. Every method may raise `ModelUnavailable`, `ModelTimeout` or `ModelMalformed`.
 
-    Those that are told a version may raise `RegistryRefusal`: it may be missing or damaged.
+    Those that take a version may raise `RegistryRefusal`: it may be missing or damaged.
     """
 
-    def predict(self, features: Features, deadline: float, asked: Asked = PLAIN) -> Prediction:
+    def predict(self, features: Features, deadline: float, options: PredictionOptions = DEFAULT_OPTIONS) -> Prediction:
         """Return one customer's prediction; give up after `deadline` seconds."""
 
-    def predict_batch(self, customers: Sequence[Features], asked: Asked = PLAIN) -> list[Prediction | RowError]:
+    def predict_batch(
+        self, customers: Sequence[Features], options: PredictionOptions = DEFAULT_OPTIONS
+    ) -> list[Prediction | RowError]:
         """Return a prediction or an error for each of at most `shared.contract.MAX_BATCH` customers, in order."""
 
     def score(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gateway.services.customers.customer import Features
-from gateway.services.models.model import PLAIN, Asked, Model
+from gateway.services.models.model import DEFAULT_OPTIONS, Model, PredictionOptions
 from shared.contract import Prediction, RowError
 from shared.features import complete
 from shared.findings import findings
@@ -23,7 +23,7 @@ class PredictionService:
         self._model = model
         self._deadline = deadline
 
-    def predict(self, sent: Features, asked: Asked = PLAIN) -> Prediction:
+    def predict(self, sent: Features, options: PredictionOptions = DEFAULT_OPTIONS) -> Prediction:
         """Return one customer's prediction.
 
         Raises
@@ -31,11 +31,13 @@ class PredictionService:
         ModelServiceError, RegistryRefusal
         """
         features = complete(sent)
-        prediction = self._model.predict(features, self._deadline, asked)
+        prediction = self._model.predict(features, self._deadline, options)
         prediction["warnings"] = findings(features, sent) + prediction["warnings"]
         return prediction
 
-    def predict_batch(self, rows: Sequence[Features | RowError], asked: Asked = PLAIN) -> list[Prediction | RowError]:
+    def predict_batch(
+        self, rows: Sequence[Features | RowError], options: PredictionOptions = DEFAULT_OPTIONS
+    ) -> list[Prediction | RowError]:
         """Return a prediction or an error for every row, in order; rows that come in as errors stay so.
 
         Raises
@@ -43,12 +45,12 @@ class PredictionService:
         ModelServiceError, RegistryRefusal
         """
         sound = [row for row in rows if "error" not in row]
-        scored = iter(self._predict_sound(sound, asked) if sound else [])
+        scored = iter(self._predict_sound(sound, options) if sound else [])
         return [next(scored) if "error" not in row else row for row in rows]  # type: ignore[misc]  # told apart by "error"
 
-    def _predict_sound(self, rows: Sequence[Features], asked: Asked) -> list[Prediction | RowError]:
+    def _predict_sound(self, rows: Sequence[Features], options: PredictionOptions) -> list[Prediction | RowError]:
         completed = [complete(row) for row in rows]
-        answers = self._model.predict_batch(completed, asked)
+        answers = self._model.predict_batch(completed, options)
         for sent, features, answer in zip(rows, completed, answers, strict=True):
             if "error" not in answer:
                 answer["warnings"] = findings(features, sent) + answer["warnings"]

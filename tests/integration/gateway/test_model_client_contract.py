@@ -14,7 +14,7 @@ from support.scripted_server import Request, ScriptedServer, always, http, servi
 from gateway.data_access.model_service.client import ModelServiceClient
 from gateway.data_access.model_service.model import HttpModel
 from gateway.services.errors import ModelMalformed
-from gateway.services.models.model import Asked
+from gateway.services.models.model import PredictionOptions
 from shared.features import DISTANCE_NAMES
 from shared.problems import problem
 
@@ -71,9 +71,9 @@ class TestContract:
             good | {"counterfactual": _without(good["counterfactual"], "segment")},
         ]
         answers = [PREDICTION, *(PREDICTION | {"explanation": value} for value in (*wrong, *RUBBISH))]
-        asked = Asked(explain=True)
-        _all_refused(lambda model: model.predict(POOR, 5.0, asked), answers)
-        _all_refused(lambda model: model.predict_batch([POOR], asked), [{"predictions": [a]} for a in answers])
+        options = PredictionOptions(explain=True)
+        _all_refused(lambda model: model.predict(POOR, 5.0, options), answers)
+        _all_refused(lambda model: model.predict_batch([POOR], options), [{"predictions": [a]} for a in answers])
 
     def test_of_predict_batch(self) -> None:
         batches = [[], [PREDICTION] * 2, {}, "x", None, ["error"], [["error"]], [{"error": None}], [{"error": {}}]]

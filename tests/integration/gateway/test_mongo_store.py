@@ -14,8 +14,8 @@ from support.customers import stored
 
 from gateway.data_access.mongo.customer_schema import INDEXES, SORT_INDEXES
 from gateway.data_access.mongo.customers import MongoCustomerStore
-from gateway.services.customers.assignment import SortIndexes
 from gateway.services.errors import StoreError, StoreUnavailable
+from gateway.services.imports.first_load import SortIndexes
 
 
 class TestMongoCustomerStore(CustomerStoreContract, QueryContract):

@@ -12,8 +12,9 @@ from fakes.store import InMemoryCustomerStore
 from support.customers import inputs, stored
 
 from gateway.services.customers.assignment import Assigner
-from gateway.services.customers.bulk_writes import MAX_ATTEMPTS, BulkWriter, Mode, Outcome, Verdict
+from gateway.services.customers.bulk_writes import BulkWriter, Mode, Outcome, Verdict
 from gateway.services.customers.customer import Customer, Features
+from gateway.services.customers.store import MAX_ATTEMPTS
 from gateway.services.errors import Contended
 from shared.features import CUST_ID, complete
 
@@ -89,16 +90,16 @@ class TestUpsert:
         known, other = stored("known", BALANCE=5.0), stored("other", BALANCE=5.0)
         store.insert_many([known, other])
         revisions = {"known": known["revision"], "other": "older", "nobody": "any"}
-        outcomes = writer.write(wanted("known", "other", "nobody"), known=revisions)
+        outcomes = writer.write(wanted("known", "other", "nobody"), expected=revisions)
         assert verdicts(outcomes) == {"known": "updated", "nobody": "stale", "other": "stale"}
         assert store.customers.keys() == {"known", "other"}
 
     def test_where_revisions_must_be_known(self, store: InMemoryCustomerStore, model: FakeModel) -> None:
         a, b = stored("A", BALANCE=5.0), stored("B", BALANCE=5.0)
         store.insert_many([a, b, stored("same")])
-        writer = BulkWriter(store, Assigner(model, 0.5), must_know=True)
-        outcomes = writer.write(wanted("A", "B", "new", "same"), known={"B": b["revision"]})
-        assert verdicts(outcomes) == {"A": "unguarded", "B": "updated", "new": "created", "same": "unchanged"}
+        writer = BulkWriter(store, Assigner(model, 0.5), require_revision=True)
+        outcomes = writer.write(wanted("A", "B", "new", "same"), expected={"B": b["revision"]})
+        assert verdicts(outcomes) == {"A": "revision_required", "B": "updated", "new": "created", "same": "unchanged"}
         assert store.customers["A"] == a
 
 
@@ -139,7 +140,9 @@ class TestRaces:
     def test_a_known_revision_that_becomes_stale_meanwhile_is_stale(self, model: FakeModel) -> None:
         store, old = OthersWrite(1, lambda store: store.customers.update(A=stored("A", BALANCE=7.0))), stored("A")
         store.insert(old)
-        outcomes = BulkWriter(store, Assigner(model, 0.5)).write(wanted("A", BALANCE=9.0), known={"A": old["revision"]})
+        outcomes = BulkWriter(store, Assigner(model, 0.5)).write(
+            wanted("A", BALANCE=9.0), expected={"A": old["revision"]}
+        )
         assert verdicts(outcomes) == {"A": "stale"}
         assert store.customers["A"]["BALANCE"] == 7.0
 

@@ -145,7 +145,7 @@ class TestDelete:
         assert (list(store.customers), deleted.copies) == (["A"], {})
 
     def test_where_the_revision_must_be_known(self, store: Meanwhile, deleted: InMemoryDeletedCustomers) -> None:
-        service = DeletionService(store, deleted, erases_nobody, MONTH, auditor(), must_know=True)
+        service = DeletionService(store, deleted, erases_nobody, MONTH, auditor(), require_revision=True)
         customer = stored("A")
         store.insert(customer)
         with pytest.raises(RevisionRequired):

@@ -188,7 +188,7 @@ class TestErase:
         deleted: InMemoryDeletedCustomers,
         records: InMemoryErasureRecords,
     ) -> None:
-        service = ErasureService(store, deleted, records, [], "secret", auditor(), must_know=True)
+        service = ErasureService(store, deleted, records, [], "secret", auditor(), require_revision=True)
         store.insert(stored("A"))
         with pytest.raises(RevisionRequired):
             service.erase("A")

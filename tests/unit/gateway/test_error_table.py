@@ -109,7 +109,7 @@ def _store(error: Exception) -> MongoCustomerStore:
 
 
 def test_the_calls_above_are_the_whole_port() -> None:
-    assert set(CALLS) == {name for name in vars(CustomerStore) if not name.startswith("_")}
+    assert set(CALLS) == {name for name in dir(CustomerStore) if not name.startswith("_")}
 
 
 def _ask(store: MongoCustomerStore, method: str) -> None:

@@ -13,7 +13,7 @@ from support.problems import assert_problem
 
 from gateway.services.customers.customer import Features
 from gateway.services.errors import ModelServiceError
-from gateway.services.models.model import PLAIN, Asked
+from gateway.services.models.model import DEFAULT_OPTIONS, PredictionOptions
 from shared.contract import MAX_BATCH, Prediction, RowError
 from shared.features import CUST_ID
 from shared.problems import REQUEST_ID_HEADER, problem
@@ -105,8 +105,10 @@ class TestMany:
         refusal = RowError(error=problem(422, "validation_failed", "no"))
 
         class Refusing(FakeModel):
-            def predict_batch(self, customers: Sequence[Features], asked: Asked = PLAIN) -> list[Prediction | RowError]:
-                return [refusal, *super().predict_batch(customers[1:], asked)]
+            def predict_batch(
+                self, customers: Sequence[Features], options: PredictionOptions = DEFAULT_OPTIONS
+            ) -> list[Prediction | RowError]:
+                return [refusal, *super().predict_batch(customers[1:], options)]
 
         places = _many(FakeGateway(model=Refusing()), [inputs(), inputs()]).json["predictions"]
         assert places[0] == refusal

@@ -7,8 +7,8 @@ from fakes.gateway import FakeGateway
 from fakes.store import SORT_INDEXES, InMemoryCustomerStore
 
 from gateway import worker
-from gateway.services.customers.assignment import SortIndexes
 from gateway.services.errors import StoreUnavailable
+from gateway.services.imports.first_load import SortIndexes
 
 
 def test_what_is_missing_is_built_and_shows_that_the_worker_lives(store: InMemoryCustomerStore) -> None:
