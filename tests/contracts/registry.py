@@ -1,4 +1,4 @@
-"""What every adapter of the ports in `registry_ports` does: run over the fake and over the client of a server."""
+"""What every adapter of the model's registry does: run over the fake and over the client of a server."""
 
 from __future__ import annotations
 

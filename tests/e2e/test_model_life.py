@@ -12,9 +12,10 @@ import joblib
 import psutil
 import pytest
 import requests
+from support.servers import free_port
 
 from model_service.registry import MODEL_FILE, ModelStore
-from tests.e2e.conftest import GRANIAN, UVICORN, System, free_port, wait_until
+from tests.e2e.conftest import GRANIAN, UVICORN, System, wait_until
 
 
 @pytest.fixture

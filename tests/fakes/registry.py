@@ -1,4 +1,4 @@
-"""The ports of the model's life with one version in force and one that waits; `registry_contract` holds it to them."""
+"""The ports of the model's life with one version in force and one that waits; `contracts.registry` holds it to them."""
 
 from __future__ import annotations
 
