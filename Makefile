@@ -2,6 +2,8 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
+# Some containers set it: then each of the many processes that tests start would compile the whole project again.
+unexport PYTHONDONTWRITEBYTECODE
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,9 +33,12 @@ install: .venv/.installed ## Make the virtual environment in .venv and install b
 	.venv/bin/pip install --quiet --disable-pip-version-check -e '.[gateway,model,dev]'
 	@touch $@
 
-# Three at a time on two cores, a file each: much of the time a test waits for processes.
-test: install ## Run every test, in about eight minutes: unit, integration on a real mongod, end to end with both tiers as processes
-	python -m pytest -n 3 --dist loadfile
+# Three at a time on two cores, a file each: much of the time a test waits for processes. In the order of the files, not
+# of how many tests they have: the few tests of whole systems take longest, and the last ones would run alone.
+PYTEST := python -m pytest --dist loadfile --no-loadscope-reorder
+
+test: install ## Run every test, in about six minutes: unit, integration on a real mongod, end to end with both tiers as processes
+	$(PYTEST) -n 3
 
 test-unit: install ## Run the unit tests only (no network, about a minute)
 	python -m pytest tests/unit
@@ -57,7 +62,7 @@ lengths: ## Name modules of more than 400 lines: each may well be about two thin
 
 # Not part of `make test`: it makes the tests of parsers and rules half as dear again.
 coverage: install ## Measure which lines the unit and integration tests reach
-	python -m pytest tests/unit tests/integration -n 2 --dist loadfile --cov --cov-report= --quiet
+	$(PYTEST) tests/unit tests/integration -n 2 --cov --cov-report= --quiet
 	coverage report
 
 format: install ## Format the code and sort its imports

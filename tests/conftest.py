@@ -7,12 +7,24 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from support.servers import Mongod
+
+# They hold assertions and are no test modules themselves.
+pytest.register_assert_rewrite("contracts", "fakes", "support")
 
 ROOT = Path(__file__).resolve().parent.parent
 REAL_CSV = ROOT.parent / "shared" / "data" / "cc_general.csv"
 SAMPLE_CSV = ROOT / "data" / "sample.csv"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what trains on the real data: the other files that need this model would wait for it together."""
+    items.sort(key=lambda item: item.path.name != "test_model_real_data.py")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -45,6 +57,16 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> MadeOnce:
         return folder
 
     return folder_of
+
+
+@pytest.fixture(scope="session")
+def mongod() -> Iterator[Mongod]:
+    """A mongod that the whole session shares."""
+    # Imported here, as below: unit tests need neither it nor its driver.
+    from support.servers import running_mongod
+
+    with running_mongod() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,15 +15,15 @@ import pytest
 import requests
 from fakes.audit import auditor
 from flask import Flask
+from support.servers import Mongod, free_port
 
 from gateway.data_access.mongo.api_keys import MongoKeyStore
-from gateway.development import mongod
 from gateway.services.access.api_keys import ApiKeyService
 from gateway.services.principal import COMMAND_LINE, Scope
 from gateway.settings import Settings
 from gateway.stores import connect
+from tests.conftest import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 MODEL = [sys.executable, "-m", "gunicorn", "-c", "python:model_service.gunicorn_conf", "model_service.app:create_app()"]
 UVICORN = [sys.executable, "-m", "model_service", "serve"]
 WORKER = [sys.executable, "-m", "gateway", "worker"]
@@ -35,12 +34,6 @@ def gunicorn(port: int) -> list[str]:
     """The gateway under gunicorn, as docs/operations.md documents it."""
     options = ["-c", "python:gateway.gunicorn_conf", "--bind", f"127.0.0.1:{port}", "--workers", "2"]
     return [sys.executable, "-m", "gunicorn", *options, "gateway.app:create_app()"]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_until(holds: Callable[[], bool], what: str, seconds: float = 30.0) -> None:
@@ -149,23 +142,13 @@ class System:
         return int(self.http.get(f"{self.base}/api/v1/customers", params=query, timeout=10).json()["total"])
 
 
-@pytest.fixture(scope="session")
-def mongod_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """A real mongod of this test session's own."""
-    port = free_port()
-    process = mongod.start(tmp_path_factory.mktemp("mongod"), port)
-    yield port
-    process.terminate()
-    process.wait(30)
-
-
 @pytest.fixture
-def system(request: pytest.FixtureRequest, tmp_path: Path, mongod_port: int, sample_models: Path) -> Iterator[System]:
+def system(request: pytest.FixtureRequest, tmp_path: Path, mongod: Mongod, sample_models: Path) -> Iterator[System]:
     """A system with a database and a model store of its own; the test starts what it needs."""
     shutil.copytree(sample_models, tmp_path / "models")
     gateway_port, model_port = free_port(), free_port()
     env = {
-        "MONGODB_URI": mongod.uri(mongod_port, f"e2e_{tmp_path.name}"[:60]),
+        "MONGODB_URI": mongod.uri(f"e2e_{tmp_path.name}"[:60]),
         "MODEL_SERVICE_URL": f"http://127.0.0.1:{model_port}",
         "MODEL_PORT": str(model_port),
         "MODEL_STORE": str(tmp_path / "models"),
