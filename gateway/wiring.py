@@ -27,7 +27,6 @@ from gateway.controllers.service import ServiceController
 from gateway.data_access.model_service.client import Certificates, ModelServiceClient
 from gateway.data_access.model_service.model import HttpModel
 from gateway.data_access.model_service.registry import Deadlines, HttpRegistry
-from gateway.data_access.oidc.bearer_tokens import trusted_tokens
 from gateway.middleware.request_log import current_request_id
 from gateway.schemas.paging import Cursors
 from gateway.services.access.api_keys import ApiKeyService
@@ -126,7 +125,15 @@ def build_services(app: Flask, settings: Settings) -> Services:
     model = HttpModel(client, settings.bulk_deadline)
     deadlines = Deadlines(reading=settings.prediction_deadline, carrying=settings.analysis_deadline)
     registry = HttpRegistry(client, deadlines)
-    return assemble(stores, model, registry, settings, trusted_tokens(settings))
+    return assemble(stores, model, registry, settings, _trusted_tokens(settings))
+
+
+def _trusted_tokens(settings: Settings) -> TokenCheck | None:
+    if settings.oidc_issuer is None:
+        return None
+    from gateway.data_access.oidc.bearer_tokens import trusted_tokens  # 14 MB of cryptography, for an issuer alone
+
+    return trusted_tokens(settings)
 
 
 def assemble(

@@ -92,6 +92,7 @@ FILES = {
 }
 """What the page consists of, with the media types."""
 
+# The package's files alone: the page of its blueprint has an inline script, which _POLICY forbids, and passes no guard.
 _UI = Path(str(files("flask_swagger_ui"))) / "dist"
 _HOUR, _DAY = 3600, 24 * 3600
 

@@ -99,8 +99,9 @@ def test_modules_are_named_for_what_they_hold() -> None:
 
 
 def gateway_variables() -> set[str]:
-    text = (ROOT / "gateway" / "settings.py").read_text(encoding="utf-8")
-    return set(re.findall(r'(?:env\.\w+|_secret|_rates)\(\s*(?:env, )?"([A-Z_]+)"', text))
+    from gateway.settings import Settings, variable
+
+    return {variable(name) for name in Settings.model_fields}
 
 
 def model_variables() -> set[str]:

@@ -10,7 +10,7 @@ can pass around the moment where one window ends and the next begins.
 The issue asks for Flask-Limiter on MongoDB. Measured on one core of the shared machine: a bare Flask request costs
 0.13 ms of CPU, with Flask-Limiter 4.1 and the MongoDB storage of its engine (limits 5.8) 1.54 ms and two to three round
 trips, with its in-memory storage, which replicas do not share, 0.24 ms. Reading one customer costs 0.5 ms in all. A
-lease costs 2 us a request. Rates are written and parsed as `limits` does (`gateway.settings.read_rates`).
+lease costs 2 us a request. Rates are written as `limits` does.
 
 While the database is away nobody is refused for that: each process counts on its own, as if it were the only one. What
 such a request wants of the database fails anyway, and what needs none, such as a prediction, goes on.
