@@ -37,7 +37,7 @@ KEYED = {"body": {**api_story.ANN, CUST_ID: "C90020"}, "Idempotency_Key": "upgra
 SCORED = ("segment", "confidence", "rival", "borderline", "model_version")
 LIVE = {"as_of", "last_used_at"}
 """Members that differ from one reading to the next."""
-COMPOSED = {"sentence", "detail", "remarks", "choice", "description", "title", "not_reached", "phase", "rule"}
+COMPOSED = {"sentence", "detail", "remarks", "choice", "title", "not_reached"}
 """Members whose text is made when it is read: another wording is named and is no fault."""
 
 Seen = dict[str, Any]
