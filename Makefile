@@ -80,6 +80,9 @@ bench-bulk: install ## Import a million generated customers and measure what it 
 quality: install ## Measure the figures about the model's quality in docs/clustering-study.md (make quality CSV=customers.csv)
 	python -m tests.benchmarks.quality $(CSV)
 
+upgrade-check: install ## Prove that this code serves the model store and the database of an earlier commit (BEFORE=0b2da81)
+	PYTHONPATH=.:tests python -m tests.e2e.upgrade_check $(BEFORE)
+
 examples: install ## Record the examples in the OpenAPI document anew, from the real system
 	EXAMPLES=record python -m pytest tests/e2e/test_api_examples.py
 
@@ -90,4 +93,4 @@ clean: ## Remove everything generated: environment, caches, models and the devel
 	rm -rf .venv .data build *.egg-info .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .schemathesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help run train import secrets install test test-unit fuzz check lint types layers lengths coverage format bench bench-pages bench-bulk quality examples sample clean
+.PHONY: help run train import secrets install test test-unit fuzz check lint types layers lengths coverage format bench bench-pages bench-bulk quality upgrade-check examples sample clean

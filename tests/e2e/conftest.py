@@ -55,21 +55,30 @@ def administrator_key(uri: str) -> str:
 class System:
     """Starts, kills, pauses and stops the processes of one test; their output is kept in files."""
 
-    def __init__(self, folder: Path, env: Mapping[str, str], gateway_port: int, model_port: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        env: Mapping[str, str],
+        gateway_port: int,
+        model_port: int,
+        code: Path = ROOT,
+        key: str | None = None,
+    ) -> None:
         self._folder = folder
+        self._code = code
         self.env = {**os.environ, **env}
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self.base = f"http://127.0.0.1:{gateway_port}"
         self.model_base = f"http://127.0.0.1:{model_port}"
         self.gateway_port = gateway_port
-        self.key = administrator_key(env["MONGODB_URI"])
+        self.key = key or administrator_key(env["MONGODB_URI"])
         self.http = requests.Session()
         self.http.headers["Authorization"] = f"Bearer {self.key}"
 
     def start(self, name: str, command: list[str]) -> None:
         log = (self._folder / f"{name}.log").open("ab")
         self._processes[name] = subprocess.Popen(
-            command, cwd=ROOT, env=self.env, stdout=log, stderr=log, start_new_session=True
+            command, cwd=self._code, env=self.env, stdout=log, stderr=log, start_new_session=True
         )
         log.close()
 
@@ -102,7 +111,7 @@ class System:
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", *arguments]
-        return subprocess.run(command, cwd=ROOT, env=self.env, capture_output=True, text=True, timeout=120)
+        return subprocess.run(command, cwd=self._code, env=self.env, capture_output=True, text=True, timeout=120)
 
     def stop(self) -> None:
         """Stop what still runs. Tests of stopping in order do it themselves, with `terminate`."""
