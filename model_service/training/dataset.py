@@ -96,7 +96,9 @@ def read_rows(path: Path, media: str | None = None) -> NamedRows:
     frame, faults = _check(table.columns)
     rows, notes = len(frame), _notes(table, faults)
     if len(faults) > MAX_REFUSED_SHARE * rows:
-        raise DataRefused("\n".join([f"{len(faults)} of {rows} rows break a hard rule, more than 1 %:", *notes]))
+        raise DataRefused(
+            "\n".join([f"{len(faults)} of {rows} rows break a rule of the data dictionary, more than 1 %:", *notes])
+        )
     lines = table.lines
     if faults:
         frame = frame.drop(index=list(faults)).reset_index(drop=True)
@@ -184,10 +186,10 @@ def _refuse_useless_columns(frame: pd.DataFrame) -> None:
     needed = max(MIN_KNOWN_SHARE * rows, min(MIN_KNOWN, rows / 2))
     unknown = [f"{name} ({known[name]} of {rows} rows)" for name in DISTANCE_NAMES if known[name] < needed]
     if unknown:
-        raise DataRefused(f"columns with hardly any value: {', '.join(unknown)}; at least {needed:.0f} are needed")
+        raise DataRefused(f"Columns with too few values: {', '.join(unknown)}; at least {needed:.0f} are required.")
     constant = [name for name in DISTANCE_NAMES if low[name] == high[name]]
     if constant:
-        raise DataRefused(f"columns with the same value in every row: {', '.join(constant)}")
+        raise DataRefused(f"Columns with the same value in every row: {', '.join(constant)}.")
 
 
 def _sha256(path: Path) -> str:
@@ -239,9 +241,9 @@ def read_table(path: Path, media: str | None = None) -> Table:
         is_parquet = magic == _PARQUET_MAGIC or path.suffix == ".parquet" or (media or "").startswith(PARQUET_MEDIA)
         table = _read_parquet(path) if is_parquet else _read_csv(path)
     except OSError as error:
-        raise DataRefused(f"cannot read {path}: {error.strerror or error}") from error
+        raise DataRefused(f"{path} cannot be read: {error.strerror or error}.") from error
     if table.columns.empty:
-        raise DataRefused(f"{path} has no rows")
+        raise DataRefused(f"{path} has no rows.")
     return table
 
 
@@ -265,12 +267,12 @@ def _header(file: TextIO, path: Path) -> tuple[list[str], str, int]:
     """Return the names in the first line that is not blank, what separates them, and that line's number."""
     for number, line in enumerate(iter(lambda: file.readline(_LONGEST_HEADER), ""), start=1):
         if "\0" in line:
-            raise ValueError("it holds zero bytes, as binary files and UTF-16 text do")
+            raise ValueError("it contains zero bytes, as binary files and UTF-16 text do")
         if line.strip():
             splits = [(next(csv.reader([line], delimiter=mark)), mark) for mark in DELIMITERS]
             names, delimiter = max(splits, key=lambda split: known_names(split[0]))
             return names, delimiter, number
-    raise DataRefused(f"{path} is empty")
+    raise DataRefused(f"{path} is empty.")
 
 
 def _parse(path: Path, width: int, delimiter: str, header_line: int, text: int | None) -> pd.DataFrame:
@@ -311,7 +313,7 @@ def _parquet_column(name: str, column: pa.ChunkedArray) -> pd.Series[float] | pd
         return pd.Series(column.to_pylist(), dtype=object)
     kind = column.type
     if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)):
-        raise DataRefused(f"column {name} holds {kind} values, not numbers")
+        raise DataRefused(f"Column {name} contains {kind} values, not numbers.")
     return pd.Series(column.cast(pa.float64(), safe=False).to_numpy())
 
 
@@ -320,10 +322,10 @@ def _places(header: Sequence[str]) -> dict[str, int]:
     found = read_header(header)
     missing = [f.name for f in INPUTS if f.name not in found.places]
     if missing:
-        raise DataRefused(f"missing columns: {', '.join(missing)}")
+        raise DataRefused(f"Missing columns: {', '.join(missing)}.")
     twice = [f"{name} ({' and '.join(map(repr, found.twice[name]))})" for name in _NEEDED if name in found.twice]
     if twice:
-        raise DataRefused(f"columns that are there twice: {', '.join(twice)}")
+        raise DataRefused(f"Duplicate columns: {', '.join(twice)}.")
     return {name: found.places[name] for name in _NEEDED if name in found.places}
 
 

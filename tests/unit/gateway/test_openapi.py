@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from fakes.documented import Documented
 from fakes.gateway import FakeGateway
+from model_service.api.decisions import Activate, Rollback
+from model_service.api.training_query import TrainingQuery
 from openapi_spec_validator import validate
 
 from gateway.documentation import headers, parameters
@@ -19,8 +21,6 @@ from gateway.documentation.problems import known_problems
 from gateway.error_handlers import STATUSES
 from gateway.routes import Route, registered
 from gateway.schemas.queries import TRAINING
-from model_service.api.decisions import Activate, Rollback
-from model_service.api.training_query import TrainingQuery
 from model_service.store.labels import LabelPatch
 
 _GATEWAY = FakeGateway()
