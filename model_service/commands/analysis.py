@@ -14,6 +14,7 @@ import orjson
 from model_service.settings import SettingsError, load_settings
 from model_service.store.errors import RegistryError
 from model_service.store.files import rfc3339
+from model_service.training.errors import DataRefused
 from shared.contract import MAX_COLUMNAR
 from shared.features import INPUT_NAMES
 from shared.model_contract import ACTIVE
@@ -70,8 +71,6 @@ def preview(version: str, file: Path, store: Path | None, as_json: bool) -> None
 
 @contextlib.contextmanager
 def _errors_shown() -> Iterator[None]:
-    from model_service.training.errors import DataRefused
-
     try:
         yield
     except (RegistryError, SettingsError, DataRefused) as error:

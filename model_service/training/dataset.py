@@ -67,7 +67,7 @@ class NamedRows(NamedTuple):
     ids: list[str | None] | None
 
 
-def read_customers(path: Path, media: str | None = None) -> TrainingData:
+def read_customers(path: Path) -> TrainingData:
     """Read customers to train on (`read_rows`).
 
     Raises
@@ -75,12 +75,12 @@ def read_customers(path: Path, media: str | None = None) -> TrainingData:
     DataRefused
         when `read_rows` does so, or a column is as good as empty or constant.
     """
-    data = read_rows(path, media).data
+    data = read_rows(path).data
     _refuse_useless_columns(data.frame)
     return data
 
 
-def read_rows(path: Path, media: str | None = None) -> NamedRows:
+def read_rows(path: Path) -> NamedRows:
     """Read customers from a CSV or Parquet file (`model_service.training.dataset.read_table` says which is which).
 
     Rows that break a hard rule of the data dictionary are left out and named in ``notes``.
@@ -91,7 +91,7 @@ def read_rows(path: Path, media: str | None = None) -> NamedRows:
         when the file cannot be read, a column is missing, a CUST_ID occurs twice, or more than `MAX_REFUSED_SHARE` of
         the rows break a rule.
     """
-    table = read_table(path, media)
+    table = read_table(path)
     _refuse_duplicates(table.columns)
     frame, faults = _check(table.columns)
     rows, notes = len(frame), _notes(table, faults)
@@ -197,8 +197,6 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-PARQUET_MEDIA = "application/vnd.apache.parquet"
-
 DELIMITERS = ",;\t"
 """Tried in this order; the one that finds the most known columns in the header is taken."""
 
@@ -224,11 +222,11 @@ class Table:
     ignored: list[str]
 
 
-def read_table(path: Path, media: str | None = None) -> Table:
+def read_table(path: Path) -> Table:
     """Read `path`; columns may come in any order, under any name that `shared.column_names` understands.
 
-    It is taken as Parquet if it begins like one, is named ``*.parquet`` or comes as `PARQUET_MEDIA`, else as CSV: UTF-8
-    with or without a byte order mark, cells separated by comma, semicolon or tab.
+    It is taken as Parquet if it begins like one or is named ``*.parquet``, else as CSV: UTF-8 with or
+    without a byte order mark, cells separated by comma, semicolon or tab.
 
     Raises
     ------
@@ -238,7 +236,7 @@ def read_table(path: Path, media: str | None = None) -> Table:
     try:
         with path.open("rb") as file:
             magic = file.read(len(_PARQUET_MAGIC))
-        is_parquet = magic == _PARQUET_MAGIC or path.suffix == ".parquet" or (media or "").startswith(PARQUET_MEDIA)
+        is_parquet = magic == _PARQUET_MAGIC or path.suffix == ".parquet"
         table = _read_parquet(path) if is_parquet else _read_csv(path)
     except OSError as error:
         raise DataRefused(f"{path} cannot be read: {error.strerror or error}.") from error

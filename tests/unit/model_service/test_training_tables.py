@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from model_customers import tiny_customers
 
-from model_service.training.dataset import PARQUET_MEDIA, read_customers
+from model_service.training.dataset import read_customers
 from model_service.training.errors import DataRefused
 from shared.features import CUST_ID, INPUTS
 
@@ -35,9 +35,9 @@ def as_parquet(table: pd.DataFrame | pa.Table = PLAIN) -> bytes:
 def read(tmp_path):
     """Reads a file of the given content, named as asked."""
 
-    def of(content: bytes, name: str = "customers.csv", media: str | None = None):
+    def of(content: bytes, name: str = "customers.csv"):
         (tmp_path / name).write_bytes(content)
-        return read_customers(tmp_path / name, media)
+        return read_customers(tmp_path / name)
 
     return of
 
@@ -69,11 +69,11 @@ def test_the_same_customers_however_they_are_written(read, plain, content):
 
 
 @pytest.mark.parametrize(
-    ("name", "media"),
-    [("customers.parquet", None), ("upload", PARQUET_MEDIA), ("upload", None), ("upload.csv", "text/csv")],
+    "name",
+    ["customers.parquet", "upload", "upload.csv"],
 )
-def test_parquet_holds_the_same_customers(read, plain, name, media):
-    data = read(as_parquet(), name, media)
+def test_parquet_holds_the_same_customers(read, plain, name):
+    data = read(as_parquet(), name)
     pd.testing.assert_frame_equal(data.frame, plain)
     assert data.lines is None
     assert data.source["rows"] == len(plain)
@@ -99,10 +99,9 @@ def test_truncated_parquet_is_refused(read, keep):
         read(as_parquet()[:keep])
 
 
-@pytest.mark.parametrize(("name", "media"), [("customers.parquet", None), ("upload", PARQUET_MEDIA)])
-def test_csv_under_a_false_name_is_refused(read, name, media):
+def test_csv_under_a_false_name_is_refused(read):
     with pytest.raises(DataRefused, match="is not a Parquet file"):
-        read(as_csv(), name, media)
+        read(as_csv(), "customers.parquet")
 
 
 def test_what_parquet_lacks_is_named(read):
