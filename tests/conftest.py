@@ -91,8 +91,8 @@ def sample_models(made_once: MadeOnce, sample_csv: Path) -> Path:
     from model_service.store.registry import ModelStore
     from model_service.training import calibration
     from model_service.training.dataset import read_customers
+    from model_service.training.parallel import NoProgress
     from model_service.training.trainer import Options, train_version
-    from model_service.training.work import Silent
 
     def fill(folder: Path) -> None:
         store = ModelStore(folder)
@@ -100,6 +100,6 @@ def sample_models(made_once: MadeOnce, sample_csv: Path) -> Path:
             patch.setattr(calibration, "REFITS", 3)
             patch.setattr(calibration, "HELD_OUT", 3)
             customers = read_customers(sample_csv)
-            store.activate(train_version(store, customers, Options(ks=(6,)), Silent(), write)["version"])
+            store.activate(train_version(store, customers, Options(ks=(6,)), NoProgress(), write)["version"])
 
     return made_once("sample-models", fill)
