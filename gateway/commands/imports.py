@@ -86,7 +86,7 @@ def described(receipt: Import) -> str:
     if receipt["status"] != "completed":
         lines.append(f"{receipt['status']}: {receipt['reason']}")
     if receipt["pending"]:
-        away = "the model service is away; the worker assigns them later"
+        away = "the model service is unavailable; the worker assigns them later"
         lines.append(f"{receipt['pending']} have no segment yet: {away}")
     if receipt["ignored_columns"]:
         lines.append(f"ignored columns: {', '.join(receipt['ignored_columns'])}")

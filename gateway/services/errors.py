@@ -2,7 +2,7 @@
 
 SegmentationError
 ├── InvalidInput                 the caller's data break a rule; carries one error per value
-├── Unauthenticated              no API key or token, or one that does not hold
+├── Unauthenticated              no API key or token, or one that is not valid
 ├── ScopeMissing                 the caller may not do this
 ├── RateLimited                  the caller has called more often than it may
 ├── ApiKeyNotFound
@@ -71,7 +71,7 @@ def is_refusal(error: BaseException) -> bool:
 class InvalidInput(SegmentationError):
     """The caller's data break a rule."""
 
-    def __init__(self, errors: Sequence[FieldError], detail: str = "the request breaks the rules listed in errors"):
+    def __init__(self, errors: Sequence[FieldError], detail: str = "the request is invalid: see errors"):
         super().__init__(detail)
         self.errors = list(errors)
 
@@ -80,8 +80,8 @@ class Unauthenticated(SegmentationError):
     """Nobody that is known calls; `given` says whether an API key or token was shown at all."""
 
     def __init__(self, *, given: bool = True):
-        refused = "the API key or token does not hold: it is unknown, wrong, revoked or expired"
-        super().__init__(refused if given else "send an API key or a token, as in Authorization: Bearer csk_…")
+        refused = "the API key or token is not valid: it is unknown, wrong, revoked or expired"
+        super().__init__(refused if given else "send an API key or a token, for example Authorization: Bearer csk_…")
         self.given = given
 
 
@@ -121,7 +121,9 @@ class RateLimited(SegmentationError):
     """
 
     def __init__(self, standing: Standing) -> None:
-        super().__init__(f"{standing.limit} requests are allowed; the next one in {standing.reset} seconds")
+        super().__init__(
+            f"the limit of {standing.limit} requests is used up; the next window begins in {standing.reset} seconds"
+        )
         self.standing = standing
 
 
@@ -136,14 +138,14 @@ class ApiKeyUnusable(SegmentationError):
     """The API key has been revoked or has expired; only a new key helps."""
 
     def __init__(self, key_id: str):
-        super().__init__(f"API key {key_id!r} has been revoked or has expired: make a new one")
+        super().__init__(f"API key {key_id!r} has been revoked or has expired; create a new one")
 
 
 class IssuerUnavailable(SegmentationError):
     """Whoever issues bearer tokens cannot be asked for the keys to check one."""
 
     def __init__(self) -> None:
-        super().__init__("the issuer of tokens cannot be reached, so that this one cannot be checked; try again")
+        super().__init__("the token cannot be checked because its issuer cannot be reached; try again")
 
 
 class CustomerNotFound(SegmentationError):
@@ -157,42 +159,44 @@ class CustomerExists(SegmentationError):
     """A customer with this CUST_ID is already stored."""
 
     def __init__(self, cust_id: str):
-        super().__init__(f"customer {cust_id!r} exists already")
+        super().__init__(f"customer {cust_id!r} already exists")
 
 
 class CustomerNotNew(SegmentationError):
     """The caller asked to write only if there is no such customer yet, or not in a certain state."""
 
     def __init__(self, cust_id: str):
-        super().__init__(f"customer {cust_id!r} exists already, in a state that If-None-Match rules out")
+        super().__init__(f"customer {cust_id!r} already exists, in a state that the request excludes")
 
 
 class StaleRevision(SegmentationError):
     """The customer has changed since the revision the caller knows."""
 
     def __init__(self, cust_id: str):
-        super().__init__(f"customer {cust_id!r} has changed since the revision named in If-Match; read it again")
+        super().__init__(f"customer {cust_id!r} no longer has the revision that the request names; read it again")
 
 
 class RevisionRequired(SegmentationError):
     """A stored customer is changed here only by who says which revision is known."""
 
     def __init__(self, cust_id: str):
-        super().__init__(f"name the revision of customer {cust_id!r} that you know in If-Match, as its ETag has it")
+        super().__init__(
+            f"name the revision of customer {cust_id!r} that you are changing in If-Match, or in a batch in if_revision"
+        )
 
 
 class CustomerNotDeleted(SegmentationError):
     """There is no deleted customer with this CUST_ID, or no longer."""
 
     def __init__(self, cust_id: str):
-        super().__init__(f"no customer {cust_id!r} was deleted within the time in which it can be restored")
+        super().__init__(f"there is no deleted customer {cust_id!r} that can be restored")
 
 
 class DuplicateInBatch(SegmentationError):
     """An earlier row of the same batch has the same CUST_ID."""
 
     def __init__(self, cust_id: str):
-        super().__init__(f"an earlier row of this batch is customer {cust_id!r}, too; it was written, this one was not")
+        super().__init__(f"an earlier row of this batch has the same CUST_ID {cust_id!r}; this one was not written")
 
 
 class ErasureNotFound(SegmentationError):
@@ -206,7 +210,7 @@ class Contended(SegmentationError):
     """Others kept changing the same customer while the change was being written."""
 
     def __init__(self, cust_id: str):
-        super().__init__(f"others keep changing customer {cust_id!r}; nothing was written, try again")
+        super().__init__(f"other requests keep changing customer {cust_id!r}; it was not written, try again")
 
 
 class SegmentNotFound(SegmentationError):
@@ -220,7 +224,9 @@ class IdempotencyKeyReused(SegmentationError):
     """The Idempotency-Key stands for another request."""
 
     def __init__(self) -> None:
-        super().__init__("this Idempotency-Key was sent with another request; each request needs a key of its own")
+        super().__init__(
+            "this Idempotency-Key was already used for a different request; use a new key for each request"
+        )
 
 
 class RequestInProgress(SegmentationError):
@@ -233,8 +239,8 @@ class RequestInProgress(SegmentationError):
 
     def __init__(self, retry_after: int, settled_in: int) -> None:
         super().__init__(
-            "the first request with this Idempotency-Key is still being carried out, or broke off without a word; "
-            f"it is known which in at most {settled_in} seconds"
+            "the first request with this Idempotency-Key is still running or was interrupted; "
+            f"this is settled in at most {settled_in} seconds"
         )
         self.retry_after = retry_after
 
@@ -244,8 +250,8 @@ class OutcomeUnknown(SegmentationError):
 
     def __init__(self) -> None:
         super().__init__(
-            "the first request with this Idempotency-Key broke off and may have had its effect; look whether it has, "
-            "and if not, send it with a new key"
+            "the first request with this Idempotency-Key was interrupted and may have taken effect; check whether it "
+            "has, and if not, send it again with a new key"
         )
 
 
@@ -253,27 +259,29 @@ class AnswerNotKept(SegmentationError):
     """The request was carried out before, but its answer was not kept, or no longer is."""
 
     def __init__(self) -> None:
-        super().__init__("this request was carried out before; its answer was not kept and cannot be sent again")
+        super().__init__(
+            "this request has already been carried out; its response was not kept and cannot be sent again"
+        )
 
 
 class ImportNotFound(SegmentationError):
     """No import has this id."""
 
     def __init__(self, import_id: str):
-        super().__init__(f"there is no import {import_id!r}, or no longer")
+        super().__init__(f"there is no import {import_id!r}, or it has expired")
 
 
 class ImportEnded(SegmentationError):
     """The import cannot be cancelled any more."""
 
     def __init__(self, import_id: str, status: str):
-        super().__init__(f"import {import_id} has ended already: {status}")
+        super().__init__(f"import {import_id} has already ended: {status}")
 
 
 class UploadBroken(SegmentationError):
     """Whoever sent a file left before its end."""
 
-    def __init__(self, detail: str = "the file broke off before its end") -> None:
+    def __init__(self, detail: str = "the upload ended before the end of the file") -> None:
         super().__init__(detail)
 
 
@@ -281,11 +289,11 @@ class UploadStalled(UploadBroken):
     """Whoever sent a file stopped sending."""
 
     def __init__(self) -> None:
-        super().__init__("nothing more of the file has come for too long")
+        super().__init__("the upload stalled: no data arrived for too long")
 
 
 class ImportInterrupted(SegmentationError):
-    """The import stopped midway; what it stored before stays stored, and sending the file again finishes it."""
+    """The import stopped midway; what it stored before stays stored, and sending the file again finishes the import."""
 
     unsure = True
 
@@ -305,7 +313,7 @@ class AnalysisBusy(SegmentationError):
     """As many previews, drift analyses, drawings and hand-overs to a training as may are running in this process."""
 
     def __init__(self) -> None:
-        super().__init__("other analyses or uploads are running; try again when one has ended")
+        super().__init__("too many analyses and uploads are running; try again when one has ended")
 
 
 class ClientsSlow(SegmentationError):
@@ -343,8 +351,8 @@ class QueryTimeout(StoreError):
     def __init__(self, seconds: float, sortable: Sequence[str]):
         fast = ", ".join(sortable)
         super().__init__(
-            f"the database stopped the query after {seconds:g} s; narrow it by a filter on one of {fast}, which have "
-            "an index, and sort by the same one"
+            f"the query was stopped after {seconds:g} s; filter by one of {fast}, which have an index, "
+            "and sort by the same one"
         )
 
 
@@ -370,7 +378,9 @@ class ModelDenied(ModelServiceError):
     """The model service does not accept this gateway: the two have been given different secrets."""
 
     def __init__(self) -> None:
-        super().__init__("the model service does not accept this gateway; whoever runs them must mend their settings")
+        super().__init__(
+            "the model service rejected the gateway's credentials; an operator has to correct the settings"
+        )
 
 
 class ModelBusy(ModelServiceError):

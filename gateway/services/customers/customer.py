@@ -140,5 +140,5 @@ def refuse_gaps(features: Features) -> None:
     """Raise InvalidInput where a customer that was stored before a feature existed still lacks it."""
     missing = [f.name for f in INPUTS if not f.nullable and features.get(f.name) is None]
     if missing:
-        detail = "is missing in the stored customer: send it along"
+        detail = "is missing from the stored customer and must be added"
         raise InvalidInput([FieldError(pointer=f"/{name}", detail=detail) for name in missing])

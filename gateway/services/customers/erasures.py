@@ -89,10 +89,10 @@ GRACE = timedelta(seconds=5)
 LIVING, DELETED = "customers", "deleted_customers"
 
 NOTES = (
-    "exports, reports and training files are not kept here: copies that were taken away stay with whoever took them",
-    "imports keep line numbers of refused rows, not what stood in them; names of files and columns are kept as sent",
-    "models keep figures about segments, and some typical customers without their ids",
-    "logs of processes name ids in addresses, and backups of the database are not reached: both go by their own age",
+    "exports, reports and training files are not stored here; copies that were downloaded are not erased",
+    "imports keep the line numbers of rejected rows, not their contents; names of files and columns are kept as sent",
+    "models keep statistics about segments, and some typical customers without their ids",
+    "server logs contain ids in addresses, and backups contain the database: both expire by their own retention",
 )
 """What an erasure does not reach, for its receipt."""
 
@@ -170,7 +170,7 @@ class ErasureService:
             if living and expected.any_of is not None:
                 self._remove_known(erasure, cust_id, living["revision"])
         for place, error in self._carry_out(erasure, cust_id).items():
-            log.warning("erasure %s has to wait for %s: %s", erasure.id, place, error)
+            log.warning("erasure %s could not erase from %s yet and is retried: %s", erasure.id, place, error)
         return self.get(erasure.id)
 
     def _remove_known(self, erasure: Erasure, cust_id: str, revision: str) -> None:

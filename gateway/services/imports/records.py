@@ -21,8 +21,8 @@ MAX_KEPT_FAULTS = 1_000_000
 SILENT_SECONDS = 10.0
 """An import that has not been heard of for so long has died with its process; it is heard of every second."""
 DIED = (
-    "the process that ran the import has died or cannot reach the database; at least what is counted here was stored, "
-    "and sending the file again finishes it"
+    "the process that ran the import died or lost the database; at least the rows counted here were stored, "
+    "and sending the file again finishes the import"
 )
 
 

@@ -44,7 +44,7 @@ def stored_batch(batch: Batch, outcomes: Mapping[str, Outcome]) -> StoredBatch:
     counts, faults = count(outcomes.values()), batch.faults
     if counts.rejected:  # there are no conditions in an import: they exist already
         exist = [
-            RowFault(line=line, column=CUST_ID, detail="exists already")
+            RowFault(line=line, column=CUST_ID, detail="already exists")
             for (cust_id, _), line in zip(batch.customers, batch.lines, strict=True)
             if outcomes[cust_id].verdict is Verdict.EXISTS
         ]
@@ -109,8 +109,8 @@ WRITERS = 3
 BEAT_SECONDS = 1.0
 """How often the record is brought up to date, and shown."""
 _PASSING = (StoreUnavailable, Contended, UploadBroken)
-_LEFT = "whoever sent the file has left; sending it again finishes the import"
-_BUG = "an internal error; the log has it"
+_LEFT = "the client disconnected; sending the file again finishes the import"
+_BUG = "an internal error; see the log"
 
 
 class ImportRun:
@@ -212,7 +212,7 @@ class ImportRun:
         if not repeated:
             return batch
         faults = [
-            RowFault(line=batch.lines[place], column=CUST_ID, detail=f"the same CUST_ID as line {first}")
+            RowFault(line=batch.lines[place], column=CUST_ID, detail=f"repeats the CUST_ID of line {first}")
             for place, first in repeated.items()
         ]
         kept = [place for place in range(len(batch.lines)) if place not in repeated]
@@ -281,7 +281,7 @@ class ImportRun:
             if self._records.note(record["id"], {name: record[name] for name in changing}):  # type: ignore[literal-required]  # its own names
                 self._stop.set()
         except StoreError as error:  # that it has not been heard of will be noticed
-            log.warning("import %s could not note how it is: %s", record["id"], error)
+            log.warning("import %s could not save its progress: %s", record["id"], error)
 
     def _note_end(self) -> None:
         try:

@@ -64,7 +64,7 @@ class _WholeCustomers:
     def remarked(self, result: Result) -> Result:
         """Say in the result how many were left out."""
         if self.left_out:
-            remark = f"{self.left_out} stored customers lack a feature that is required now; they are left out"
+            remark = f"{self.left_out} stored customers lack a feature that is now required; they are left out"
             result["remarks"] = [*cast(list[str], result.get("remarks", [])), remark]
         return result
 

@@ -75,7 +75,7 @@ class TestImport:
         _import(run, file)
         result = _import(run, file, "--mode", "insert")
         assert "0 unchanged, 2 rejected\n" in result.stdout
-        assert "  line 2, CUST_ID: exists already\n" in result.stdout
+        assert "  line 2, CUST_ID: already exists\n" in result.stdout
 
     def test_writes_nothing_in_a_dry_run(self, run: CliRunner, gateway: FakeGateway, file: Path) -> None:
         assert "2 rows: 1 would be created" in _import(run, file, "--dry-run").stdout

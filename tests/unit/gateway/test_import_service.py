@@ -187,9 +187,9 @@ class TestRows:
         receipt = run(imports, *cut)
         assert counts(receipt) == {"created": 2, "rejected": 3}
         assert [tuple(error.values()) for error in receipt["errors"]] == [
-            (4, CUST_ID, "the same CUST_ID as line 2"),
-            (5, CUST_ID, "the same CUST_ID as line 2"),
-            (6, CUST_ID, "the same CUST_ID as line 3"),
+            (4, CUST_ID, "repeats the CUST_ID of line 2"),
+            (5, CUST_ID, "repeats the CUST_ID of line 2"),
+            (6, CUST_ID, "repeats the CUST_ID of line 3"),
         ]
         assert store.customers["A"]["BALANCE"] == 1.0
         again = run(imports, *cut)
@@ -213,7 +213,7 @@ class TestTheMode:
         receipt = run(imports, batch(("A", {}), ("B", {"BALANCE": 5.0}), ("C", {}), faults=[9]), mode=Mode.INSERT)
         assert counts(receipt) == {"created": 2, "rejected": 2}
         assert [tuple(error.values()) for error in receipt["errors"]] == [
-            (3, CUST_ID, "exists already"),
+            (3, CUST_ID, "already exists"),
             (9, "BALANCE", "is wrong"),
         ]
         assert store.customers["B"]["BALANCE"] == 100.0
@@ -276,7 +276,7 @@ class TestAnInterruption:
         watching.close()
         found = imports.get(begun.record["id"])
         assert found["status"] == "interrupted"
-        assert "left" in str(found["reason"])
+        assert "disconnected" in str(found["reason"])
 
     def test_by_a_programming_error_is_raised_and_noted(self, imports: ImportService) -> None:
         begun = begin(imports, batch(("A", {})), ZeroDivisionError("bug"))
@@ -483,4 +483,4 @@ class TestOthersWhoWrite:
         begun = begin(service(OthersWrite(times=10**9), FakeModel(), records), batch(("A", {"BALANCE": 5.0})))
         *_, receipt = begun.progress()
         assert receipt["status"] == "interrupted"
-        assert "others keep changing" in str(receipt["reason"])
+        assert "other requests keep changing" in str(receipt["reason"])

@@ -84,7 +84,7 @@ class TestAFile:
         send(gateway)
         receipt = send(gateway, query="?mode=insert").get_json()
         assert counts(receipt) == [3, 0, 0, 0, 3, 0]
-        assert {error["detail"] for error in receipt["errors"]} == {"exists already", "must be at most 12"}
+        assert {error["detail"] for error in receipt["errors"]} == {"already exists", "must be at most 12"}
 
     def test_is_only_judged_in_a_dry_run(self, gateway: FakeGateway) -> None:
         receipt = send(gateway, query="?dry_run=true").get_json()
@@ -226,7 +226,7 @@ class TestAnInterruption:
         assert_problem(self._broken_off(gateway, content), 503, "import_interrupted")
         (record,) = gateway.imports.records.values()
         assert record["rows"] == record["created"] == len(gateway.store.customers)
-        assert (record["status"], record["reason"]) == ("interrupted", "the file broke off before its end")
+        assert (record["status"], record["reason"]) == ("interrupted", "the upload ended before the end of the file")
 
 
 class TestTheResources:

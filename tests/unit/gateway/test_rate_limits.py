@@ -114,7 +114,9 @@ class TestLimiter:
         standing = limiter.spend("c")
         assert standing == ("default", 10, 8, 40, '"default";q=10;w=60')
         _passes(limiter)
-        with pytest.raises(RateLimited, match="10 requests are allowed; the next one in 40 seconds") as caught:
+        with pytest.raises(
+            RateLimited, match="limit of 10 requests is used up; the next window begins in 40 s"
+        ) as caught:
             limiter.spend("c")
         assert caught.value.standing == standing._replace(remaining=0)
 
