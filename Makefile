@@ -2,6 +2,8 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
+# Some containers set it: then each of the many processes that tests start would compile the whole project again.
+unexport PYTHONDONTWRITEBYTECODE
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,9 +33,12 @@ install: .venv/.installed ## Make the virtual environment in .venv and install b
 	.venv/bin/pip install --quiet --disable-pip-version-check -e '.[gateway,model,dev]'
 	@touch $@
 
-# Three at a time on two cores, a file each: much of the time a test waits for processes.
-test: install ## Run every test, in about eight minutes: unit, integration on a real mongod, end to end with both tiers as processes
-	python -m pytest -n 3 --dist loadfile
+# Three at a time on two cores, a file each: much of the time a test waits for processes. In the order of the files, not
+# of how many tests they have: the few tests of whole systems take longest, and the last ones would run alone.
+PYTEST := python -m pytest --dist loadfile --no-loadscope-reorder
+
+test: install ## Run every test, in about six minutes: unit, integration on a real mongod, end to end with both tiers as processes
+	$(PYTEST) -n 3
 
 test-unit: install ## Run the unit tests only (no network, about a minute)
 	python -m pytest tests/unit
@@ -57,7 +62,7 @@ lengths: ## Name modules of more than 400 lines: each may well be about two thin
 
 # Not part of `make test`: it makes the tests of parsers and rules half as dear again.
 coverage: install ## Measure which lines the unit and integration tests reach
-	python -m pytest tests/unit tests/integration -n 2 --dist loadfile --cov --cov-report= --quiet
+	$(PYTEST) tests/unit tests/integration -n 2 --cov --cov-report= --quiet
 	coverage report
 
 format: install ## Format the code and sort its imports
@@ -75,6 +80,9 @@ bench-bulk: install ## Import a million generated customers and measure what it 
 quality: install ## Measure the figures about the model's quality in docs/clustering-study.md (make quality CSV=customers.csv)
 	python -m tests.benchmarks.quality $(CSV)
 
+upgrade-check: install ## Prove that this code serves the model store and the database of an earlier commit (BEFORE=0b2da81)
+	PYTHONPATH=.:tests python -m tests.e2e.upgrade_check $(BEFORE)
+
 examples: install ## Record the examples in the OpenAPI document anew, from the real system
 	EXAMPLES=record python -m pytest tests/e2e/test_api_examples.py
 
@@ -85,4 +93,4 @@ clean: ## Remove everything generated: environment, caches, models and the devel
 	rm -rf .venv .data build *.egg-info .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .schemathesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help run train import secrets install test test-unit fuzz check lint types layers lengths coverage format bench bench-pages bench-bulk quality examples sample clean
+.PHONY: help run train import secrets install test test-unit fuzz check lint types layers lengths coverage format bench bench-pages bench-bulk quality upgrade-check examples sample clean

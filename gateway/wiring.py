@@ -24,11 +24,9 @@ from gateway.controllers.models import AnalysisController, ModelController, Pict
 from gateway.controllers.predictions import PredictionController
 from gateway.controllers.segments import SegmentController
 from gateway.controllers.service import ServiceController
-from gateway.data_access.model_service.access import model_access
-from gateway.data_access.model_service.connections import FreshCalls
+from gateway.data_access.model_service.client import Certificates, ModelServiceClient
 from gateway.data_access.model_service.model import HttpModel
 from gateway.data_access.model_service.registry import Deadlines, HttpRegistry
-from gateway.data_access.oidc.bearer_tokens import trusted_tokens
 from gateway.middleware.request_log import current_request_id
 from gateway.schemas.paging import Cursors
 from gateway.services.access.api_keys import ApiKeyService
@@ -118,13 +116,24 @@ class Controllers:
 def build_services(app: Flask, settings: Settings) -> Services:
     """Build the services on MongoDB and the model service over HTTP."""
     stores = mongo_stores(connect(app, settings), settings)
-    url = settings.model_service_url
-    ca, cert, key = settings.model_service_ca, settings.model_service_client_cert, settings.model_service_client_key
-    access = model_access(settings.model_service_secret, ca, cert, key)
-    model = HttpModel(url, settings.bulk_deadline, settings.threads, current_request_id, access)
+    files = Certificates(
+        settings.model_service_ca, settings.model_service_client_cert, settings.model_service_client_key
+    )
+    client = ModelServiceClient(
+        settings.model_service_url, settings.model_service_secret, files, settings.threads, current_request_id
+    )
+    model = HttpModel(client, settings.bulk_deadline)
     deadlines = Deadlines(reading=settings.prediction_deadline, carrying=settings.analysis_deadline)
-    registry = HttpRegistry(FreshCalls(url, current_request_id, access), deadlines)
-    return assemble(stores, model, registry, settings, trusted_tokens(settings))
+    registry = HttpRegistry(client, deadlines)
+    return assemble(stores, model, registry, settings, _trusted_tokens(settings))
+
+
+def _trusted_tokens(settings: Settings) -> TokenCheck | None:
+    if settings.oidc_issuer is None:
+        return None
+    from gateway.data_access.oidc.bearer_tokens import trusted_tokens  # 14 MB of cryptography, for an issuer alone
+
+    return trusted_tokens(settings)
 
 
 def assemble(

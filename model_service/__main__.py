@@ -17,7 +17,7 @@ from model_service.settings import SettingsError, load_server_settings
 
 @click.group()
 def main() -> None:
-    """Customer segmentation model: train it, serve it."""
+    """Train, manage and serve the customer segmentation model."""
 
 
 @main.command()

@@ -1,6 +1,6 @@
 """Which model serves: loads the active version at start, follows later activations, survives a damaged one.
 
-It also follows what people call the segments.
+It also follows the segments' labels.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from shared.model_contract import ACTIVE, Label
 
 log = logging.getLogger(__name__)
 
-KEPT = 4
-"""Versions other than the active one that stay loaded after somebody asked for them."""
+CACHED_VERSIONS = 4
+"""Versions other than the active one that stay loaded after a request for them."""
 
-LOOKS_BETWEEN_TRIES = 10
-"""How many looks pass before a version that could not be served is tried again."""
+CHECKS_BETWEEN_RETRIES = 10
+"""How many checks pass before a version that could not be served is tried again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """For health: the version that serves, what is wrong with the active one, and with people's names."""
+    """For health: the version that serves, what is wrong with the active one, and with the segment labels."""
 
     version: str | None
     fallback: str | None
@@ -54,7 +54,7 @@ class ActiveModel:
         self._fallback: str | None = None
         self._labels: Mapping[str, Label] = {}
         self._labels_damage: str | None = None
-        self._looks = 0
+        self._checks = 0
         self._others: dict[str, _Kept] = {}
         self.predictor: Predictor | None = None
 
@@ -66,7 +66,7 @@ class ActiveModel:
         NoActiveModel
         """
         if self.predictor is None:
-            raise NoActiveModel(f"no model is loaded: {self._fallback or 'train and activate one'}")
+            raise NoActiveModel(f"No model is loaded. {self._fallback or 'Train one and activate it.'}")
         return self.predictor
 
     async def of(self, version: str | None) -> Predictor:
@@ -84,7 +84,9 @@ class ActiveModel:
         kept = self._others.pop(version, None)
         if kept is None or kept.stamps != stamps or kept.predictor.labels is not self._labels:
             kept = _Kept(await asyncio.to_thread(self._load, version), stamps)
-        self._others = dict([*self._others.items(), (version, kept)][-KEPT:])  # the last one asked for stays longest
+        self._others = dict(
+            [*self._others.items(), (version, kept)][-CACHED_VERSIONS:]
+        )  # the last one used stays longest
         return kept.predictor
 
     @property
@@ -109,14 +111,14 @@ class ActiveModel:
             self._stamps = stamps
 
     def _read_labels(self, changed: bool) -> None:
-        """Read the labels anew; when they are damaged, none: the names made by rule serve then."""
+        """Read the labels anew; when they are damaged, none: the derived names stand in."""
         if not changed and self._labels_damage is None:
             return
         self._labels_damage = None
         try:
             self._labels = self._store.labels.read()
         except LabelsDamaged as error:
-            log.error("people's names for segments in %s are not used: %s", self._store.directory, error)
+            log.error("the segment labels in %s cannot be used: %s", self._store.directory, error)
             self._labels, self._labels_damage = {}, str(error)
 
     def _follow_activation(self) -> None:
@@ -137,17 +139,17 @@ class ActiveModel:
         """Whether to try the active version again: it may have been repaired, or its disk was away for a moment."""
         if self._fallback is None and self._labels_damage is None:
             return False
-        self._looks += 1
-        return self._looks % LOOKS_BETWEEN_TRIES == 0
+        self._checks += 1
+        return self._checks % CHECKS_BETWEEN_RETRIES == 0
 
     def _serve_earlier(self) -> None:
-        for version in self._store.candidates():
+        for version in self._store.serving_order():
             if self.predictor is not None:
                 break
             try:
                 self._serve(version)
             except RegistryError as error:
-                log.error("nor can another: %s", error)
+                log.error("an earlier model cannot be served either: %s", error)
         log.warning("serving %s instead", self.predictor.version if self.predictor else "no model")
 
     def _serve(self, version: str) -> None:
@@ -165,5 +167,5 @@ class ActiveModel:
             await asyncio.sleep(seconds)
             try:
                 await asyncio.to_thread(self.refresh)
-            except Exception:  # whatever it is, the next look must still take place
-                log.exception("looking for another active model failed")
+            except Exception:  # whatever it is, the next check must still take place
+                log.exception("checking for a newly activated model failed")

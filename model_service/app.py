@@ -58,7 +58,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.store = ModelStore(settings.model_store)
     app.state.model = ActiveModel(app.state.store)
     app.state.jobs = TrainingJobs(settings.model_store)
-    app.state.analyses = asyncio.Semaphore(analysis.AT_ONCE)
+    app.state.analyses = asyncio.Semaphore(analysis.MAX_CONCURRENT)
     app.state.drawing = plots.Drawing()
     app.add_middleware(GatewayAuthentication, secret=settings.model_service_secret)
     app.add_middleware(RequestLog)  # around the other, so that refusals are logged and have a request id

@@ -23,10 +23,11 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True, protected_namespaces=())
 
     deployment: Annotated[
-        Literal["production", "development"], Field(description="Whether missing secrets are made up")
+        Literal["production", "development"],
+        Field(description="'development' starts without secrets, with those of the examples"),
     ] = "production"
     model_service_secret: Annotated[
-        str, Field(repr=False, description="What the gateway shows in every request; nobody else is answered")
+        str, Field(repr=False, description="Secret that the gateway sends with every request")
     ] = MODEL_SERVICE_SECRET_IN_DEVELOPMENT
     model_service_secret_file: Annotated[Path | None, Field(description="File that holds the secret instead")] = None
 
@@ -36,11 +37,11 @@ class Settings(BaseSettings):
     model_tls_cert: Annotated[FilePath | None, Field(description="Certificate (PEM) to serve over TLS with")] = None
     model_tls_key: Annotated[FilePath | None, Field(description="Its key, unless the same file holds it")] = None
     model_tls_client_ca: Annotated[
-        FilePath | None, Field(description="Authorities of which the gateway must show a certificate (mutual TLS)")
+        FilePath | None, Field(description="CA certificates that the gateway's own is checked against (mutual TLS)")
     ] = None
     model_workers: Annotated[int, Field(ge=1, le=64, description="Worker processes")] = 1
     model_poll_seconds: Annotated[
-        float, Field(gt=0, le=60, description="How often each worker looks for another active model")
+        float, Field(gt=0, le=60, description="How often each worker checks for a newly activated model")
     ] = 0.5
     max_body_bytes: Annotated[int, Field(ge=1024, description="Largest accepted request body")] = 16 * 1024 * 1024
     max_upload_bytes: Annotated[int, Field(ge=1024, description="Largest accepted file of customers to train on")] = (
@@ -79,7 +80,7 @@ def load_server_settings() -> Settings:
     if settings.model_service_secret_file:
         secret = _content(settings.model_service_secret_file)
     if settings.deployment == "production" and (fault := secret_fault(secret)):
-        hint = "openssl rand -base64 36 makes one, for both tiers; DEPLOYMENT=development does without"
+        hint = "generate one for both tiers with openssl rand -base64 36, or set DEPLOYMENT=development"
         raise SettingsError(f"MODEL_SERVICE_SECRET (or MODEL_SERVICE_SECRET_FILE) {fault}; {hint}")
     return settings.model_copy(update={"model_service_secret": secret}) if secret else settings
 

@@ -1,7 +1,9 @@
-"""What a shared secret must be: here, because both tiers must refuse the same ones."""
+"""What a shared secret must be (long, random and not the one of an example), and the file that it may come from."""
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Final
 
 LEAST_LENGTH: Final = 32
@@ -15,6 +17,29 @@ MODEL_SERVICE_SECRET_IN_DEVELOPMENT: Final = f"model-service-secret-{DEVELOPMENT
 
 _LEAST_DIFFERENT = 8
 _PLACEHOLDERS = ("changeme", "secret", "example", "placeholder", "password", "foobar", "fordevelopmentonly", "12345678")
+
+
+class SettingsError(Exception):
+    """An environment variable has a wrong value; the message names it."""
+
+
+def read_secret_file(variable: str) -> str | None:
+    """Return what the file holds that the variable NAME_FILE names (secrets of Docker and Kubernetes), if it is set.
+
+    Raises
+    ------
+    SettingsError
+        when the file cannot be read.
+    """
+    file = os.environ.get(f"{variable}_FILE")
+    if file is None:
+        return None
+    try:
+        return Path(file).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(
+            f'Environment variable "{variable}_FILE" names a file that cannot be read: {error}'
+        ) from error
 
 
 def secret_fault(secret: str | None) -> str | None:

@@ -7,12 +7,24 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from support.servers import Mongod
+
+# They hold assertions and are no test modules themselves.
+pytest.register_assert_rewrite("contracts", "fakes", "support")
 
 ROOT = Path(__file__).resolve().parent.parent
 REAL_CSV = ROOT.parent / "shared" / "data" / "cc_general.csv"
 SAMPLE_CSV = ROOT / "data" / "sample.csv"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what trains on the real data: the other files that need this model would wait for it together."""
+    items.sort(key=lambda item: item.path.name != "test_model_real_data.py")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -48,6 +60,16 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> MadeOnce:
 
 
 @pytest.fixture(scope="session")
+def mongod() -> Iterator[Mongod]:
+    """A mongod that the whole session shares."""
+    # Imported here, as below: unit tests need neither it nor its driver.
+    from support.servers import running_mongod
+
+    with running_mongod() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
 def real_csv() -> Path:
     """The public data set of 8,950 customers; it lies beside the checkout and is never part of it."""
     if not REAL_CSV.exists():
@@ -69,8 +91,8 @@ def sample_models(made_once: MadeOnce, sample_csv: Path) -> Path:
     from model_service.store.registry import ModelStore
     from model_service.training import calibration
     from model_service.training.dataset import read_customers
+    from model_service.training.parallel import NoProgress
     from model_service.training.trainer import Options, train_version
-    from model_service.training.work import Silent
 
     def fill(folder: Path) -> None:
         store = ModelStore(folder)
@@ -78,6 +100,6 @@ def sample_models(made_once: MadeOnce, sample_csv: Path) -> Path:
             patch.setattr(calibration, "REFITS", 3)
             patch.setattr(calibration, "HELD_OUT", 3)
             customers = read_customers(sample_csv)
-            store.activate(train_version(store, customers, Options(ks=(6,)), Silent(), write)["version"])
+            store.activate(train_version(store, customers, Options(ks=(6,)), NoProgress(), write)["version"])
 
     return made_once("sample-models", fill)

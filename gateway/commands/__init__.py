@@ -5,16 +5,16 @@ from __future__ import annotations
 import socket
 
 import click
-from environs import EnvError
 
 from gateway.settings import Settings, read_settings
+from shared.secret_rules import SettingsError
 
 
 def settings_or_end() -> Settings:
     """Return the settings; a wrong one ends the command with its name."""
     try:
         return read_settings()
-    except (EnvError, OSError) as error:
+    except (SettingsError, OSError) as error:
         raise click.ClickException(f"wrong setting: {error}") from error
 
 

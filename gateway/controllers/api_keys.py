@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from flask import Response, request
 
-from gateway.controllers.http import answer, caller, load, no_content, query, read_json, read_order
+from gateway.controllers.http import caller, json_response, load, no_content, query, read_json, read_object
 from gateway.controllers.pages import page_by_id
 from gateway.schemas.api_keys import NewApiKeySchema, RotationSchema
 from gateway.services.access.api_keys import ApiKeyService
@@ -27,7 +27,7 @@ class ApiKeyController:
     def create(self) -> Response:
         """POST /api-keys."""
         key = self._keys.create(**load(_new, read_json()), maker=caller())
-        return answer(key, 201, {**_ONCE, "Location": f"{request.path}/{key['id']}"})
+        return json_response(key, 201, {**_ONCE, "Location": f"{request.path}/{key['id']}"})
 
     def list(self) -> Response:
         """GET /api-keys."""
@@ -35,7 +35,7 @@ class ApiKeyController:
 
     def get(self, key_id: str) -> Response:
         """GET /api-keys/{id}."""
-        return answer(self._keys.get(key_id))
+        return json_response(self._keys.get(key_id))
 
     def revoke(self, key_id: str) -> Response:
         """DELETE /api-keys/{id}: the key ends, its record stays."""
@@ -44,4 +44,4 @@ class ApiKeyController:
 
     def rotate(self, key_id: str) -> Response:
         """POST /api-keys/{id}/rotate."""
-        return answer(self._keys.rotate(key_id, **load(_rotation, read_order())), headers=_ONCE)
+        return json_response(self._keys.rotate(key_id, **load(_rotation, read_object())), headers=_ONCE)

@@ -12,15 +12,15 @@ from werkzeug.exceptions import RequestURITooLarge
 from gateway.controllers.http import (
     JSON,
     MERGE_PATCH,
-    answer,
-    expected,
     first_tried_at,
+    json_response,
     load,
     no_content,
+    precondition,
     query,
     read_json,
 )
-from gateway.controllers.pages import page_answer, page_by_id, parameters_sent
+from gateway.controllers.pages import page_by_id, page_response, query_without_cursor
 from gateway.schemas.customer_queries import list_request
 from gateway.schemas.customers import customer_schema, load_rows, patch_schema
 from gateway.schemas.paging import Cursors
@@ -61,32 +61,32 @@ class CustomerController:
         """POST /customers."""
         sent = load(_new, read_json())
         written = self._customers.create(sent.pop(CUST_ID), sent, first_tried_at())
-        return written_answer(written, location=f"{request.path}/{written.customer[CUST_ID]}")
+        return written_response(written, location=f"{request.path}/{written.customer[CUST_ID]}")
 
     def get(self, cust_id: str) -> Response:
         """GET /customers/{CUST_ID}."""
         customer = self._customers.get(checked_id(cust_id))
         if "If-Match" in request.headers:
-            Precondition(any_of=expected().any_of).check(cust_id, customer)
+            Precondition(any_of=precondition().any_of).check(cust_id, customer)
         if request.if_none_match.contains_weak(customer["revision"]):
             return Response(status=304, headers=_etag(customer))
-        return answer(customer, headers=_etag(customer))
+        return json_response(customer, headers=_etag(customer))
 
     def replace(self, cust_id: str) -> Response:
         """PUT /customers/{CUST_ID}."""
         sent = _without_id(cust_id, load(_whole, read_json()))
-        return written_answer(self._customers.replace(cust_id, sent, expected()), location=request.path)
+        return written_response(self._customers.replace(cust_id, sent, precondition()), location=request.path)
 
     def patch(self, cust_id: str) -> Response:
         """PATCH /customers/{CUST_ID}."""
         changes = _without_id(cust_id, load(_patch, read_json(MERGE_PATCH, JSON)))
-        return written_answer(self._customers.patch(cust_id, changes, expected()))
+        return written_response(self._customers.patch(cust_id, changes, precondition()))
 
     def delete(self, cust_id: str) -> Response:
         """DELETE /customers/{CUST_ID}; with ?erase=true for good, and everywhere."""
         if query()["erase"]:
-            return answer(self._erasures.erase(checked_id(cust_id), expected()))
-        self._deletions.delete(checked_id(cust_id), expected())
+            return json_response(self._erasures.erase(checked_id(cust_id), precondition()))
+        self._deletions.delete(checked_id(cust_id), precondition())
         return no_content()
 
 
@@ -113,13 +113,13 @@ def _etag(customer: Customer) -> Mapping[str, str]:
     return {"ETag": f'"{customer["revision"]}"'}
 
 
-def written_answer(written: Written, location: str = "") -> Response:
+def written_response(written: Written, location: str = "") -> Response:
     """Return the answer to a write; `location` is the address of a customer that it created."""
     headers = dict(_etag(written.customer))
     if written.created:
         headers["Location"] = location
     body = {**written.customer, "warnings": written.warnings}
-    return answer(body, 201 if written.created else 200, headers)
+    return json_response(body, 201 if written.created else 200, headers)
 
 
 MAX_QUERY_LENGTH = 3_500
@@ -135,7 +135,7 @@ class CustomerListController:
 
     def list(self) -> Response:
         """GET /customers."""
-        if len(parameters_sent()) > MAX_QUERY_LENGTH:
+        if len(query_without_cursor()) > MAX_QUERY_LENGTH:
             raise RequestURITooLarge(
                 f"the query string, without its cursor, must not be longer than {MAX_QUERY_LENGTH} characters"
             )
@@ -143,7 +143,7 @@ class CustomerListController:
         page, total = self._lists.page(wanted.query, wanted.total)
         cursor = self._cursors.write(wanted.list_id, page.end) if page.end else None
         more = {"total": total.total, "total_kind": total.kind} if total else {}
-        return page_answer(page.items, cursor, more, first=True)
+        return page_response(page.items, cursor, more, first=True)
 
 
 REFUSALS: Mapping[type[SegmentationError], tuple[int, str]] = {
@@ -168,7 +168,7 @@ class BatchController:
         results = self._batches.write(load_rows(read_json(), mode), mode)
         counts = Counter(result.status for result in results)
         body = {"results": [_dumped(result) for result in results]}
-        return answer({**body, **{status: counts[status] for status in get_args(RowStatus)}})
+        return json_response({**body, **{status: counts[status] for status in get_args(RowStatus)}})
 
 
 def _dumped(result: RowResult) -> dict[str, Any]:
@@ -195,11 +195,11 @@ class CustomerSegmentController:
 
     def get(self, cust_id: str) -> Response:
         """GET /customers/{CUST_ID}/segment."""
-        return answer(self._segments.get(checked_id(cust_id), explain=query()["explain"]))
+        return json_response(self._segments.get(checked_id(cust_id), explain=query()["explain"]))
 
     def rescore(self, cust_id: str) -> Response:
         """POST /customers/{CUST_ID}/segment."""
-        return answer(self._segments.rescore(checked_id(cust_id), explain=query()["explain"]))
+        return json_response(self._segments.rescore(checked_id(cust_id), explain=query()["explain"]))
 
 
 class DeletionController:
@@ -214,11 +214,11 @@ class DeletionController:
 
     def get(self, cust_id: str) -> Response:
         """GET /deleted-customers/{CUST_ID}."""
-        return answer(self._deletions.get(checked_id(cust_id)))
+        return json_response(self._deletions.get(checked_id(cust_id)))
 
     def restore(self, cust_id: str) -> Response:
         """POST /customers/{CUST_ID}/restore."""
-        return written_answer(self._deletions.restore(checked_id(cust_id), first_tried_at()))
+        return written_response(self._deletions.restore(checked_id(cust_id), first_tried_at()))
 
 
 class ErasureController:
@@ -229,8 +229,8 @@ class ErasureController:
 
     def list(self) -> Response:
         """GET /erasures?CUST_ID=…."""
-        return answer(self._erasures.of(query()[CUST_ID]))
+        return json_response(self._erasures.of(query()[CUST_ID]))
 
     def get(self, erasure_id: str) -> Response:
         """GET /erasures/{id}."""
-        return answer(self._erasures.get(erasure_id))
+        return json_response(self._erasures.get(erasure_id))

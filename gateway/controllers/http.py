@@ -18,7 +18,7 @@ from werkzeug.exceptions import (
     UnsupportedMediaType,
 )
 
-from gateway.controllers.slow_clients import TimelyBody, timely_body
+from gateway.controllers.slow_clients import TimedBody, timed_body
 from gateway.schemas.customers import field_errors
 from gateway.schemas.queries import Values
 from gateway.services.audit import Origin
@@ -35,7 +35,7 @@ MERGE_PATCH = "application/merge-patch+json"
 _UTC = orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z
 
 
-class WrongMediaType(UnsupportedMediaType):
+class UnsupportedType(UnsupportedMediaType):
     """The body is of another media type than those that are accepted, which the answer names.
 
     In Accept-Patch (RFC 5789 section 2.2) or, for other methods, in Accept (RFC 9110 section 15.5.16).
@@ -51,7 +51,7 @@ class WrongMediaType(UnsupportedMediaType):
         return [*super().get_headers(*arguments), (name, ", ".join(self._accepted))]
 
 
-class WrongEncoding(UnsupportedMediaType):
+class UnsupportedEncoding(UnsupportedMediaType):
     """The body has a Content-Encoding; the answer says that none is accepted (RFC 9110 section 12.5.3)."""
 
     def get_headers(self, *arguments: Any) -> list[tuple[str, str]]:
@@ -59,7 +59,7 @@ class WrongEncoding(UnsupportedMediaType):
         return [*super().get_headers(*arguments), ("Accept-Encoding", "identity")]
 
 
-def refuse_undeclared(accepted: Sequence[str], what: str) -> None:
+def require_media_type(accepted: Sequence[str], what: str) -> None:
     """Do nothing if the body is declared as one of these media types, and as nothing that would have to be unpacked.
 
     Raises
@@ -70,10 +70,10 @@ def refuse_undeclared(accepted: Sequence[str], what: str) -> None:
         *others, last = accepted
         named = f"{', '.join(others)} or {last}" if others else last
         sent = f"not as {request.mimetype!r}" if request.mimetype else "with a Content-Type"
-        raise WrongMediaType(accepted, f"send {what} as {named}, {sent}")
+        raise UnsupportedType(accepted, f"send {what} as {named}, {sent}")
     encoding = request.headers.get("Content-Encoding", "identity")
     if encoding.strip().lower() not in ("", "identity"):
-        raise WrongEncoding(f"send {what} without a Content-Encoding, not with {encoding!r}")
+        raise UnsupportedEncoding(f"send {what} without a Content-Encoding, not with {encoding!r}")
 
 
 def read_json(*media_types: str) -> Any:
@@ -86,11 +86,11 @@ def read_json(*media_types: str) -> Any:
     werkzeug.exceptions.RequestEntityTooLarge
     shared.strict_json.MalformedJSON
     """
-    refuse_undeclared(media_types or (JSON,), "the body")
+    require_media_type(media_types or (JSON,), "the body")
     return loads(read_body())
 
 
-def read_order(*media_types: str) -> dict[str, Any]:
+def read_object(*media_types: str) -> dict[str, Any]:
     """Return the body, which must be a JSON object, or nothing at all.
 
     Raises
@@ -162,11 +162,11 @@ def _received() -> bytes:
 
 
 def _read() -> bytes:
-    body = timely_body()
+    body = timed_body()
     try:
         return body.read()
     except TimeoutError as error:
-        raise RequestTimeout(f"the body did not arrive within {body.patience.seconds:g} seconds") from error
+        raise RequestTimeout(f"the body did not arrive within {body.timeouts.seconds:g} seconds") from error
     except OSError as error:
         raise ClientDisconnected("the body broke off before its end") from error
 
@@ -190,7 +190,7 @@ class _AnyRevision:
         return True
 
 
-def expected() -> Precondition:
+def precondition() -> Precondition:
     """Return what the request's If-Match and If-None-Match expect of the customer (RFC 9110 section 13.1).
 
     If-Unmodified-Since says nothing here: no answer has a Last-Modified, since two changes fit into a second.
@@ -206,8 +206,8 @@ def _revisions(tags: ETags, *, weak: bool) -> Container[str]:
     return _AnyRevision() if tags.star_tag else tags.as_set(include_weak=weak)
 
 
-def answer_line(body: Any) -> bytes:
-    """Return a line of an answer in NDJSON; times as in `answer`."""
+def ndjson_line(body: Any) -> bytes:
+    """Return a line of an answer in NDJSON; times as in `json_response`."""
     return orjson.dumps(body, option=_UTC | orjson.OPT_APPEND_NEWLINE)
 
 
@@ -218,7 +218,7 @@ def no_content() -> Response:
     return done
 
 
-def answer(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+def json_response(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """Return a JSON answer; times, which are in UTC throughout, become RFC 3339."""
     return Response(orjson.dumps(body, option=_UTC), status, headers, mimetype=JSON)
 
@@ -227,7 +227,7 @@ _PIECE = 256 * 1024
 _CHARSETS = ("utf-8", "us-ascii")
 
 
-def uploaded(media_types: Sequence[str], max_bytes: int) -> Upload:
+def read_upload(media_types: Sequence[str], max_bytes: int) -> Upload:
     """Return the file in the request's body, which has to be read before the answer is complete.
 
     Raises
@@ -237,20 +237,20 @@ def uploaded(media_types: Sequence[str], max_bytes: int) -> Upload:
     werkzeug.exceptions.LengthRequired
     werkzeug.exceptions.RequestEntityTooLarge
     """
-    refuse_undeclared(media_types, "the file")
+    require_media_type(media_types, "the file")
     charset = request.mimetype_params.get("charset", _CHARSETS[0])
     if charset.lower() not in _CHARSETS:
-        raise WrongMediaType(media_types, f"send the file in {_CHARSETS[0]}, not in {charset!r}")
+        raise UnsupportedType(media_types, f"send the file in {_CHARSETS[0]}, not in {charset!r}")
     size = request.content_length if has_body() else 0
     if size is None:  # a server may not tell a chunked body that broke off from a whole one
         raise LengthRequired("send the file with a Content-Length")
     if size > max_bytes:
         raise RequestEntityTooLarge(f"the file must not be larger than {max_bytes} bytes")
     request.max_content_length = size  # checked against this route's own limit; the application's is far lower
-    return Upload(request.mimetype, size, _pieces(timely_body(), size))
+    return Upload(request.mimetype, size, _pieces(timed_body(), size))
 
 
-def _pieces(body: TimelyBody, size: int) -> Iterator[bytes]:
+def _pieces(body: TimedBody, size: int) -> Iterator[bytes]:
     """Yield the body as it arrives; one that breaks off raises, or the half would be taken for the whole."""
     left = size
     while left:

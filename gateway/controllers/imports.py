@@ -11,7 +11,7 @@ from typing import Any
 
 from flask import Response, request
 
-from gateway.controllers.http import JSON, answer, answer_line, caller, query, uploaded
+from gateway.controllers.http import JSON, caller, json_response, ndjson_line, query, read_upload
 from gateway.controllers.pages import page_by_id
 from gateway.files.reader import MEDIA_TYPES, CustomerFile
 from gateway.services.imports.imports import ImportOptions, ImportService
@@ -52,7 +52,7 @@ class ImportController:
 
     def create(self) -> Response:
         """POST /imports: read the whole file, or answer while it is read where the client accepts NDJSON."""
-        upload = uploaded(MEDIA_TYPES, self._max_upload_bytes)
+        upload = read_upload(MEDIA_TYPES, self._max_upload_bytes)
         order = ImportOptions(query()["mode"], query()["dry_run"], query().get("name"), upload.size)
         source = CustomerFile(upload.media_type, upload.pieces, self._folder)
         try:
@@ -66,7 +66,7 @@ class ImportController:
         for _ in run.progress():
             pass  # the record tells whoever asks for it meanwhile
         run.check()
-        return answer(_shown(run.record, request.path), 201, headers)
+        return json_response(_shown(run.record, request.path), 201, headers)
 
     def list(self) -> Response:
         """GET /imports."""
@@ -75,12 +75,12 @@ class ImportController:
 
     def get(self, import_id: str) -> Response:
         """GET /imports/{id}."""
-        return answer(_shown(self._imports.get(import_id), request.path.rpartition("/")[0]))
+        return json_response(_shown(self._imports.get(import_id), request.path.rpartition("/")[0]))
 
     def cancel(self, import_id: str) -> Response:
         """POST /imports/{id}/cancel."""
         imports = request.path.removesuffix(f"/{import_id}/cancel")
-        return answer(_shown(self._imports.cancel(import_id), imports), 202)
+        return json_response(_shown(self._imports.cancel(import_id), imports), 202)
 
     def errors(self, import_id: str) -> Response:
         """GET /imports/{id}/errors."""
@@ -94,7 +94,7 @@ def _shown(record: Import | ImportSummary, imports: str) -> dict[str, Any]:
 
 def _lines(run: ImportRun, imports: str) -> Iterator[bytes]:
     for record in run.progress():
-        yield answer_line(_shown(record, imports))
+        yield ndjson_line(_shown(record, imports))
 
 
 def _csv(faults: Iterable[RowFault]) -> Iterator[bytes]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Response, request
 
-from gateway.controllers.http import answer, has_body, query, read_order, uploaded
+from gateway.controllers.http import has_body, json_response, query, read_object, read_upload
 from gateway.services.errors import InvalidInput
 from gateway.services.models.activations import ActivationService
 from gateway.services.models.analyses import AnalysisService
@@ -26,27 +26,27 @@ class ModelController:
 
     def list(self) -> Response:
         """GET /models."""
-        return answer(self._registry.models())
+        return json_response(self._registry.models())
 
     def get(self, version: str) -> Response:
         """GET /models/{version}."""
-        return answer(self._registry.model(version))
+        return json_response(self._registry.model(version))
 
     def gate(self, version: str) -> Response:
         """GET /models/{version}/gate."""
-        return answer(self._registry.gate(version))
+        return json_response(self._registry.gate(version))
 
     def activate(self, version: str) -> Response:
         """POST /models/{version}/activate."""
-        return answer(self._activations.activate(version, read_order()))
+        return json_response(self._activations.activate(version, read_object()))
 
     def roll_back(self) -> Response:
         """POST /models/rollback."""
-        return answer(self._activations.roll_back(read_order()))
+        return json_response(self._activations.roll_back(read_object()))
 
     def activations(self) -> Response:
         """GET /activations."""
-        return answer(self._registry.activations())
+        return json_response(self._registry.activations())
 
 
 class TrainingController:
@@ -65,20 +65,20 @@ class TrainingController:
         """POST /models."""
         asked = query()
         if has_body():
-            training = self._trainings.train_on_file(uploaded((CSV, PARQUET), self._max_upload_bytes), asked)
+            training = self._trainings.train_on_file(read_upload((CSV, PARQUET), self._max_upload_bytes), asked)
         else:
             _refuse_empty_file()
             training = self._trainings.train_on_stored(asked)
         address = f"{request.path.removesuffix('models')}trainings/{training['id']}"
-        return answer(training, 202, {"Location": address})
+        return json_response(training, 202, {"Location": address})
 
     def list(self) -> Response:
         """GET /trainings."""
-        return answer(self._trainings.list())
+        return json_response(self._trainings.list())
 
     def get(self, training_id: str) -> Response:
         """GET /trainings/{id}."""
-        return answer(self._trainings.get(training_id))
+        return json_response(self._trainings.get(training_id))
 
     def log(self, training_id: str) -> Response:
         """GET /trainings/{id}/log."""
@@ -86,7 +86,7 @@ class TrainingController:
 
     def cancel(self, training_id: str) -> Response:
         """POST /trainings/{id}/cancel."""
-        return answer(self._trainings.cancel(training_id), 202)
+        return json_response(self._trainings.cancel(training_id), 202)
 
 
 def _picture_format() -> Format | None:
@@ -117,7 +117,7 @@ class PictureController:
         for plot in plots["items"]:
             address = f"{request.path}/{plot['name']}"
             plot["svg"], plot["png"] = f"{address}.svg", f"{address}.png"
-        return answer(plots)
+        return json_response(plots)
 
     def plot(self, version: str, name: str, kind: Format) -> Response:
         """GET /models/{version}/plots/{name}.svg and .png."""
@@ -142,7 +142,7 @@ class AnalysisController:
         return self._answered(self._analyses.drift(version), kind)
 
     def _answered(self, figures: Preview | Drift, kind: Format | None) -> Response:
-        return answer(figures) if kind is None else shown(self._registry.draw(figures, kind))
+        return json_response(figures) if kind is None else shown(self._registry.draw(figures, kind))
 
 
 def shown(file: ServedFile) -> Response:

@@ -9,17 +9,17 @@ from urllib.parse import urlencode
 
 from flask import Response, request
 
-from gateway.controllers.http import answer
+from gateway.controllers.http import json_response
 from gateway.schemas.paging import cursor_after
 from gateway.services.pages import Page
 
 
 def page_by_id(page: Page[Any, str]) -> Response:
     """Return the answer for a page of a list in the order of ids."""
-    return page_answer(page.items, cursor_after(page.end) if page.end else None)
+    return page_response(page.items, cursor_after(page.end) if page.end else None)
 
 
-def page_answer(
+def page_response(
     items: Sequence[Any], cursor: str | None, more: Mapping[str, Any] = MappingProxyType({}), *, first: bool = False
 ) -> Response:
     """Return the answer for a page, which names the next one in its body and in the header Link (RFC 8288).
@@ -33,15 +33,15 @@ def page_answer(
     links = [f'<{_address(f"cursor={cursor}")}>; rel="next"'] if cursor else []
     links += [f'<{_address("")}>; rel="first"'] if first else []
     headers = {"Link": ", ".join(links)} if links else None
-    return answer({"items": items, "next_cursor": cursor, **more}, headers=headers)
+    return json_response({"items": items, "next_cursor": cursor, **more}, headers=headers)
 
 
-def parameters_sent() -> str:
+def query_without_cursor() -> str:
     """Return the request's query string without its cursor."""
     return urlencode([pair for pair in request.args.items(multi=True) if pair[0] != "cursor"])
 
 
 def _address(last: str) -> str:
     """Return an address of this list; it repeats all parameters but the cursor."""
-    query = "&".join(filter(None, (parameters_sent(), last)))
+    query = "&".join(filter(None, (query_without_cursor(), last)))
     return f"{request.path}?{query}" if query else request.path

@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Response, g
 
-from gateway.controllers.http import answer, load, query, read_json
+from gateway.controllers.http import json_response, load, query, read_json
 from gateway.schemas.customers import customer_schema
 from gateway.services.customers.customer import Features
 from gateway.services.errors import InvalidInput
@@ -30,8 +30,8 @@ class PredictionController:
         options = PredictionOptions(query()["explain"], query().get("version"))
         body = read_json()
         if isinstance(body, dict) and "customers" in body:
-            return answer({"predictions": self._predictions.predict_batch(_rows(body), options)})
-        return answer(self._predictions.predict(_features(body), options))
+            return json_response({"predictions": self._predictions.predict_batch(_rows(body), options)})
+        return json_response(self._predictions.predict(_features(body), options))
 
 
 def _features(body: Any, prefix: str = "") -> dict[str, Any]:

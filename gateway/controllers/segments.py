@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Response
 
-from gateway.controllers.http import JSON, MERGE_PATCH, answer, read_order
+from gateway.controllers.http import JSON, MERGE_PATCH, json_response, read_object
 from gateway.services.models.segments import SegmentService
 
 
@@ -16,12 +16,12 @@ class SegmentController:
 
     def list(self) -> Response:
         """GET /segments."""
-        return answer(self._segments.list())
+        return json_response(self._segments.list())
 
     def get(self, segment_id: str) -> Response:
         """GET /segments/{id}."""
-        return answer(self._segments.get(segment_id))
+        return json_response(self._segments.get(segment_id))
 
     def label(self, segment_id: str) -> Response:
         """PATCH /segments/{id}."""
-        return answer(self._segments.label(segment_id, read_order(MERGE_PATCH, JSON)))
+        return json_response(self._segments.label(segment_id, read_object(MERGE_PATCH, JSON)))

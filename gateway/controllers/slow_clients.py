@@ -8,9 +8,9 @@ Reading from ``wsgi.input`` blocks. What can be done about it depends on the ser
   its maintainers leave bodies to a proxy, issue 728). Reading in another thread, to be left behind, was tried: when the
   request's own thread answers meanwhile, granian 2.8.7 holds Python's lock until the body has come, and the whole
   process stands still. So the wait itself cannot be ended; but TCP's keep-alive is turned on for connections that are
-  overdue, so that a client that has vanished (rather than left) is noticed within a minute.
+  overdue, so that a client whose machine is gone (rather than disconnected) is noticed within a minute.
 
-Under both, `Patience` leaves a thread over, however many clients are slow; one too many is refused with 503. Only
+Under both, `ClientTimeouts` leaves a thread over, however many clients are slow; one too many is refused with 503. Only
 callers whose key or token holds get this far. For the rest there is a proxy that takes requests in before it passes
 them on, as nginx does by default: callers with a key who stay connected and send nothing (granian), clients that read
 their answers slowly (granian; gunicorn gives up after a minute), and headers that trickle in (gunicorn).
@@ -38,7 +38,7 @@ KEEP_ALIVE: Final = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
 """Seconds of silence before a peer is asked whether it is there, seconds between questions, and how many of them."""
 
 _LOOKS_PER_TIMEOUT = 10
-_EXTENSION = "gateway.patience"
+_EXTENSION = "gateway.client_timeouts"
 
 
 @dataclass(slots=True, eq=False)
@@ -48,7 +48,7 @@ class _Wait:
     overdue: bool = False
 
 
-class Patience:
+class ClientTimeouts:
     """How long clients may take, and how many threads may wait for them.
 
     Parameters
@@ -92,7 +92,7 @@ class Patience:
     def _watch(self) -> None:
         if not self._watching:
             self._watching = True
-            threading.Thread(target=self._look, name="patience", daemon=True).start()
+            threading.Thread(target=self._look, name="slow-clients", daemon=True).start()
 
     def _look(self) -> None:
         while True:
@@ -106,13 +106,13 @@ class Patience:
 
 def _cut_off(connection: socket.socket | None) -> None:
     if connection is None:
-        notice_the_vanished()
+        enable_keep_alive()
         return
     with contextlib.suppress(OSError):  # the client has left
         connection.shutdown(socket.SHUT_RD)
 
 
-def notice_the_vanished() -> None:
+def enable_keep_alive() -> None:
     """Let the system find out which peers of this process's connections are gone; does nothing to the others."""
     for descriptor in Path("/dev/fd").iterdir():
         with contextlib.suppress(OSError), socket.socket(fileno=os.dup(int(descriptor.name))) as connection:
@@ -122,11 +122,11 @@ def notice_the_vanished() -> None:
                     connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
-class TimelyBody(NamedTuple):
+class TimedBody(NamedTuple):
     """The body of a request, or what is left of it; it can be read after the request's context has ended, too."""
 
     stream: IO[bytes]
-    patience: Patience
+    timeouts: ClientTimeouts
     connection: socket.socket | None
 
     def read(self, size: int = -1) -> bytes:
@@ -140,15 +140,15 @@ class TimelyBody(NamedTuple):
         OSError, werkzeug.exceptions.ClientDisconnected
             when the connection breaks.
         """
-        with self.patience.waiting(self.connection):
+        with self.timeouts.waiting(self.connection):
             return self.stream.read(size)
 
 
 def register(app: Flask, seconds: float, threads: int) -> None:
-    """Give the application patience with its clients."""
-    app.extensions[_EXTENSION] = Patience(seconds, threads)
+    """Limit how long the application waits for its clients."""
+    app.extensions[_EXTENSION] = ClientTimeouts(seconds, threads)
 
 
-def timely_body() -> TimelyBody:
+def timed_body() -> TimedBody:
     """Return the body of the request being served."""
-    return TimelyBody(request.stream, current_app.extensions[_EXTENSION], request.environ.get("gunicorn.socket"))
+    return TimedBody(request.stream, current_app.extensions[_EXTENSION], request.environ.get("gunicorn.socket"))

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import click
 from dotenv import load_dotenv
-from environs import EnvError
 
 from gateway.commands import refuse_taken
 from gateway.development.credentials import kept_secret
 from gateway.settings import DEVELOPMENT, Settings, read_settings
+from shared.secret_rules import SettingsError
 
 SAMPLE = Path("data/sample.csv")
 HINT = "Is another 'make run' still running? Stop it, or set GATEWAY_PORT, MODEL_PORT or MONGOD_PORT in .env."
@@ -33,7 +33,7 @@ def main() -> None:
     try:
         settings = read_settings()
         refuse_taken_ports(settings)
-    except EnvError as error:
+    except SettingsError as error:
         raise click.ClickException(f"wrong setting: {error}") from error
     except click.ClickException as error:
         raise click.ClickException(f"{error.message}. {HINT}") from error
@@ -44,10 +44,10 @@ def main() -> None:
 
 
 def refuse_taken_ports(settings: Settings) -> None:
-    """Raise ClickException if one of the ports that will be used is taken, EnvError if one is no number."""
+    """Raise ClickException if one of the ports that will be used is taken, SettingsError if one is no number."""
     model_port = os.environ.setdefault("MODEL_PORT", "8001")
     if not model_port.isdigit():
-        raise EnvError(f'Environment variable "MODEL_PORT" invalid: {model_port!r} is no port')
+        raise SettingsError(f'Environment variable "MODEL_PORT" invalid: {model_port!r} is no port')
     # One setting moves the model service and whoever looks for it.
     os.environ.setdefault("MODEL_SERVICE_URL", f"http://127.0.0.1:{model_port}")
     refuse_taken("gateway", settings.host, settings.port)

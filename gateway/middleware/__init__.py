@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from gateway.middleware.authenticate import authorized
-from gateway.middleware.concurrency import within
+from gateway.middleware.authenticate import authenticated
+from gateway.middleware.concurrency import concurrency_limited
 from gateway.middleware.idempotency import idempotent
 from gateway.middleware.query_parameters import query_parameters
-from gateway.middleware.rate_limit import anonymous_limited, limited
+from gateway.middleware.rate_limit import anonymous_rate_limited, rate_limited
 from gateway.routes import Around, Work
 from gateway.services.access.authentication import Authentication
 from gateway.services.access.concurrency import Bounds
@@ -36,12 +36,12 @@ def middleware_by_work(
     lease, long_lease : seconds after which a request with an Idempotency-Key, whose process has died, may be tried
         again; of quick and of long work.
     """
-    callers = (anonymous_limited(limits.anonymous), authorized(authentication))
-    quick = (*callers, limited(limits.default), query_parameters, idempotent(idempotency, lease))
-    bulk = (*callers, limited(limits.bulk), query_parameters, idempotent(idempotency, long_lease))
+    callers = (anonymous_rate_limited(limits.anonymous), authenticated(authentication))
+    quick = (*callers, rate_limited(limits.default), query_parameters, idempotent(idempotency, lease))
+    bulk = (*callers, rate_limited(limits.bulk), query_parameters, idempotent(idempotency, long_lease))
     return {
         Work.QUICK: quick,
-        Work.MODEL: (*quick, within(bounds.waits)),
-        Work.BULK: (*bulk, within(bounds.long_calls)),
-        Work.LONG: (*bulk, within(bounds.long_calls, bounds.waits)),
+        Work.MODEL: (*quick, concurrency_limited(bounds.waits)),
+        Work.BULK: (*bulk, concurrency_limited(bounds.long_calls)),
+        Work.LONG: (*bulk, concurrency_limited(bounds.long_calls, bounds.waits)),
     }

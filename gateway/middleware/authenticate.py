@@ -14,7 +14,7 @@ from gateway.services.errors import ScopeMissing, Unauthenticated
 _SCHEME = "bearer"
 
 
-def authorized(authentication: Authentication) -> Around:
+def authenticated(authentication: Authentication) -> Around:
     """Return a guard that lets only callers through that have the route's scope; the controller finds them in ``g``.
 
     OPTIONS never gets here: Flask answers it, as browsers ask it without credentials before they send any.

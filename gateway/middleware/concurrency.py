@@ -12,7 +12,7 @@ from gateway.routes import Around, Route, View
 from gateway.services.access.concurrency import Slots
 
 
-def within(*bounds: Slots) -> Around:
+def concurrency_limited(*bounds: Slots) -> Around:
     """Return a guard under which each request holds a slot of every bound, until the last byte of a stream is sent."""
 
     def around(_: Route, view: View) -> View:

@@ -17,7 +17,7 @@ MOST_KNOWN: Final = 10_000
 _IPV6_SITE = 64
 
 
-def limited(limiter: Limiter) -> Around:
+def rate_limited(limiter: Limiter) -> Around:
     """Return a guard that counts a caller's requests, for routes that have one; it comes after `authorized`."""
 
     def around(route: Route, view: View) -> View:
@@ -35,7 +35,7 @@ def limited(limiter: Limiter) -> Around:
     return around
 
 
-def anonymous_limited(limiter: Limiter) -> Around:
+def anonymous_rate_limited(limiter: Limiter) -> Around:
     """Return a guard that counts, by address, requests without a key or token that holds; it comes first.
 
     Whoever tries keys is refused unheard once the address has used up its window. But many callers may share an address

@@ -34,7 +34,6 @@ def configure(level: str) -> None:
     # HOWTO, "Optimization").
     logging._srcfile = None
     logging.logThreads = logging.logMultiprocessing = False  # not logProcesses: gunicorn prints the pid
-    logging.getLogger("urllib3").setLevel("ERROR")  # its retries are reported by the model client in our words
 
 
 def _add_request_id(record: logging.LogRecord) -> bool:

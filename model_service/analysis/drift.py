@@ -18,7 +18,8 @@ from shared.features import DERIVED, FEATURES, INPUT_NAMES
 from shared.model_contract import DistanceDrift, Drift, FeatureDrift, MixDrift
 
 MINIMUM_ROWS = 200
-"""Below this there is no verdict: of 100 unchanged customers, 96 % have an index above 0.1 somewhere (study, 7)."""
+"""Below this there is no verdict: of 100 unchanged customers, 96 % have an index above 0.1 somewhere
+(docs/clustering-study.md, §7)."""
 
 MIX_FALSE_ALARMS = 0.01
 """Probability that the mix of segments of an unchanged population is detected."""
@@ -115,8 +116,8 @@ class DriftCounter:
 def _evidence(predictor: Predictor) -> Evidence:
     evidence = predictor.manifest.get("evidence")
     if evidence is None or not {f.name for f in FEATURES} <= set(evidence["histograms"]):
-        detail = "was made before drift could be measured for every feature: retrain"
-        raise NoEvidence(f"{predictor.version} {detail}")
+        detail = "was trained before drift could be measured for every feature; retrain to measure it."
+        raise NoEvidence(f"Version {predictor.version} {detail}")
     return evidence
 
 
@@ -136,22 +137,22 @@ def _customers(inputs: Mapping[str, Matrix]) -> Iterator[dict[str, float]]:
 Verdict = Literal["stable", "watch", "retrain"]
 
 NAMED_CHANGES = 3
-"""Most segments whose shares are told."""
+"""Most segments whose shares are named."""
 
 INFLATED = 1.1
-"""How many times farther than in training customers must lie for it to be told."""
+"""How many times farther than in training customers must lie for a remark."""
 FAR = 0.01
 """The same of the share beyond the distance that 0.1 % of the training customers exceed."""
 
 UNSEEN = (
-    "What this cannot see: the index compares whole distributions one by one. A modest change in part of the "
-    "customers stays below the limit of chance (as 20 % more cash advances for 30 % of them did on the public data, "
-    "with an index below 0.002), and so does a change in how features go together."
+    "What this cannot see: the index compares one feature at a time, over all customers. A modest change among some "
+    "of them stays below the limit of chance (on the public data, 20 % more cash advances for 30 % of the customers "
+    "gave an index below 0.002), and so does a change in how features are related."
 )
 
 CHECK_FIRST = (
-    "Before retraining, look at how the severely shifted values come in: here a changed unit or a broken feed looks "
-    "just like changed customers, and a model trained on it would be wrong."
+    "Before retraining, check where the severely shifted values come from: a changed unit or a broken feed looks just "
+    "like changed customers, and a model trained on such data would be wrong."
 )
 
 
@@ -160,7 +161,7 @@ def verdict(features: Sequence[FeatureDrift], mix: MixDrift) -> Verdict:
 
     A mix that shifted means that the segments' sizes and profiles are no longer those on record, and a feature's
     severe shift that the customers are not those which the segments were made for. A material shift of a feature
-    moves few customers (clustering study, section 7: 0.3 to 3 % of them), so that it can wait.
+    moves few customers (docs/clustering-study.md, §7: 0.3 to 3 % of them), so that it can wait.
     """
     tiers = {f["tier"] for f in features}
     if mix["tier"] in ("material", "severe") or "severe" in tiers:
@@ -170,7 +171,9 @@ def verdict(features: Sequence[FeatureDrift], mix: MixDrift) -> Verdict:
 
 def too_few(rows: int, minimum: int) -> list[str]:
     """Say why there is no verdict."""
-    return [f"{rows:,} customers are too few for a verdict: of fewer than {minimum} the index shows mostly chance."]
+    return [
+        f"{rows:,} customers are too few for a verdict: with fewer than {minimum}, the index mostly reflects chance."
+    ]
 
 
 def remarks(
@@ -191,7 +194,7 @@ def _on_features(features: Sequence[FeatureDrift], changes: Mapping[str, str]) -
             yield f"{f['feature']} has shifted ({f['tier']}, index {f['psi']:.3f}); {changes[f['feature']]}."
     small = [f["feature"] for f in features if f["tier"] == "detected"]
     if small:
-        yield f"More than chance, but too small to matter: {', '.join(small)}."
+        yield f"Shifted by more than chance, but too little to matter: {', '.join(small)}."
     if any(f["tier"] == "severe" for f in features):
         yield CHECK_FIRST
     if not any(f["tier"] != "none" for f in features):
@@ -204,16 +207,17 @@ def _on_mix(mix: MixDrift) -> Iterator[str]:
         return
     training, now = mix["training"], mix["now"]
     order = sorted(training, key=lambda identity: -abs(now[identity] - training[identity]))
-    told = ", ".join(f"{i} {training[i]:.1%} → {now[i]:.1%}" for i in order[:NAMED_CHANGES])
+    changes = ", ".join(f"{i} {training[i]:.1%} → {now[i]:.1%}" for i in order[:NAMED_CHANGES])
     meaning = {"detected": "more than chance, but too little to matter"}.get(mix["tier"], mix["tier"])
-    yield f"The mix of segments has shifted ({meaning}, index {mix['psi']:.3f}): {told}."
+    yield f"The mix of segments has shifted ({meaning}, index {mix['psi']:.3f}): {changes}."
 
 
 def _on_distance(distance: DistanceDrift | None) -> Iterator[str]:
     if distance and distance["inflation"] >= INFLATED:
-        yield f"Customers lie {distance['inflation']:.2f} times as far from their segment's centre as in training."
+        yield f"Customers lie {distance['inflation']:.2f} times as far from their segment's centroid as in training."
     if distance and distance["beyond_limit"] >= FAR:
-        yield f"{distance['beyond_limit']:.1%} lie farther from every segment than 99.9 % of those in training."
+        share = f"{distance['beyond_limit']:.1%} of the customers"
+        yield f"{share} lie farther from every segment than 99.9 % of those in training."
 
 
 EDGES = np.geomspace(1e-3, 1e5, 16_001)

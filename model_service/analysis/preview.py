@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from model_service.scoring.pipeline import Labels, Matrix
+from model_service.scoring.pipeline import Clusters, Matrix
 from model_service.scoring.predictor import DECIMALS, Predictor
 from model_service.scoring.rows import distance_matrix
 from model_service.store.labels import displayed_name
@@ -93,7 +93,7 @@ class PreviewCounter:
 class _Placed(NamedTuple):
     """Index into a side's segments of each customer, and how sure the version is; shape (n,)."""
 
-    place: Labels
+    place: Clusters
     confidence: Matrix
 
 
@@ -211,7 +211,7 @@ def _rank(mover: Mover) -> tuple[bool, float, str]:
 LEAVING = 0.1
 """Share of a kept segment's customers that may leave it without a remark."""
 FLOW = 0.1
-"""Least share of a segment's customers for which it is told where they go, or where they come from."""
+"""Least share of a segment's customers for which the remarks say where they go, or where they come from."""
 
 
 def remarks(preview: Preview, sure: int) -> list[str]:
@@ -244,13 +244,13 @@ def _overall(preview: Preview, sure: int) -> Iterator[str]:
         f"{moved['balance_share']:.1%} of all balances and {moved['credit_limit_share']:.1%} of all known limits."
     )
     of = f"{sure:,}" if sure else "none"
-    yield f"Both versions are sure (confidence {BORDERLINE} or more) of {of} of those who move."
+    yield f"Of those who move, both versions are sure (confidence {BORDERLINE} or more) of {of}."
 
 
 def _leaving(segment: PreviewSegment, counts: Sequence[int], after: Sequence[PreviewSegment]) -> Iterator[str]:
     total = sum(counts)
     if segment["status"] == "retired":
-        yield f"{_title(segment)} is dissolved; {_shares(counts, total, 'go to', after)}."
+        yield f"{_title(segment)} is retired; {_shares(counts, total, 'go to', after)}."
         return
     others = [0 if other["id"] == segment["id"] else count for count, other in zip(counts, after, strict=True)]
     if sum(others) > LEAVING * total:
@@ -267,9 +267,9 @@ def _shares(counts: Sequence[int], total: int, way: str, segments: Sequence[Prev
     if not total:
         return "it has no customers here"
     order = sorted(range(len(counts)), key=lambda place: -counts[place])
-    told = [place for place in order if counts[place] >= FLOW * total] or order[:1]
-    shares = ", ".join(f"{counts[place] / total:.1%} {way} {segments[place]['id']}" for place in told)
-    return f"of its {total:,} customers {shares}"
+    named = [place for place in order if counts[place] >= FLOW * total] or order[:1]
+    shares = ", ".join(f"{counts[place] / total:.1%} {way} {segments[place]['id']}" for place in named)
+    return f"of its {total:,} customers, {shares}"
 
 
 def _title(segment: PreviewSegment) -> str:

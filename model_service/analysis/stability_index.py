@@ -1,6 +1,6 @@
 """The population stability index, what of it is chance, what of it matters, and that of a feature.
 
-Method and thresholds: clustering study, section 7.
+Method and thresholds: docs/clustering-study.md, §7.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from shared.model_contract import MODELS, NDJSON, Drift, Preview
 
 router = APIRouter(route_class=StreamRoute, dependencies=[no_query])
 
-AT_ONCE = 2
+MAX_CONCURRENT = 2
 """Analyses that a process runs at a time; each takes turns with the predictions for a processor."""
 
 RETRY_SECONDS = 10
@@ -69,7 +69,7 @@ _REFUSALS = {
     responses=problems(**_REFUSALS, s409="The version cannot be served"),
 )
 async def preview(request: Request, version: Version, model: Model, places: Places) -> Preview:
-    """Say which customers move if this version replaces the active one."""
+    """Preview which customers would move if this version replaced the active one."""
     counter = PreviewCounter(model.serving(), await model.of(version))
     await _count(request, places, lambda block: counter.add(block.columns, block.ids))
     return counter.result(rfc3339(datetime.now(UTC)))
@@ -79,10 +79,10 @@ async def preview(request: Request, version: Version, model: Model, places: Plac
     MODELS + "/{version}/drift",
     response_model=Drift,
     openapi_extra=accepts(_blocks, NDJSON),
-    responses=problems(**_REFUSALS, s409="The version cannot be served, or is too old to know its training data"),
+    responses=problems(**_REFUSALS, s409="The version cannot be served, or has no statistics of its training data"),
 )
 async def drift(request: Request, version: Version, model: Model, places: Places) -> Drift:
-    """Say whether customers are still those that this version was trained on."""
+    """Measure drift: whether customers are still like those that this version was trained on."""
     counter = DriftCounter(await model.of(version))
     await _count(request, places, lambda block: counter.add(block.columns))
     return counter.result(rfc3339(datetime.now(UTC)))
@@ -91,7 +91,7 @@ async def drift(request: Request, version: Version, model: Model, places: Places
 async def _count(request: Request, places: asyncio.Semaphore, add: Callable[[ColumnBlock], Any]) -> None:
     """Give `add` all customers in the body, block by block."""
     if places.locked():
-        detail = f"{AT_ONCE} analyses are running; try again in {RETRY_SECONDS} seconds."
+        detail = f"{MAX_CONCURRENT} analyses are running; try again in {RETRY_SECONDS} seconds."
         raise ApiError(503, "analysis_busy", detail, headers={"retry-after": str(RETRY_SECONDS)})
     async with places:
         async for number, line in lines(request):

@@ -25,7 +25,7 @@ MERGE_PATCH = "application/merge-patch+json"
 LIMIT = 64 * 1024
 """Largest body of words about a model, in bytes."""
 
-STALL_SECONDS = 60.0
+READ_TIMEOUT_SECONDS = 60.0
 """How long a client may send nothing; one that vanished would otherwise leave its half file for ever."""
 
 DRAINED_BYTES = 1024 * 1024
@@ -122,7 +122,7 @@ def media_type(request: Request, allowed: Iterable[str], limit: int, named: Iter
     """
     given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if given not in allowed:
-        detail = f"The body must be {' or '.join(named or allowed)}, not {given or 'undeclared'}."
+        detail = f"The Content-Type must be {' or '.join(named or allowed)}, not {given or 'missing'}."
         raise ApiError(415, "unsupported_media_type", detail)
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > limit:
@@ -170,7 +170,7 @@ async def receive(request: Request, path: Path, limit: int) -> int:
     ------
     ApiError
         413 when the body is longer than `limit`, 422 when it is empty, 408 when the client sends nothing for
-        `STALL_SECONDS`.
+        `READ_TIMEOUT_SECONDS`.
     StoreNotWritable
     """
     size = 0
@@ -182,9 +182,9 @@ async def receive(request: Request, path: Path, limit: int) -> int:
                     raise _too_large(limit)
                 await asyncio.to_thread(file.write, block)
     except OSError as error:
-        raise StoreNotWritable(f"the file cannot be stored: {error.strerror}") from error
+        raise StoreNotWritable(f"The uploaded file cannot be stored: {error.strerror}.") from error
     if not size:
-        raise validation_failed([FieldError(pointer="", detail="the file is empty")])
+        raise validation_failed([FieldError(pointer="", detail="must not be empty")])
     return size
 
 
@@ -194,18 +194,18 @@ async def chunks(request: Request) -> AsyncIterator[bytes]:
     Raises
     ------
     ApiError
-        408 when the client sends nothing for `STALL_SECONDS`.
+        408 when the client sends nothing for `READ_TIMEOUT_SECONDS`.
     """
     stream = aiter(request.stream())
     try:
         while True:
-            async with asyncio.timeout(STALL_SECONDS):
+            async with asyncio.timeout(READ_TIMEOUT_SECONDS):
                 chunk = await anext(stream, None)
             if chunk is None:
                 return
             yield chunk
     except TimeoutError as error:
-        detail = f"The client sent nothing for {STALL_SECONDS:.0f} seconds."
+        detail = f"The client sent nothing for {READ_TIMEOUT_SECONDS:.0f} seconds."
         raise ApiError(408, "request_timeout", detail) from error
 
 
@@ -221,4 +221,4 @@ async def _blocks(request: Request) -> AsyncIterator[bytes]:
 
 
 def _too_large(limit: int) -> ApiError:
-    return ApiError(413, "body_too_large", f"The body is larger than {limit} bytes.")
+    return ApiError(413, "body_too_large", f"The body is larger than the limit of {limit} bytes.")

@@ -270,7 +270,9 @@ def _checked(line: bytearray, number: int) -> bytearray:
 
 def _block(value: Any) -> ColumnBlock:
     if not isinstance(value, dict):
-        raise validation_failed([FieldError(pointer="", detail='must be an object with "columns" and perhaps "ids"')])
+        raise validation_failed(
+            [FieldError(pointer="", detail='must be an object with "columns" and, optionally, "ids"')]
+        )
     unknown = [name for name in value if name not in ColumnBlock._fields]
     if unknown:
         faults = [FieldError(pointer=pointer("", [name]), detail="is not a known field") for name in unknown]

@@ -1,4 +1,4 @@
-"""What every request passes: its id, its log line, the answer to an unforeseen fault, and the gateway's secret."""
+"""What every request passes: its id, its log line, the answer to an unexpected error, and the gateway's secret."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _header = REQUEST_ID_HEADER.lower().encode()
 
 
 class RequestLog:
-    """Gives every request its id and its line in the log, and answers an unforeseen fault.
+    """Gives every request its id and its line in the log, and answers an unexpected error.
 
     Pure ASGI middleware, because Starlette's base class costs as much as a prediction.
     """
@@ -39,7 +39,7 @@ class RequestLog:
         try:
             await self.app(scope, receive, sender)
         except ClientDisconnect:
-            log.info("the client left before its request was complete")
+            log.info("the client disconnected before its request was complete")
         except Exception:
             log.exception("the request failed")
             if sender.status:  # too late for another answer: the server must break the connection
@@ -49,7 +49,7 @@ class RequestLog:
             milliseconds = (time.perf_counter() - started) * 1e3
             # The raw path is percent-encoded, so that no request can write a line of its own into the log.
             path = scope["raw_path"].decode("latin-1")
-            # Health is asked every second; those lines would drown the others.
+            # Health is checked every second; those lines would drown the others.
             level = (
                 logging.DEBUG if path.startswith(("/health/", "/v2/health/")) and sender.status < 400 else logging.INFO
             )
@@ -80,11 +80,11 @@ def _received_id(scope: Scope) -> str | None:
 
 
 def _internal_error() -> ASGIApp:
-    return problem_response(500, "internal_error", "The service failed to answer; its log has the reason.")
+    return problem_response(500, "internal_error", "The request failed unexpectedly; the log has the reason.")
 
 
 OPEN = frozenset({"/health/live", READY, "/v2/health/live", "/v2/health/ready", "/openapi.json"})
-"""What anybody may ask: whether the service lives and is ready, for whoever watches it, and what its API looks like."""
+"""What is answered without the secret: health, for monitoring, and the API's description."""
 
 CHALLENGE = 'Bearer realm="model-service"'
 _SCHEME = b"bearer "
@@ -102,7 +102,7 @@ class GatewayAuthentication:
         if scope["type"] != "http" or self._admits(scope):
             await self.app(scope, receive, send)
             return
-        detail = "Only the gateway is answered here: it shows the secret that both tiers share."
+        detail = "This service answers only the gateway, which must send the secret that both tiers share."
         refusal = problem_response(401, "unauthenticated", detail, headers={"www-authenticate": CHALLENGE})
         await refusal(scope, receive, send)
 

@@ -94,7 +94,7 @@ def describe_model(version: StoredVersion, store: Store) -> ModelDescription:
     MODELS + "/{version}/gate",
     operation_id="judge_version",
     response_model=Gate,
-    responses=problems(**NO_VERSION, **NO_MODEL, s409="The record of activations is damaged"),
+    responses=problems(**NO_VERSION, **NO_MODEL, s409="The activation history is damaged"),
 )
 def judge_model(version: StoredVersion, store: Store) -> Gate:
     """Say whether a version may replace the active one now."""
@@ -109,7 +109,7 @@ def judge_model(version: StoredVersion, store: Store) -> Gate:
     ),
 )
 def roll_back(store: Store, model: Model, request: Rollback = _NO_REASON) -> Activation:
-    """Make the version active again that was so before; a second time, the one before that."""
+    """Go back to the version that was active before; repeated, to the one before that."""
     activation = store.rollback(request.reason, request.by)
     model.refresh()
     return activation
@@ -129,14 +129,14 @@ def roll_back(store: Store, model: Model, request: Rollback = _NO_REASON) -> Act
 def activate(version: StoredVersion, store: Store, model: Model, request: Activate = _PLAINLY) -> Activation:
     """Make a version the active one."""
     activation = store.activate(version, request.reason, request.by, request.force)
-    model.refresh()  # so that this process serves it with its answer; the others follow at their next look
+    model.refresh()  # so that this process serves it before it answers; the others follow at their next check
     return activation
 
 
 @router.get(
     ACTIVATIONS,
     response_model=dict[str, list[Activation]],
-    responses=problems(s409="The record of activations is damaged"),
+    responses=problems(s409="The activation history is damaged"),
 )
 def list_activations(store: Store) -> dict[str, list[Activation]]:
     """List all activations and rollbacks, newest first, with who and why."""

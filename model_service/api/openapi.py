@@ -100,7 +100,7 @@ def columns_schema(customer: dict[str, Any]) -> dict[str, Any]:
 
 def records_schema(customer: dict[str, Any]) -> dict[str, Any]:
     """Return the schema of a list of customers."""
-    anything = {"description": "What is no such customer is answered with an error in its place"}
+    anything = {"description": "An entry that is not a valid customer is answered with an error in its place"}
     return {"type": "array", "maxItems": MAX_BATCH, "items": {**anything, "anyOf": [customer, {}]}}
 
 

@@ -39,10 +39,10 @@ RETRY_SECONDS = 2
 MAX_BYTES = 1024 * 1024
 """Largest description of a plot."""
 
-AT_ONCE = 2
-"""Pictures that a process draws at a time; each takes a processor and 150 MB for a second or two."""
+MAX_CONCURRENT = 2
+"""Plots that a process draws at a time; each takes a processor and 150 MB for a second or two."""
 
-SECONDS = 30.0
+TIMEOUT_SECONDS = 30.0
 """Longest time a drawing may take."""
 
 MAX_SEGMENTS = 100
@@ -56,22 +56,22 @@ _root = Path(model_service.__file__).parent.parent
 
 
 class Drawing:
-    """Draws pictures, a few at a time."""
+    """Draws plots, a few at a time."""
 
     def __init__(self) -> None:
-        self._places = asyncio.Semaphore(AT_ONCE)
+        self._places = asyncio.Semaphore(MAX_CONCURRENT)
 
     def busy(self) -> bool:
-        """Whether as many pictures are being drawn as may be."""
+        """Whether as many plots are being drawn as may be."""
         return self._places.locked()
 
     async def draw(self, subject: str, kind: str, body: bytes) -> bytes:
-        """Return the picture of what `body` describes in JSON.
+        """Return the plot of what `body` describes in JSON.
 
         Raises
         ------
         ApiError
-            400 or 422 when `body` is not that; 500 when the drawing fails or takes longer than `SECONDS`.
+            400 or 422 when `body` is not that; 500 when the drawing fails or takes longer than `TIMEOUT_SECONDS`.
         """
         async with self._places:
             await asyncio.to_thread(_check, subject, body)
@@ -96,9 +96,14 @@ def _matrix_faults(preview: Any) -> list[FieldError]:
     if not before or not after:
         faults.append(FieldError(pointer="/transitions", detail="must have at least one row and one column"))
     if len(counts) != len(before) or any(len(row) != len(after) for row in counts):
-        faults.append(FieldError(pointer="/transitions", detail="must have a row per before and a column per after"))
+        faults.append(
+            FieldError(
+                pointer="/transitions",
+                detail="must have one row for each entry of before and one column for each entry of after",
+            )
+        )
     if any(not 0 <= count <= MAX_COUNT for row in counts for count in row):
-        faults.append(FieldError(pointer="/transitions", detail=f"must hold counts from 0 to {MAX_COUNT:g}"))
+        faults.append(FieldError(pointer="/transitions", detail=f"must contain counts from 0 to {MAX_COUNT:g}"))
     return faults
 
 
@@ -111,23 +116,23 @@ async def _run(command: list[str], given: bytes) -> bytes:
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=pipe, cwd=_root)
     try:
-        picture, complaint = await asyncio.wait_for(process.communicate(given), SECONDS)
+        plot, complaint = await asyncio.wait_for(process.communicate(given), TIMEOUT_SECONDS)
     except TimeoutError:
-        raise ApiError(500, "drawing_failed", f"The drawing took longer than {SECONDS:g} seconds.") from None
+        raise ApiError(500, "drawing_failed", f"The drawing took longer than {TIMEOUT_SECONDS:g} seconds.") from None
     finally:
         if process.returncode is None:  # too slow, or the client left
             process.kill()
             await process.wait()
-    if process.returncode or not picture:
+    if process.returncode or not plot:
         log.error("drawing failed (%s): %s", process.returncode, complaint.decode(errors="replace"))
-        raise ApiError(500, "drawing_failed", "The picture could not be drawn; the log has the reason.")
-    return picture
+        raise ApiError(500, "drawing_failed", "The plot could not be drawn; the log has the reason.")
+    return plot
 
 
 _PLOT: dict[str, Any] = {"image/svg+xml": {}, "image/png": {}}
 _REFUSALS = {
     **NO_MODEL,
-    "s404": "No version with this name is stored, or it was stored without report and plots",
+    "s404": "No version with this name is stored, or it has no report and no plots",
     "s409": "The files of the version are damaged",
 }
 _UNCHANGED = {"description": "The client has it already (If-None-Match)"}
@@ -144,11 +149,11 @@ DrawnFile = Annotated[
 
 
 def _shown(content: dict[str, Any]) -> dict[str, Any]:
-    return {"description": "It loads nothing from elsewhere", "content": content}
+    return {"description": "Self-contained: it loads nothing from elsewhere", "content": content}
 
 
 class _Wanted(NamedTuple):
-    """A stored version; ``alias`` when it was asked for as the active one, which may be another one tomorrow."""
+    """A stored version; ``alias`` when the address names the active one, which may be another tomorrow."""
 
     path: Path
     alias: bool
@@ -210,9 +215,9 @@ def show_plot(request: Request, version: Wanted, file: File) -> Response:
     openapi_extra=accepts({"oneOf": [schema_of(shape) for shape in (Drift, Preview)]}),
     responses=problems(
         **BAD_BODY,
-        s404="Nothing else is drawn",
+        s404="Neither drift nor transitions, or neither svg nor png",
         s500="The drawing failed or took too long",
-        s503="Enough plots are being drawn",
+        s503="Too many plots are being drawn",
     )
     | {200: _shown(_PLOT)},
 )
@@ -220,23 +225,23 @@ async def draw(request: Request, file: DrawnFile, drawing: Annotated[Drawing, De
     """Draw the answer of a drift or a preview."""
     subject, _, kind = file.rpartition(".")
     if subject not in SUBJECTS or kind not in MEDIA_TYPES:
-        raise ApiError(404, "plot_not_found", f"Only {' and '.join(SUBJECTS)} are drawn, as svg or png.")
+        raise ApiError(404, "plot_not_found", f"Only {' and '.join(SUBJECTS)} can be drawn, as svg or png.")
     body = await read_body(request, MAX_BYTES)
     if drawing.busy():
-        detail = f"Enough plots are being drawn; try again in {RETRY_SECONDS} seconds."
+        detail = f"Too many plots are being drawn; try again in {RETRY_SECONDS} seconds."
         raise ApiError(503, "analysis_busy", detail, headers={"retry-after": str(RETRY_SECONDS)})
     plot = await drawing.draw(subject, kind, body)
     return Response(plot, headers=_guarded({"cache-control": "no-store"}), media_type=MEDIA_TYPES[kind])
 
 
 def _titles(version: Path) -> dict[str, str]:
-    """Return the titles of a version's pictures by name; no other file is ever read."""
+    """Return the titles of a version's plots by name; no other file is ever read."""
     index = version / PLOT_FOLDER / INDEX_FILE
     _refuse_missing(index, version)
     try:
         return {str(plot["name"]): str(plot["title"]) for plot in orjson.loads(index.read_bytes())}
     except (OSError, ValueError, TypeError, LookupError) as error:
-        raise ArtefactDamaged(f"{version.name}: the list of pictures cannot be read ({error!r})") from error
+        raise ArtefactDamaged(f"The list of plots of version {version.name} cannot be read ({error!r}).") from error
 
 
 def _plot(base: str, name: str, title: str) -> Plot:
@@ -254,13 +259,13 @@ def _stored(request: Request, version: _Wanted, file: str, media_type: str) -> R
     try:
         content = (version.path / file).read_bytes()
     except OSError as error:
-        raise ArtefactDamaged(f"{version.path.name}: {file} cannot be read ({error.strerror})") from error
+        raise ArtefactDamaged(f"{file} of version {version.path.name} cannot be read ({error.strerror}).") from error
     return Response(content, headers=headers, media_type=media_type)
 
 
 def _refuse_missing(file: Path, version: Path) -> None:
     if not file.exists():
-        raise ApiError(404, "report_not_found", f"Version {version.name} was stored without report and pictures.")
+        raise ApiError(404, "report_not_found", f"Version {version.name} has no report and no plots.")
 
 
 def _has(known: str, tag: str) -> bool:

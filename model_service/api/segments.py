@@ -1,4 +1,4 @@
-"""What people call the segments."""
+"""The segments' labels: the names, descriptions and owners that people give them."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from shared.model_contract import SEGMENTS, Label
 router = APIRouter(route_class=StrictRoute, dependencies=[no_query], responses=NO_QUERY)
 
 _NO_SEGMENT = {"s404": "No stored version has a segment with this id"}
-_DAMAGED = {"s409": "What people said of the segments cannot be read"}
+_DAMAGED = {"s409": "The segment labels cannot be read"}
 
 Segment = Annotated[str, Path(alias="id", examples=["seg-01"])]
 
 
 @router.get(SEGMENTS, response_model=dict[str, dict[str, Label]], responses=problems(**_DAMAGED))
 def list_labels(store: Store) -> dict[str, dict[str, Label]]:
-    """List what people said of the segments, by segment id."""
+    """List the labels that people gave the segments, by segment id."""
     return {"items": labels_in_use(store)}
 
 
 @router.get(SEGMENTS + "/{id}", response_model=Label, responses=problems(**_NO_SEGMENT, **_DAMAGED))
 def get_label(segment: Segment, store: Store) -> Label:
-    """Read what people said of a segment."""
+    """Read the label of a segment."""
     return label_of(store, segment)
 
 
@@ -40,7 +40,7 @@ def get_label(segment: Segment, store: Store) -> Label:
         **BAD_BODY,
         **_NO_SEGMENT,
         **NOT_WRITABLE,
-        s409="Another segment is called so, or what people said of the segments cannot be read",
+        s409="Another segment has this name, or the segment labels cannot be read",
     ),
 )
 def change_label(segment: Segment, patch: LabelPatch, store: Store, model: Model) -> Label:

@@ -1,4 +1,4 @@
-"""Trainings: start one from an uploaded file, follow it, stop it, and erase a customer's id from what they said."""
+"""Trainings: start one from an uploaded file, follow it, stop it, and erase a customer's id from all records."""
 
 from __future__ import annotations
 
@@ -39,15 +39,13 @@ class TrainingQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
-    k: SegmentNumber | None = Field(None, description="Take this number of segments instead of choosing it")
-    k_min: SegmentNumber = Field(3, description="Least number of segments to try")
-    k_max: SegmentNumber = Field(8, description="Greatest number of segments to try")
+    k: SegmentNumber | None = Field(None, description="Use this number of segments instead of choosing one")
+    k_min: SegmentNumber = Field(3, description="Smallest number of segments to try")
+    k_max: SegmentNumber = Field(8, description="Largest number of segments to try")
     seed: int = Field(0, ge=0, le=2**32 - 1, description="Random seed")
-    activate: Literal["true", "false"] = Field(
-        "false", description="Make the new version the active one if the gate lets it pass"
-    )
-    by: Line = Field("", description="Who asks")
-    note: Reason = Field("", description="Why, or where the customers come from")
+    activate: Literal["true", "false"] = Field("false", description="Activate the new version if it passes the gate")
+    by: Line = Field("", description="Who starts the training")
+    note: Reason = Field("", description="Why, or where the data come from")
 
     @field_validator("k_min", "k_max")
     @classmethod
@@ -57,7 +55,7 @@ class TrainingQuery(BaseModel):
         return value
 
     def options(self) -> TrainingOptions:
-        """Return what the training is told.
+        """Return the options of the training.
 
         Raises
         ------
@@ -108,7 +106,7 @@ class Erasure(BaseModel):
             s413="File too large",
             s415="Neither CSV nor Parquet",
             s422="Parameters that are not allowed, each as ?name, or an empty file",
-            s507="The model store has no room for the file",
+            s507="The model store has no space for the file",
         ),
     },
 )
@@ -148,7 +146,7 @@ def list_trainings(jobs: Jobs) -> dict[str, list[Training]]:
     TRAININGS + "/{id}", operation_id="follow_training", response_model=Training, responses=problems(**_NOT_FOUND)
 )
 def get_training(identity: Identity, jobs: Jobs) -> Training:
-    """Say how far a training is, or how it ended."""
+    """Read how far a training is, or how it ended."""
     return jobs.get(identity)
 
 
@@ -160,7 +158,7 @@ def get_training(identity: Identity, jobs: Jobs) -> Training:
     responses=problems(**_NOT_FOUND),
 )
 def get_log(identity: Identity, jobs: Jobs) -> Any:
-    """Read what a training has said so far."""
+    """Read the log of a training."""
     return PlainTextResponse(jobs.log(identity))
 
 
@@ -181,10 +179,10 @@ def cancel_training(identity: Identity, jobs: Jobs) -> Training:
     response_model=Erased,
     responses=problems(
         **BAD_BODY,
-        s409="A training runs, or its customers are being received: they may hold this one; try again later",
+        s409="A training is running or its customers are being uploaded, which may include this one; try again later",
         s507="The model store cannot be written: its disk is full or read-only",
     ),
 )
 def erase(erasure: Erasure, jobs: Jobs) -> Erased:
-    """Take a customer's id out of the records and logs of trainings, as a person may demand."""
+    """Erase a customer's id from the records and logs of trainings."""
     return Erased(erased=jobs.erase(erasure.CUST_ID))

@@ -14,6 +14,7 @@ import orjson
 from model_service.settings import SettingsError, load_settings
 from model_service.store.errors import RegistryError
 from model_service.store.files import rfc3339
+from model_service.training.errors import DataRefused
 from shared.contract import MAX_COLUMNAR
 from shared.features import INPUT_NAMES
 from shared.model_contract import ACTIVE
@@ -36,14 +37,14 @@ _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, as 
 
 @click.command()
 @_file
-@click.option("--version", default=ACTIVE, show_default=True, help="The version with whose training to compare.")
+@click.option("--version", default=ACTIVE, show_default=True, help="The version with whose training data to compare.")
 @_in_store
 @_as_json
 def drift(file: Path, version: str, store: Path | None, as_json: bool) -> None:
-    """Say whether the customers in FILE (CSV or Parquet) are still those that a version was trained on."""
+    """Measure whether the customers in FILE (CSV or Parquet) are still like those a version was trained on."""
     from model_service.analysis.drift import DriftCounter
 
-    with _telling():
+    with _errors_shown():
         counter = DriftCounter(_predictor(store, version))
         for columns, _ in _blocks(file):
             counter.add(columns)
@@ -57,10 +58,10 @@ def drift(file: Path, version: str, store: Path | None, as_json: bool) -> None:
 @_in_store
 @_as_json
 def preview(version: str, file: Path, store: Path | None, as_json: bool) -> None:
-    """Say which of the customers in FILE (CSV or Parquet) move if VERSION replaces the active one."""
+    """Preview which customers in FILE (CSV or Parquet) would move if VERSION replaced the active one."""
     from model_service.analysis.preview import PreviewCounter
 
-    with _telling():
+    with _errors_shown():
         counter = PreviewCounter(_predictor(store, ACTIVE), _predictor(store, version))
         for columns, ids in _blocks(file):
             counter.add(columns, ids)
@@ -69,9 +70,7 @@ def preview(version: str, file: Path, store: Path | None, as_json: bool) -> None
 
 
 @contextlib.contextmanager
-def _telling() -> Iterator[None]:
-    from model_service.training.errors import DataRefused
-
+def _errors_shown() -> Iterator[None]:
     try:
         yield
     except (RegistryError, SettingsError, DataRefused) as error:
@@ -91,7 +90,7 @@ def _predictor(directory: Path | None, version: str) -> Predictor:
 
 
 def _blocks(file: Path) -> Iterator[tuple[dict[str, Matrix], list[str | None] | None]]:
-    """Yield the faultless customers in `file`, by column and with their ids, and tell about the others."""
+    """Yield the faultless customers in `file`, by column and with their ids, and name the others on standard error."""
     from model_service.training.dataset import read_rows
 
     data, ids = read_rows(file)
@@ -106,7 +105,7 @@ def _blocks(file: Path) -> Iterator[tuple[dict[str, Matrix], list[str | None] | 
 def drift_text(drift: Drift) -> str:
     """Return the verdict, the features from the most shifted on, the mix of segments and the remarks."""
     verdict = drift["verdict"].replace("_", " ")
-    parts = [f"{drift['rows']:,} customers against the training of {drift['model_version']}: {verdict}"]
+    parts = [f"{drift['rows']:,} customers compared with the training data of {drift['model_version']}: {verdict}"]
     if drift["features"]:
         rows = [[f["feature"], f"{f['psi']:.4f}", f"{f['limit']:.4f}", f["tier"]] for f in drift["features"]]
         parts.append(_table(["feature", "psi", "chance", "tier"], rows))
@@ -122,7 +121,7 @@ def preview_text(preview: Preview) -> str:
     heading = f"{preview['rows']:,} customers if {preview['candidate']} replaces {preview['active']}"
     parts = [heading, _names(preview["before"], preview["after"]), _matrix(preview)]
     if preview["customers"]:
-        head = ["most affected", "before", "sure", "after", "sure", "balance", "limit"]
+        head = ["most affected", "before", "confidence", "after", "confidence", "balance", "limit"]
         parts.append(_table(head, [_mover(m) for m in preview["customers"]]))
     return "\n\n".join([*parts, _list(preview.get("remarks", []))])
 
@@ -135,13 +134,13 @@ def _mix_text(mix: MixDrift) -> str:
 
 def _distance_text(distance: DistanceDrift) -> str:
     return (
-        f"distance to the segment's centre: median {distance['median']:.2f}, {distance['training_median']:.2f} in "
-        f"training; {distance['beyond_limit']:.2%} beyond the distance that 0.10% exceeded in training"
+        f"distance to the segment's centroid: median {distance['median']:.2f} ({distance['training_median']:.2f} in "
+        f"training); {distance['beyond_limit']:.2%} lie beyond the distance that 0.10% exceeded in training"
     )
 
 
 def _names(before: Iterable[PreviewSegment], after: Iterable[PreviewSegment]) -> str:
-    # Of a segment that both versions have, the candidate's name is told.
+    # Of a segment that both versions have, the candidate's name is shown.
     segments = {s["id"]: s for s in [*before, *after]}
     return "\n".join(f"{s['id']}  {s['name']}  ({s['status']})" for s in segments.values())
 

@@ -49,7 +49,7 @@ _by = click.option("--by", default=_user, help="Who, for the record; the user of
 
 
 @contextlib.contextmanager
-def _telling() -> Iterator[None]:
+def _errors_shown() -> Iterator[None]:
     try:
         yield
     except RegistryError as error:
@@ -83,7 +83,7 @@ def show(version: str, store: ModelStore) -> None:
     """Print everything about VERSION as JSON."""
     from model_service.store.description import describe_version
 
-    with _telling():
+    with _errors_shown():
         click.echo(orjson.dumps(describe_version(store, version), option=orjson.OPT_INDENT_2))
 
 
@@ -92,10 +92,11 @@ def show(version: str, store: ModelStore) -> None:
 @_in_store
 def gate(version: str, store: ModelStore) -> None:
     """Say whether VERSION may replace the active one; the exit status is 1 if not."""
-    with _telling():
+    with _errors_shown():
         found = store.gate(version)
     _table([("pass" if c["passed"] else "FAIL", c["check"], c["detail"]) for c in found["checks"]])
-    click.echo(f"{version} {'may' if found['passed'] else 'may not'} replace {found['against'] or 'nothing'}")
+    against = f"replace {found['against']}" if found["against"] else "become the active version"
+    click.echo(f"{version} {'may' if found['passed'] else 'may not'} {against}")
     if not found["passed"]:
         raise click.exceptions.Exit(1)
 
@@ -107,8 +108,8 @@ def gate(version: str, store: ModelStore) -> None:
 @click.option("--force", is_flag=True, help="Activate it even if the gate refuses; needs --reason.")
 @_in_store
 def activate(version: str, reason: str, by: str, force: bool, store: ModelStore) -> None:
-    """Make VERSION the active one; every server follows by itself."""
-    with _telling():
+    """Activate VERSION; every running server follows by itself."""
+    with _errors_shown():
         _say(store.activate(version, reason, by, force))
 
 
@@ -117,8 +118,8 @@ def activate(version: str, reason: str, by: str, force: bool, store: ModelStore)
 @_by
 @_in_store
 def rollback(reason: str, by: str, store: ModelStore) -> None:
-    """Make the version active again that was so before; a second time, the one before that."""
-    with _telling():
+    """Go back to the version that was active before; repeated, to the one before that."""
+    with _errors_shown():
         _say(store.rollback(reason, by))
 
 
@@ -128,7 +129,7 @@ def activations(store: ModelStore) -> None:
     """List all activations and rollbacks, newest first."""
     from model_service.store.description import history
 
-    with _telling():
+    with _errors_shown():
         entries = history(store)
     rows = [(e["at"], _what(e), e["version"], e["by"], " ".join(e["reason"].split())) for e in entries]
     _table([("AT", "WHAT", "VERSION", "BY", "REASON"), *rows])
@@ -140,9 +141,9 @@ def _what(entry: Activation) -> str:
 
 @click.command()
 @click.argument("segment")
-@click.option("--name", help="What to call it; empty for the name made by rule.")
-@click.option("--description", help="What there is to know about it; empty for nothing.")
-@click.option("--owner", help="Who looks after it; empty for nobody.")
+@click.option("--name", help="Its name; empty for the derived one.")
+@click.option("--description", help="Its description; empty for none.")
+@click.option("--owner", help="Who is responsible for it; empty for nobody.")
 @_by
 @_in_store
 def label(segment: str, store: ModelStore, by: str, **given: str | None) -> None:
@@ -155,12 +156,12 @@ def label(segment: str, store: ModelStore, by: str, **given: str | None) -> None
     except ValidationError as error:
         faults = "; ".join(f"--{e['loc'][0]}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors())
         raise click.ClickException(faults) from error
-    with _telling():
+    with _errors_shown():
         click.echo(orjson.dumps(relabel(store, segment, patch), option=orjson.OPT_INDENT_2))
 
 
 def _say(entry: Activation) -> None:
-    click.echo(f"{entry['version']} is the active model since {entry['at']}")
+    click.echo(f"{entry['version']} has been the active model since {entry['at']}")
 
 
 def _table(rows: Sequence[Sequence[str]]) -> None:

@@ -18,7 +18,7 @@ from model_service.store.errors import RegistryError
 from model_service.training.errors import TrainingError
 from model_service.training_jobs.job import Job
 from model_service.training_jobs.jobs import TrainingJobs
-from model_service.training_jobs.run import Done, Order, RecordedProgress, log, log_lines, perform
+from model_service.training_jobs.run import Outcome, RecordedProgress, TrainingTask, log, log_formatter, perform
 from shared.model_contract import TrainingOptions
 
 REFUSED = 4
@@ -29,18 +29,18 @@ _K = click.IntRange(2, 20)
 
 def _given(_context: click.Context, _parameter: click.Parameter, reason: str | None) -> str | None:
     if reason is not None and not reason.strip():
-        raise click.BadParameter("a reason is needed")
+        raise click.BadParameter("a reason is required")
     return reason
 
 
 @click.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--k", type=_K, help="Take this number of segments instead of choosing it.")
-@click.option("--k-min", type=_K, default=3, show_default=True, help="Least number to try.")
-@click.option("--k-max", type=_K, default=8, show_default=True, help="Greatest number to try.")
+@click.option("--k", type=_K, help="Use this number of segments instead of choosing one.")
+@click.option("--k-min", type=_K, default=3, show_default=True, help="Smallest number to try.")
+@click.option("--k-max", type=_K, default=8, show_default=True, help="Largest number to try.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Random seed.")
 @click.option("--store", type=click.Path(file_okay=False, path_type=Path), help="Model store; MODEL_STORE by default.")
-@click.option("--activate/--no-activate", default=True, show_default=True, help="Make the new version the active one.")
+@click.option("--activate/--no-activate", default=True, show_default=True, help="Activate the new version.")
 @click.option(
     "--force", metavar="REASON", callback=_given, help="Activate it even if the gate refuses, for this reason."
 )
@@ -57,7 +57,7 @@ def train(file: Path, store: Path | None, if_none: bool, k: int | None, **asked:
         job = _begin(directory, file, _options(k, asked), asked)
         with _logged(job), _Bar(job) as progress:
             job.watch(_stop)
-            done = perform(job, Order(directory, file, asked["force"]), progress)
+            done = perform(job, TrainingTask(directory, file, asked["force"]), progress)
     except (TrainingError, RegistryError, SettingsError, OSError, MemoryError) as error:
         raise click.ClickException(str(error) or repr(error)) from error
     _tell(done, directory, asked["activate"])
@@ -73,7 +73,7 @@ def _options(k: int | None, asked: dict[str, Any]) -> TrainingOptions:
 def _active(directory: Path) -> str | None:
     from model_service.store.registry import ModelStore  # imported here because not every command needs scikit-learn
 
-    return next(iter(ModelStore(directory).candidates()), None)
+    return next(iter(ModelStore(directory).serving_order()), None)
 
 
 def _begin(directory: Path, file: Path, options: TrainingOptions, asked: dict[str, Any]) -> Job:
@@ -81,16 +81,16 @@ def _begin(directory: Path, file: Path, options: TrainingOptions, asked: dict[st
     return jobs.begin(jobs.draft(), asked["by"], asked["note"], options, file.name, file.stat().st_size)
 
 
-def _tell(done: Done, directory: Path, activate: bool) -> None:
-    from model_service.training.console import describe
+def _tell(done: Outcome, directory: Path, activate: bool) -> None:
+    from model_service.training.summary import summary
 
     version = done.manifest["version"]
-    click.echo(describe(done.manifest))
+    click.echo(summary(done.manifest))
     click.echo(f"stored as {version}{' and activated' if activate and not done.refused else ''} in {directory}")
     if done.refused:
         click.echo(f"not activated: {done.refused}", err=True)
         click.echo(
-            f"all the same: python -m model_service activate {version} --force --reason '…' --store {directory}",
+            f"to override: python -m model_service activate {version} --force --reason '…' --store {directory}",
             err=True,
         )
         sys.exit(REFUSED)
@@ -129,7 +129,7 @@ class _Notes(logging.Handler):
 @contextlib.contextmanager
 def _logged(job: Job) -> Iterator[None]:
     to_file = logging.FileHandler(job.folder.log)
-    to_file.setFormatter(log_lines())
+    to_file.setFormatter(log_formatter())
     handlers = (to_file, _Notes(logging.WARNING))
     log.setLevel(logging.INFO)
     for handler in handlers:
@@ -143,5 +143,5 @@ def _logged(job: Job) -> Iterator[None]:
 
 
 def _stop() -> None:
-    click.echo("\nError: the training was cancelled", err=True)
+    click.echo("\nError: The training was cancelled.", err=True)
     os._exit(1)  # the fits cannot be interrupted; what they leave, the next training clears away

@@ -1,4 +1,4 @@
-"""Pictures of how k was chosen, and of how far the confidence can be believed."""
+"""Plots of how k was chosen, and of how far the confidence can be believed."""
 
 from __future__ import annotations
 

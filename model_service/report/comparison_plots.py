@@ -1,7 +1,7 @@
 """Plots of what changed: drift of the customers, and who goes from which segment to which.
 
 Serving has them drawn by a process of its own (``python -m model_service.report.comparison_plots drift svg`` reads a
-Drift as JSON and writes the picture), so that it never loads matplotlib and no drawing can harm it.
+Drift as JSON and writes the plot), so that it never loads matplotlib and no drawing can harm it.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ SUBJECTS: dict[str, Callable[[Any], Figure]] = {
 
 
 def main(subject: str, kind: str) -> None:
-    """Draw what standard input describes, and write the picture to standard output."""
+    """Draw what standard input describes, and write the plot to standard output."""
     found = orjson.loads(sys.stdin.buffer.read())
     with settings():
         figure = SUBJECTS[subject](found)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import orjson
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from model_service.report.plots import PICTURES, Picture, Subject
+from model_service.report.plots import PLOTS, PlotSpec, Subject
 from model_service.report.style import file_content, settings
 from model_service.report.subject import compare, score_rows
 from model_service.store.artefact import INDEX_FILE, PLOT_FOLDER, REPORT_FILE
@@ -35,29 +35,29 @@ def write(folder: Path, manifest: Manifest, data: TrainingData, parent: Manifest
     plots.mkdir()
     with settings():
         drawn = list(_draw_all(subject, plots))
-    index = [{"name": d.picture.name, "title": d.picture.title} for d in drawn]
+    index = [{"name": d.plot.name, "title": d.plot.title} for d in drawn]
     (plots / INDEX_FILE).write_bytes(orjson.dumps(index, option=orjson.OPT_INDENT_2))
     (folder / REPORT_FILE).write_text(render(subject, drawn, data.notes), encoding="utf-8")
 
 
-def _draw_all(subject: Subject, plots: Path) -> Iterator[Drawn]:
-    for picture in PICTURES:
-        figure = picture.draw(subject)
+def _draw_all(subject: Subject, plots: Path) -> Iterator[DrawnPlot]:
+    for plot in PLOTS:
+        figure = plot.draw(subject)
         if figure is None:  # nothing to show: no parent, or no evidence
             continue
         svg = file_content(figure, "svg")
-        (plots / f"{picture.name}.svg").write_bytes(svg)
-        (plots / f"{picture.name}.png").write_bytes(file_content(figure, "png"))
-        yield Drawn(picture, svg)
+        (plots / f"{plot.name}.svg").write_bytes(svg)
+        (plots / f"{plot.name}.png").write_bytes(file_content(figure, "png"))
+        yield DrawnPlot(plot, svg)
 
 
 TEMPLATE = "report.html.jinja"
 
 
-class Drawn(NamedTuple):
-    """A picture and its SVG file."""
+class DrawnPlot(NamedTuple):
+    """A plot and its SVG file."""
 
-    picture: Picture
+    plot: PlotSpec
     svg: bytes
 
     @property
@@ -66,7 +66,7 @@ class Drawn(NamedTuple):
         return "data:image/svg+xml;base64," + base64.b64encode(self.svg).decode()
 
 
-def render(subject: Subject, drawn: Sequence[Drawn], notes: Sequence[str]) -> str:
+def render(subject: Subject, drawn: Sequence[DrawnPlot], notes: Sequence[str]) -> str:
     """Return the report as HTML.
 
     Parameters
@@ -86,7 +86,7 @@ def render(subject: Subject, drawn: Sequence[Drawn], notes: Sequence[str]) -> st
         manifest=manifest,
         evidence=manifest.get("evidence"),
         comparison=subject.comparison,
-        pictures={d.picture.name: d for d in drawn},
+        plots={d.plot.name: d for d in drawn},
         notes=notes,
         limits=limits(manifest),
         glossary=GLOSSARY,

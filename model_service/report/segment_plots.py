@@ -1,4 +1,4 @@
-"""Pictures of the segments: how large they are, what marks them, and how their features are distributed."""
+"""Plots of the segments: how large they are, what marks them, and how their features are distributed."""
 
 from __future__ import annotations
 

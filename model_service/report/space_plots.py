@@ -1,4 +1,4 @@
-"""Pictures of the space in which the model compares customers: a map of it, and how clearly segments stand apart."""
+"""Plots of the space in which the model compares customers: a map of it, and how clearly segments stand apart."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sklearn.metrics import silhouette_samples
 from model_service.report.segment_plots import label
 from model_service.report.style import INK, SegmentStyle, new_figure
 from model_service.report.subject import ScoredRows
-from model_service.scoring.pipeline import Labels, Matrix
+from model_service.scoring.pipeline import Clusters, Matrix
 from shared.features import DISTANCE_NAMES
 
 SILHOUETTE_ROWS = 5_000
@@ -77,7 +77,7 @@ def segment_map(rows: ScoredRows) -> Figure:
     return figure
 
 
-def _draw_customers(axes: Axes, rows: ScoredRows, points: Matrix, labels: Labels) -> None:
+def _draw_customers(axes: Axes, rows: ScoredRows, points: Matrix, labels: Clusters) -> None:
     for place, segment in enumerate(rows.segments):
         style = rows.styles[segment["id"]]
         x, y = points[labels == place].T

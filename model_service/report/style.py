@@ -1,6 +1,6 @@
-"""How every picture looks: colours, markers and hatches of the segments, sizes, and files that never differ by chance.
+"""How every plot looks: colours, markers and hatches of the segments, sizes, and files that never differ by chance.
 
-Colour is never alone: each segment also has a marker, a hatch and its id in words, so that the pictures can be read in
+Colour is never alone: each segment also has a marker, a hatch and its id in words, so that the plots can be read in
 grey print and by colour-blind people. The colours are seaborn's "colorblind" palette, the palest last.
 """
 
@@ -25,7 +25,7 @@ from model_service.scoring.pipeline import Matrix
 FileKind = Literal["svg", "png"]
 
 WIDTH = 7.0
-"""Width of every picture in inches: what an A4 page leaves between its margins."""
+"""Width of every plot in inches: what an A4 page leaves between its margins."""
 DPI = 150
 
 INK = "#1a1a1a"

@@ -10,7 +10,7 @@ import pandas as pd
 from model_service.analysis.drift import DriftCounter
 from model_service.analysis.preview import PreviewCounter
 from model_service.report.style import SegmentStyle, segment_styles
-from model_service.scoring.pipeline import CompiledScorer, Labels, Matrix, Parameters
+from model_service.scoring.pipeline import Clusters, CompiledScorer, Matrix, Parameters
 from model_service.scoring.predictor import Predictor
 from model_service.store.artefact import LoadedModel
 from model_service.store.manifest import Manifest, StoredSegment
@@ -41,10 +41,10 @@ class ScoredRows:
     styles: dict[str, SegmentStyle]
     frame: pd.DataFrame
     z: Matrix
-    labels: Labels
+    labels: Clusters
     centroids: Matrix
 
-    def sample(self, rows: int) -> Labels:
+    def sample(self, rows: int) -> Clusters:
         """Return the indices of at most so many rows, always the same ones, in random order."""
         return np.random.default_rng(0).permutation(len(self.z))[:rows]
 

@@ -21,7 +21,7 @@ from typing import NamedTuple, cast
 
 import numpy as np
 
-from model_service.scoring.pipeline import CompiledScorer, Labels, Matrix
+from model_service.scoring.pipeline import Clusters, CompiledScorer, Matrix
 from shared.features import DISTANCE, DISTANCE_NAMES, Kind, complete
 from shared.findings import findings
 
@@ -97,7 +97,7 @@ class CounterfactualSearch:
         self._low = (np.ceil(np.maximum(low, minimum) * self._steps) + excluded) / self._steps
         self._high = np.floor(np.minimum(high, maximum) * self._steps) / self._steps
 
-    def find(self, rows: Matrix, own: Labels, rival: Labels) -> list[Changes | None]:
+    def find(self, rows: Matrix, own: Clusters, rival: Clusters) -> list[Changes | None]:
         """Return each row's smallest change towards its rival, None where none was found.
 
         Parameters
@@ -109,7 +109,7 @@ class CounterfactualSearch:
         choices = self._choose(rows, rival, candidates).tolist()
         return [None if choice < 0 else _changes(candidates, row, choice) for row, choice in enumerate(choices)]
 
-    def _choose(self, rows: Matrix, rival: Labels, candidates: _Candidates) -> Labels:
+    def _choose(self, rows: Matrix, rival: Clusters, candidates: _Candidates) -> Clusters:
         """Return each row's best candidate, -1 for none; shape (n,). All rows try their next shortest together."""
         ranking = candidates.length.argsort(axis=1)  # NaN comes last
         choices = np.full(len(rows), -1)
@@ -132,7 +132,7 @@ class CounterfactualSearch:
             pending = pending[~settled]
         return choices
 
-    def _room(self, rows: Matrix, own: Labels, rival: Labels) -> _Room:
+    def _room(self, rows: Matrix, own: Clusters, rival: Clusters) -> _Room:
         centroids = self._parameters.centroids
         apart = centroids[own] - centroids[rival]
         towards = np.where(apart > 0, -1.0, 1.0)
@@ -164,7 +164,7 @@ class CounterfactualSearch:
         length[:, len(_features) :] = SIMPLER * np.hypot(first_moved, moved[:, len(_features) :])
         return _Candidates(np.concatenate([last[:, : len(_features)], first], axis=1), last, length)
 
-    def _rounded(self, room: _Room, features: Labels, wanted: Matrix) -> tuple[Matrix, Matrix]:
+    def _rounded(self, room: _Room, features: Clusters, wanted: Matrix) -> tuple[Matrix, Matrix]:
         """Return the values, in the features' units, that move at least as far as `wanted`, and how far they move.
 
         `wanted` and both results have shape (n, len(features)); NaN stays NaN.
@@ -192,7 +192,7 @@ def _first_of_pair(room: _Room) -> Matrix:
     return cast(Matrix, np.where(moved_a > 0, moved_a, np.nan))
 
 
-def _changed(rows: Matrix, candidates: _Candidates, pending: Labels, chosen: Labels) -> Matrix:
+def _changed(rows: Matrix, candidates: _Candidates, pending: Clusters, chosen: Clusters) -> Matrix:
     """Return the pending rows, each changed by its chosen candidate."""
     changed = rows[pending]
     each = np.arange(len(pending))

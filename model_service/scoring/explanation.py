@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from model_service.scoring.counterfactual import DECIMALS, Changes, CounterfactualSearch
-from model_service.scoring.pipeline import CompiledScorer, Labels, Matrix
+from model_service.scoring.pipeline import Clusters, CompiledScorer, Matrix
 from shared.contract import Change, Contribution, Counterfactual, Explanation, Prediction, SegmentRef
 from shared.features import DISTANCE, Feature, Kind
 
@@ -33,7 +33,9 @@ class Explainer:
         self._scorer = scorer
         self._search = CounterfactualSearch(scorer, low, high)
 
-    def explain(self, rows: Matrix, own: Labels, rival: Labels, predictions: Sequence[Prediction]) -> list[Explanation]:
+    def explain(
+        self, rows: Matrix, own: Clusters, rival: Clusters, predictions: Sequence[Prediction]
+    ) -> list[Explanation]:
         """Explain what was predicted for `rows`.
 
         Parameters
@@ -101,7 +103,7 @@ class _Case:
         return {
             "segment": rival,
             "changes": [self._change(f, value) for f, value in changes.items()],
-            "sentence": f"The customer moves to {rival['name']} when {_enumerated(clauses)}.",
+            "sentence": f"The customer would move to {rival['name']} if {_enumerated(clauses)}.",
         }
 
     def _change(self, f: int, changed: float) -> Change:

@@ -20,7 +20,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 Matrix = NDArray[np.float64]
-Labels = NDArray[np.intp]
+Clusters = NDArray[np.intp]
 
 BLOCK = 4096
 """Rows scored at a time: the temporaries of a block stay in the processor's cache."""
@@ -33,7 +33,7 @@ def make_pipeline(k: int, seed: int, n_init: int = 10) -> Pipeline:
     """Return the unfitted pipeline: median imputation, log1p, standardisation, K-Means with `k` clusters.
 
     Fit it on float64 columns in the order of `shared.features.DISTANCE_NAMES`. Evidence for these steps:
-    clustering study, sections 2 and 4 (log1p + StandardScaler has the most stable fits above k = 2).
+    docs/clustering-study.md, §2 and §4 (log1p + StandardScaler has the most stable fits above k = 2).
     """
     return Pipeline(
         [
@@ -106,8 +106,8 @@ class Scores(NamedTuple):
     ``distance`` is Euclidean in standardised log space, ``margin`` is how much farther the rival's centroid is.
     """
 
-    nearest: Labels
-    rival: Labels
+    nearest: Clusters
+    rival: Clusters
     distance: Matrix
     margin: Matrix
 
@@ -153,11 +153,11 @@ class CompiledScorer:
         blocks = [self._score_block(rows[i : i + BLOCK]) for i in range(0, len(rows), BLOCK)]
         return Scores(*(np.concatenate(part) for part in zip(*blocks, strict=True)))
 
-    def contributions(self, rows: Matrix, own: Labels, rival: Labels) -> Matrix:
+    def contributions(self, rows: Matrix, own: Clusters, rival: Clusters) -> Matrix:
         """Split each row's gap ``d2² - d1²`` exactly over the features, shape (n, n_features).
 
         |z - c2|² - |z - c1|² = Σ (c1 - c2)(2z - c1 - c2) over the features, for own centroid c1 and rival c2
-        (clustering study, section 5).
+        (docs/clustering-study.md, §5).
 
         Parameters
         ----------
@@ -197,7 +197,7 @@ def label_differences(pipeline: Pipeline, scorer: CompiledScorer, rows: Matrix) 
     """Count the `rows` that `scorer` puts into another cluster than `pipeline` does, ties aside.
 
     Both the batch and the one-row form are compared; rows whose gap is at most `TIE` are ambiguous in floating
-    point and left out (clustering study, section 8).
+    point and left out (docs/clustering-study.md, §8).
     """
     expected = predict_arrays(pipeline, rows)
     scores = scorer.score(rows)
@@ -207,7 +207,7 @@ def label_differences(pipeline: Pipeline, scorer: CompiledScorer, rows: Matrix) 
     return int(np.count_nonzero(differs & (gap > TIE)))
 
 
-def predict_arrays(pipeline: Pipeline, rows: Matrix) -> Labels:
+def predict_arrays(pipeline: Pipeline, rows: Matrix) -> Clusters:
     """Predict with `pipeline` on a plain array in training order, shape (n, n_features).
 
     The imputer was fitted on named columns and would warn about a bare array; serving does not name them again, as
@@ -215,4 +215,4 @@ def predict_arrays(pipeline: Pipeline, rows: Matrix) -> Labels:
     """
     imputer = copy.copy(pipeline.named_steps["impute"])
     vars(imputer).pop("feature_names_in_", None)
-    return cast(Labels, pipeline[1:].predict(imputer.transform(rows)))
+    return cast(Clusters, pipeline[1:].predict(imputer.transform(rows)))

@@ -131,8 +131,7 @@ class Predictor:
             for i in outside
         ]
         if distance > self._distance_limit:
-            detail = (
-                f"the customer is farther from every segment than 99.9 % of the training customers ({distance:.2f})"
-            )
+            nearest = f"(the nearest is at distance {distance:.2f})"
+            detail = f"the customer is farther from every segment than 99.9 % of the training customers {nearest}"
             found.append(Finding(pointer="", code="far_from_all_segments", detail=detail))
         return found

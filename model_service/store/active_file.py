@@ -49,7 +49,7 @@ class ActiveFile:
             return _record(self.path, None)
         except FileNotFoundError as error:
             if not self.copy.exists():
-                raise NoActiveModel("no model is active yet: train and activate one") from error
+                raise NoActiveModel("No model is active yet; train one and activate it.") from error
             return self._read_copy(error)
         except (OSError, ValueError, LookupError, TypeError) as error:
             return self._read_copy(error)
@@ -57,11 +57,12 @@ class ActiveFile:
     def _read_copy(self, fault: Exception) -> ActiveRecord:
         damage = f"{self.path.name} cannot be read ({cause(fault)})"
         try:
-            return _record(self.copy, f"{damage}; its copy {self.copy.name} was read instead")
+            return _record(self.copy, f"{damage}; its copy {self.copy.name} is used instead")
         except (OSError, ValueError, LookupError, TypeError) as error:
             raise ArtefactDamaged(
-                f"the record of activations is damaged: {damage}, nor can its copy {self.copy.name} ({cause(error)}); "
-                "restore one of them from a backup, or move both away and activate a version: a new history begins"
+                f"The activation history is damaged: {damage}, and neither can its copy {self.copy.name} "
+                f"({cause(error)}). Restore one of them from a backup, or move both away and activate a version: "
+                "that starts a new history."
             ) from error
 
     def stamp(self) -> Stamp | None:
@@ -127,5 +128,5 @@ def _activation(entry: dict[str, Any]) -> Activation:
     strings = [full[name] for name in ("version", "at", "reason", "by")]
     sound = all(isinstance(value, str) for value in strings) and isinstance(full["forced"], bool)
     if not sound or full["kind"] not in ("activate", "rollback"):
-        raise TypeError("an entry of the history has a wrong member")
+        raise TypeError("an entry of the history has an invalid member")
     return cast(Activation, full)

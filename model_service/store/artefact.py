@@ -55,10 +55,10 @@ def read_manifest(directory: Path) -> Manifest:
     try:
         manifest = orjson.loads((directory / MANIFEST_FILE).read_bytes())
     except (OSError, ValueError) as error:
-        raise ArtefactDamaged(f"{directory.name}: the manifest cannot be read ({cause(error)})") from error
+        raise ArtefactDamaged(f"The manifest of version {directory.name} cannot be read ({cause(error)}).") from error
     missing = Manifest.__required_keys__ - set(manifest if isinstance(manifest, dict) else ())
     if missing:
-        raise ArtefactDamaged(f"{directory.name}: the manifest lacks {', '.join(sorted(missing))}")
+        raise ArtefactDamaged(f"The manifest of version {directory.name} lacks {', '.join(sorted(missing))}.")
     return cast(Manifest, manifest)
 
 
@@ -73,7 +73,7 @@ def reading(version: str) -> Iterator[None]:
     try:
         yield
     except (LookupError, TypeError, ValueError, AttributeError) as error:
-        raise ArtefactDamaged(f"{version}: the manifest does not describe the model ({error!r})") from error
+        raise ArtefactDamaged(f"The manifest of version {version} does not describe its model ({error!r}).") from error
 
 
 def load(directory: Path) -> LoadedModel:
@@ -86,7 +86,7 @@ def load(directory: Path) -> LoadedModel:
     manifest = read_manifest(directory)
     with reading(directory.name):
         if manifest["version"] != directory.name:
-            raise ArtefactDamaged(f"{directory.name}: the manifest is that of {manifest['version']}")
+            raise ArtefactDamaged(f"The manifest of version {directory.name} is that of {manifest['version']}.")
         _refuse_incompatible(manifest)
         return _prove(manifest, _read_pipeline(directory, manifest))
 
@@ -96,10 +96,13 @@ def _refuse_incompatible(manifest: Manifest) -> None:
     made_with = manifest["libraries"]["scikit-learn"]
     if made_with.split(".")[:2] != sklearn.__version__.split(".")[:2]:
         raise IncompatibleModel(
-            f"{version}: made with scikit-learn {made_with}, this is {sklearn.__version__}; retrain"
+            f"Version {version} was trained with scikit-learn {made_with}, but this service runs "
+            f"{sklearn.__version__}; train a new one."
         )
     if manifest["features"] != list(DISTANCE_NAMES):
-        raise IncompatibleModel(f"{version}: made for other features than this program has; retrain")
+        raise IncompatibleModel(
+            f"Version {version} was trained on other features than this service has; train a new one."
+        )
 
 
 def _read_pipeline(directory: Path, manifest: Manifest) -> Pipeline:
@@ -107,24 +110,28 @@ def _read_pipeline(directory: Path, manifest: Manifest) -> Pipeline:
     try:
         found = _sha256(path)
     except OSError as error:
-        raise ArtefactDamaged(f"{version}: {MODEL_FILE} cannot be read ({cause(error)})") from error
+        raise ArtefactDamaged(f"{MODEL_FILE} of version {version} cannot be read ({cause(error)}).") from error
     if found != manifest["model_sha256"]:
-        raise ArtefactDamaged(f"{version}: SHA-256 of {MODEL_FILE} is {found}, not {manifest['model_sha256']}")
+        raise ArtefactDamaged(
+            f"The SHA-256 of {MODEL_FILE} in version {version} is {found}, not {manifest['model_sha256']}."
+        )
     try:
         return joblib.load(path)
     except Exception as error:  # unpickling raises whatever the missing or changed code raises
-        raise ArtefactDamaged(f"{version}: {MODEL_FILE} cannot be unpickled ({cause(error)})") from error
+        raise ArtefactDamaged(f"{MODEL_FILE} of version {version} cannot be unpickled ({cause(error)}).") from error
 
 
 def _prove(manifest: Manifest, pipeline: Pipeline) -> LoadedModel:
     version = manifest["version"]
     parameters = Parameters.of(pipeline)
     if parameters.digest() != manifest["model_digest"]:
-        raise ArtefactDamaged(f"{version}: the model's parameters are not those in the manifest")
+        raise ArtefactDamaged(f"The parameters of the model in version {version} are not those in its manifest.")
     scorer = CompiledScorer(parameters)
     differences = label_differences(pipeline, scorer, np.array(manifest["sample"], dtype=np.float64))
     if differences:
-        raise LabelsDiffer(f"{version}: the compiled scorer differs from the pipeline on {differences} rows")
+        raise LabelsDiffer(
+            f"The compiled scorer of version {version} disagrees with its pipeline on {differences} rows."
+        )
     return LoadedModel(manifest, scorer)
 
 
@@ -136,4 +143,4 @@ def _sha256(path: Path) -> str:
 REPORT_FILE = "report.html"
 PLOT_FOLDER = "plots"
 INDEX_FILE = "index.json"
-"""In the folder of the pictures: the name and title of each, in the order in which they are to be seen."""
+"""In the folder of the plots: the name and title of each, in the order in which they are shown."""

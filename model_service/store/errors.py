@@ -23,9 +23,9 @@ class RegistryError(Exception):
       - NothingToRollBack: no version was active before this one
       - GateRefused: the version is worse than the active one
       - ReasonRequired: the gate is overruled only with a reason
-      - NameTaken: another segment is called so
-      - LabelsDamaged: what people called the segments cannot be read
-      - NoEvidence: the version is too old to tell how its training customers were distributed
+      - NameTaken: another segment has this name
+      - LabelsDamaged: the segments' labels cannot be read
+      - NoEvidence: the version is too old to have statistics of its training customers
       - TrainingRunning: another training has not ended
       - TrainingNotFound: no training with this id is on record
       - TrainingEnded: the training cannot be cancelled any more
@@ -69,7 +69,7 @@ class GateRefused(RegistryError):
 
     def __init__(self, version: str, checks: Sequence[GateCheck]) -> None:
         reasons = "; ".join(f"{c['check']}: {c['detail']}" for c in checks)
-        super().__init__(f"{version} may not become the active version: {reasons}")
+        super().__init__(f"Version {version} may not become the active one: {reasons}.")
         self.checks = list(checks)
         self.errors = [FieldError(pointer=f"/checks/{c['check']}", detail=c["detail"]) for c in checks]
 
@@ -78,20 +78,20 @@ class ReasonRequired(RegistryError):
     """Who overrules the gate must say why."""
 
     def __init__(self) -> None:
-        super().__init__("a forced activation needs a reason")
+        super().__init__("A forced activation needs a reason.")
         self.errors = [FieldError(pointer="/reason", detail="is required when force is true")]
 
 
 class NameTaken(RegistryError):
-    """Another segment is called so."""
+    """Another segment has this name."""
 
 
 class LabelsDamaged(RegistryError):
-    """What people called the segments cannot be read."""
+    """The segments' labels cannot be read."""
 
 
 class NoEvidence(RegistryError):
-    """The version does not know how its training customers were distributed."""
+    """The version has no statistics of its training customers."""
 
 
 class TrainingRunning(RegistryError):

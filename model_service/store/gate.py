@@ -1,7 +1,7 @@
 """The gate: whether a version is good enough to replace the active one.
 
 A check fails where the candidate is both below what a good model needs and worse than the active model. Thresholds
-and evidence: clustering study, sections 2 (stability, smallest share) and 6 (distance between matched segments).
+and evidence: docs/clustering-study.md, §2 (stability, smallest share) and §6 (distance between matched segments).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MAX_DISTANCE = 1.0
 
 
 def judge(candidate: Manifest, active: Manifest | None, labels: Labels) -> list[GateCheck]:
-    """Ask all that can be told from the manifests: stability, smallest share, match and names.
+    """Check all that the manifests show: stability, smallest share, match and names.
 
     Parameters
     ----------
@@ -47,8 +47,12 @@ def _stability(candidate: Manifest, active: Manifest | None) -> GateCheck:
     theirs = _measured_stability(active)
     least = MIN_STABILITY if theirs is None else min(MIN_STABILITY, theirs)
     if found is None:
-        return _check("stability", False, f"was not measured for k = {candidate['k']}; at least {least:.3f} is needed")
-    return _check("stability", found >= least, f"{found:.3f} (mean of half splits); at least {least:.3f} is needed")
+        return _check(
+            "stability",
+            False,
+            f"the stability of k = {candidate['k']} was not measured; at least {least:.3f} is required",
+        )
+    return _check("stability", found >= least, f"the mean stability is {found:.3f}; at least {least:.3f} is required")
 
 
 def _measured_stability(manifest: Manifest) -> float | None:
@@ -60,15 +64,15 @@ def _smallest_share(candidate: Manifest, active: Manifest | None) -> GateCheck:
         return _check("smallest_share", True, "there is no active model to compare with")
     smallest = min(candidate["segments"], key=lambda s: s["share"])
     least = min(MIN_SHARE, *(s["share"] for s in active["segments"]))
-    detail = f"{smallest['share']:.2%} of the customers ({smallest['id']}); at least {least:.2%} is needed"
+    detail = f"{smallest['id']} has {smallest['share']:.2%} of the customers; at least {least:.2%} is required"
     return _check("smallest_share", smallest["share"] >= least, detail)
 
 
 def _match(candidate: Manifest, active: Manifest | None) -> GateCheck:
     if active is None:
-        return _check("match", True, "there is no active model whose segments must be kept")
+        return _check("match", True, "there is no active model whose segments would have to be kept")
     if candidate["features"] != active["features"]:
-        return _check("match", False, f"{active['version']} has other features: no segment can be compared")
+        return _check("match", False, f"{active['version']} has other features, so its segments cannot be compared")
     faults = list(_lost(candidate, active))
     return _check("match", not faults, "; ".join(faults) or f"all segments of {active['version']} are kept")
 
@@ -83,7 +87,8 @@ def _lost(candidate: Manifest, active: Manifest) -> Iterator[str]:
             continue
         distance = float(np.linalg.norm(moved[identity] - reference.centroids[segment["cluster"]]))
         if not distance <= MAX_DISTANCE:
-            yield f"{identity} would be another segment (distance {distance:.2f}, at most {MAX_DISTANCE} is the same)"
+            moves = f"its centroid moves by {distance:.2f}, at most {MAX_DISTANCE} is allowed"
+            yield f"{identity} would become a different segment ({moves})"
 
 
 def _centroids_in(candidate: Manifest, active: Manifest) -> dict[str, Matrix]:

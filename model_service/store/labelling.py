@@ -83,21 +83,21 @@ def _refuse_taken(name: str | None, segment: StoredSegment, store: ModelStore, l
     wanted = name_key(name or segment["name"])
     for other, theirs in taken:
         if other != segment["id"] and theirs and name_key(theirs) == wanted:
-            raise NameTaken(f"{other} is called {theirs!r} already, by people or by rule")
+            raise NameTaken(f"Segment {other} already has the name {theirs!r}, by its label or by rule.")
 
 
 def _active_segments(store: ModelStore) -> Iterable[StoredSegment]:
     """Return the segments of the active version or, when it is damaged, of the one that serves in its place."""
-    return next(filter(None, (_segments(store, version) for version in store.candidates())), {}).values()
+    return next(filter(None, (_segments(store, version) for version in store.serving_order())), {}).values()
 
 
 def _find(store: ModelStore, identity: str) -> StoredSegment:
     """Return a segment as the active version has it or, failing that, the newest that does."""
-    for version in [*store.candidates()[:1], *reversed(store.versions())]:
+    for version in [*store.serving_order()[:1], *reversed(store.versions())]:
         segments = _segments(store, version)
         if identity in segments:
             return segments[identity]
-    raise SegmentNotFound(f"no stored version has a segment {identity!r}")
+    raise SegmentNotFound(f"No stored version has a segment {identity!r}.")
 
 
 def _segments(store: ModelStore, version: str) -> dict[str, StoredSegment]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated
 
 import orjson
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from model_service.store.errors import LabelsDamaged, cause
 from model_service.store.files import Stamp, replace_files, stamp
@@ -59,7 +59,7 @@ def _one_line(value: str) -> str:
 
 def _text(value: str) -> str:
     if any(unicodedata.category(character) in _INVISIBLE for character in value if character not in "\t\n\r"):
-        raise ValueError("must have no control characters but tabs and ends of lines")
+        raise ValueError("must not contain control characters other than tabs and line breaks")
     return value
 
 
@@ -68,7 +68,7 @@ def _name(value: str) -> str:
     name = " ".join(value.split())
     key = name_key(name)
     if not any(unicodedata.category(character)[0] in "LN" for character in key):
-        raise ValueError("must have a letter or a digit")
+        raise ValueError("must contain a letter or a digit")
     if re.fullmatch(r"seg[-_ ]?\d+", key):
         raise ValueError("must not look like a segment's id")
     return name
@@ -120,15 +120,17 @@ class LabelFile:
             return _labels.validate_python(labels)
         except FileNotFoundError:
             return {}
+        except ValidationError as error:
+            raise LabelsDamaged(f"{self.path.name} cannot be read (a member of a label has a wrong type).") from error
         except (OSError, ValueError, TypeError, AttributeError) as error:
-            raise LabelsDamaged(f"{self.path.name} cannot be read ({cause(error)})") from error
+            raise LabelsDamaged(f"{self.path.name} cannot be read ({cause(error)}).") from error
 
     def usable(self) -> dict[str, Label]:
-        """Return all labels, or none when they are damaged: the names made by rule serve then."""
+        """Return all labels, or none when they are damaged: the derived names stand in."""
         try:
             return self.read()
         except LabelsDamaged as error:
-            log.error("names made by rule stand in for people's in %s: %s", self.path.parent, error)
+            log.error("using the derived names in place of the segment labels in %s: %s", self.path.parent, error)
             return {}
 
     def stamp(self) -> Stamp | None:
@@ -160,8 +162,8 @@ def name_warning(segment: StoredSegment, labels: Labels) -> str | None:
     if label is None or label["name"] is None or label["derived_name"] == segment["derived_name"]:
         return None
     return (
-        f"named {label['name']!r} when the rules said {label['derived_name']!r}; "
-        f"they now say {segment['derived_name']!r}"
+        f"The segment was named {label['name']!r} when the rules called it {label['derived_name']!r}; "
+        f"they now call it {segment['derived_name']!r}."
     )
 
 

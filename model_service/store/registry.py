@@ -1,10 +1,10 @@
-"""The model store: a directory of immutable versions and small files that say which is active and what people said.
+"""The model store: immutable versions, and small files that say which is active and what people call the segments.
 
 ::
 
     <store>/<version>/model.joblib     the fitted pipeline
     <store>/<version>/manifest.json    everything else (`model_service.store.manifest.Manifest`)
-    <store>/<version>/...              report and pictures
+    <store>/<version>/...              report and plots
     <store>/active.json                the active version and the history of activations; active.copy.json is its copy
     <store>/labels.json                people's names for segments
     <store>/.lock, .training.lock      locked by who activates or labels, and by who trains
@@ -57,7 +57,7 @@ class ModelStore(Versions):
         with writable(self.directory), exclusive(self.directory / ".lock"):
             yield
 
-    def candidates(self) -> list[str]:
+    def serving_order(self) -> list[str]:
         """Versions in the order in which they should serve.
 
         The active one, those to which rollbacks would lead, and those that were rolled back; never one that was not
@@ -69,7 +69,7 @@ class ModelStore(Versions):
             return []
         return list(dict.fromkeys([*reversed(undo_stack(history)), *(entry["version"] for entry in reversed(history))]))
 
-    def named(self, version: str) -> str:
+    def resolve(self, version: str) -> str:
         """Return the version that `version` stands for: ``active`` for the active one, any other for itself.
 
         Raises
@@ -85,12 +85,14 @@ class ModelStore(Versions):
         ------
         VersionNotFound; NoActiveModel and ArtefactDamaged for ``active`` alone
         """
-        version, against = self.named(version), self._in_force()
+        version, against = self.resolve(version), self._in_force()
         checks: list[GateCheck] = []
         try:
             manifest = self.load(version).manifest
             checks = self._judge(manifest, against)
-            artefact_check = GateCheck(check="artefact", passed=True, detail="whole, compatible and correctly compiled")
+            artefact_check = GateCheck(
+                check="artefact", passed=True, detail="the files are intact, compatible and correctly compiled"
+            )
         except ArtefactRefused as error:
             artefact_check = GateCheck(check="artefact", passed=False, detail=str(error))
         checks = [artefact_check, *checks]
@@ -103,7 +105,7 @@ class ModelStore(Versions):
 
     def _in_force(self) -> Manifest | None:
         """Return the manifest of the active version or, when it is damaged, of the one that serves in its place."""
-        candidates = self.candidates()
+        candidates = self.serving_order()
         for version in candidates:
             with contextlib.suppress(VersionNotFound, ArtefactRefused):
                 return self.load(version).manifest
@@ -132,7 +134,7 @@ class ModelStore(Versions):
         """
         if force and not reason.strip():
             raise ReasonRequired
-        version = self.named(version)
+        version = self.resolve(version)
         manifest = self.load(version).manifest
         with self.writing():
             entry = self._current()
@@ -166,7 +168,7 @@ class ModelStore(Versions):
                 self.load(version)
             except (VersionNotFound, ArtefactRefused) as error:
                 kind = ArtefactDamaged if isinstance(error, VersionNotFound) else type(error)
-                raise kind(f"a rollback leads to {version}, which cannot serve: {error}") from error
+                raise kind(f"A rollback would lead to version {version}, which cannot be served: {error}") from error
             entry = rollback_now(version, reason, by)
             self.active.append(entry)
         return entry
@@ -177,5 +179,5 @@ class ModelStore(Versions):
         except NoActiveModel:
             stack = []
         if len(stack) < 2:
-            raise NothingToRollBack("no version was active before this one")
+            raise NothingToRollBack("No version was active before this one.")
         return stack[-2]

@@ -48,7 +48,7 @@ class Versions:
         """
         path = self.directory / version
         if not _version.fullmatch(version) or not path.is_dir():
-            raise VersionNotFound(f"there is no model version {version!r}")
+            raise VersionNotFound(f"There is no model version {version!r}.")
         return path
 
     def manifest(self, version: str) -> Manifest:
@@ -136,7 +136,7 @@ class Versions:
                 try:
                     held.enter_context(drafting(self.directory))
                 except BlockingIOError as error:
-                    raise TrainingRunning("another training is running; wait for its end or cancel it") from error
+                    raise TrainingRunning("Another training is running; wait for it to end, or cancel it.") from error
             self._training_thread = threading.get_ident()
             held.callback(setattr, self, "_training_thread", None)
             yield
@@ -154,7 +154,7 @@ def writable(directory: Path) -> Iterator[None]:
         directory.mkdir(parents=True, exist_ok=True)
         yield
     except OSError as error:
-        raise StoreNotWritable(f"the model store cannot be written: {cause(error)}") from error
+        raise StoreNotWritable(f"The model store cannot be written: {cause(error)}.") from error
 
 
 def _version_name(created: datetime, digest: str) -> str:

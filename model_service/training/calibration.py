@@ -1,9 +1,9 @@
 """Calibrated confidence: the chance to keep the segment if the model is refitted on a similar sample.
 
 Bootstrap refits are matched to the model by their centroids; a customer's observed stability is the share of refits
-that keep the label. A logistic of ``margin = d2 - d1`` is fitted to it. Clustering study, section 5: this measure ranks
-customers best of those tried, and its slope belongs to the training size, so it is refitted at every training. As many
-further refits, which the fit has not seen, tell how reliable it is.
+that keep the label. A logistic of ``margin = d2 - d1`` is fitted to it: this ranks customers best of those tried
+(docs/clustering-study.md, §5), and its slope belongs to the training size, so it is refitted at every training. As many
+further refits, which the fit has not seen, measure how reliable it is.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
-from model_service.scoring.pipeline import CompiledScorer, Labels, Matrix, Parameters
+from model_service.scoring.pipeline import Clusters, CompiledScorer, Matrix, Parameters
 from model_service.training.matching import hungarian
-from model_service.training.work import Progress, fit, run_all, study_sample
+from model_service.training.parallel import ProgressReporter, fit, run_all, study_sample
 from shared.model_description import Calibration, ReliabilityBin
 
 REFITS = 50
@@ -46,13 +46,13 @@ class Confidence(NamedTuple):
         return max(abs(found["predicted"] - found["observed"]) for found in self.reliability)
 
 
-def calibrate(rows: pd.DataFrame, scorer: CompiledScorer, seed: int, progress: Progress) -> Confidence:
+def calibrate(rows: pd.DataFrame, scorer: CompiledScorer, seed: int, progress: ProgressReporter) -> Confidence:
     """Fit the two numbers of the confidence, and test them.
 
     Parameters
     ----------
     rows : the training rows, float64, NaN for missing; shape (n_rows, n_features). Refits are on
-        `model_service.training.work.STUDY_ROWS` of them at most: with more the confidence errs towards too little.
+        `model_service.training.parallel.STUDY_ROWS` of them at most: with more the confidence errs towards too little.
     scorer : of the model to calibrate.
     """
     progress.phase("calibrating confidence")
@@ -75,7 +75,7 @@ def kept(
     sample: NDArray[np.int64],
     judged: pd.DataFrame,
     scorer: CompiledScorer,
-    labels: Labels,
+    labels: Clusters,
     seed: int,
 ) -> NDArray[np.bool_]:
     """Refit on the `sample` of `rows`; return for each of the `judged` whether it stays in its segment.

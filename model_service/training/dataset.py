@@ -67,7 +67,7 @@ class NamedRows(NamedTuple):
     ids: list[str | None] | None
 
 
-def read_customers(path: Path, media: str | None = None) -> TrainingData:
+def read_customers(path: Path) -> TrainingData:
     """Read customers to train on (`read_rows`).
 
     Raises
@@ -75,12 +75,12 @@ def read_customers(path: Path, media: str | None = None) -> TrainingData:
     DataRefused
         when `read_rows` does so, or a column is as good as empty or constant.
     """
-    data = read_rows(path, media).data
+    data = read_rows(path).data
     _refuse_useless_columns(data.frame)
     return data
 
 
-def read_rows(path: Path, media: str | None = None) -> NamedRows:
+def read_rows(path: Path) -> NamedRows:
     """Read customers from a CSV or Parquet file (`model_service.training.dataset.read_table` says which is which).
 
     Rows that break a hard rule of the data dictionary are left out and named in ``notes``.
@@ -91,12 +91,14 @@ def read_rows(path: Path, media: str | None = None) -> NamedRows:
         when the file cannot be read, a column is missing, a CUST_ID occurs twice, or more than `MAX_REFUSED_SHARE` of
         the rows break a rule.
     """
-    table = read_table(path, media)
+    table = read_table(path)
     _refuse_duplicates(table.columns)
     frame, faults = _check(table.columns)
     rows, notes = len(frame), _notes(table, faults)
     if len(faults) > MAX_REFUSED_SHARE * rows:
-        raise DataRefused("\n".join([f"{len(faults)} of {rows} rows break a hard rule, more than 1 %:", *notes]))
+        raise DataRefused(
+            "\n".join([f"{len(faults)} of {rows} rows break a rule of the data dictionary, more than 1 %:", *notes])
+        )
     lines = table.lines
     if faults:
         frame = frame.drop(index=list(faults)).reset_index(drop=True)
@@ -184,18 +186,16 @@ def _refuse_useless_columns(frame: pd.DataFrame) -> None:
     needed = max(MIN_KNOWN_SHARE * rows, min(MIN_KNOWN, rows / 2))
     unknown = [f"{name} ({known[name]} of {rows} rows)" for name in DISTANCE_NAMES if known[name] < needed]
     if unknown:
-        raise DataRefused(f"columns with hardly any value: {', '.join(unknown)}; at least {needed:.0f} are needed")
+        raise DataRefused(f"Columns with too few values: {', '.join(unknown)}; at least {needed:.0f} are required.")
     constant = [name for name in DISTANCE_NAMES if low[name] == high[name]]
     if constant:
-        raise DataRefused(f"columns with the same value in every row: {', '.join(constant)}")
+        raise DataRefused(f"Columns with the same value in every row: {', '.join(constant)}.")
 
 
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
-
-PARQUET_MEDIA = "application/vnd.apache.parquet"
 
 DELIMITERS = ",;\t"
 """Tried in this order; the one that finds the most known columns in the header is taken."""
@@ -222,11 +222,11 @@ class Table:
     ignored: list[str]
 
 
-def read_table(path: Path, media: str | None = None) -> Table:
+def read_table(path: Path) -> Table:
     """Read `path`; columns may come in any order, under any name that `shared.column_names` understands.
 
-    It is taken as Parquet if it begins like one, is named ``*.parquet`` or comes as `PARQUET_MEDIA`, else as CSV: UTF-8
-    with or without a byte order mark, cells separated by comma, semicolon or tab.
+    It is taken as Parquet if it begins like one or is named ``*.parquet``, else as CSV: UTF-8 with or
+    without a byte order mark, cells separated by comma, semicolon or tab.
 
     Raises
     ------
@@ -236,12 +236,12 @@ def read_table(path: Path, media: str | None = None) -> Table:
     try:
         with path.open("rb") as file:
             magic = file.read(len(_PARQUET_MAGIC))
-        is_parquet = magic == _PARQUET_MAGIC or path.suffix == ".parquet" or (media or "").startswith(PARQUET_MEDIA)
+        is_parquet = magic == _PARQUET_MAGIC or path.suffix == ".parquet"
         table = _read_parquet(path) if is_parquet else _read_csv(path)
     except OSError as error:
-        raise DataRefused(f"cannot read {path}: {error.strerror or error}") from error
+        raise DataRefused(f"{path} cannot be read: {error.strerror or error}.") from error
     if table.columns.empty:
-        raise DataRefused(f"{path} has no rows")
+        raise DataRefused(f"{path} has no rows.")
     return table
 
 
@@ -265,12 +265,12 @@ def _header(file: TextIO, path: Path) -> tuple[list[str], str, int]:
     """Return the names in the first line that is not blank, what separates them, and that line's number."""
     for number, line in enumerate(iter(lambda: file.readline(_LONGEST_HEADER), ""), start=1):
         if "\0" in line:
-            raise ValueError("it holds zero bytes, as binary files and UTF-16 text do")
+            raise ValueError("it contains zero bytes, as binary files and UTF-16 text do")
         if line.strip():
             splits = [(next(csv.reader([line], delimiter=mark)), mark) for mark in DELIMITERS]
             names, delimiter = max(splits, key=lambda split: known_names(split[0]))
             return names, delimiter, number
-    raise DataRefused(f"{path} is empty")
+    raise DataRefused(f"{path} is empty.")
 
 
 def _parse(path: Path, width: int, delimiter: str, header_line: int, text: int | None) -> pd.DataFrame:
@@ -311,7 +311,7 @@ def _parquet_column(name: str, column: pa.ChunkedArray) -> pd.Series[float] | pd
         return pd.Series(column.to_pylist(), dtype=object)
     kind = column.type
     if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)):
-        raise DataRefused(f"column {name} holds {kind} values, not numbers")
+        raise DataRefused(f"Column {name} contains {kind} values, not numbers.")
     return pd.Series(column.cast(pa.float64(), safe=False).to_numpy())
 
 
@@ -320,10 +320,10 @@ def _places(header: Sequence[str]) -> dict[str, int]:
     found = read_header(header)
     missing = [f.name for f in INPUTS if f.name not in found.places]
     if missing:
-        raise DataRefused(f"missing columns: {', '.join(missing)}")
+        raise DataRefused(f"Missing columns: {', '.join(missing)}.")
     twice = [f"{name} ({' and '.join(map(repr, found.twice[name]))})" for name in _NEEDED if name in found.twice]
     if twice:
-        raise DataRefused(f"columns that are there twice: {', '.join(twice)}")
+        raise DataRefused(f"Duplicate columns: {', '.join(twice)}.")
     return {name: found.places[name] for name in _NEEDED if name in found.places}
 
 

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 from sklearn.metrics import adjusted_rand_score
 
-from model_service.scoring.pipeline import Labels, Matrix, Parameters, Scores
+from model_service.scoring.pipeline import Clusters, Matrix, Parameters, Scores
 from model_service.store.manifest import Evidence, Histogram, SegmentEvidence
 from model_service.training.calibration import Confidence, confidence
 from model_service.training.dataset import TrainingData
+from model_service.training.parallel import study_sample
 from model_service.training.segments import UTILISATION, with_utilisation
 from model_service.training.selection import Selection, find_elbow, remarks
 from model_service.training.surrogate import RuleSheet, rule_sheet
-from model_service.training.work import study_sample
 from shared.features import DISTANCE_NAMES
 from shared.model_description import Baseline, Member
 
@@ -81,7 +81,7 @@ _KEY_FIGURES = (
 )
 
 
-def compare_with_rule(frame: pd.DataFrame, labels: Labels) -> Baseline:
+def compare_with_rule(frame: pd.DataFrame, labels: Clusters) -> Baseline:
     """Compare the model's segments with the groups of `RULE`.
 
     Both are judged by the share of rank variance between groups (eta squared), averaged over eight key figures:
@@ -105,7 +105,7 @@ def compare_with_rule(frame: pd.DataFrame, labels: Labels) -> Baseline:
     )
 
 
-def rank_eta2(values: Matrix, groups: Labels) -> float:
+def rank_eta2(values: Matrix, groups: Clusters) -> float:
     """Return the share (0 to 1) of the variance of the ranks of `values` that lies between `groups`.
 
     Parameters

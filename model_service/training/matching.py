@@ -1,8 +1,8 @@
 """Permanent segment ids: matching a new model's segments to those of its parent.
 
 Centroids are compared in the parent's standardised log space by the Hungarian method (Kuhn 1955). Up to a distance of
-1.0 a segment is the same one and keeps its id and name (clustering study, section 6: refits on similar data stay under
-0.4, a segment that is really gone is at 1.8 or more).
+1.0 a segment is the same one and keeps its id and name (docs/clustering-study.md, §6: refits on similar data stay
+under 0.4, a segment that really disappeared is at 1.8 or more).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Names and marketing actions by rule: the grammar of the clustering study, section 4.
+"""Names and marketing actions by rule: the grammar of docs/clustering-study.md, §4.
 
 A name is adjectives and a noun, both read off the segment's mean position (z) on composites of features. The same
 profile always gets the same name, and no two segments of one model share one.

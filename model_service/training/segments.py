@@ -6,14 +6,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from model_service.scoring.pipeline import Labels, Matrix
+from model_service.scoring.pipeline import Clusters, Matrix
 from model_service.store.manifest import StoredSegment
 from model_service.training.matching import Identity
 from model_service.training.naming import name_segments
 from shared.contract import Quartiles
 
 
-def describe_segments(frame: pd.DataFrame, labels: Labels, identity: Identity) -> list[StoredSegment]:
+def describe_segments(frame: pd.DataFrame, labels: Clusters, identity: Identity) -> list[StoredSegment]:
     """Return the segments of a model, largest first.
 
     A kept segment keeps its name; the name that the rules would give it now stands beside it.

@@ -2,7 +2,7 @@
 
 Scores: inertia, silhouette (Rousseeuw 1987), Davies-Bouldin (1979), Calinski-Harabasz (1974) and half-split stability:
 the adjusted Rand index, over all rows, between two whole pipelines fitted on disjoint halves (Lange et al. 2004).
-The rule and its evidence: clustering study, section 2.
+The rule and its evidence: docs/clustering-study.md, §2.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from sklearn.pipeline import Pipeline
 
 from model_service.store.gate import MIN_SHARE, MIN_STABILITY
 from model_service.training.errors import DataRefused
-from model_service.training.work import STUDY_ROWS, Progress, fit, run_all, study_sample
+from model_service.training.parallel import STUDY_ROWS, ProgressReporter, fit, run_all, study_sample
 from shared.model_description import Elbow
 
 SPLITS = 12
@@ -73,7 +73,7 @@ def work_units(ks: Sequence[int]) -> int:
     return len(ks) * (1 + SPLITS)
 
 
-def select(rows: pd.DataFrame, ks: Sequence[int], seed: int, progress: Progress) -> Selection:
+def select(rows: pd.DataFrame, ks: Sequence[int], seed: int, progress: ProgressReporter) -> Selection:
     """Score every k in `ks` and choose one by the rule; a single k is taken as given.
 
     Parameters
@@ -82,11 +82,11 @@ def select(rows: pd.DataFrame, ks: Sequence[int], seed: int, progress: Progress)
     """
     progress.phase(f"trying k = {_range(ks)}")
     fits = run_all([partial(_fit_and_score, rows, k, seed) for k in ks], progress)
-    progress.phase("stability")
+    progress.phase("measuring stability")
     stability = _stability(rows, ks, seed, progress)
     scores = [KScores(k=k, **quality, **stability[k]) for k, (_, quality) in zip(ks, fits, strict=True)]
     k, reason = (
-        (ks[0], f"k = {ks[0]} was asked for; the stability rule was not applied") if len(ks) == 1 else choose(scores)
+        (ks[0], f"k = {ks[0]} was requested, so the stability rule was not applied") if len(ks) == 1 else choose(scores)
     )
     return Selection(k, reason, fits[list(ks).index(k)][0], scores)
 
@@ -119,7 +119,7 @@ def _fit_and_score(rows: pd.DataFrame, k: int, seed: int) -> tuple[Pipeline, dic
     studied = study_sample(len(rows), seed)
     z, labels = pipeline[:-1].transform(rows.iloc[studied]), cluster.labels_[studied]
     if (labels == labels[0]).all():
-        raise DataRefused(f"with k = {k} as good as all customers fall into one segment")
+        raise DataRefused(f"With k = {k}, practically all customers fall into one segment.")
     with config_context(working_memory=SILHOUETTE_MB):
         silhouette = silhouette_score(z, labels)
     quality = {
@@ -132,7 +132,9 @@ def _fit_and_score(rows: pd.DataFrame, k: int, seed: int) -> tuple[Pipeline, dic
     return pipeline, quality
 
 
-def _stability(rows: pd.DataFrame, ks: Sequence[int], seed: int, progress: Progress) -> dict[int, dict[str, float]]:
+def _stability(
+    rows: pd.DataFrame, ks: Sequence[int], seed: int, progress: ProgressReporter
+) -> dict[int, dict[str, float]]:
     """Mean and minimum ARI over the same half splits for every k."""
     generator = np.random.default_rng(seed)
     orders = [generator.permutation(len(rows))[:STUDY_ROWS] for _ in range(SPLITS)]
@@ -183,7 +185,10 @@ def find_elbow(scores: Sequence[KScores]) -> Elbow:
     """Look for the k at which the inertia curve bends most (Kneedle: Satopää et al. 2011)."""
     scores = sorted(scores, key=lambda s: s.k)
     if len(scores) < _FEWEST_FOR_ELBOW:
-        return Elbow(k=None, detail=f"an elbow takes at least {_FEWEST_FOR_ELBOW} values of k; {len(scores)} tried")
+        return Elbow(
+            k=None,
+            detail=f"finding one takes at least {_FEWEST_FOR_ELBOW} values of k, not {len(scores)}",
+        )
     ks, inertias = [s.k for s in scores], [s.inertia for s in scores]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it warns when it finds none, which is said below
@@ -238,7 +243,7 @@ def _misses_narrowly(s: KScores) -> bool:
 def _near_miss(s: KScores) -> str:
     misses = []
     if s.stability_mean < MIN_STABILITY:
-        misses.append(f"stability {s.stability_mean:.3f} ({MIN_STABILITY} needed)")
+        misses.append(f"stability {s.stability_mean:.3f} ({MIN_STABILITY} required)")
     if s.smallest_share < MIN_SHARE:
-        misses.append(f"smallest segment {s.smallest_share:.1%} ({MIN_SHARE:.0%} needed)")
-    return f"k = {s.k} misses narrowly: {', '.join(misses)}"
+        misses.append(f"smallest segment {s.smallest_share:.1%} ({MIN_SHARE:.0%} required)")
+    return f"k = {s.k} narrowly misses the rule: {', '.join(misses)}"

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import KFold
 from sklearn.tree import DecisionTreeClassifier
 
-from model_service.scoring.pipeline import Labels, Matrix
+from model_service.scoring.pipeline import Clusters, Matrix
 from shared.features import BY_NAME, Feature, Kind
 from shared.model_description import Condition, Rule
 
@@ -32,7 +32,7 @@ _FREQUENCY_DECIMALS = 2
 MIN_NEWS = 0.02
 """Least share of the segment that a rule covers and no better one does."""
 
-Table = Mapping[str, Matrix]
+Columns = Mapping[str, Matrix]
 
 
 class RuleSheet(NamedTuple):
@@ -42,7 +42,7 @@ class RuleSheet(NamedTuple):
     fidelity: float
 
 
-def rule_sheet(rows: Matrix, names: Sequence[str], labels: Labels, k: int) -> RuleSheet:
+def rule_sheet(rows: Matrix, names: Sequence[str], labels: Clusters, k: int) -> RuleSheet:
     """Fit the tree and read the rules off it.
 
     Thresholds are rounded before anything is measured. A rule is a leaf without the conditions that it can do without
@@ -65,7 +65,7 @@ def rule_sheet(rows: Matrix, names: Sequence[str], labels: Labels, k: int) -> Ru
     return RuleSheet(best, _fidelity(rows, features, labels, k))
 
 
-def _fit(rows: Matrix, features: Sequence[Feature], labels: Labels, k: int) -> DecisionTreeClassifier:
+def _fit(rows: Matrix, features: Sequence[Feature], labels: Clusters, k: int) -> DecisionTreeClassifier:
     tree = DecisionTreeClassifier(
         max_depth=MAX_DEPTH, max_leaf_nodes=LEAVES_PER_SEGMENT * k, min_samples_leaf=MIN_LEAF, random_state=0
     ).fit(rows, labels)
@@ -84,7 +84,7 @@ def readable(threshold: float, feature: Feature) -> float:
     return float(f"{threshold:.{_AMOUNT_DIGITS}g}")
 
 
-def _fidelity(rows: Matrix, features: Sequence[Feature], labels: Labels, k: int) -> float:
+def _fidelity(rows: Matrix, features: Sequence[Feature], labels: Clusters, k: int) -> float:
     agree = np.zeros(len(rows), dtype=bool)
     for training, held_out in KFold(FOLDS, shuffle=True, random_state=0).split(rows):
         tree = _fit(rows[training], features, labels[training], k)
@@ -122,7 +122,7 @@ def _merged(path: Sequence[Condition]) -> list[Condition]:
     ]
 
 
-def _rule(conditions: Sequence[Condition], table: Table, inside: NDArray[np.bool_]) -> Rule | None:
+def _rule(conditions: Sequence[Condition], table: Columns, inside: NDArray[np.bool_]) -> Rule | None:
     """Return the leaf's rule, or None if after rounding it is about nobody of the segment."""
     if not conditions or not (_covered(conditions, table) & inside).any():
         return None
@@ -133,7 +133,7 @@ def _rule(conditions: Sequence[Condition], table: Table, inside: NDArray[np.bool
     return Rule(conditions=shortest, precision=precision, coverage=coverage, sentence=sentence)
 
 
-def _pruned(conditions: list[Condition], table: Table, inside: NDArray[np.bool_]) -> list[Condition]:
+def _pruned(conditions: list[Condition], table: Columns, inside: NDArray[np.bool_]) -> list[Condition]:
     """Leave out, from the first to the last, each condition without which the rule is hardly less precise."""
     least = _share(inside, _covered(conditions, table)) - MAX_LOSS
     for condition in list(conditions):
@@ -143,7 +143,7 @@ def _pruned(conditions: list[Condition], table: Table, inside: NDArray[np.bool_]
     return conditions
 
 
-def _best(rules: Sequence[Rule], table: Table, inside: NDArray[np.bool_]) -> list[Rule]:
+def _best(rules: Sequence[Rule], table: Columns, inside: NDArray[np.bool_]) -> list[Rule]:
     """Return the best rules, by the harmonic mean of precision and coverage, that each say something new."""
     found: list[Rule] = []
     told = np.zeros_like(inside)
@@ -155,7 +155,7 @@ def _best(rules: Sequence[Rule], table: Table, inside: NDArray[np.bool_]) -> lis
     return found[:MAX_RULES]
 
 
-def _covered(conditions: Sequence[Condition], table: Table) -> NDArray[np.bool_]:
+def _covered(conditions: Sequence[Condition], table: Columns) -> NDArray[np.bool_]:
     """Return which rows meet all `conditions`."""
     tests = [
         table[c["feature"]] > c["value"] if c["operator"] == ">" else table[c["feature"]] <= c["value"]

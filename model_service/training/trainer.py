@@ -23,8 +23,8 @@ from model_service.training import calibration, evidence, selection
 from model_service.training.dataset import TrainingData
 from model_service.training.errors import DataRefused
 from model_service.training.matching import identify
+from model_service.training.parallel import ProgressReporter, study_sample
 from model_service.training.segments import describe_segments
-from model_service.training.work import Progress, study_sample
 from shared.features import DISTANCE_NAMES
 from shared.model_description import Range
 
@@ -34,7 +34,7 @@ SAMPLE_ROWS = 200
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a training may be told: which numbers of segments to try, and the random seed."""
+    """The options of a training: which numbers of segments to try, and the random seed."""
 
     ks: Sequence[int] = tuple(range(3, 9))
     seed: int = 0
@@ -45,7 +45,7 @@ class Options:
 
 
 Draw = Callable[[Path, Manifest, TrainingData, Manifest | None], None]
-"""Puts pictures and report into a version's directory: (directory, manifest, data, the parent's manifest)."""
+"""Puts plots and report into a version's directory: (directory, manifest, data, the parent's manifest)."""
 
 
 class Trained(NamedTuple):
@@ -56,7 +56,7 @@ class Trained(NamedTuple):
 
 
 def train_version(
-    store: ModelStore, data: TrainingData, options: Options, progress: Progress, draw: Draw | None = None
+    store: ModelStore, data: TrainingData, options: Options, progress: ProgressReporter, draw: Draw | None = None
 ) -> Manifest:
     """Train a model, store it as a new version and return its manifest; activating it is another step.
 
@@ -70,13 +70,13 @@ def train_version(
     """
     store.directory.mkdir(parents=True, exist_ok=True)  # should it fail, then before the work
     manifests = _readable_manifests(store)
-    parent = next((manifests[version] for version in store.candidates() if version in manifests), None)
+    parent = next((manifests[version] for version in store.serving_order() if version in manifests), None)
     next_number = max((m["next_segment_number"] for m in manifests.values()), default=1)
     trained = train(data, options, parent, next_number, progress)
     if draw is None:
         store.save(trained.pipeline, trained.manifest)
     else:
-        progress.phase("drawing")
+        progress.phase("drawing plots")
         store.save(trained.pipeline, trained.manifest, lambda into, manifest: draw(into, manifest, data, parent))
     return trained.manifest
 
@@ -91,7 +91,7 @@ def _readable_manifests(store: ModelStore) -> dict[str, Manifest]:
 
 
 def train(
-    data: TrainingData, options: Options, parent: Manifest | None, next_number: int, progress: Progress
+    data: TrainingData, options: Options, parent: Manifest | None, next_number: int, progress: ProgressReporter
 ) -> Trained:
     """Train a model without a store.
 
@@ -99,7 +99,7 @@ def train(
     ----------
     parent : manifest of the model whose segments keep their ids; None at the first training.
     next_number : first segment number that was never used.
-    progress : is told the phases, and of each unit of work, `Options.work_units` in all.
+    progress : receives the phases, and each unit of work, `Options.work_units` in all.
 
     Raises
     ------
@@ -148,7 +148,9 @@ def _refuse_too_few(rows: pd.DataFrame, k: int) -> None:
     needed = 10 * k
     distinct = len(rows.drop_duplicates())
     if distinct < needed:
-        raise DataRefused(f"{distinct} distinct customers are too few for {k} segments; at least {needed} are needed")
+        raise DataRefused(
+            f"{distinct} distinct customers are too few for {k} segments; at least {needed} are required."
+        )
 
 
 def _libraries() -> dict[str, str]:

@@ -3,7 +3,7 @@
 ::
 
     <store>/trainings/<id>/record.json        `shared.model_contract.Training`
-    <store>/trainings/<id>/log.txt            what the training said
+    <store>/trainings/<id>/log.txt            its log
     <store>/trainings/<id>/upload.{csv,parquet}   the customers, until the training has ended
     <store>/trainings/<id>/lock               locked by the training for as long as its process lives
     <store>/trainings/<id>/cancel             asks the training to stop
@@ -60,7 +60,7 @@ class Folder:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return descriptor
 
-    def is_held(self) -> bool:
+    def is_locked(self) -> bool:
         """Whether a process lives that works in this folder."""
         try:
             descriptor = os.open(self.lock, os.O_RDONLY)
@@ -94,7 +94,7 @@ def new_record(identity: str, by: str, note: str, options: TrainingOptions, data
         options=options,
         data=data,
         bytes=size,
-        progress=Progress(phase="waiting for its process", done=0, total=0),
+        progress=Progress(phase="waiting to start", done=0, total=0),
         version=None,
         activated=False,
         reason=None,
@@ -102,9 +102,9 @@ def new_record(identity: str, by: str, note: str, options: TrainingOptions, data
 
 
 def unreadable(identity: str) -> Training:
-    """Return what can be said about a training whose record is damaged; the id tells when it was made."""
+    """Return what is known of a training whose record is damaged; its id contains the time at which it was made."""
     record = new_record(identity, "", "", TrainingOptions(k_min=0, k_max=0, seed=0, activate=False), "", 0)
-    record["status"], record["reason"] = "failed", "the record cannot be read"
+    record["status"], record["reason"] = "failed", "The record of this training cannot be read."
     record["created_at"], record["progress"]["phase"] = moment_of(identity), ""
     return record
 

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 KEPT = 50
 """Records that are kept; older ones are deleted."""
 
-VANISHED = "the training process ended without a result (killed or out of memory?)"
+PROCESS_DIED = "The training process ended without a result; it may have been killed or have run out of memory."
 
 _id = re.compile(r"[0-9]{8}T[0-9]{6}\.[0-9]{6}Z-[0-9a-f]{4}")
 _DRAFT = ".draft-"
@@ -82,7 +82,7 @@ class TrainingJobs:
         """
         record = self.get(identity)
         if record["status"] in ENDED:
-            raise TrainingEnded(f"training {identity} has ended already: {record['status']}")
+            raise TrainingEnded(f"Training {identity} has already ended: {record['status']}.")
         self._folder(identity).cancel.touch()
         return record
 
@@ -95,7 +95,9 @@ class TrainingJobs:
         """
         for record in self.records():
             if record["status"] not in ENDED:
-                raise TrainingRunning(f"training {record['id']} is {record['status']}: wait for it or cancel it")
+                raise TrainingRunning(
+                    f"Training {record['id']} is {record['status']}; wait for it to end, or cancel it."
+                )
 
     def erase(self, cust_id: str) -> int:
         """Take a customer's id out of all records and logs; return how many quoted it.
@@ -110,8 +112,10 @@ class TrainingJobs:
             return 0
         with self._alone():
             self.refuse_second()
-            if any(Folder(path).is_held() for path in self.directory.glob(f"{_DRAFT}*")):
-                raise TrainingRunning("the customers of a training are being received: wait for it")
+            if any(Folder(path).is_locked() for path in self.directory.glob(f"{_DRAFT}*")):
+                raise TrainingRunning(
+                    "The customers of another training are being uploaded; try again when it has ended."
+                )
             return sum(erase(folder, cust_id) for folder in self._folders())
 
     def draft(self) -> Draft:
@@ -165,21 +169,21 @@ class TrainingJobs:
                 self._delete_oldest()
             self.clear_drafts()
         except StoreNotWritable as error:
-            log.warning("the trainings in %s cannot be tidied: %s", self.directory, error)
+            log.warning("leftovers of trainings in %s cannot be removed: %s", self.directory, error)
 
     def clear_drafts(self) -> None:
         """Delete the version that a dead training left half written, unless another training runs."""
         try:
             clear_drafts(self._store)
         except OSError as error:
-            log.warning("what a training left in %s cannot be deleted: %s", self._store, error)
+            log.warning("the unfinished version of a training in %s cannot be removed: %s", self._store, error)
 
     def _delete_abandoned(self) -> None:
         for path in self.directory.glob(f"{_DRAFT}*"):
-            if not Folder(path).is_held():
+            if not Folder(path).is_locked():
                 shutil.rmtree(path)
         for folder in self._folders():
-            if not folder.is_held():
+            if not folder.is_locked():
                 folder.delete_upload()
 
     def _delete_oldest(self) -> None:
@@ -196,7 +200,7 @@ class TrainingJobs:
             with exclusive(self.directory / ".lock"):
                 yield
         except OSError as error:
-            raise StoreNotWritable(f"the model store cannot be written: {error.strerror}") from error
+            raise StoreNotWritable(f"The model store cannot be written: {error.strerror}.") from error
 
     def _folders(self) -> Iterator[Folder]:
         if self.directory.is_dir():
@@ -207,13 +211,13 @@ class TrainingJobs:
     def _folder(self, identity: str) -> Folder:
         folder = Folder(self.directory / identity)
         if not _id.fullmatch(identity) or not folder.path.is_dir():
-            raise TrainingNotFound(f"there is no training {identity!r}")
+            raise TrainingNotFound(f"There is no training {identity!r}.")
         return folder
 
     def _settled(self, folder: Folder) -> Training:
-        """Return a folder's record; that of a training whose process is gone, as failed."""
+        """Return a folder's record; that of a training whose process has died, as failed."""
         record = folder.read()
-        if record["status"] in ENDED or folder.is_held():
+        if record["status"] in ENDED or folder.is_locked():
             return record
         record = _vanished(folder)
         self.clear_drafts()
@@ -225,7 +229,7 @@ def _vanished(folder: Folder) -> Training:
     record = folder.read()  # again: now it is what its process wrote last
     if record["status"] in ENDED:
         return record
-    record["status"], record["reason"], record["finished_at"] = "failed", VANISHED, now()
+    record["status"], record["reason"], record["finished_at"] = "failed", PROCESS_DIED, now()
     try:
         with exclusive(folder.path / ".ending.lock"):  # other readers may have found out, too
             if folder.read()["status"] not in ENDED:
@@ -256,7 +260,7 @@ def start_process(jobs: TrainingJobs, job: Job) -> None:
                 pass_fds=[job.lock],
             )
     except OSError as error:
-        job.finish("failed", f"the training process could not be started: {error.strerror}")
+        job.finish("failed", f"The training process could not be started: {error.strerror}.")
         return
     job.release()
     # A thread, because it must not keep the server from stopping, as a task of the event loop would.
@@ -266,5 +270,5 @@ def start_process(jobs: TrainingJobs, job: Job) -> None:
 def _reap(process: subprocess.Popen[bytes], jobs: TrainingJobs, identity: str) -> None:
     process.wait()
     with contextlib.suppress(TrainingNotFound):
-        jobs.get(identity)  # should it have died, then that goes on record, and the customers go
+        jobs.get(identity)  # should it have died, then that is recorded and its customers are deleted
     jobs.clear_drafts()  # one that was cancelled could not do so itself

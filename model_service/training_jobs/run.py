@@ -34,7 +34,7 @@ NICENESS = 10
 """The service in the same container goes first."""
 
 
-class Order(NamedTuple):
+class TrainingTask(NamedTuple):
     """What a training needs beside its record: the model store, the file, and a reason to overrule the gate."""
 
     store: Path
@@ -42,7 +42,7 @@ class Order(NamedTuple):
     force: str | None = None
 
 
-class Done(NamedTuple):
+class Outcome(NamedTuple):
     """The version that was stored, and why it was not activated though it should have been."""
 
     manifest: Manifest
@@ -78,14 +78,14 @@ class RecordedProgress:
         self._written = time.monotonic()
 
 
-def log_lines() -> logging.Formatter:
+def log_formatter() -> logging.Formatter:
     """Return how a line of a training's log looks: its time (UTC), then what is said."""
     formatter = logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%dT%H:%M:%SZ")
     formatter.converter = time.gmtime
     return formatter
 
 
-def perform(job: Job, order: Order, progress: RecordedProgress) -> Done:
+def perform(job: Job, order: TrainingTask, progress: RecordedProgress) -> Outcome:
     """Read the data, train, store the version, activate it if asked to, and write the end into the record.
 
     Raises
@@ -101,7 +101,7 @@ def perform(job: Job, order: Order, progress: RecordedProgress) -> Done:
         models = ModelStore(order.store)
         with models.training_lock():
             job.start()
-            progress.phase("reading the customers")
+            progress.phase("reading the data")
             data = read_customers(order.data)
             for note in data.notes:
                 log.warning("note: %s", note)
@@ -111,11 +111,11 @@ def perform(job: Job, order: Order, progress: RecordedProgress) -> Done:
 
 
 @contextlib.contextmanager
-def _failure_recorded(job: Job, order: Order) -> Iterator[None]:
+def _failure_recorded(job: Job, order: TrainingTask) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        job.finish("cancelled", "stopped with Ctrl-C")
+        job.finish("cancelled", "Stopped with Ctrl-C.")
         raise
     except BaseException as error:
         reason = _without_places(_reason(error), order)
@@ -128,32 +128,34 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, TrainingError | RegistryError):
         return str(error)
     if isinstance(error, MemoryError):
-        return f"out of memory: {error}".rstrip(": ")
+        return f"Out of memory: {error}".rstrip(": ")
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    return f"unforeseen, see the log: {error!r}".partition("\n")[0]
+    return f"Unexpected error, see the log: {error!r}".partition("\n")[0]
 
 
-def _without_places(reason: str, order: Order) -> str:
+def _without_places(reason: str, order: TrainingTask) -> str:
     """Leave out where files lie: that concerns no client of the service."""
     for place in filter(Path.is_absolute, (order.data.parent, order.store)):
         reason = reason.replace(f"{place}{os.sep}", "").replace(str(place), "…")
     return reason
 
 
-def _train(job: Job, models: ModelStore, data: TrainingData, order: Order, progress: RecordedProgress) -> Done:
+def _train(
+    job: Job, models: ModelStore, data: TrainingData, order: TrainingTask, progress: RecordedProgress
+) -> Outcome:
     from model_service.report.document import write
-    from model_service.training.console import describe
+    from model_service.training.summary import summary
     from model_service.training.trainer import Options, train_version
 
-    asked = job.record["options"]
-    options = Options(ks=tuple(range(asked["k_min"], asked["k_max"] + 1)), seed=asked["seed"])
+    given = job.record["options"]
+    options = Options(ks=tuple(range(given["k_min"], given["k_max"] + 1)), seed=given["seed"])
     progress.expect(options.work_units())
     manifest = train_version(models, data, options, progress, write)
     version = manifest["version"]
     job.commit(version)
-    log.info("%s\n\nstored as %s", describe(manifest), version)
-    return Done(manifest, _activate(job, models, version, order.force) if asked["activate"] else None)
+    log.info("%s\n\nstored as %s", summary(manifest), version)
+    return Outcome(manifest, _activate(job, models, version, order.force) if given["activate"] else None)
 
 
 def _activate(job: Job, models: ModelStore, version: str, force: str | None) -> str | None:
@@ -173,13 +175,13 @@ def main() -> None:
     path, lock = Path(sys.argv[1]), int(sys.argv[2])
     job = Job.adopt(path, lock)
     handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(log_lines())
+    handler.setFormatter(log_formatter())
     logging.basicConfig(handlers=[handler])
     log.setLevel(logging.INFO)
     job.watch(_stop)
     _give_way()
     try:
-        perform(job, Order(store=path.parent.parent, data=path / job.record["data"]), RecordedProgress(job))
+        perform(job, TrainingTask(store=path.parent.parent, data=path / job.record["data"]), RecordedProgress(job))
     except (TrainingError, RegistryError, OSError, MemoryError):
         sys.exit(1)  # it is on record; of anything else the log gets the traceback
 

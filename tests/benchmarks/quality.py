@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from model_service.scoring.pipeline import CompiledScorer, Parameters
 from model_service.store.manifest import Evidence, Manifest
 from model_service.store.registry import ModelStore
-from model_service.training.console import describe
 from model_service.training.dataset import read_customers
 from model_service.training.matching import identify
-from model_service.training.work import Silent, fit, run_all
+from model_service.training.parallel import NoProgress, fit, run_all
+from model_service.training.summary import summary
 from tests.conftest import REAL_CSV
 
 HALVES = 40
@@ -50,7 +50,7 @@ def retrain_on_halves(rows: pd.DataFrame, parent: Manifest, halves: int) -> list
     """Refit on `halves` random halves of `rows` (n_rows, n_features), each matched to the `parent` model."""
     generator = np.random.default_rng(0)
     samples = [generator.permutation(len(rows))[: len(rows) // 2] for _ in range(halves)]
-    return run_all([partial(_half, rows, sample, parent) for sample in samples], Silent())
+    return run_all([partial(_half, rows, sample, parent) for sample in samples], NoProgress())
 
 
 def _half(rows: pd.DataFrame, sample: NDArray[np.int64], parent: Manifest) -> Half:
@@ -114,7 +114,7 @@ def main(file: Path, k: int | None, halves: int) -> None:
         store = ModelStore(Path(name))
         manifest = store.manifest(store.versions()[0])
     click.echo(f"{file.name}: {manifest['rows']:,} customers")
-    click.echo(describe(manifest))
+    click.echo(summary(manifest))
     click.echo("\n" + rule_lines(manifest))
     click.echo("\n" + reliability_table(manifest["evidence"]))
     if halves:

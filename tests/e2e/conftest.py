@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,15 +15,15 @@ import pytest
 import requests
 from fakes.audit import auditor
 from flask import Flask
+from support.servers import Mongod, free_port
 
 from gateway.data_access.mongo.api_keys import MongoKeyStore
-from gateway.development import mongod
 from gateway.services.access.api_keys import ApiKeyService
 from gateway.services.principal import COMMAND_LINE, Scope
 from gateway.settings import Settings
 from gateway.stores import connect
+from tests.conftest import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 MODEL = [sys.executable, "-m", "gunicorn", "-c", "python:model_service.gunicorn_conf", "model_service.app:create_app()"]
 UVICORN = [sys.executable, "-m", "model_service", "serve"]
 WORKER = [sys.executable, "-m", "gateway", "worker"]
@@ -35,12 +34,6 @@ def gunicorn(port: int) -> list[str]:
     """The gateway under gunicorn, as docs/operations.md documents it."""
     options = ["-c", "python:gateway.gunicorn_conf", "--bind", f"127.0.0.1:{port}", "--workers", "2"]
     return [sys.executable, "-m", "gunicorn", *options, "gateway.app:create_app()"]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_until(holds: Callable[[], bool], what: str, seconds: float = 30.0) -> None:
@@ -62,21 +55,30 @@ def administrator_key(uri: str) -> str:
 class System:
     """Starts, kills, pauses and stops the processes of one test; their output is kept in files."""
 
-    def __init__(self, folder: Path, env: Mapping[str, str], gateway_port: int, model_port: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        env: Mapping[str, str],
+        gateway_port: int,
+        model_port: int,
+        code: Path = ROOT,
+        key: str | None = None,
+    ) -> None:
         self._folder = folder
+        self._code = code
         self.env = {**os.environ, **env}
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self.base = f"http://127.0.0.1:{gateway_port}"
         self.model_base = f"http://127.0.0.1:{model_port}"
         self.gateway_port = gateway_port
-        self.key = administrator_key(env["MONGODB_URI"])
+        self.key = key or administrator_key(env["MONGODB_URI"])
         self.http = requests.Session()
         self.http.headers["Authorization"] = f"Bearer {self.key}"
 
     def start(self, name: str, command: list[str]) -> None:
         log = (self._folder / f"{name}.log").open("ab")
         self._processes[name] = subprocess.Popen(
-            command, cwd=ROOT, env=self.env, stdout=log, stderr=log, start_new_session=True
+            command, cwd=self._code, env=self.env, stdout=log, stderr=log, start_new_session=True
         )
         log.close()
 
@@ -109,7 +111,7 @@ class System:
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", *arguments]
-        return subprocess.run(command, cwd=ROOT, env=self.env, capture_output=True, text=True, timeout=120)
+        return subprocess.run(command, cwd=self._code, env=self.env, capture_output=True, text=True, timeout=120)
 
     def stop(self) -> None:
         """Stop what still runs. Tests of stopping in order do it themselves, with `terminate`."""
@@ -149,23 +151,13 @@ class System:
         return int(self.http.get(f"{self.base}/api/v1/customers", params=query, timeout=10).json()["total"])
 
 
-@pytest.fixture(scope="session")
-def mongod_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """A real mongod of this test session's own."""
-    port = free_port()
-    process = mongod.start(tmp_path_factory.mktemp("mongod"), port)
-    yield port
-    process.terminate()
-    process.wait(30)
-
-
 @pytest.fixture
-def system(request: pytest.FixtureRequest, tmp_path: Path, mongod_port: int, sample_models: Path) -> Iterator[System]:
+def system(request: pytest.FixtureRequest, tmp_path: Path, mongod: Mongod, sample_models: Path) -> Iterator[System]:
     """A system with a database and a model store of its own; the test starts what it needs."""
     shutil.copytree(sample_models, tmp_path / "models")
     gateway_port, model_port = free_port(), free_port()
     env = {
-        "MONGODB_URI": mongod.uri(mongod_port, f"e2e_{tmp_path.name}"[:60]),
+        "MONGODB_URI": mongod.uri(f"e2e_{tmp_path.name}"[:60]),
         "MODEL_SERVICE_URL": f"http://127.0.0.1:{model_port}",
         "MODEL_PORT": str(model_port),
         "MODEL_STORE": str(tmp_path / "models"),

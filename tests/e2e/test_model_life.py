@@ -12,10 +12,11 @@ import joblib
 import psutil
 import pytest
 import requests
+from support.servers import free_port
 
 from model_service.store.artefact import MODEL_FILE
 from model_service.store.registry import ModelStore
-from tests.e2e.conftest import GRANIAN, UVICORN, System, free_port, wait_until
+from tests.e2e.conftest import GRANIAN, UVICORN, System, wait_until
 
 
 @pytest.fixture

@@ -1,15 +1,4 @@
-"""Fakes of the gateway's ports, the contracts they share with the real adapters, and servers for tests."""
+"""What obeys a port of the product without what the real adapter stands on; `gateway` puts them together.
 
-import pytest
-
-for _name in (
-    "audit_contract",
-    "idempotency_contract",
-    "store_contract",
-    "problems",
-    "model_contract",
-    "query_contract",
-    "customer_queries",
-    "registry_contract",
-):
-    pytest.register_assert_rewrite(f"fakes.{_name}")
+That a fake behaves as the adapter does is proved by a suite of `contracts`, which runs over both.
+"""

@@ -1,4 +1,4 @@
-"""The `AuditTrail` port in memory; `audit_contract` proves that it behaves as the one on MongoDB."""
+"""The `AuditTrail` port in memory; `contracts.audit` proves that it behaves as the one on MongoDB."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Deleted customers and erasures in memory; `deletion_contract` proves that they behave as those on MongoDB."""
+"""Deleted customers and erasures in memory; `contracts.deletions` proves that they behave as those on MongoDB."""
 
 from __future__ import annotations
 

@@ -59,11 +59,15 @@ class AdministratorClient(JudgedClient):
         self.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {ADMIN_KEY}"
 
 
+DEFAULTS = Settings()
+"""Made once: a thousand tests would read the environment as often."""
+
+
 @dataclass
 class FakeGateway:
     """The gateway's application with the fakes it stands on within reach."""
 
-    settings: Settings = field(default_factory=Settings)
+    settings: Settings = DEFAULTS
     store: Any = field(default_factory=InMemoryCustomerStore)
     deleted: Any = field(default_factory=InMemoryDeletedCustomers)
     erasures: Any = field(default_factory=InMemoryErasureRecords)

@@ -1,4 +1,4 @@
-"""The `IdempotencyStore` port in memory; `idempotency_contract` proves that it behaves as the one on MongoDB."""
+"""The `IdempotencyStore` port in memory; `contracts.idempotency` proves that it behaves as the one on MongoDB."""
 
 from __future__ import annotations
 

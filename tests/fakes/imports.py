@@ -1,4 +1,4 @@
-"""The `ImportRecords` port in memory; `import_contract` proves that it behaves as the one on MongoDB."""
+"""The `ImportRecords` port in memory; `contracts.imports` proves that it behaves as the one on MongoDB."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The `Model` port with two segments and scripted failures; `model_contract` compares it with the one over HTTP."""
+"""The `Model` port with two segments and scripted failures; `contracts.model` compares it with the one over HTTP."""
 
 from __future__ import annotations
 

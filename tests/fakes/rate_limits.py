@@ -1,4 +1,4 @@
-"""The `QuotaStore` port in memory; `quotas_contract` proves that it behaves as the one on MongoDB."""
+"""The `QuotaStore` port in memory; `contracts.rate_limits` proves that it behaves as the one on MongoDB."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The `ModelRegistry` port with one version in force and one that waits; `registry_contract` holds it to it."""
+"""The `ModelRegistry` port with one version in force and one that waits; `contracts.registry` holds it to that."""
 
 from __future__ import annotations
 

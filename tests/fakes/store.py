@@ -1,4 +1,4 @@
-"""The `CustomerStore` port in memory; `store_contract` proves that it behaves as the one on MongoDB."""
+"""The `CustomerStore` port in memory; `contracts.customers` proves that it behaves as the one on MongoDB."""
 
 from __future__ import annotations
 

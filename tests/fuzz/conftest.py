@@ -18,8 +18,8 @@ from support.servers import free_port, running_mongod
 
 from model_service.store.registry import ModelStore
 from model_service.training.dataset import read_customers
+from model_service.training.parallel import NoProgress
 from model_service.training.trainer import Options, train_version
-from model_service.training.work import Silent
 from tests.unit.model_service.model_customers import TINY_K, tiny_customers
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -63,7 +63,7 @@ def model_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     tiny_customers().to_csv(folder / "customers.csv", index=False)
     store, data = ModelStore(folder / "models"), read_customers(folder / "customers.csv")
     for _ in range(2):
-        version = train_version(store, data, Options(ks=(TINY_K,)), Silent())["version"]
+        version = train_version(store, data, Options(ks=(TINY_K,)), NoProgress())["version"]
         store.activate(version, "to be tried", "test", force=True)
     port = free_port()
     address = f"http://127.0.0.1:{port}"

@@ -1,4 +1,4 @@
-"""A real mongod for the tests of this level; `support.servers` does the work, so that other levels can have one too."""
+"""Databases for the tests of this level, on the mongod of the session."""
 
 from __future__ import annotations
 
@@ -7,14 +7,7 @@ from typing import Any
 
 import pytest
 from pymongo import MongoClient
-from support.servers import Mongod, own_database, running_mongod
-
-
-@pytest.fixture(scope="session")
-def mongod() -> Iterator[Mongod]:
-    """A mongod that the whole session shares."""
-    with running_mongod() as server:
-        yield server
+from support.servers import Mongod, own_database
 
 
 @pytest.fixture(scope="session")

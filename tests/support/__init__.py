@@ -1,1 +1,1 @@
-"""Servers, data, documents and assertions that tests of several levels share."""
+"""What tests of several levels share and is neither a fake nor a contract: servers, data, documents, assertions."""

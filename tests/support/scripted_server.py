@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -42,13 +43,14 @@ class ScriptedServer:
     requests: list[Request] = field(default_factory=list)
     connections: int = 0
     read_bodies: bool = True
+    tls: ssl.SSLContext | None = None
     stopping: threading.Event = field(default_factory=threading.Event)
     threads: list[threading.Thread] = field(default_factory=list)
 
     @property
     def url(self) -> str:
         """The base URL."""
-        return f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.listener.getsockname()[1]}"
 
     def accept(self) -> None:
         """Serve each connection in a thread until the listener is shut down."""
@@ -65,9 +67,16 @@ class ScriptedServer:
         self.threads.append(thread)
         thread.start()
 
-    def _serve(self, connection: socket.socket) -> None:
-        with connection, connection.makefile("rb") as stream, contextlib.suppress(OSError, ValueError):
+    def _serve(self, plain: socket.socket) -> None:
+        with contextlib.suppress(OSError, ValueError), self._secured(plain) as connection:
             self._in_thread(self._close_at_the_end, connection)
+            self._answer(connection)
+
+    def _secured(self, plain: socket.socket) -> socket.socket:
+        return self.tls.wrap_socket(plain, server_side=True) if self.tls else plain
+
+    def _answer(self, connection: socket.socket) -> None:
+        with connection.makefile("rb") as stream:
             while request := _read(stream, self.read_bodies):
                 self.requests.append(request)
                 if not self.script(self, connection, request):
@@ -78,7 +87,7 @@ class ScriptedServer:
     def _close_at_the_end(self, connection: socket.socket) -> None:
         self.stopping.wait()
         with contextlib.suppress(OSError):
-            connection.shutdown(socket.SHUT_RDWR)
+            socket.socket.shutdown(connection, socket.SHUT_RDWR)  # even where TLS lies over it
 
 
 def _read(stream: Any, with_body: bool) -> Request | None:
@@ -112,13 +121,13 @@ def _exactly(stream: Any, size: int) -> bytes:
 
 
 @contextlib.contextmanager
-def serving(script: Script, read_bodies: bool = True) -> Iterator[ScriptedServer]:
+def serving(script: Script, read_bodies: bool = True, tls: ssl.SSLContext | None = None) -> Iterator[ScriptedServer]:
     """Run a server with the script; every connection is closed and every thread has ended afterwards.
 
     Without `read_bodies` it acts as soon as a request's headers are there.
     """
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = ScriptedServer(script, listener, read_bodies=read_bodies)
+        server = ScriptedServer(script, listener, read_bodies=read_bodies, tls=tls)
         acceptor = threading.Thread(target=server.accept)
         acceptor.start()
         try:
@@ -144,6 +153,35 @@ def always(answer: bytes, keep_open: bool = True) -> Script:
         return keep_open
 
     return script
+
+
+def hang(server: ScriptedServer, connection: socket.socket, request: Request) -> bool:
+    """Never answer: a script."""
+    return server.stopping.wait() and False
+
+
+def trickling(begin: bytes, piece: bytes) -> Script:
+    """Return the script that sends `begin` and then `piece` again and again, with short pauses."""
+
+    def script(server: ScriptedServer, connection: socket.socket, request: Request) -> bool:
+        connection.sendall(begin)
+        for _ in range(1_000):  # not for ever, so that a client that waits for the end fails its test
+            if server.stopping.wait(0.01):
+                break
+            connection.sendall(piece)
+        return False
+
+    return script
+
+
+TRICKLES = {
+    "body": trickling(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", b" "),
+    "status": trickling(b"HTTP/1.1 200 ", b"O"),
+    "headers": trickling(b"HTTP/1.1 200 OK\r\nX: ", b"x"),
+    "chunk size": trickling(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"0"),
+    "continue": trickling(b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+}
+"""Answers that never end and never fall silent."""
 
 
 def serving_model(model: FakeModel) -> Script:

@@ -73,7 +73,7 @@ def _packages(*unfinished: str) -> list[Any]:
     return [pytest.param(name, marks=mark) if name in unfinished else name for name in PACKAGES]
 
 
-@pytest.mark.parametrize("package", _packages("model_service"))
+@pytest.mark.parametrize("package", PACKAGES)
 def test_a_folder_has_so_many_modules_as_one_takes_in(package: str) -> None:
     loose = Counter(path.parent for path in (ROOT / package).rglob("*.py") if path.name != "__init__.py")
     assert {str(folder.relative_to(ROOT)): n for folder, n in loose.items() if n > 14} == {}
@@ -99,8 +99,9 @@ def test_modules_are_named_for_what_they_hold() -> None:
 
 
 def gateway_variables() -> set[str]:
-    text = (ROOT / "gateway" / "settings.py").read_text(encoding="utf-8")
-    return set(re.findall(r'(?:env\.\w+|_secret|_rates)\(\s*(?:env, )?"([A-Z_]+)"', text))
+    from gateway.settings import Settings, variable
+
+    return {variable(name) for name in Settings.model_fields}
 
 
 def model_variables() -> set[str]:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
 
-import orjson
-
-from gateway.data_access.model_service.answers import check_of
+from gateway.data_access.model_service.answers import decoded
 from gateway.services.errors import ModelDenied, ModelMalformed, ModelUnavailable, RegistryRefusal, SegmentationError
 from shared.problems import Problem
 
@@ -55,8 +52,6 @@ def fault_of(status: int, text: bytes) -> SegmentationError:
 
 def _problem(text: bytes) -> Problem | None:
     try:
-        said: Any = orjson.loads(text)
-        check_of(Problem)(said)
-    except ValueError:  # orjson's error is one
+        return decoded(Problem, text)
+    except ModelMalformed:
         return None
-    return said  # type: ignore[no-any-return]  # checked one line above

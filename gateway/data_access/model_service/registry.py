@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote, urlencode
 
 import orjson
 
-from gateway.data_access.model_service.answers import check_of, checked
-from gateway.data_access.model_service.connections import Body, FreshCalls, Reply
+from gateway.data_access.model_service.answers import decoded
+from gateway.data_access.model_service.client import JSON, Body, ModelServiceClient, Reply
 from gateway.data_access.model_service.problems import fault_of
 from gateway.services.customers.store import Block
 from gateway.services.errors import ModelMalformed
@@ -37,7 +37,6 @@ from shared.model_contract import (
 
 Answer = TypeVar("Answer")
 
-JSON = "application/json"
 MEDIA_TYPES: Mapping[Format, str] = {"svg": "image/svg+xml", "png": "image/png"}
 
 
@@ -57,103 +56,85 @@ class Deadlines(NamedTuple):
 class HttpRegistry:
     """The model service's registry, trainings, pictures and analyses."""
 
-    def __init__(self, calls: FreshCalls, deadlines: Deadlines) -> None:
-        self._calls = calls
+    def __init__(self, client: ModelServiceClient, deadlines: Deadlines) -> None:
+        self._client = client
         self._deadlines = deadlines
 
     def models(self) -> ModelList:
-        """Return all versions."""
         return self._get(ModelList, MODELS)
 
     def model(self, version: str) -> dict[str, Any]:
-        """Return the whole description of a version."""
-        return cast(dict[str, Any], self._get(ModelSummary, _address(MODELS, version)))
+        reply = self._call("GET", _address(MODELS, version), self._deadlines.reading)
+        decoded(ModelSummary, reply.body)
+        return decoded(dict[str, Any], reply.body)  # all of it, whatever the version of tier 2 says of its models
 
     def gate(self, version: str) -> Gate:
-        """Say whether a version may replace the active one."""
         return self._get(Gate, _address(MODELS, version, "gate"))
 
     def activate(self, version: str, order: Payload) -> Activation:
-        """Make a version the active one."""
         return self._order(Activation, "POST", _address(MODELS, version, "activate"), order)
 
     def roll_back(self, order: Payload) -> Activation:
-        """Make the version active that was so before."""
         return self._order(Activation, "POST", _address(MODELS, "rollback"), order)
 
     def activations(self) -> Activations:
-        """Return the history of activations."""
         return self._get(Activations, ACTIVATIONS)
 
     def label(self, segment_id: str, changes: Payload) -> Label:
-        """Change what people call a segment (merge patch)."""
         return self._order(Label, "PATCH", _address(SEGMENTS, segment_id), changes)
 
     def train(self, upload: Upload, query: Mapping[str, str]) -> Training:
-        """Hand over a file of customers and begin to train on it."""
         path = f"{MODELS}?{urlencode(query)}" if query else MODELS
         body = Body(upload.media_type, upload.pieces, upload.size)
-        return _json(Training, self._call("POST", path, self._deadlines.carrying, body))
+        return decoded(Training, self._call("POST", path, self._deadlines.carrying, body).body)
 
     def trainings(self) -> Trainings:
-        """Return the latest trainings."""
         return self._get(Trainings, TRAININGS)
 
     def training(self, training_id: str) -> Training:
-        """Return one training."""
         return self._get(Training, _address(TRAININGS, training_id))
 
     def training_log(self, training_id: str) -> str:
-        """Return what a training has said so far."""
         reply = self._call("GET", _address(TRAININGS, training_id, "log"), self._deadlines.reading)
         return reply.body.decode("utf-8", "replace")  # a process that is killed can end within a character
 
     def cancel(self, training_id: str) -> Training:
-        """Ask a training to stop."""
         return self._order(Training, "POST", _address(TRAININGS, training_id, "cancel"), {})
 
     def erase_from_trainings(self, cust_id: str) -> int:
-        """Remove a customer's id from the records and logs of trainings; return how many quoted it."""
         return self._order(Erased, "POST", ERASURES, {CUST_ID: cust_id})["erased"]
 
     def report(self, version: str, known: str | None) -> ServedFile:
-        """Return a version's report, unless the caller's copy (the entity tags in `known`) is the right one."""
         return self._document(_address(MODELS, version, "report"), "text/html", known)
 
     def plots(self, version: str) -> Plots:
-        """List the plots of a version."""
         return self._get(Plots, _address(MODELS, version, "plots"))
 
     def plot(self, version: str, name: str, kind: Format, known: str | None) -> ServedFile:
-        """Return one plot of a version, unless the caller's copy is the right one."""
         return self._document(_address(MODELS, version, "plots", f"{name}.{kind}"), MEDIA_TYPES[kind], known)
 
     def openapi_document(self, known: str | None) -> ServedFile:
-        """Return the OpenAPI document of the model service, unless the caller's copy is the right one."""
         return self._document(INTERFACE, JSON, known)
 
     def draw(self, figure: Drift | Preview, kind: Format) -> ServedFile:
-        """Draw the result of an analysis."""
         subject = "transitions" if "transitions" in figure else "drift"
         path = _address(PLOTS, f"{subject}.{kind}")
         return _document(self._call("POST", path, self._deadlines.drawing, _json_body(figure)), MEDIA_TYPES[kind])
 
     def preview(self, version: str, blocks: Iterable[Block]) -> Preview:
-        """Say who moves if the version replaces the active one."""
         return self._analysis(Preview, _address(MODELS, version, "preview"), _lines(blocks))
 
     def drift(self, version: str, blocks: Iterable[Block]) -> Drift:
-        """Say whether the customers are still those that the version was trained on."""
         return self._analysis(Drift, _address(MODELS, version, "drift"), _lines(blocks))
 
     def _get(self, kind: type[Answer], path: str) -> Answer:
-        return _json(kind, self._call("GET", path, self._deadlines.reading))
+        return decoded(kind, self._call("GET", path, self._deadlines.reading).body)
 
     def _order(self, kind: type[Answer], method: str, path: str, order: Payload) -> Answer:
-        return _json(kind, self._call(method, path, self._deadlines.changing, _json_body(order)))
+        return decoded(kind, self._call(method, path, self._deadlines.changing, _json_body(order)).body)
 
     def _analysis(self, kind: type[Answer], path: str, lines: Iterable[bytes]) -> Answer:
-        return _json(kind, self._call("POST", path, self._deadlines.carrying, Body(NDJSON, lines)))
+        return decoded(kind, self._call("POST", path, self._deadlines.carrying, Body(NDJSON, lines)).body)
 
     def _document(self, path: str, media_type: str, known: str | None) -> ServedFile:
         headers = {"If-None-Match": known} if known else {}
@@ -167,7 +148,7 @@ class HttpRegistry:
         body: Body | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Reply:
-        reply = self._calls.call(method, path, deadline, body, headers or {})
+        reply = self._client.call(method, path, deadline, body, headers or {})
         if reply.status in (200, 202) or (reply.status == 304 and headers):
             return reply
         raise fault_of(reply.status, reply.body)
@@ -181,15 +162,6 @@ def _address(*parts: str) -> str:
 def _json_body(value: object) -> Body:
     text = orjson.dumps(value)
     return Body(JSON, [text], len(text))
-
-
-def _json(kind: type[Answer], reply: Reply) -> Answer:
-    try:
-        value = orjson.loads(reply.body)
-    except orjson.JSONDecodeError as error:
-        raise ModelMalformed("the model service's answer is not JSON") from error
-    checked(check_of(kind), value)
-    return cast(Answer, value)
 
 
 def _document(reply: Reply, media_type: str) -> ServedFile:

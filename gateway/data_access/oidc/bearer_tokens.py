@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 import jwt
+from cachetools import FIFOCache
 from jwt import PyJWK
 from jwt.exceptions import PyJWTError
 
@@ -60,8 +61,8 @@ class BearerTokens:
         self._trust = trust
         self._keys = keys
         self._clock = clock
-        self._checked: dict[bytes, _Checked] = {}
-        self._room = threading.Lock()
+        self._checked: FIFOCache[bytes, _Checked] = FIFOCache(MOST_REMEMBERED)
+        self._lock = threading.Lock()
 
     def principal(self, token: str) -> Principal:
         """Return whom the token names.
@@ -77,7 +78,8 @@ class BearerTokens:
             raise Unauthenticated
         # By its digest: a dump of this process's memory is no list of valid tokens.
         digest = hashlib.sha256(token.encode()).digest()
-        known = self._checked.get(digest)
+        with self._lock:
+            known = self._checked.get(digest)
         if known is not None and self._clock() < known.until:
             return known.principal
         claims = self._claims(token)
@@ -115,12 +117,9 @@ class BearerTokens:
         return key
 
     def _remember(self, digest: bytes, principal: Principal, expires_at: float) -> None:
-        now = self._clock()
-        with self._room:
-            self._checked.pop(digest, None)
-            if len(self._checked) >= MOST_REMEMBERED:
-                self._checked.pop(next(iter(self._checked)))
-            self._checked[digest] = _Checked(principal, min(expires_at + LEEWAY_SECONDS, now + REMEMBERED_SECONDS))
+        until = min(expires_at + LEEWAY_SECONDS, self._clock() + REMEMBERED_SECONDS)
+        with self._lock:
+            self._checked[digest] = _Checked(principal, until)
 
 
 def trusted_tokens(settings: Settings) -> BearerTokens | None:

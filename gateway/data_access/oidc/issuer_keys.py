@@ -1,4 +1,9 @@
-"""The public keys of an OpenID Connect issuer, fetched seldom and in nobody's way who can do without."""
+"""The public keys of an OpenID Connect issuer, fetched seldom, and never in the way of who can do without.
+
+Not with PyJWT's `PyJWKClient` (2.15): it fetches under a lock that every look-up takes, so that an issuer that hangs
+would hold requests whose key is known; it pauses only after fetches that succeeded, bounds neither size nor time of an
+answer, and binds no key to an algorithm. Around it, discovery, grace and bounded waiting would be this module again.
+"""
 
 from __future__ import annotations
 

@@ -11,6 +11,8 @@ from datetime import datetime
 from functools import partial
 from typing import Final, Protocol
 
+from cachetools import FIFOCache, TTLCache
+
 from gateway.services.access.api_keys import PREFIX, ApiKey, KeyStore, parse
 from gateway.services.clock import now
 from gateway.services.errors import StoreError, StoreUnavailable, Unauthenticated
@@ -49,9 +51,9 @@ class KeyCache:
     def __init__(self, store: KeyStore, clock: Clock = time.monotonic) -> None:
         self._store = store
         self._clock = clock
-        self._known: dict[str, _Known] = {}
+        self._known: FIFOCache[str, _Known] = FIFOCache(MOST_KEYS)  # the one that was read longest ago goes first
         self._changes = 0
-        self._room = threading.Lock()
+        self._lock = threading.Lock()
 
     def get(self, key_id: str) -> ApiKey | None:
         """Return a key as it is or was less than `FRESH_SECONDS` ago, or None.
@@ -61,7 +63,9 @@ class KeyCache:
         StoreError, StoreUnavailable
             where nothing is known of it, or nothing that is recent enough.
         """
-        known, at = self._known.get(key_id), self._clock()
+        at = self._clock()
+        with self._lock:
+            known = self._known.get(key_id)
         if known is None:
             return self._read(key_id, at)
         if at < known.ask_at:
@@ -77,18 +81,16 @@ class KeyCache:
 
     def forget(self, key_id: str) -> None:
         """Read a key anew the next time."""
-        with self._room:
+        with self._lock:
             self._changes += 1  # what is being read at this moment may be older than the change
             self._known.pop(key_id, None)
 
     def _read(self, key_id: str, at: float) -> ApiKey | None:
         changes = self._changes
         key = self._store.get(key_id)
-        with self._room:
+        with self._lock:
             self._known.pop(key_id, None)
             if key is not None and changes == self._changes:
-                if len(self._known) >= MOST_KEYS:
-                    self._known.pop(next(iter(self._known)))  # the one that was read longest ago
                 self._known[key_id] = _Known(key, at, at + FRESH_SECONDS)
         return key
 
@@ -109,15 +111,16 @@ class LastUses:
     ) -> None:
         self._store = store
         self._later = later
-        self._clock = clock
-        self._due: dict[str, float] = {}
+        self._noted: TTLCache[str, bool] = TTLCache(MOST_KEYS, NOTE_SECONDS, clock)
+        self._lock = threading.Lock()
 
     def note(self, key_id: str) -> None:
         """Note that a key that exists is being used."""
-        at = self._clock()
-        if at >= self._due.get(key_id, at):
-            self._due[key_id] = at + NOTE_SECONDS
-            self._later(partial(self._write, key_id))
+        with self._lock:
+            if key_id in self._noted:
+                return
+            self._noted[key_id] = True
+        self._later(partial(self._write, key_id))
 
     def _write(self, key_id: str) -> None:
         try:

@@ -31,14 +31,14 @@ class Slots:
     ----------
     count : how many at once.
     refusal : makes the error for one too many.
-    patience : seconds that one too many waits before it is refused. Once one has waited in vain, the others are
+    queue_seconds : how long one too many waits before it is refused. Once one has waited in vain, the others are
         refused at once until a slot is given back: a queue would occupy the very threads that are to be kept free.
     """
 
-    def __init__(self, count: int, refusal: Callable[[], SegmentationError], patience: float = 0.0) -> None:
+    def __init__(self, count: int, refusal: Callable[[], SegmentationError], queue_seconds: float = 0.0) -> None:
         self._free = BoundedSemaphore(count)
         self._refusal = refusal
-        self._patience = patience
+        self._queue_seconds = queue_seconds
         self._stuck = False
 
     @contextmanager
@@ -50,7 +50,7 @@ class Slots:
         SegmentationError
             the one that `refusal` makes, when none is free.
         """
-        if not self._free.acquire(timeout=0 if self._stuck else self._patience):
+        if not self._free.acquire(timeout=0 if self._stuck else self._queue_seconds):
             self._stuck = True
             raise self._refusal()
         try:

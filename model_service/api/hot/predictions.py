@@ -84,7 +84,7 @@ def _batch(predictor: Predictor, body: bytes, explain: bool) -> Response:
     if isinstance(value, dict) and len(value) == 1:
         if "columns" in value:
             if explain:
-                detail = 'must be false for "columns": only "customers" are explained'
+                detail = 'must be false with "columns": only "customers" can be explained'
                 raise validation_failed([FieldError(pointer="?explain", detail=detail)])
             return json_answer(predictor.score_columns(rows_of_columns(value["columns"])))
         if "customers" in value:

@@ -170,7 +170,7 @@ def _matrices(inputs: Sequence[InferInput], binary: bytes) -> Iterator[Matrix]:
             yield _from_binary(tensor, i, size, binary[start:])
             start += size
     if start != len(binary):
-        raise _refusal(((), f"is followed by {len(binary)} bytes of binary data, but its tensors have {start}"))
+        raise _refusal(((), f"is followed by {len(binary)} bytes of binary data, but its tensors take {start}"))
 
 
 def _from_binary(tensor: InferInput, i: int, size: Any, rest: bytes) -> Matrix:

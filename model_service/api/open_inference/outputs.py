@@ -46,14 +46,14 @@ _DTYPES = {"INT64": "<i8", "FP64": "<f8", "BOOL": "?"}
 
 
 class Wanted(NamedTuple):
-    """A tensor asked for, and whether its data shall be binary."""
+    """A requested tensor, and whether its data shall be binary."""
 
     output: OutputTensor
     binary: bool
 
 
 def wanted_outputs(request: InferRequest) -> list[Wanted]:
-    """Return the tensors that a request asks for: all, if it names none.
+    """Return the tensors that a request names: all, if it names none.
 
     Raises
     ------
@@ -74,7 +74,7 @@ def wanted_outputs(request: InferRequest) -> list[Wanted]:
 
 
 def tensors(answer: ColumnarAnswer, wanted: list[Wanted]) -> tuple[list[dict[str, Any]], bytes]:
-    """Return the tensors asked for, and the binary data of those that shall be binary, one after the other."""
+    """Return the requested tensors, and the binary data of those that shall be binary, one after the other."""
     found, binary = [], []
     for output, as_binary in wanted:
         elements = output.elements(answer)

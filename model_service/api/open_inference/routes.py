@@ -1,4 +1,4 @@
-"""The Open Inference Protocol v2, so that clients of KServe, MLServer and Triton can ask this model.
+"""The Open Inference Protocol v2, so that clients of KServe, MLServer and Triton can use this model.
 
 The protocol: https://github.com/kserve/open-inference-protocol. Its errors have an ``error`` member; here they are
 problems (RFC 9457) that have one besides. Inference takes the direct route (`model_service.api.hot.direct_route`).
@@ -64,7 +64,7 @@ class ServerReady(BaseModel):
 
 
 class ModelReady(ServerReady):
-    """Whether the model can be asked."""
+    """Whether the model can predict."""
 
     name: str
 
@@ -152,14 +152,14 @@ _model_responses = problems(**_NOT_FOUND, **_REFUSED, **NO_MODEL)
 
 @router.get(_MODEL + "/ready", dependencies=_named, response_model=ModelReady, responses=_model_responses)
 async def model_ready(model: Model) -> Any:
-    """Open Inference Protocol: whether the model can be asked."""
+    """Open Inference Protocol: whether the model can predict."""
     model.serving()
     return {"name": MODEL, "ready": True}
 
 
 @router.get(_VERSION + "/ready", dependencies=_named, response_model=ModelReady, responses=_model_responses)
 async def version_ready(version: Version, model: Model) -> Any:
-    """Open Inference Protocol: whether the model can be asked, of one version."""
+    """Open Inference Protocol: whether the model can predict, of one version."""
     await model.of(version)
     return {"name": MODEL, "ready": True}
 

@@ -20,7 +20,7 @@ from pymongo import MongoClient
 from support.customers import body
 from support.servers import Mongod, free_port, own_database
 
-from gateway.controllers.slow_clients import KEEP_ALIVE, notice_the_vanished
+from gateway.controllers.slow_clients import KEEP_ALIVE, enable_keep_alive
 
 ROOT = Path(__file__).resolve().parents[3]
 START_SECONDS = 60.0
@@ -176,7 +176,7 @@ class TestSlowClients:
             opened.enter_context(socket.create_connection(listener.getsockname()))
             accepted = opened.enter_context(listener.accept()[0])
             assert not accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
-            notice_the_vanished()
+            enable_keep_alive()
             assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == KEEP_ALIVE["TCP_KEEPIDLE"]
 

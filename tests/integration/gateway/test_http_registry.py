@@ -14,11 +14,21 @@ import pytest
 from contracts.registry import RegistryContract, blocks
 from fakes.registry import NEW, OLD, FakeRegistry, drift, training
 from support.registry_server import serving_registry
-from support.scripted_server import Request, Script, ScriptedServer, always, http, refused, serving
+from support.scripted_server import (
+    TRICKLES,
+    Request,
+    Script,
+    ScriptedServer,
+    always,
+    hang,
+    http,
+    refused,
+    serving,
+)
 from support.servers import free_port
 
-from gateway.data_access.model_service import connections as fresh_calls
-from gateway.data_access.model_service.connections import FreshCalls
+from gateway.data_access.model_service import client as http_client
+from gateway.data_access.model_service.client import ModelServiceClient
 from gateway.data_access.model_service.registry import Deadlines, HttpRegistry
 from gateway.services.errors import (
     ModelMalformed,
@@ -64,7 +74,7 @@ some_calls = pytest.mark.parametrize("call", [CALLS[name] for name in _SOME], id
 
 
 def _registry(server: ScriptedServer, deadline: float = 5.0) -> HttpRegistry:
-    return HttpRegistry(FreshCalls(server.url), Deadlines(*[deadline] * 4))
+    return HttpRegistry(ModelServiceClient(server.url), Deadlines(*[deadline] * 4))
 
 
 class TestHttpRegistry(RegistryContract):
@@ -94,48 +104,32 @@ def _given_up_soon() -> Iterator[None]:
     assert time.monotonic() - began < FAR_TOO_LONG
 
 
-def _hang(server: ScriptedServer, connection: socket.socket, request: Request) -> bool:
-    return server.stopping.wait() and False
-
-
-def _trickling(begin: bytes, piece: bytes) -> Script:
-    def script(server: ScriptedServer, connection: socket.socket, request: Request) -> bool:
-        connection.sendall(begin)
-        for _ in range(1_000):  # not for ever, so that a client that waits for the end fails its test
-            if server.stopping.wait(0.01):
-                break
-            connection.sendall(piece)
-        return False
-
-    return script
-
-
 class TestFaults:
     @every_call
     def test_refused_connection(self, call: Callable[[HttpRegistry], object]) -> None:
         url = f"http://127.0.0.1:{free_port()}"
         with pytest.raises(ModelUnavailable):
-            call(HttpRegistry(FreshCalls(url), Deadlines(*[DEADLINE] * 4)))
+            call(HttpRegistry(ModelServiceClient(url), Deadlines(*[DEADLINE] * 4)))
 
     def test_a_host_that_does_not_exist(self) -> None:
         with pytest.raises(ModelUnavailable):
-            HttpRegistry(FreshCalls("http://nowhere.invalid"), Deadlines(*[DEADLINE] * 4)).models()
+            HttpRegistry(ModelServiceClient("http://nowhere.invalid"), Deadlines(*[DEADLINE] * 4)).models()
 
     @some_calls
     def test_no_answer(self, call: Callable[[HttpRegistry], object]) -> None:
-        assert len(_fails(call, _hang, ModelTimeout).requests) == 1
+        assert len(_fails(call, hang, ModelTimeout).requests) == 1
 
     @every_call
     def test_no_answer_and_a_deadline_that_is_far_away(
         self, call: Callable[[HttpRegistry], object], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """A long deadline is for what goes on, not for silence."""
-        monkeypatch.setattr(fresh_calls, "SILENCE_SECONDS", DEADLINE)
-        with serving(_hang) as server, _given_up_soon():
+        monkeypatch.setattr(http_client, "SILENCE_SECONDS", DEADLINE)
+        with serving(hang) as server, _given_up_soon():
             call(_registry(server, FAR_TOO_LONG * 10))
 
     def test_an_answer_that_trickles_is_no_silence(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(fresh_calls, "SILENCE_SECONDS", DEADLINE)
+        monkeypatch.setattr(http_client, "SILENCE_SECONDS", DEADLINE)
         text = json.dumps(FakeRegistry().models()).encode()
 
         def script(server: ScriptedServer, connection: socket.socket, request: Request) -> bool:
@@ -159,20 +153,13 @@ class TestFaults:
     )
     def test_each_call_has_the_deadline_of_its_kind(self, name: str, call: str) -> None:
         deadlines = Deadlines(*[FAR_TOO_LONG * 10] * 4)._replace(**{name: DEADLINE})
-        with serving(_hang) as server, _given_up_soon():
-            CALLS[call](HttpRegistry(FreshCalls(server.url), deadlines))
+        with serving(hang) as server, _given_up_soon():
+            CALLS[call](HttpRegistry(ModelServiceClient(server.url), deadlines))
 
     @some_calls
-    @pytest.mark.parametrize(
-        ("begin", "piece"),
-        [
-            (b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", b" "),
-            (b"HTTP/1.1 200 OK\r\nX: ", b"x"),
-            (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
-        ],
-    )
-    def test_an_answer_that_trickles(self, call: Callable[[HttpRegistry], object], begin: bytes, piece: bytes) -> None:
-        _fails(call, _trickling(begin, piece), ModelTimeout)
+    @pytest.mark.parametrize("script", TRICKLES.values(), ids=TRICKLES)
+    def test_an_answer_that_trickles(self, call: Callable[[HttpRegistry], object], script: Script) -> None:
+        _fails(call, script, ModelTimeout)
 
     @every_call
     @pytest.mark.parametrize(
@@ -207,7 +194,7 @@ class TestFaults:
         _fails(CALLS[name], always(http("?", headers="")), ModelMalformed)
 
     def test_an_answer_without_end(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(fresh_calls, "MAX_ANSWER", 1_000)
+        monkeypatch.setattr(http_client, "MAX_ANSWER", 1_000)
         _fails(CALLS["report"], always(http(" " * 2_000)), ModelMalformed)
 
     def test_a_refusal_comes_with_everything(self) -> None:
@@ -220,10 +207,10 @@ class TestFaults:
 class TestRequest:
     def test_carries_the_request_id_and_keeps_the_path_of_the_base_address(self) -> None:
         with serving(serving_registry(FakeRegistry())) as server:
-            calls = FreshCalls(f"{server.url}/", lambda: "caller-1")
+            calls = ModelServiceClient(f"{server.url}/", request_id=lambda: "caller-1")
             HttpRegistry(calls, Deadlines(5.0, 5.0)).models()
         with serving(always(http(json.dumps(FakeRegistry().models())))) as other:
-            HttpRegistry(FreshCalls(f"{other.url}/base/"), Deadlines(5.0, 5.0)).models()
+            HttpRegistry(ModelServiceClient(f"{other.url}/base/"), Deadlines(5.0, 5.0)).models()
         assert server.requests[0].headers[REQUEST_ID_HEADER.lower()] == "caller-1"
         assert other.requests[0].path == "/base/v1/models"
         assert REQUEST_ID_HEADER.lower() not in other.requests[0].headers
@@ -301,18 +288,18 @@ class TestStreaming:
             while True:
                 yield b"x" * 1_000_000
 
-        _fails(lambda r: r.train(Upload(CSV, None, endless()), {}), _hang, ModelTimeout, read_bodies=False)
+        _fails(lambda r: r.train(Upload(CSV, None, endless()), {}), hang, ModelTimeout, read_bodies=False)
 
     def test_a_model_service_that_does_not_read_is_left_long_before_the_deadline(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(fresh_calls, "SILENCE_SECONDS", DEADLINE)
+        monkeypatch.setattr(http_client, "SILENCE_SECONDS", DEADLINE)
 
         def endless() -> Iterator[bytes]:
             while True:
                 yield b"x" * 1_000_000
 
-        with serving(_hang, read_bodies=False) as server, _given_up_soon():
+        with serving(hang, read_bodies=False) as server, _given_up_soon():
             _registry(server, FAR_TOO_LONG * 10).train(Upload(CSV, None, endless()), {})
 
     def test_blocks_leave_one_at_a_time(self) -> None:

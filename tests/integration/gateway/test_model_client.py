@@ -11,10 +11,21 @@ from collections.abc import Callable, Iterator
 import pytest
 from contracts.model import POOR, ModelContract
 from fakes.model import FakeModel
-from support.scripted_server import Request, Script, ScriptedServer, always, http, serving, serving_model
+from support.scripted_server import (
+    TRICKLES,
+    Request,
+    Script,
+    ScriptedServer,
+    always,
+    hang,
+    http,
+    serving,
+    serving_model,
+)
 from support.servers import free_port
 
-from gateway.data_access.model_service import model as model_client
+from gateway.data_access.model_service import client as http_client
+from gateway.data_access.model_service.client import ModelServiceClient
 from gateway.data_access.model_service.model import HttpModel
 from gateway.services.errors import ModelMalformed, ModelServiceError, ModelTimeout, ModelUnavailable
 from shared.features import DISTANCE_NAMES
@@ -38,13 +49,13 @@ class TestHttpModel(ModelContract):
     @pytest.fixture
     def model(self) -> Iterator[HttpModel]:
         with serving(serving_model(FakeModel())) as server:
-            yield HttpModel(server.url, 5.0, 2)
+            yield HttpModel(ModelServiceClient(server.url), 5.0)
 
 
 @contextlib.contextmanager
-def _model(script: Script, connections: int = 2) -> Iterator[tuple[HttpModel, ScriptedServer]]:
+def _model(script: Script) -> Iterator[tuple[HttpModel, ScriptedServer]]:
     with serving(script) as server:
-        yield HttpModel(server.url, DEADLINE, connections), server
+        yield HttpModel(ModelServiceClient(server.url, connections=2), DEADLINE), server
 
 
 def _fails(call: Callable[[HttpModel], object], script: Script, error: type[ModelServiceError]) -> ScriptedServer:
@@ -56,48 +67,22 @@ def _fails(call: Callable[[HttpModel], object], script: Script, error: type[Mode
         return server
 
 
-def _hang(server: ScriptedServer, connection: socket.socket, request: Request) -> bool:
-    return server.stopping.wait() and False
-
-
 def _hang_after(begin: bytes) -> Script:
     def script(server: ScriptedServer, connection: socket.socket, request: Request) -> bool:
         connection.sendall(begin)
-        return _hang(server, connection, request)
+        return hang(server, connection, request)
 
     return script
-
-
-def _trickling(begin: bytes, piece: bytes) -> Script:
-    def script(server: ScriptedServer, connection: socket.socket, request: Request) -> bool:
-        connection.sendall(begin)
-        for _ in range(1_000):  # not for ever, so that a client that waits for the end fails its test
-            if server.stopping.wait(0.01):
-                break
-            connection.sendall(piece)
-        return False
-
-    return script
-
-
-_trickle = _trickling(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", b" ")
-TRICKLES = {
-    "body": _trickle,
-    "status": _trickling(b"HTTP/1.1 200 ", b"O"),
-    "headers": _trickling(b"HTTP/1.1 200 OK\r\nX: ", b"x"),
-    "chunk size": _trickling(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"0"),
-    "continue": _trickling(b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
-}
 
 
 @every_call
 class TestEveryCall:
     def test_refused_connection(self, call: Callable[[HttpModel], object]) -> None:
         with pytest.raises(ModelUnavailable):
-            call(HttpModel(f"http://127.0.0.1:{free_port()}", DEADLINE, 2))
+            call(HttpModel(ModelServiceClient(f"http://127.0.0.1:{free_port()}"), DEADLINE))
 
     def test_no_answer(self, call: Callable[[HttpModel], object]) -> None:
-        assert len(_fails(call, _hang, ModelTimeout).requests) == 1
+        assert len(_fails(call, hang, ModelTimeout).requests) == 1
 
     @pytest.mark.parametrize("begin", [b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{"])
     def test_half_an_answer(self, call: Callable[[HttpModel], object], begin: bytes) -> None:
@@ -140,7 +125,7 @@ class TestEveryCall:
         assert len(_fails(call, always(answer, keep_open=False), ModelUnavailable).requests) == 2
 
     def test_an_answer_without_end(self, call: Callable[[HttpModel], object], monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(model_client, "MAX_ANSWER", 1_000)
+        monkeypatch.setattr(http_client, "MAX_ANSWER", 1_000)
         with _model(always(http(" " * 2_000))) as (model, _), pytest.raises(ModelMalformed, match="too large"):
             call(model)
 
@@ -178,7 +163,7 @@ class TestConnections:
 
         def hang_first(server: ScriptedServer, connection: socket.socket, request: Request) -> bool:
             first = len(server.requests) == 1
-            return (_trickle if first else good)(server, connection, request)
+            return (TRICKLES["body"] if first else good)(server, connection, request)
 
         with _model(hang_first) as (model, server):
             with pytest.raises(ModelTimeout):
@@ -190,8 +175,8 @@ class TestConnections:
 class TestRequest:
     def test_carries_the_request_id(self) -> None:
         with serving(serving_model(FakeModel())) as server:
-            HttpModel(server.url, 5.0, 1, lambda: "caller-1").active()
-            HttpModel(server.url, 5.0, 1, lambda: None).active()
+            HttpModel(ModelServiceClient(server.url, request_id=lambda: "caller-1"), 5.0).active()
+            HttpModel(ModelServiceClient(server.url, request_id=lambda: None), 5.0).active()
         received = [request.headers.get(REQUEST_ID_HEADER.lower()) for request in server.requests]
         assert received == ["caller-1", None]
 
@@ -206,5 +191,5 @@ class TestRequest:
             return True
 
         with serving(script) as server:
-            HttpModel(f"{server.url}/base/", 5.0, 1).active()
+            HttpModel(ModelServiceClient(f"{server.url}/base/"), 5.0).active()
         assert server.requests[0].path == "/base/v1/models/active"

@@ -11,10 +11,12 @@ from contracts.model import POOR
 from fakes.model import FakeModel, explanation
 from support.scripted_server import Request, ScriptedServer, always, http, serving
 
+from gateway.data_access.model_service.client import ModelServiceClient
 from gateway.data_access.model_service.model import HttpModel
 from gateway.services.errors import ModelMalformed
 from gateway.services.models.model import PredictionOptions
 from shared.features import DISTANCE_NAMES
+from shared.problems import problem
 
 COLUMNS = {name: [POOR[name]] for name in DISTANCE_NAMES}
 PREDICTION = FakeModel().predict(POOR, 1.0)
@@ -96,7 +98,7 @@ class TestContract:
     def test_of_what_is_damaged(self) -> None:
         for said, status in (({"fallback": "x"}, ("v1", "x", None)), ({"labels": "y"}, ("v1", None, "y"))):
             with serving(always(http(json.dumps({"model_version": "v1"} | said)))) as server:
-                assert HttpModel(server.url, 5.0, 1).status() == status
+                assert HttpModel(ModelServiceClient(server.url), 5.0).status() == status
 
     def test_of_active(self) -> None:
         segment = SUMMARY["segments"][0]
@@ -110,12 +112,12 @@ class TestContract:
 
     def test_of_a_model_of_one_segment(self) -> None:
         with serving(always(http(json.dumps(PREDICTION | {"rival": None})))) as server:
-            assert HttpModel(server.url, 5.0, 1).predict(POOR, 5.0)["rival"] is None
+            assert HttpModel(ModelServiceClient(server.url), 5.0).predict(POOR, 5.0)["rival"] is None
 
     def test_of_an_error_for_a_row(self) -> None:
-        refusal = {"error": {"status": 422, "code": "validation_failed", "detail": "no"}}
+        refusal = {"error": problem(422, "validation_failed", "no")}
         with serving(always(http(json.dumps({"predictions": [refusal]})))) as server:
-            assert HttpModel(server.url, 5.0, 1).predict_batch([POOR]) == [refusal]
+            assert HttpModel(ModelServiceClient(server.url), 5.0).predict_batch([POOR]) == [refusal]
 
 
 def _allowed(name: str, rubbish: Any) -> bool:
@@ -134,7 +136,7 @@ def _all_refused(call: Callable[[HttpModel], object], answers: list[Any]) -> Non
         return True
 
     with serving(script) as server:
-        model = HttpModel(server.url, 5.0, 2)
+        model = HttpModel(ModelServiceClient(server.url), 5.0)
         accepted = [answer for answer in answers if not _refused(call, model)]
     assert accepted == []
 

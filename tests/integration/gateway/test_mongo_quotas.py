@@ -43,7 +43,7 @@ class TestMongoQuotaStore(QuotaStoreContract):
     def test_processes_at_once_never_pass_the_rate(
         self, collection: Collection, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        # Past its patience a process counts on its own, and a busy machine must not bring that about here.
+        # Past its time-out a process counts on its own, and a busy machine must not bring that about here.
         monkeypatch.setattr(rate_limit_storage, "LEASE_TIMEOUT_SECONDS", 60.0)
 
         def passed(_: int) -> int:

@@ -11,8 +11,8 @@ import pytest
 from model_service.store.registry import ModelStore
 from model_service.training import calibration
 from model_service.training.dataset import TrainingData, read_customers
+from model_service.training.parallel import NoProgress
 from model_service.training.trainer import Options, Trained, train
-from model_service.training.work import Silent
 from tests.conftest import MadeOnce
 
 
@@ -27,7 +27,7 @@ def real_trained(real_data: TrainingData, made_once: MadeOnce) -> Trained:
     """The model of the real customers, with the full table of k."""
 
     def fill(folder: Path) -> None:
-        joblib.dump(train(real_data, Options(), None, 1, Silent()), folder / "trained")
+        joblib.dump(train(real_data, Options(), None, 1, NoProgress()), folder / "trained")
 
     trained: Trained = joblib.load(made_once("real-trained", fill) / "trained")
     return trained

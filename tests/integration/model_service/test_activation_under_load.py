@@ -20,8 +20,8 @@ from test_model_server import Server, running
 from model_service.store.artefact import MODEL_FILE
 from model_service.store.registry import ModelStore
 from model_service.training.dataset import read_customers
+from model_service.training.parallel import NoProgress
 from model_service.training.trainer import Options, train_version
-from model_service.training.work import Silent
 from shared.contract import PREDICT
 from shared.features import INPUTS
 from shared.model_contract import MODELS
@@ -89,7 +89,7 @@ def store(sample_csv: Path, tmp_path: Path) -> ModelStore:
     csv = tmp_path / "few.csv"
     csv.write_text("".join(sample_csv.read_text().splitlines(keepends=True)[:401]))
     store = ModelStore(tmp_path / "models")
-    first = train_version(store, read_customers(csv), Options(ks=(3,)), Silent())["version"]
+    first = train_version(store, read_customers(csv), Options(ks=(3,)), NoProgress())["version"]
     store.activate(first)
     store.save(joblib.load(store.path(first) / MODEL_FILE), store.manifest(first))
     return store

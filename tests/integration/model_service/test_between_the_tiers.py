@@ -11,14 +11,14 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from support.certificates import Authority, Pair
 from support.customers import inputs
 from support.servers import free_port
 
-from gateway.data_access.model_service.access import OPEN_ACCESS, ModelAccess, model_access
-from gateway.data_access.model_service.connections import FreshCalls
+from gateway.data_access.model_service.client import Certificates, ModelServiceClient
 from gateway.data_access.model_service.model import HttpModel
 from gateway.data_access.model_service.registry import Deadlines, HttpRegistry
 from gateway.services.errors import ModelDenied, ModelServiceError, ModelUnavailable
@@ -33,16 +33,23 @@ SERVERS = {
 }
 
 
-def _model(url: str, access: ModelAccess) -> HttpModel:
-    return HttpModel(url, 5.0, 1, access=access)
+class Access(NamedTuple):
+    """What a client shows."""
+
+    secret: str | None = None
+    certificates: Certificates = Certificates()
 
 
-def _registry(url: str, access: ModelAccess) -> HttpRegistry:
-    return HttpRegistry(FreshCalls(url, access=access), Deadlines(5.0, 5.0))
+def _model(url: str, access: Access) -> HttpModel:
+    return HttpModel(ModelServiceClient(url, *access), 5.0)
+
+
+def _registry(url: str, access: Access) -> HttpRegistry:
+    return HttpRegistry(ModelServiceClient(url, *access), Deadlines(5.0, 5.0))
 
 
 @contextlib.contextmanager
-def _serving(store: ModelStore, log: Path, server: str, probe: ModelAccess, **settings: str) -> Iterator[str]:
+def _serving(store: ModelStore, log: Path, server: str, probe: Access, **settings: str) -> Iterator[str]:
     """Run tier 2 in production and yield its address."""
     port = free_port()
     environment = {
@@ -66,7 +73,7 @@ def _serving(store: ModelStore, log: Path, server: str, probe: ModelAccess, **se
         process.wait(20)
 
 
-def _wait(url: str, probe: ModelAccess, process: subprocess.Popen[bytes], log: Path) -> None:
+def _wait(url: str, probe: Access, process: subprocess.Popen[bytes], log: Path) -> None:
     give_up_at = time.monotonic() + START_SECONDS
     while time.monotonic() < give_up_at:
         assert process.poll() is None, log.read_text()
@@ -82,19 +89,19 @@ def url(
     request: pytest.FixtureRequest, sample_store: ModelStore, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
     log = tmp_path_factory.mktemp("log") / "server.log"
-    with _serving(sample_store, log, request.param, OPEN_ACCESS) as served:
+    with _serving(sample_store, log, request.param, Access()) as served:
         yield served
 
 
 class TestSecret:
     def test_opens_everything_to_the_gateway(self, url: str) -> None:
-        access = model_access(SECRET)
+        access = Access(SECRET)
         assert _model(url, access).predict(inputs(), 5.0)["segment"]
         assert _registry(url, access).models()["items"]
 
-    @pytest.mark.parametrize("access", [OPEN_ACCESS, model_access(SECRET[::-1])], ids=["none", "another"])
+    @pytest.mark.parametrize("access", [Access(), Access(SECRET[::-1])], ids=["none", "another"])
     def test_missing_or_wrong_is_said_to_be_so(
-        self, url: str, access: ModelAccess, caplog: pytest.LogCaptureFixture
+        self, url: str, access: Access, caplog: pytest.LogCaptureFixture
     ) -> None:
         with pytest.raises(ModelDenied):
             _model(url, access).predict(inputs(), 5.0)
@@ -106,7 +113,7 @@ class TestSecret:
         )
 
     def test_is_not_needed_to_see_whether_it_is_ready(self, url: str) -> None:
-        assert _model(url, OPEN_ACCESS).version()
+        assert _model(url, Access()).version()
 
 
 class Tls:
@@ -117,8 +124,8 @@ class Tls:
         self.server = self.authority.pair("model-service")
         self.gateway = self.authority.pair("gateway")
 
-    def access(self, pair: Pair | None, ca: Path | None = None) -> ModelAccess:
-        return model_access(SECRET, ca or self.authority.cert, pair and pair.cert, pair and pair.key)
+    def access(self, pair: Pair | None, ca: Path | None = None) -> Access:
+        return Access(SECRET, Certificates(ca or self.authority.cert, pair and pair.cert, pair and pair.key))
 
 
 @pytest.fixture(scope="module")

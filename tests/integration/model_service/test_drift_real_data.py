@@ -15,8 +15,8 @@ from model_service.scoring.pipeline import CompiledScorer, Parameters
 from model_service.scoring.predictor import Predictor
 from model_service.store.artefact import LoadedModel
 from model_service.training.evidence import histograms
+from model_service.training.parallel import NoProgress
 from model_service.training.trainer import Options, train
-from model_service.training.work import Silent
 from shared.features import FEATURES, INPUT_NAMES, Kind
 
 NOW = "2030-01-02T03:04:05Z"
@@ -162,7 +162,7 @@ def test_a_refit_on_half_moves_few_and_only_borderline_customers(data, predictor
     half = dataclasses.replace(
         data, frame=data.frame.sample(frac=0.5, random_state=3).reset_index(drop=True), lines=None
     )
-    trained = train(half, Options(ks=(6,)), predictor.manifest, 7, Silent())
+    trained = train(half, Options(ks=(6,)), predictor.manifest, 7, NoProgress())
     trained.manifest["version"] = "candidate"
     counter = PreviewCounter(
         predictor, Predictor(LoadedModel(trained.manifest, CompiledScorer(Parameters.of(trained.pipeline))))

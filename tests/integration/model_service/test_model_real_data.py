@@ -14,8 +14,8 @@ from model_service.scoring.predictor import Predictor
 from model_service.store.registry import ModelStore
 from model_service.training.calibration import confidence, kept, reliability
 from model_service.training.dataset import read_customers
+from model_service.training.parallel import NoProgress
 from model_service.training.trainer import Options, train, train_version
-from model_service.training.work import Silent
 from shared.features import DERIVED, FEATURES
 from tests.benchmarks.quality import retrain_on_halves
 
@@ -98,7 +98,7 @@ def test_the_rule_picks_six_stable_segments(trained):
 def test_what_speaks_against_six_is_said(evidence):
     text = "\n".join(evidence["remarks"])
     assert "cuts through a continuum" in text
-    assert "k = 7 misses narrowly: stability 0.84" in text
+    assert "k = 7 narrowly misses the rule: stability 0.84" in text
     assert "Calinski-Harabasz disagrees" in text
     assert ("no elbow" in text) == (evidence["elbow"]["k"] is None)
 
@@ -181,7 +181,7 @@ def test_histograms_cover_every_customer(data, evidence):
 
 @pytest.mark.usefixtures("few_refits")
 def test_retraining_gives_the_same_digest(data, trained, store):
-    again = train(data, Options(ks=(6,)), None, 1, Silent())
+    again = train(data, Options(ks=(6,)), None, 1, NoProgress())
     assert Parameters.of(again.pipeline).digest() == store.manifest(store.versions()[0])["model_digest"]
     assert again.manifest["segments"] == trained.manifest["segments"]
 
@@ -233,6 +233,6 @@ def test_a_training_on_half_of_the_customers_keeps_ids_and_names(data, store, tm
     half = data.frame.sample(frac=0.5, random_state=3)
     csv = tmp_path / "half.csv"
     half.to_csv(csv, index=False)
-    manifest = train_version(store, read_customers(csv), Options(ks=(6,)), Silent())
+    manifest = train_version(store, read_customers(csv), Options(ks=(6,)), NoProgress())
     assert {s["match"]["status"] for s in manifest["segments"]} == {"kept"}
     assert {s["name"] for s in manifest["segments"]} == set(STUDY)

@@ -22,7 +22,7 @@ import psutil
 import pytest
 from support.servers import free_port
 
-from model_service.training_jobs.jobs import VANISHED, TrainingJobs
+from model_service.training_jobs.jobs import PROCESS_DIED, TrainingJobs
 from model_service.training_jobs.run import NICENESS
 from shared.contract import READY
 from shared.model_contract import CSV, MODELS, PARQUET, TRAININGS
@@ -172,7 +172,7 @@ def test_an_upload_becomes_the_active_model(service, customers):
     assert record["progress"]["done"] == record["progress"]["total"] > 0
     until(lambda: service.request("GET", READY)[1].get("model_version") == record["version"], "it serves")
     text = service.text(record["id"])
-    for said in ("reading the customers", "silhouette", "seg-01", f"stored as {record['version']}", "activated"):
+    for said in ("reading the data", "silhouette", "seg-01", f"stored as {record['version']}", "activated"):
         assert said in text
     assert str(service.store) not in text
     assert service.files(record["id"]) == {"record.json", "log.txt", "lock"}
@@ -188,7 +188,7 @@ def test_a_parquet_file_trains_too(service, customers, tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "reason"),
-    [(b"A,B\n1,2\n", "missing columns"), (b"\x00\x01\xff", "upload.csv is not a CSV file"), (b"\n\n", "upload.csv")],
+    [(b"A,B\n1,2\n", "Missing columns"), (b"\x00\x01\xff", "upload.csv is not a CSV file"), (b"\n\n", "upload.csv")],
 )
 def test_useless_data_fail_with_the_reason(service, content, reason):
     record = service.ended(service.train(content, ONE_K)["id"])
@@ -206,7 +206,7 @@ def test_a_killed_training_has_failed_and_the_service_serves_on(request, server,
     process = service.midway(queued["id"])
     process.send_signal(signal.SIGKILL)
     record = service.ended(queued["id"])
-    assert (record["status"], record["reason"], record["version"]) == ("failed", VANISHED, None)
+    assert (record["status"], record["reason"], record["version"]) == ("failed", PROCESS_DIED, None)
     until(lambda: "upload.csv" not in service.files(queued["id"]), "the customers are deleted")
     until(lambda: not process.is_running(), "no zombie is left")
     assert service.request("GET", "/health/live")[0] == 200
@@ -276,7 +276,7 @@ def test_a_service_that_was_killed_tells_the_truth_when_it_is_back(service, cust
     service.start()
     until(lambda: "upload.csv" not in service.files(dies), "the customers are deleted")
     assert not (service.store / "trainings" / ".draft-left").exists()
-    assert (service.record(dies)["status"], service.record(dies)["reason"]) == ("failed", VANISHED)
+    assert (service.record(dies)["status"], service.record(dies)["reason"]) == ("failed", PROCESS_DIED)
     another = service.train(customers, LONG)["id"]
     service.request("POST", f"{TRAININGS}/{another}/cancel")
     assert service.ended(another)["status"] == "cancelled"
@@ -315,5 +315,5 @@ def test_ctrl_c_leaves_no_rubbish(tmp_path, sample_csv):
     process.send_signal(signal.SIGINT)
     assert "Aborted!" in process.communicate(timeout=PATIENCE)[1]
     (record,) = jobs.records()
-    assert (record["status"], record["reason"]) == ("cancelled", "stopped with Ctrl-C")
+    assert (record["status"], record["reason"]) == ("cancelled", "Stopped with Ctrl-C")
     assert sorted(path.name for path in jobs.directory.parent.iterdir()) == [".training.lock", "trainings"]

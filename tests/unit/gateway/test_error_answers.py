@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 from collections.abc import Iterator
+from functools import cache
 
 import pytest
 from fakes.gateway import CUSTOMERS, MODELS, PREDICTIONS, SEGMENTS, TRAININGS, FakeGateway
@@ -33,6 +34,7 @@ UNKNOWN += ["/api/v1/plots/drift.svg", "/api/v1/activations/1", f"{MODELS}/activ
 each_write = pytest.mark.parametrize(("method", "path"), WITH_BODY)
 
 
+@cache
 def _routes() -> list[tuple[str, set[str]]]:
     """Every address of the application with the methods that it knows there."""
     known: dict[str, set[str]] = {}

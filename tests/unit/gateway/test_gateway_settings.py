@@ -5,17 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from environs import EnvError
 from support.certificates import Authority
 
 from gateway.services.access.rate_limits import Rate
 from gateway.settings import Settings, read_settings
+from shared.secret_rules import SettingsError
 
 RANDOM = "dC9sQm3bYb1Zk7vJx2TqLw8RnHfGp5Ae"
 SECRETS = ("GATEWAY_SECRET_KEY", "MODEL_SERVICE_SECRET")
 """Those without which production does not start."""
 
 VARIABLES = {
+    "MONGOD_PORT": ("mongod_port", "27118", 27118),
     "MONGODB_URI": ("mongodb_uri", "mongodb://db.example:27018/bank", "mongodb://db.example:27018/bank"),
     "MONGODB_USERNAME": ("mongodb_username", "gateway", "gateway"),
     "MONGODB_PASSWORD": ("mongodb_password", "s3cret", "s3cret"),
@@ -83,19 +84,19 @@ class TestSecrets:
     @pytest.mark.parametrize("name", SECRETS)
     def test_are_required_in_production(self, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
         monkeypatch.delenv(name)
-        with pytest.raises(EnvError, match=f"{name}.*is missing"):
+        with pytest.raises(SettingsError, match=f"{name}.*is missing"):
             read_settings()
 
     @pytest.mark.parametrize("name", SECRETS)
     def test_of_this_repository_are_refused_in_production(self, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-        monkeypatch.setenv(name, getattr(Settings(), VARIABLES[name][0]))
-        with pytest.raises(EnvError, match=f"{name}.*placeholder"):
+        monkeypatch.setenv(name, Settings.model_fields[VARIABLES[name][0]].default)
+        with pytest.raises(SettingsError, match=f"{name}.*placeholder"):
             read_settings()
 
     @pytest.mark.parametrize("name", SECRETS)
     def test_that_are_weak_are_refused_without_quoting_them(self, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
         monkeypatch.setenv(name, "hunter2")
-        with pytest.raises(EnvError, match=f"{name}.*too short") as caught:
+        with pytest.raises(SettingsError, match=f"{name}.*too short") as caught:
             read_settings()
         assert "hunter2" not in str(caught.value)
 
@@ -115,7 +116,7 @@ class TestSecrets:
     def test_from_an_empty_file_are_missing(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str) -> None:
         (tmp_path / "secret").touch()
         monkeypatch.setenv(f"{name}_FILE", str(tmp_path / "secret"))
-        with pytest.raises(EnvError, match=f"{name}.*is missing"):
+        with pytest.raises(SettingsError, match=f"{name}.*is missing"):
             read_settings()
 
 
@@ -132,7 +133,7 @@ def test_every_setting_has_its_variable(monkeypatch: pytest.MonkeyPatch, tmp_pat
     for name, (_, text, _) in variables.items():
         monkeypatch.setenv(name, text)
     settings = read_settings()
-    assert {attribute for attribute, _, _ in variables.values()} == set(Settings.__slots__)
+    assert {attribute for attribute, _, _ in variables.values()} == set(Settings.model_fields)
     assert {a: getattr(settings, a) for a, _, _ in variables.values()} == {a: v for a, _, v in variables.values()}
 
 
@@ -140,7 +141,7 @@ def test_a_certificate_and_another_ones_key_are_refused(monkeypatch: pytest.Monk
     authority = Authority(tmp_path)
     monkeypatch.setenv("MODEL_SERVICE_CLIENT_CERT", str(authority.pair("gateway").cert))
     monkeypatch.setenv("MODEL_SERVICE_CLIENT_KEY", str(authority.pair("another").key))
-    with pytest.raises(EnvError, match="MODEL_SERVICE_CLIENT_CERT and MODEL_SERVICE_CLIENT_KEY"):
+    with pytest.raises(SettingsError, match="MODEL_SERVICE_CLIENT_CERT and MODEL_SERVICE_CLIENT_KEY"):
         read_settings()
 
 
@@ -186,6 +187,11 @@ def test_a_certificate_and_another_ones_key_are_refused(monkeypatch: pytest.Monk
         ("RATE_LIMIT", "0 per minute"),
         ("RATE_LIMIT", "5 per fortnight"),
         ("RATE_LIMIT", "5/minute;5/minute"),
+        ("RATE_LIMIT", "5/minute;"),
+        ("RATE_LIMIT", "5 minutes"),
+        ("RATE_LIMIT", "5 per 0 minutes"),
+        ("RATE_LIMIT", "5.5/minute"),
+        ("RATE_LIMIT", "\u0665/minute"),
         ("RATE_LIMIT_BULK", "-1/minute"),
         ("RATE_LIMIT_ANONYMOUS", "1 per 0 seconds x"),
         ("TRUSTED_PROXIES", "-1"),
@@ -223,8 +229,42 @@ def test_a_certificate_and_another_ones_key_are_refused(monkeypatch: pytest.Monk
 )
 def test_a_wrong_value_names_its_variable(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(name, value)
-    with pytest.raises(EnvError, match=name):
+    with pytest.raises(SettingsError, match=name):
         read_settings()
+
+
+def test_every_wrong_value_is_named_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("MONGOD_PORT", "MONGODB_TIMEOUT", "LOG_LEVEL"):
+        monkeypatch.setenv(name, "x")
+    with pytest.raises(SettingsError) as caught:
+        read_settings()
+    assert [fault.split('"')[1] for fault in str(caught.value).split("; ")] == [
+        "MONGOD_PORT",
+        "MONGODB_TIMEOUT",
+        "LOG_LEVEL",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "rates"),
+    [
+        ("12000 per minute; 200000 per day", (Rate(12_000, 60), Rate(200_000, 86_400))),
+        ("1/second", (Rate(1, 1),)),
+        ("5 Per 2 Hours", (Rate(5, 7_200),)),
+        ("1 per month|2 / year,3/3days", (Rate(1, 2_592_000), Rate(2, 31_104_000), Rate(3, 259_200))),
+    ],
+)
+def test_rates_are_spelt_as_people_say_them(monkeypatch: pytest.MonkeyPatch, text: str, rates: tuple[Rate]) -> None:
+    monkeypatch.setenv("RATE_LIMIT", text)
+    assert read_settings().rate_limit == rates
+
+
+def test_a_variable_has_one_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HOST", "host", "PORT", "threads", "GATEWAY_MONGODB_URI", "mongodb_uri"):
+        monkeypatch.setenv(name, "1")
+    settings = read_settings()
+    assert (settings.host, settings.port, settings.threads) == ("127.0.0.1", 8000, 4)
+    assert settings.mongodb_uri.endswith("27117/segmentation?replicaSet=rs0")
 
 
 def test_a_secret_comes_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -238,7 +278,7 @@ def test_a_secret_comes_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 @pytest.mark.parametrize("alone", ["MONGODB_USERNAME", "MONGODB_PASSWORD"])
 def test_half_of_the_credentials_is_refused(monkeypatch: pytest.MonkeyPatch, alone: str) -> None:
     monkeypatch.setenv(alone, "x")
-    with pytest.raises(EnvError, match="MONGODB_USERNAME and MONGODB_PASSWORD"):
+    with pytest.raises(SettingsError, match="MONGODB_USERNAME and MONGODB_PASSWORD"):
         read_settings()
 
 
@@ -246,12 +286,12 @@ def test_the_server_stops_a_query_before_the_gateway_gives_up(monkeypatch: pytes
     monkeypatch.setenv("MONGODB_TIMEOUT", "1")
     assert read_settings().query_timeout < 1
     monkeypatch.setenv("QUERY_TIMEOUT", "1")
-    with pytest.raises(EnvError, match="QUERY_TIMEOUT must be shorter"):
+    with pytest.raises(SettingsError, match="QUERY_TIMEOUT must be shorter"):
         read_settings()
 
 
 def test_a_wrong_address_does_not_tell_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MONGODB_URI", "mongodb://user:hunter2@localhost:27017")
-    with pytest.raises(EnvError, match="MONGODB_URI") as caught:
+    with pytest.raises(SettingsError, match="MONGODB_URI") as caught:
         read_settings()
     assert "hunter2" not in str(caught.value)

@@ -6,7 +6,6 @@ import gzip
 import io
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -74,7 +73,7 @@ class TestAFile:
         assert receipt["errors"][0]["line"] == 2
 
     def test_may_be_larger_than_other_bodies(self, gateway: FakeGateway) -> None:
-        gateway.settings = replace(gateway.settings, max_body_bytes=1024)
+        gateway.settings = gateway.settings.model_copy(update={"max_body_bytes": 1024})
         content = "\n".join([HEADER, *(line(f"C{n}") for n in range(100))])
         assert send(gateway, content).get_json()["created"] == 100
 
@@ -175,7 +174,7 @@ class TestWhatCannotBegin:
             assert_problem(send(gateway, b"", media_type), 422, "validation_failed", [""])
 
     def test_for_its_size(self, gateway: FakeGateway) -> None:
-        gateway.settings = replace(gateway.settings, max_upload_bytes=1024)
+        gateway.settings = gateway.settings.model_copy(update={"max_upload_bytes": 1024})
         assert_problem(send(gateway, HEADER + "\n" * 1024), 413, "body_too_large")
 
     def test_for_an_unknown_size(self, gateway: FakeGateway) -> None:

@@ -93,10 +93,9 @@ class TestKeyCache:
         clock.at += FRESH_SECONDS
         assert cache.get(ID) is None
 
-    def test_is_not_flushed_by_unknown_keys(
-        self, cache: KeyCache, keys: InMemoryKeyStore, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_is_not_flushed_by_unknown_keys(self, keys: InMemoryKeyStore, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(key_cache, "MOST_KEYS", 3)
+        cache = KeyCache(keys)
         cache.get(ID)
         for number in range(10):
             assert cache.get(f"unknown{number}") is None
@@ -104,8 +103,9 @@ class TestKeyCache:
         cache.get(ID)
         assert keys.reads == reads
 
-    def test_is_bounded(self, cache: KeyCache, keys: InMemoryKeyStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_is_bounded(self, keys: InMemoryKeyStore, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(key_cache, "MOST_KEYS", 3)
+        cache = KeyCache(keys)
         for number in range(5):
             keys.insert(replace(keys.keys[ID], id=f"key{number}"))
             cache.get(f"key{number}")

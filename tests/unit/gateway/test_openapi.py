@@ -7,8 +7,6 @@ from typing import Any
 
 import pytest
 from fakes.gateway import FakeGateway
-from model_service.api.decisions import Activate, Rollback
-from model_service.api.training_query import TrainingQuery
 from openapi_spec_validator import validate
 from support.addresses import routes_of
 from support.documented import Documented
@@ -19,6 +17,8 @@ from gateway.openapi.components import ORDERS
 from gateway.openapi.problems import known_problems
 from gateway.routes import Route, registered
 from gateway.schemas.queries import TRAINING
+from model_service.api.models import Activate, Rollback
+from model_service.api.trainings import TrainingQuery
 from model_service.store.labels import LabelPatch
 
 _GATEWAY = FakeGateway()

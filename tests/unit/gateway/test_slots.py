@@ -90,7 +90,7 @@ class TestSlots:
                 raise ZeroDivisionError
 
     def test_are_waited_for(self) -> None:
-        slots, asked = Slots(1, ModelBusy, patience=30.0), threading.Event()
+        slots, asked = Slots(1, ModelBusy, queue_seconds=30.0), threading.Event()
         got: list[bool] = []
 
         def wait() -> None:
@@ -106,11 +106,11 @@ class TestSlots:
         assert got == [True]
 
     def test_are_waited_for_in_vain_only_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        slots = Slots(1, ModelBusy, patience=0.01)
-        acquire, patience = slots._free.acquire, list[float]()
+        slots = Slots(1, ModelBusy, queue_seconds=0.01)
+        acquire, waited = slots._free.acquire, list[float]()
 
         def watched(timeout: float) -> bool:
-            patience.append(timeout)
+            waited.append(timeout)
             return acquire(timeout=timeout)
 
         monkeypatch.setattr(slots._free, "acquire", watched)
@@ -119,7 +119,7 @@ class TestSlots:
                 for _ in range(3):
                     with pytest.raises(ModelBusy), slots.taken():
                         pass
-        assert patience == [0.01, 0.01, 0, 0] * 2
+        assert waited == [0.01, 0.01, 0, 0] * 2
 
 
 class TestLongCalls:

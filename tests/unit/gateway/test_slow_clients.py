@@ -11,7 +11,7 @@ import pytest
 from fakes.gateway import CUSTOMERS, FakeGateway
 from support.problems import assert_problem
 
-from gateway.controllers.slow_clients import Patience, TimelyBody
+from gateway.controllers.slow_clients import ClientTimeouts, TimedBody
 from gateway.services.errors import ClientsSlow
 
 
@@ -45,34 +45,34 @@ def connection() -> Iterator[Connection]:
 
 
 def test_what_comes_in_time_is_returned() -> None:
-    body = TimelyBody(io.BytesIO(b"a body"), Patience(30, 4), None)
+    body = TimedBody(io.BytesIO(b"a body"), ClientTimeouts(30, 4), None)
     assert [body.read(2), body.read()] == [b"a ", b"body"]
 
 
 def test_a_silent_client_is_cut_off(connection: Connection) -> None:
-    body = TimelyBody(Silence(connection.ended), Patience(0.05, 4), connection)  # type: ignore[arg-type]
+    body = TimedBody(Silence(connection.ended), ClientTimeouts(0.05, 4), connection)  # type: ignore[arg-type]
     with pytest.raises(TimeoutError):
         body.read()
 
 
 @pytest.mark.parametrize(("threads", "places"), [(1, 1), (2, 1), (4, 3), (16, 15)])
 def test_a_thread_is_left_over(threads: int, places: int) -> None:
-    patience = Patience(30, threads)
+    timeouts = ClientTimeouts(30, threads)
     with ExitStack() as waiting:
         for _ in range(places):
-            waiting.enter_context(patience.waiting(None))
-        with pytest.raises(ClientsSlow), patience.waiting(None):
+            waiting.enter_context(timeouts.waiting(None))
+        with pytest.raises(ClientsSlow), timeouts.waiting(None):
             pass
-    with patience.waiting(None):
+    with timeouts.waiting(None):
         pass
 
 
 def test_one_too_many_hears_so() -> None:
     gateway = FakeGateway()
-    patience = gateway.app.extensions["gateway.patience"]
+    timeouts = gateway.app.extensions["gateway.client_timeouts"]
     with ExitStack() as waiting:
         for _ in range(gateway.settings.threads - 1):
-            waiting.enter_context(patience.waiting(None))
+            waiting.enter_context(timeouts.waiting(None))
         refused = gateway.client.post(CUSTOMERS, json={})
         assert_problem(refused, 503, "clients_slow")
         assert refused.headers["Retry-After"] == "1"

@@ -16,8 +16,8 @@ from model_service.settings import Settings
 from model_service.store.registry import ModelStore
 from model_service.training import calibration, selection
 from model_service.training.dataset import read_customers
+from model_service.training.parallel import NoProgress
 from model_service.training.trainer import Options, train_version
-from model_service.training.work import Silent
 
 
 @pytest.fixture(scope="session")
@@ -27,7 +27,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
     tiny_customers().to_csv(csv, index=False)
     data = read_customers(csv)
     store = ModelStore(directory / "models")
-    manifest = train_version(store, data, Options(ks=(TINY_K,)), Silent())
+    manifest = train_version(store, data, Options(ks=(TINY_K,)), NoProgress())
     store.activate(manifest["version"], "test")
     return Tiny(csv, data, store.directory)
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from registry_changes import copy_version, damage
 
-from model_service.active_model import KEPT, LOOKS_BETWEEN_TRIES, ActiveModel, Status
+from model_service.active_model import CACHED_VERSIONS, CHECKS_BETWEEN_RETRIES, ActiveModel, Status
 from model_service.store.artefact import MANIFEST_FILE, MODEL_FILE
 from model_service.store.errors import ArtefactDamaged, NoActiveModel, VersionNotFound
 from model_service.store.labelling import relabel
@@ -98,8 +98,8 @@ def test_an_unreadable_active_file_at_start_is_read_from_its_copy_and_told(store
     active = ActiveModel(store)
     active.refresh()
     assert serving(active) == second
-    assert "its copy active.copy.json was read instead" in active.status.fallback
-    assert "its copy active.copy.json was read instead" in caplog.text
+    assert "its copy active.copy.json is used instead" in active.status.fallback
+    assert "its copy active.copy.json is used instead" in caplog.text
     store.activate(second, "repair")
     active.refresh()
     assert active.status == Status(second, None)
@@ -112,8 +112,8 @@ def test_without_any_record_no_version_serves_that_was_never_activated(store):
     active = ActiveModel(store)
     active.refresh()
     assert active.predictor is None
-    assert "restore one of them" in active.status.fallback
-    with pytest.raises(NoActiveModel, match=r"record of activations is damaged: active\.json .* restore one of them"):
+    assert "Restore one of them" in active.status.fallback
+    with pytest.raises(NoActiveModel, match=r"activation history is damaged: active\.json .* Restore one of them"):
         active.serving()
     for name in (ACTIVE_FILE, "active.copy.json"):
         (store.directory / name).unlink()
@@ -226,7 +226,7 @@ def test_a_repaired_version_serves_again(store):
     active.refresh()
     assert serving(active) == good
     (store.directory / broken / MODEL_FILE).write_bytes(kept)
-    for _ in range(LOOKS_BETWEEN_TRIES):
+    for _ in range(CHECKS_BETWEEN_RETRIES):
         active.refresh()
     assert active.status == Status(broken, None)
 
@@ -236,7 +236,7 @@ def test_a_version_that_was_rolled_back_serves_only_when_no_other_can(store):
     store.activate(second)
     store.activate(bad)
     store.rollback()
-    assert store.candidates() == [second, first, bad]
+    assert store.serving_order() == [second, first, bad]
     damage(store, second)
     active = ActiveModel(store)
     active.refresh()
@@ -283,13 +283,13 @@ def test_another_version_is_loaded_once(store):
 
 
 def test_other_versions_stay_loaded_as_long_as_they_are_among_the_last_asked_for(store):
-    active, versions = ActiveModel(store), [copy_version(store) for _ in range(KEPT + 1)]
+    active, versions = ActiveModel(store), [copy_version(store) for _ in range(CACHED_VERSIONS + 1)]
     active.refresh()
     first, second = of(active, versions[0]), of(active, versions[1])
-    for version in versions[2:KEPT]:
+    for version in versions[2:CACHED_VERSIONS]:
         of(active, version)
     assert of(active, versions[0]) is first
-    of(active, versions[KEPT])
+    of(active, versions[CACHED_VERSIONS])
     assert of(active, versions[0]) is first
     assert of(active, versions[1]) is not second
 

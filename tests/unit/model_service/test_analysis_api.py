@@ -16,7 +16,7 @@ from registry_changes import copy_version, edit_manifest
 from model_service.analysis.drift import DriftCounter
 from model_service.analysis.preview import PreviewCounter
 from model_service.api import bodies, customers
-from model_service.api.analysis import AT_ONCE, RETRY_SECONDS
+from model_service.api.analysis import MAX_CONCURRENT, RETRY_SECONDS
 from model_service.app import create_app
 from model_service.settings import Settings
 from shared.contract import MAX_COLUMNAR
@@ -224,7 +224,7 @@ class Client:
 
 def test_only_so_many_at_once_and_predictions_go_on(client, tiny):
     async def scenario() -> tuple[list[Client], Answer, Answer]:
-        running = [Client(client) for _ in range(AT_ONCE)]
+        running = [Client(client) for _ in range(MAX_CONCURRENT)]
         tasks = [asyncio.create_task(one.call) for one in running]
         for one in running:
             await one.waits.wait()
@@ -240,12 +240,12 @@ def test_only_so_many_at_once_and_predictions_go_on(client, tiny):
     assert_problem(refused, 503, "analysis_busy")
     assert refused.headers["retry-after"] == str(RETRY_SECONDS)
     assert predicted.status == 200
-    assert [one.answer["rows"] for one in running] == [600] * AT_ONCE
+    assert [one.answer["rows"] for one in running] == [600] * MAX_CONCURRENT
     assert post(client, PREVIEW, line(GOOD)).status == 200
 
 
 def test_a_client_that_leaves_gets_no_answer_and_frees_its_place(client):
-    for _ in range(AT_ONCE + 1):
+    for _ in range(MAX_CONCURRENT + 1):
         gone = Client(client)
         gone.last = {"type": "http.disconnect"}
         gone.go_on.set()
@@ -256,8 +256,8 @@ def test_a_client_that_leaves_gets_no_answer_and_frees_its_place(client):
 
 def test_a_client_that_falls_silent_is_told_and_frees_its_place(client, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(bodies, "STALL_SECONDS", 0.01)
-        for _ in range(AT_ONCE + 1):
+        patch.setattr(bodies, "READ_TIMEOUT_SECONDS", 0.01)
+        for _ in range(MAX_CONCURRENT + 1):
             silent = Client(client)
             client._runner.run(silent.call)
             assert (silent.sent[0]["status"], silent.answer["code"]) == (408, "request_timeout")

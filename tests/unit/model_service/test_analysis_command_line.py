@@ -49,11 +49,11 @@ def test_drift_as_json_is_what_the_counter_says(run, csv, tiny):
 
 def test_drift_is_told_as_tables_and_sentences(run, csv, store):
     text = run("drift", csv, "--version", only_version(store)).stdout
-    assert f"300 customers against the training of {only_version(store)}: stable" in text
+    assert f"300 customers compared with the training data of {only_version(store)}: stable" in text
     for feature in FEATURES:
         assert f"\n{feature.name} " in text
     assert "\nseg-01" in text
-    assert "distance to the segment's centre: median " in text
+    assert "distance to the segment's centroid: median " in text
     assert "- What this cannot see: " in text
 
 
@@ -94,7 +94,7 @@ def test_preview_is_told_as_tables_and_sentences(run, csv, store, candidate):
     assert "(retired)" in text
     assert "(new)" in text
     assert "- 100 of 300 customers move (33.3%)" in text
-    assert "most affected  before  sure" in text
+    assert "most affected  before  confidence" in text
 
 
 def test_customers_without_ids_have_none(run, tmp_path, candidate):
@@ -115,7 +115,7 @@ def test_faulty_rows_are_left_out_and_named(run, csv, tmp_path, candidate):
 
 def test_what_cannot_be_read_is_one_clear_line(run, csv, tmp_path):
     (tmp_path / "no.csv").write_text("A,B\n1,2\n")
-    assert "missing columns: BALANCE" in run("drift", tmp_path / "no.csv", status=1).stderr
+    assert "Missing columns: BALANCE" in run("drift", tmp_path / "no.csv", status=1).stderr
     assert "no model version 'nope'" in run("drift", csv, "--version", "nope", status=1).stderr
     assert "no model version 'nope'" in run("preview", "nope", csv, status=1).stderr
     assert run("drift", tmp_path / "absent.csv", status=2).stderr.endswith("does not exist.\n")
@@ -124,7 +124,7 @@ def test_what_cannot_be_read_is_one_clear_line(run, csv, tmp_path):
 def test_without_a_model_there_is_nothing_to_compare_with(csv, tmp_path):
     done = CliRunner().invoke(main, ["drift", str(csv), "--store", str(tmp_path / "empty")])
     assert done.exit_code == 1
-    assert "no model is active" in done.stderr
+    assert "No model is active" in done.stderr
 
 
 def test_a_version_without_evidence_is_told(run, csv, store):
@@ -132,4 +132,4 @@ def test_a_version_without_evidence_is_told(run, csv, store):
     manifest = orjson.loads(path.read_bytes())
     del manifest["evidence"]
     path.write_bytes(orjson.dumps(manifest))
-    assert "was made before drift could be measured" in run("drift", csv, status=1).stderr
+    assert "was trained before drift could be measured" in run("drift", csv, status=1).stderr

@@ -69,7 +69,7 @@ def test_too_few_customers_have_no_verdict(predictor):
     assert drift["verdict"] == "not_enough_data"
     assert (drift["rows"], drift["features"], drift["segment_mix"], drift["distance"]) == (199, [], None, None)
     assert drift["remarks"] == [
-        "199 customers are too few for a verdict: of fewer than 200 the index shows mostly chance."
+        "199 customers are too few for a verdict: with fewer than 200, the index mostly reflects chance."
     ]
     assert drift_of(predictor, enough)["verdict"] != "not_enough_data"
     assert drift_of(predictor)["rows"] == 0
@@ -130,7 +130,7 @@ def test_without_distances_in_training_there_is_no_ratio(predictor):
 def test_a_version_without_evidence_cannot_tell(predictor):
     old = changed(predictor)
     del old.manifest["evidence"]
-    with pytest.raises(NoEvidence, match=f"{predictor.version} was made before"):
+    with pytest.raises(NoEvidence, match=f"{predictor.version} was trained before"):
         DriftCounter(old)
     evidence = predictor.manifest["evidence"]
     partly = {name: histogram for name, histogram in evidence["histograms"].items() if name != FEATURES[-1].name}

@@ -191,7 +191,7 @@ def test_customers_on_top_of_each_other_have_no_reasons():
 )
 def test_the_change_is_said_exactly(segments, customer, sentence):
     (explanation,) = explain(toy(*segments, customer))[1]
-    assert explanation["counterfactual"]["sentence"] == f"The customer moves to Others when {sentence}."
+    assert explanation["counterfactual"]["sentence"] == f"The customer would move to Others if {sentence}."
 
 
 @given(seed=st.integers(0, 2**32 - 1), borderline=st.booleans())

@@ -70,7 +70,7 @@ def test_notes_about_the_data_are_told(run, tiny, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "message"), [("", "is empty"), ("A,B\n1,2\n", "missing columns: BALANCE"), ("\0\1", "zero bytes")]
+    ("content", "message"), [("", "is empty"), ("A,B\n1,2\n", "Missing columns: BALANCE"), ("\0\1", "zero bytes")]
 )
 def test_unusable_data_fail_with_one_clear_line(run, tmp_path, content, message):
     csv = tmp_path / "bad.csv"
@@ -81,7 +81,7 @@ def test_unusable_data_fail_with_one_clear_line(run, tmp_path, content, message)
     assert message in done.stderr
     assert "Traceback" not in done.output
     store = ModelStore(tmp_path / "new")
-    assert (store.versions(), store.candidates()) == ([], [])
+    assert (store.versions(), store.serving_order()) == ([], [])
     (record,) = TrainingJobs(store.directory).records()
     assert (record["status"], record["data"]) == ("failed", "bad.csv")
     assert message in record["reason"]
@@ -94,7 +94,7 @@ def test_a_reason_keeps_its_letters_whatever_the_store_is_called(run, tmp_path, 
     done = run("train", "a.csv", "--store", "a")
     (record,) = TrainingJobs(tmp_path / "a").records()
     assert done.stderr == f"Error: {record['reason']}\n"
-    assert "missing columns: BALANCE" in done.stderr
+    assert "Missing columns: BALANCE" in done.stderr
 
 
 def test_a_store_that_cannot_be_written_fails_with_one_clear_line(run, tiny, tmp_path):
@@ -157,7 +157,7 @@ def test_a_training_is_on_record_with_its_log(run, tiny, tmp_path):
     assert record["options"] == TrainingOptions(k_min=TINY_K, k_max=TINY_K, seed=0, activate=True)
     assert record["progress"]["done"] == record["progress"]["total"] > 0
     text = jobs.log(record["id"]).decode()
-    for said in ("reading the customers", "stability", f"*{TINY_K}  ", "seg-01", f"stored as {version}", "activated"):
+    for said in ("reading the data", "stability", f"*{TINY_K}  ", "seg-01", f"stored as {version}", "activated"):
         assert said in text
     (activation,) = store.active.read()["history"]
     assert (activation["by"], activation["reason"], activation["forced"]) == ("ann", "q3", False)
@@ -204,11 +204,11 @@ def test_an_empty_reason_forces_nothing(run, tiny, store, strict_gate):
 @pytest.mark.parametrize(
     ("fault", "reason"),
     [
-        (MemoryError("Unable to allocate 9 GiB"), "out of memory: Unable to allocate 9 GiB"),
-        (MemoryError(), "out of memory"),
+        (MemoryError("Unable to allocate 9 GiB"), "Out of memory: Unable to allocate 9 GiB"),
+        (MemoryError(), "Out of memory"),
         (OSError(errno.ENOSPC, "No space left on device"), "No space left on device"),
-        (ZeroDivisionError("by zero\nindeed"), "unforeseen, see the log: ZeroDivisionError('by zero"),
-        (KeyboardInterrupt(), "stopped with Ctrl-C"),
+        (ZeroDivisionError("by zero\nindeed"), "Unexpected error, see the log: ZeroDivisionError('by zero"),
+        (KeyboardInterrupt(), "Stopped with Ctrl-C"),
     ],
 )
 def test_whatever_ends_a_training_is_on_record(run, tiny, store, monkeypatch, fault, reason):
@@ -235,7 +235,7 @@ def test_a_training_that_runs_already_is_named(run, tiny, store):
     job = jobs.begin(jobs.draft(), "", "", options, "upload.csv", 0)
     done = run("train", str(tiny.csv), "--store", str(store.directory))
     assert done.exit_code == 1
-    assert done.stderr.startswith(f"Error: training {job.folder.id} is queued")
+    assert done.stderr.startswith(f"Error: Training {job.folder.id} is queued")
     job.finish("completed")
 
 
@@ -243,5 +243,5 @@ def test_a_version_in_the_making_elsewhere_is_told(run, tiny, store):
     with ModelStore(store.directory).training_lock():
         done = run("train", str(tiny.csv), "--store", str(store.directory))
     assert done.exit_code == 1
-    assert "another training" in done.stderr
+    assert "Another training" in done.stderr
     assert TrainingJobs(store.directory).records()[0]["status"] == "failed"

@@ -160,7 +160,7 @@ def test_a_client_that_leaves_is_no_fault(client, caplog):
 
     with caplog.at_level(logging.INFO):
         asyncio.run(client.app(scope, receive, send))
-    assert "the client left" in caplog.text
+    assert "the client disconnected" in caplog.text
     assert "Traceback" not in caplog.text
 
 

@@ -132,7 +132,7 @@ def test_a_pipeline_that_the_scorer_cannot_reproduce_is_refused(store):
 
 def test_an_empty_store_has_nothing_active(tmp_path):
     store = ModelStore(tmp_path / "none")
-    assert store.versions() == store.candidates() == []
+    assert store.versions() == store.serving_order() == []
     assert store.active.stamp() is None
     with pytest.raises(NoActiveModel, match="train"):
         store.active.read()

@@ -22,8 +22,8 @@ from model_service.api.plots import POLICY
 from model_service.app import create_app
 from model_service.report import document
 from model_service.settings import Settings
+from model_service.training.parallel import NoProgress
 from model_service.training.trainer import Options, train_version
-from model_service.training.work import Silent
 from shared.model_contract import ACTIVE, MODELS, PLOTS
 
 PAGE, SVG, PNG = b"<!DOCTYPE html><p>report</p>", b"<svg/>", b"\x89PNG"
@@ -173,8 +173,8 @@ def test_a_picture_that_cannot_be_read(service, store, version):
 
 @pytest.mark.usefixtures("few_refits")
 def test_what_training_draws_is_served(connect, store, tiny, monkeypatch):
-    monkeypatch.setattr(document, "PICTURES", [p for p in document.PICTURES if p.name in {"shares", "transitions"}])
-    trained = train_version(store, tiny.data, Options(ks=(TINY_K,), seed=1), Silent(), document.write)
+    monkeypatch.setattr(document, "PLOTS", [p for p in document.PLOTS if p.name in {"shares", "transitions"}])
+    trained = train_version(store, tiny.data, Options(ks=(TINY_K,), seed=1), NoProgress(), document.write)
     service = connect(model_store=store.directory)
     base = f"{MODELS}/{trained['version']}"
     assert trained["version"] in service.get(f"{base}/report").body.decode()
@@ -265,21 +265,21 @@ def test_a_drawing_that_takes_too_long_is_ended(client, monkeypatch, tmp_path):
     mark = tmp_path / "alive"
     program = f"import pathlib, time; time.sleep(2); pathlib.Path({str(mark)!r}).touch()"
     monkeypatch.setattr(plots_api, "_program", (sys.executable, "-c", program))
-    monkeypatch.setattr(plots_api, "SECONDS", 0.3)
+    monkeypatch.setattr(plots_api, "TIMEOUT_SECONDS", 0.3)
     assert_problem(client.post(f"{PLOTS}/drift.svg", a_drift()), 500, "drawing_failed")
     time.sleep(2.5)
     assert not mark.exists()
 
 
 def test_more_than_a_few_drawings_are_turned_away(connect, tiny, monkeypatch):
-    monkeypatch.setattr(plots_api, "AT_ONCE", 0)
+    monkeypatch.setattr(plots_api, "MAX_CONCURRENT", 0)
     answer = connect(model_store=tiny.store).post(f"{PLOTS}/drift.svg", a_drift())
     assert_problem(answer, 503, "analysis_busy")
     assert int(answer.headers["retry-after"]) > 0
 
 
 def test_a_failed_drawing_makes_room_for_the_next(connect, tiny, monkeypatch):
-    monkeypatch.setattr(plots_api, "AT_ONCE", 1)
+    monkeypatch.setattr(plots_api, "MAX_CONCURRENT", 1)
     client = connect(model_store=tiny.store)
     monkeypatch.setattr(plots_api, "_program", (sys.executable, "-c", "print('picture', end='')"))
     assert_problem(client.post(f"{PLOTS}/drift.svg", []), 422, "validation_failed", [""])

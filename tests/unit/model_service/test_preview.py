@@ -99,8 +99,8 @@ def test_customers_and_money_of_a_segment_with_a_new_id_move(active):
     ]  # fmt: skip
     assert preview["transitions"][1] == [0, mine.sum(), 0]
     name = preview["before"][1]["name"]
-    assert f"seg-02 ({name}) is dissolved; of its 100 customers 100.0% go to seg-09." in preview["remarks"]
-    assert f"seg-09 ({name}) is new; of its 100 customers 100.0% come from seg-02." in preview["remarks"]
+    assert f"seg-02 ({name}) is retired; of its 100 customers, 100.0% go to seg-09." in preview["remarks"]
+    assert f"seg-09 ({name}) is new; of its 100 customers, 100.0% come from seg-02." in preview["remarks"]
 
 
 def test_the_movers_with_the_largest_balance_are_named(active):
@@ -217,8 +217,8 @@ def test_a_kept_segment_that_loses_many_is_told():
     )  # fmt: skip
     assert remarks(preview, 0) == [
         "39 of 300 customers move (13.0%), with 50.0% of all balances and 25.0% of all known limits.",
-        "Both versions are sure (confidence 0.9 or more) of none of those who move.",
-        "seg-01 (N) loses 30.0%; of its 100 customers 25.0% go to seg-02.",
+        "Of those who move, both versions are sure (confidence 0.9 or more) of none.",
+        "seg-01 (N) loses 30.0%; of its 100 customers, 25.0% go to seg-02.",
     ]
 
 

@@ -142,7 +142,7 @@ def test_a_store_that_cannot_be_written_is_said_without_its_place(served, store,
 
     monkeypatch.setattr("model_service.store.registry.exclusive", read_only)
     body = assert_problem(patch(served, "seg-01", b'{"name": "X"}'), 507, "store_not_writable")
-    assert body["detail"] == "the model store cannot be written: Read-only file system"
+    assert body["detail"] == "The model store cannot be written: Read-only file system."
     assert str(store.directory) in caplog.text
 
 

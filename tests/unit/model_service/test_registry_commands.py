@@ -53,7 +53,7 @@ def test_activation_and_rollback_and_their_history(run, store):
         ["rollback", first, "ann"],
         ["activate", second, getpass.getuser(), "better", "by", "far"],
     ]
-    assert "no version was active before" in run("rollback", status=1)
+    assert "No version was active before" in run("rollback", status=1)
 
 
 def test_the_gate_decides_unless_forced_with_a_reason(run, store):

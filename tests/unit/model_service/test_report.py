@@ -17,7 +17,7 @@ from matplotlib import pyplot
 
 from model_service.report import document
 from model_service.report.document import write
-from model_service.report.plots import PICTURES
+from model_service.report.plots import PLOTS
 from model_service.report.style import DPI, WIDTH
 from model_service.report.subject import score_rows
 from model_service.store.registry import ModelStore
@@ -88,13 +88,13 @@ def page(folder) -> Page:
 
 def test_every_picture_is_there_twice_and_listed_in_order(folder):
     listed = orjson.loads((folder / "plots" / "index.json").read_bytes())
-    assert listed == [{"name": p.name, "title": p.title} for p in PICTURES]
+    assert listed == [{"name": p.name, "title": p.title} for p in PLOTS]
     files = {p.name for p in (folder / "plots").iterdir()} - {"index.json"}
-    assert files == {f"{p.name}.{kind}" for p in PICTURES for kind in ("svg", "png")}
+    assert files == {f"{p.name}.{kind}" for p in PLOTS for kind in ("svg", "png")}
     assert {p.name for p in folder.iterdir()} == {"plots", "report.html"}
 
 
-@pytest.mark.parametrize("name", [p.name for p in PICTURES])
+@pytest.mark.parametrize("name", [p.name for p in PLOTS])
 def test_vector_pictures_are_whole_and_load_nothing(folder, name):
     root = ElementTree.parse(folder / "plots" / f"{name}.svg").getroot()
     assert root.tag == "{http://www.w3.org/2000/svg}svg"
@@ -105,7 +105,7 @@ def test_vector_pictures_are_whole_and_load_nothing(folder, name):
     assert all(a.startswith(("#", "data:image/png;base64,")) for a in addresses)
 
 
-@pytest.mark.parametrize("name", [p.name for p in PICTURES])
+@pytest.mark.parametrize("name", [p.name for p in PLOTS])
 def test_pixel_pictures_are_as_wide_as_a_page(folder, name):
     content = (folder / "plots" / f"{name}.png").read_bytes()
     assert content.startswith(b"\x89PNG")
@@ -117,7 +117,7 @@ def test_pixel_pictures_are_as_wide_as_a_page(folder, name):
 def test_the_page_holds_everything_it_shows(page, folder):
     assert not [tag for tag, _ in page.tags if tag in {"script", "link", "iframe", "object", "base", "form"}]
     sources = [image["src"] for image in page.all("img")]
-    assert len(sources) == len(PICTURES)
+    assert len(sources) == len(PLOTS)
     assert all(source.startswith("data:image/svg+xml;base64,") for source in sources)
     ids = [a["id"] for _, a in page.tags if "id" in a]
     assert len(ids) == len(set(ids))
@@ -132,7 +132,7 @@ def test_the_page_holds_everything_it_shows(page, folder):
 def test_the_page_can_be_read_by_everybody(page):
     assert page.all("html") == [{"lang": "en"}]
     assert all(len(image["alt"]) > 20 for image in page.all("img"))
-    assert len(page.all("figcaption")) == len(page.all("figure")) == len(PICTURES)
+    assert len(page.all("figcaption")) == len(page.all("figure")) == len(PLOTS)
     assert all(cell.get("scope") in ("col", "row") for cell in page.all("th"))
     assert len(page.all("caption")) == len(page.all("table"))
     levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch("h[1-6]", tag)]
@@ -194,8 +194,8 @@ def test_nothing_in_the_data_becomes_markup(folder, page):
 
 def test_the_same_version_gives_the_same_bytes(tiny, manifest, parent, folder, tmp_path, monkeypatch):
     # Those with pixels, hatches, and sampled rows: where chance would show.
-    some = [p for p in PICTURES if p.name in {"map", "shares", "silhouette"}]
-    monkeypatch.setattr(document, "PICTURES", some)
+    some = [p for p in PLOTS if p.name in {"map", "shares", "silhouette"}]
+    monkeypatch.setattr(document, "PLOTS", some)
     write(tmp_path, manifest, tiny.data, parent)
     files = sorted(p.name for p in (tmp_path / "plots").iterdir() if p.suffix != ".json")
     assert len(files) == 6
@@ -206,7 +206,7 @@ def test_the_same_version_gives_the_same_bytes(tiny, manifest, parent, folder, t
 def test_a_version_without_evidence_and_parent_has_a_report_too(tiny, parent, tmp_path, monkeypatch):
     plain = {key: value for key, value in parent.items() if key != "evidence"} | {"parent": None, "retired": []}
     names = {"shares", "elbow", "reliability", "drift", "transitions"}
-    monkeypatch.setattr(document, "PICTURES", [p for p in PICTURES if p.name in names])
+    monkeypatch.setattr(document, "PLOTS", [p for p in PLOTS if p.name in names])
     write(tmp_path, plain, tiny.data, None)
     found = orjson.loads((tmp_path / "plots" / "index.json").read_bytes())
     assert [p["name"] for p in found] == ["elbow", "shares"]
@@ -217,13 +217,13 @@ def test_a_version_without_evidence_and_parent_has_a_report_too(tiny, parent, tm
 
 def test_a_parent_without_evidence_has_transitions_but_no_drift(tiny, manifest, parent, tmp_path, monkeypatch):
     old = {key: value for key, value in parent.items() if key != "evidence"}
-    monkeypatch.setattr(document, "PICTURES", [p for p in PICTURES if p.name in {"drift", "transitions"}])
+    monkeypatch.setattr(document, "PLOTS", [p for p in PLOTS if p.name in {"drift", "transitions"}])
     write(tmp_path, manifest, tiny.data, old)
     assert [p["name"] for p in orjson.loads((tmp_path / "plots" / "index.json").read_bytes())] == ["transitions"]
 
 
 def test_a_parent_with_other_features_is_not_compared(tiny, manifest, parent, tmp_path, monkeypatch):
-    monkeypatch.setattr(document, "PICTURES", [p for p in PICTURES if p.name == "transitions"])
+    monkeypatch.setattr(document, "PLOTS", [p for p in PLOTS if p.name == "transitions"])
     write(tmp_path, manifest, tiny.data, {**parent, "features": parent["features"][1:]})
     assert orjson.loads((tmp_path / "plots" / "index.json").read_bytes()) == []
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from training_progress import Watched
 
 from model_service.scoring.pipeline import CompiledScorer, Parameters
-from model_service.training import work
+from model_service.training import parallel
 from model_service.training.calibration import (
     HELD_OUT,
     REFITS,
@@ -17,7 +17,7 @@ from model_service.training.calibration import (
     fit_logistic,
     reliability,
 )
-from model_service.training.work import fit
+from model_service.training.parallel import fit
 
 
 def sigmoid(x):
@@ -57,9 +57,9 @@ def test_clear_customers_are_confident_and_the_work_is_counted(tiny):
 
 
 def test_large_data_are_judged_by_a_sample(tiny, monkeypatch):
-    monkeypatch.setattr(work, "STUDY_ROWS", 60)
+    monkeypatch.setattr(parallel, "STUDY_ROWS", 60)
     rows = tiny.data.distance
-    found = calibrate(rows, CompiledScorer(Parameters.of(fit(rows, 3, 0))), 0, work.Silent())
+    found = calibrate(rows, CompiledScorer(Parameters.of(fit(rows, 3, 0))), 0, parallel.NoProgress())
     assert sum(b["customers"] for b in found.reliability) == 60
 
 

@@ -97,7 +97,7 @@ def test_while_a_training_runs_it_has_to_wait(jobs):
 
 def test_while_customers_are_received_it_has_to_wait(jobs):
     draft = jobs.draft()
-    with pytest.raises(TrainingRunning, match="received"):
+    with pytest.raises(TrainingRunning, match="uploaded"):
         jobs.erase("C10001")
     jobs.discard(draft)
     assert jobs.erase("C10001") == 0

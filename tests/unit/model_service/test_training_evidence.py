@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as hnp
 from model_service.scoring.pipeline import CompiledScorer, Parameters
 from model_service.training.calibration import confidence
 from model_service.training.evidence import BINS, compare_with_rule, histogram, members, rank_eta2
-from model_service.training.work import fit
+from model_service.training.parallel import fit
 
 
 def test_bins_are_equally_full():

@@ -16,7 +16,7 @@ from model_service.store.files import exclusive
 from model_service.training_jobs import jobs as jobs_module
 from model_service.training_jobs.folder import UPLOADS, Folder
 from model_service.training_jobs.job import Job
-from model_service.training_jobs.jobs import KEPT, VANISHED, TrainingJobs
+from model_service.training_jobs.jobs import KEPT, PROCESS_DIED, TrainingJobs
 from shared.model_contract import CSV, Progress, Training, TrainingOptions
 
 OPTIONS = TrainingOptions(k_min=3, k_max=3, seed=1, activate=False)
@@ -93,7 +93,7 @@ def test_a_training_whose_process_died_has_failed(jobs, begun):
         job.start()
     die(job)
     record = jobs.get(job.folder.id)
-    assert (record["status"], record["reason"]) == ("failed", VANISHED)
+    assert (record["status"], record["reason"]) == ("failed", PROCESS_DIED)
     assert record["finished_at"]
     assert record == TrainingJobs(jobs.directory.parent).get(job.folder.id) == jobs.records()[0]
     assert not (job.folder.path / UPLOAD).exists()
@@ -108,7 +108,7 @@ def test_what_a_training_said_last_counts_though_its_process_ended_while_it_was_
         job.finish("completed")
         return False
 
-    monkeypatch.setattr(Folder, "is_held", ends_meanwhile)
+    monkeypatch.setattr(Folder, "is_locked", ends_meanwhile)
     assert jobs.get(job.folder.id)["status"] == "completed"
 
 
@@ -183,7 +183,7 @@ def test_a_damaged_record_is_listed_as_failed_among_whole_ones(jobs, damage):
     whole, damaged = jobs.records()
     assert (whole["id"], whole["status"]) == (second.folder.id, "completed")
     assert (damaged["id"], damaged["status"]) == (first.folder.id, "failed")
-    assert damaged["reason"] == "the record cannot be read"
+    assert damaged["reason"] == "The record of this training cannot be read."
     assert damaged["created_at"] <= whole["created_at"]
     assert set(damaged) == set(Training.__annotations__)
     begin(jobs).finish("completed")

@@ -4,10 +4,10 @@ import pandas as pd
 import pytest
 from training_progress import Watched
 
-from model_service.training import selection, work
+from model_service.training import parallel, selection
 from model_service.training.errors import DataRefused
+from model_service.training.parallel import NoProgress
 from model_service.training.selection import SPLITS, KScores, choose, select, work_units
-from model_service.training.work import Silent
 
 
 def scored(k: int, stability: float, share: float) -> KScores:
@@ -46,7 +46,7 @@ def test_selection_finds_the_three_kinds_and_counts_its_work(tiny):
     watched = Watched()
     found = select(tiny.data.distance, [2, 3], 0, watched)
     assert found.k == 3
-    assert watched.phases == ["trying k = 2 to 3", "stability"]
+    assert watched.phases == ["trying k = 2 to 3", "measuring stability"]
     assert watched.ticks == work_units([2, 3]) == 2 * (1 + SPLITS)
     three = found.scores[1]
     assert three.stability_mean == pytest.approx(1.0)
@@ -55,17 +55,17 @@ def test_selection_finds_the_three_kinds_and_counts_its_work(tiny):
 
 
 def test_a_k_that_was_asked_for_is_taken(tiny):
-    found = select(tiny.data.distance, [2], 0, Silent())
+    found = select(tiny.data.distance, [2], 0, NoProgress())
     assert found.k == 2
-    assert "asked for" in found.reason
+    assert "requested" in found.reason
     assert len(found.scores) == 1
 
 
 def test_the_scores_of_large_data_come_from_a_sample(tiny, monkeypatch):
-    whole = select(tiny.data.distance, [3], 0, Silent()).scores[0]
-    monkeypatch.setattr(work, "STUDY_ROWS", 90)
+    whole = select(tiny.data.distance, [3], 0, NoProgress()).scores[0]
+    monkeypatch.setattr(parallel, "STUDY_ROWS", 90)
     monkeypatch.setattr(selection, "STUDY_ROWS", 90)
-    part = select(tiny.data.distance, [3], 0, Silent()).scores[0]
+    part = select(tiny.data.distance, [3], 0, NoProgress()).scores[0]
     assert part.inertia == whole.inertia
     assert part.smallest_share == whole.smallest_share
     assert part.silhouette != whole.silhouette
@@ -76,6 +76,6 @@ def test_the_scores_of_large_data_come_from_a_sample(tiny, monkeypatch):
 def test_as_good_as_one_segment_is_refused(tiny, monkeypatch):
     rows = tiny.data.distance.iloc[:60]  # one kind of customers, and one who is far from all of them
     rows = pd.concat([rows, tiny.data.distance.iloc[[-1]]], ignore_index=True)
-    monkeypatch.setattr(work, "STUDY_ROWS", 12)
-    with pytest.raises(DataRefused, match="k = 2 as good as all customers"):
-        select(rows, [2], 0, Silent())
+    monkeypatch.setattr(parallel, "STUDY_ROWS", 12)
+    with pytest.raises(DataRefused, match="k = 2, practically all customers"):
+        select(rows, [2], 0, NoProgress())

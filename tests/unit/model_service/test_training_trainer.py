@@ -12,9 +12,9 @@ from model_service.store.manifest import Evidence, StoredSegment
 from model_service.store.registry import ModelStore
 from model_service.training.dataset import read_customers
 from model_service.training.errors import DataRefused
+from model_service.training.parallel import NoProgress
 from model_service.training.segments import UTILISATION
 from model_service.training.trainer import SAMPLE_ROWS, Options, train, train_version
-from model_service.training.work import Silent
 from shared.features import CUST_ID, DISTANCE_NAMES, FEATURES
 
 QUICK = Options(ks=(TINY_K,))
@@ -51,7 +51,7 @@ def test_every_segment_is_described(manifest):
 
 
 def test_the_same_data_and_seed_give_the_same_model(tiny, manifest):
-    again = train(tiny.data, QUICK, None, 1, Silent())
+    again = train(tiny.data, QUICK, None, 1, NoProgress())
     assert Parameters.of(again.pipeline).digest() == manifest["model_digest"]
     assert again.manifest["segments"] == manifest["segments"]
     assert again.manifest["calibration"] == manifest["calibration"]
@@ -61,7 +61,7 @@ def test_the_same_data_and_seed_give_the_same_model(tiny, manifest):
 
 @pytest.mark.usefixtures("few_refits")
 def test_labels_are_those_of_the_stored_pipeline(tiny):
-    trained = train(tiny.data, QUICK, None, 1, Silent())
+    trained = train(tiny.data, QUICK, None, 1, NoProgress())
     rows = tiny.data.distance.to_numpy()
     assert label_differences(trained.pipeline, CompiledScorer(Parameters.of(trained.pipeline)), rows) == 0
 
@@ -71,7 +71,7 @@ def test_the_promised_units_of_work_are_ticked(tiny):
     watched = Watched()
     train(tiny.data, QUICK, None, 1, watched)
     assert watched.ticks == QUICK.work_units()
-    assert watched.phases == ["trying k = 3", "stability", "calibrating confidence", "describing segments"]
+    assert watched.phases == ["trying k = 3", "measuring stability", "calibrating confidence", "describing segments"]
 
 
 def test_the_evidence_is_about_the_segments_and_features_of_the_model(tiny, manifest):
@@ -104,7 +104,7 @@ def test_pictures_are_drawn_before_the_version_appears(store, tiny, manifest):
     later = train_version(store, tiny.data, QUICK, watched, draw)
     assert seen == [later["version"]]
     assert (store.directory / later["version"] / "report.html").read_text() == manifest["version"]
-    assert watched.phases[-1] == "drawing"
+    assert watched.phases[-1] == "drawing plots"
 
 
 @pytest.mark.usefixtures("few_refits")
@@ -115,7 +115,7 @@ def test_a_picture_that_fails_leaves_no_version(store, tiny):
         raise RuntimeError("no font")
 
     with pytest.raises(RuntimeError, match="no font"):
-        train_version(store, tiny.data, QUICK, Silent(), draw)
+        train_version(store, tiny.data, QUICK, NoProgress(), draw)
     assert store.versions() == before
 
 
@@ -123,7 +123,7 @@ def test_a_picture_that_fails_leaves_no_version(store, tiny):
 def test_similar_customers_keep_their_segments(store, manifest, tmp_path):
     csv = tmp_path / "later.csv"
     tiny_customers(seed=5, rows=70).to_csv(csv, index=False)
-    later = train_version(store, read_customers(csv), QUICK, Silent())
+    later = train_version(store, read_customers(csv), QUICK, NoProgress())
     assert later["parent"] == manifest["version"]
     assert {s["match"]["status"] for s in later["segments"]} == {"kept"}
     assert {s["id"]: s["name"] for s in later["segments"]} == {s["id"]: s["name"] for s in manifest["segments"]}
@@ -135,8 +135,8 @@ def test_an_id_is_never_used_twice_even_by_versions_that_were_never_active(store
     csv = tmp_path / "other.csv"
     tiny_customers(rows=120).iloc[:240].to_csv(csv, index=False)
     four = Options(ks=(4,))
-    first = train_version(store, read_customers(csv), four, Silent())
-    second = train_version(store, read_customers(csv), four, Silent())
+    first = train_version(store, read_customers(csv), four, NoProgress())
+    second = train_version(store, read_customers(csv), four, NoProgress())
     fresh = [{s["id"] for s in m["segments"] if s["match"]["status"] == "new"} for m in (first, second)]
     assert all(fresh)
     assert not fresh[0] & fresh[1]
@@ -146,7 +146,7 @@ def test_an_id_is_never_used_twice_even_by_versions_that_were_never_active(store
 @pytest.mark.usefixtures("few_refits")
 def test_a_damaged_version_does_not_stand_in_the_way(store, tiny):
     (store.directory / store.versions()[0] / MANIFEST_FILE).write_bytes(b"{")
-    manifest = train_version(store, tiny.data, QUICK, Silent())
+    manifest = train_version(store, tiny.data, QUICK, NoProgress())
     store.activate(manifest["version"])
     assert manifest["parent"] is None
 
@@ -155,11 +155,11 @@ def test_too_few_customers_are_refused(tmp_path):
     csv = tmp_path / "few.csv"
     tiny_customers(rows=9).to_csv(csv, index=False)
     with pytest.raises(DataRefused, match="27 distinct customers are too few for 3 segments; at least 30"):
-        train(read_customers(csv), QUICK, None, 1, Silent())
+        train(read_customers(csv), QUICK, None, 1, NoProgress())
 
 
 def test_many_copies_of_few_customers_are_still_few(tmp_path):
     csv = tmp_path / "copies.csv"
     pd.concat([tiny_customers(rows=9).drop(columns=CUST_ID)] * 40).to_csv(csv, index=False)
     with pytest.raises(DataRefused, match="27 distinct customers are too few"):
-        train(read_customers(csv), QUICK, None, 1, Silent())
+        train(read_customers(csv), QUICK, None, 1, NoProgress())

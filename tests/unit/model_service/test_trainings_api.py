@@ -163,7 +163,7 @@ def test_a_client_that_leaves_leaves_nothing_behind(service, processes, tmp_path
 
 
 def test_a_client_that_falls_silent_is_told_and_leaves_nothing_behind(service, processes, tmp_path, monkeypatch):
-    monkeypatch.setattr(bodies, "STALL_SECONDS", 0.01)
+    monkeypatch.setattr(bodies, "READ_TIMEOUT_SECONDS", 0.01)
     part = {"type": "http.request", "body": b"half a customer", "more_body": True}
     start, body = broken_off(service, part, then=asyncio.Event().wait)
     assert start["status"] == 408
@@ -226,7 +226,7 @@ def test_a_process_that_cannot_be_started_is_a_failed_training(connect, tmp_path
     service = connect(model_store=tmp_path / "models")
     record = post(service).json()
     assert record["status"] == "failed"
-    assert record["reason"] == "the training process could not be started: Resource temporarily unavailable"
+    assert record["reason"] == "The training process could not be started: Resource temporarily unavailable."
     assert "upload.csv" not in left(tmp_path)
 
 

@@ -19,12 +19,12 @@ Result = TypeVar("Result")
 STUDY_ROWS = 10_000
 """Most rows used for what takes many fits, or time that grows with the square of the rows.
 
-About as many as in the clustering study, so that its limits hold for larger data, too.
+About as many as in docs/clustering-study.md, so that its limits hold for larger data, too.
 """
 
 
-class Progress(Protocol):
-    """Is told how far a training is."""
+class ProgressReporter(Protocol):
+    """Receives how far a training is."""
 
     def phase(self, name: str) -> None:
         """A new phase of the training begins."""
@@ -33,8 +33,8 @@ class Progress(Protocol):
         """One more unit of the work that `model_service.training.trainer.Options.work_units` counts is done."""
 
 
-class Silent:
-    """A `Progress` for callers who do not watch."""
+class NoProgress:
+    """A `ProgressReporter` for callers who do not watch."""
 
     def phase(self, name: str) -> None:
         """Do nothing."""
@@ -60,7 +60,7 @@ def fit(rows: pd.DataFrame, k: int, seed: int) -> Pipeline:
         return make_pipeline(k, seed).fit(rows)
 
 
-def run_all(jobs: Sequence[Callable[[], Result]], progress: Progress) -> list[Result]:
+def run_all(jobs: Sequence[Callable[[], Result]], progress: ProgressReporter) -> list[Result]:
     """Run `jobs` on a thread per processor and return their results in order.
 
     Threads, not processes: K-Means leaves the interpreter lock while it works, and the data need no copying.

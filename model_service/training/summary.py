@@ -1,4 +1,4 @@
-"""What a training tells the person who started it."""
+"""The summary of a training, as text for its log and for the terminal."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SCORES = {
 }
 
 
-def describe(manifest: Manifest) -> str:
+def summary(manifest: Manifest) -> str:
     """Return the table of every k tried, why k was chosen and what speaks against it, and the segments found."""
     parts = [
         scores_table(manifest),
@@ -49,7 +49,7 @@ def evidence_text(evidence: Evidence) -> str:
     baseline = evidence["baseline"]
     return "\n".join(
         [
-            f"confidence: off by {evidence['calibration_error']:.3f} at most on refits it was not fitted to",
+            f"confidence: wrong by at most {evidence['calibration_error']:.3f} on held-out refits",
             f"rule sheet: agrees with the model on {evidence['fidelity']:.1%} of held-out customers",
             f"plain rule ({baseline['rule']}): explains {baseline['eta2_rule']:.1%} of the rank variance of the key "
             f"figures, the model {baseline['eta2_model']:.1%}",

@@ -1,0 +1,326 @@
+"""Whether a store and a database of an earlier version still work: ``make upgrade-check BEFORE=<commit>``.
+
+The code of the commit trains a model and fills a database, by its own commands and over its own API. Then the code of
+this checkout serves both: whatever can be read must read equal, texts that are composed on reading aside, and what was
+begun (deletions, an erasure, repetitions, rotations, customers without a segment) must come to its end.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+import requests
+from pymongo import MongoClient
+from support import api_story
+from support.documented import Documented, DocumentedClient, Reply
+from support.servers import Mongod, free_port, running_mongod
+
+from shared.features import CUST_ID
+from shared.model_contract import CSV
+from tests.conftest import ROOT, SAMPLE_CSV
+from tests.e2e.conftest import GRANIAN, UVICORN, System, wait_until
+
+PERSON = "Person-4711"
+PENDING = "C90010"
+DELETED = "C10007"
+LOOKED_AT = 20
+"""Customers whose segment is explained and predicted anew."""
+KEYED = {"body": {**api_story.ANN, CUST_ID: "C90020"}, "Idempotency_Key": "upgrade-C90020"}
+SCORED = ("segment", "confidence", "rival", "borderline", "model_version")
+LIVE = {"as_of", "last_used_at"}
+"""Members that differ from one reading to the next."""
+COMPOSED = {"sentence", "detail", "remarks", "choice", "title", "not_reached"}
+"""Members whose text is made when it is read: another wording is named and is no fault."""
+
+Seen = dict[str, Any]
+
+
+class Left(NamedTuple):
+    """What the earlier version promised its callers and the later one must keep."""
+
+    created: Any
+    etag: str
+    cursor: str
+    next_page: list[str]
+    erasure: str
+    key: str
+    rotated: str
+    revoked: str
+
+
+class Version(System):
+    """The system as the code in a folder is, on a database and a store that are there already."""
+
+    @contextmanager
+    def serving(self) -> Iterator[DocumentedClient]:
+        """Serve, without a worker; give a client that knows this version's own document."""
+        try:
+            self.start_model(UVICORN)
+            self.start_gateway(GRANIAN)
+            document = self.http.get(f"{self.base}/openapi.json", timeout=10).json()
+            yield DocumentedClient(Documented(document), self._send)
+        finally:
+            self.stop()
+
+    def _send(self, method: str, address: str, headers: Mapping[str, str], body: bytes | None) -> Reply:
+        answer = self.http.request(method, self.base + address, headers=dict(headers), data=body, timeout=60)
+        return Reply(answer.status_code, {k.lower(): v for k, v in answer.headers.items()}, answer.content)
+
+    def train(self, *options: str) -> None:
+        done = self.run("model_service", "train", str(SAMPLE_CSV), *options)
+        assert done.returncode == 0, done.stderr
+
+
+def fill(system: Version, api: DocumentedClient) -> Left:
+    """Use everything of which something stays."""
+    assert system.run("gateway", "import", str(SAMPLE_CSV)).returncode == 0
+
+    def ended(training: str) -> bool:
+        return api("getTraining", 200, training_id=training).body["status"] in ("completed", "failed", "cancelled")
+
+    for chapter in (api_story.customers, api_story.imports, api_story.deletions, api_story.segments, api_story.models):
+        chapter(api)
+    api_story.trainings(api, lambda training: wait_until(lambda: ended(training), "the training has ended", 60))
+    api_story.api_keys(api)
+    created = api("createCustomer", 201, KEYED["body"], Idempotency_Key=KEYED["Idempotency_Key"])
+    api("deleteCustomer", 204, cust_id=DELETED)
+    page = api("listCustomers", 200, limit=50, sort="-BALANCE").body
+    following = api("listCustomers", 200, limit=50, sort="-BALANCE", cursor=page["next_cursor"]).body
+    keys = [_new_key(api, name) for name in ("kept", "rotated", "revoked")]
+    api("rotateApiKey", 200, {"overlap_seconds": 86_400}, key_id=keys[1]["id"])
+    api("revokeApiKey", 204, key_id=keys[2]["id"])
+    api("createCustomer", 201, {**api_story.ANN, CUST_ID: PERSON})
+    system.kill("model")
+    api("createCustomer", 201, {**api_story.BOB, CUST_ID: PENDING})
+    erasure = api("deleteCustomer", 200, cust_id=PERSON, erase=True).body
+    assert erasure["status"] == "in_progress"
+    system.start_model(UVICORN)
+    secrets = [key["key"] for key in keys]
+    items = [customer[CUST_ID] for customer in following["items"]]
+    return Left(created.body, created.headers["etag"], page["next_cursor"], items, erasure["id"], *secrets)
+
+
+def _new_key(api: DocumentedClient, name: str) -> Any:
+    return api("createApiKey", 201, {"name": name, "scopes": ["customers:read"]}).body
+
+
+class Reader:
+    """Reads everything that can be read; `found` has it by what it was asked for with."""
+
+    def __init__(self, api: DocumentedClient) -> None:
+        self._api = api
+        self.found: Seen = {}
+        customers = self._pages("listCustomers", limit=500)[:LOOKED_AT]
+        self._rows = [{name: customer[name] for name in api_story.FEATURES} for customer in customers]
+        self._customers(customers)
+        self._deletions()
+        self._imports()
+        self._models()
+        self._trainings()
+        for key in self._pages("listApiKeys"):
+            self._read("getApiKey", key_id=key["id"])
+        self._pages("listAuditEntries", limit=100)
+
+    def _read(self, operation: str, body: Any = None, **given: Any) -> Any:
+        reply = self._api(operation, 200, body, **given)
+        value = reply.body if reply.media_type == "application/json" else reply.content
+        self.found[asked(operation, **given)] = value
+        return value
+
+    def _pages(self, operation: str, **given: Any) -> list[Any]:
+        page = self._api(operation, 200, **given).body
+        items = page["items"]
+        while page["next_cursor"] is not None:
+            page = self._api(operation, 200, **given, cursor=page["next_cursor"]).body
+            items += page["items"]
+        self.found[asked(operation)] = items
+        return items
+
+    def _customers(self, some: list[Any]) -> None:
+        for customer in some:
+            self._read("getCustomerSegment", cust_id=customer[CUST_ID], explain=True)
+        for kind in ("csv", "ndjson"):
+            self._read("exportCustomers", format=kind)
+        for segment in self._read("listSegments")["items"]:
+            self._read("getSegment", segment_id=segment["id"])
+
+    def _deletions(self) -> None:
+        for customer in self._pages("listDeletedCustomers"):
+            self._read("getDeletedCustomer", cust_id=customer[CUST_ID])
+        for erasure in [e for name in ("C90003", PERSON) for e in self._read("listErasures", CUST_ID=name)["items"]]:
+            self._read("getErasure", erasure_id=erasure["id"])
+
+    def _imports(self) -> None:
+        for kept in self._pages("listImports"):
+            self._read("getImport", import_id=kept["id"])
+            self._read("getImportErrors", import_id=kept["id"])
+
+    def _models(self) -> None:
+        for version in [entry["version"] for entry in self._read("listModels")["items"]]:
+            for operation in ("getModel", "getGate", "getDrift", "getReport", "previewModel"):
+                self._read(operation, version=version)
+            for plot in self._read("listPlots", version=version)["items"]:
+                self._read("getPlot", version=version, name=plot["name"], kind="svg")
+            self._read("predict", {"customers": self._rows}, version=version)
+        self._read("predict", self._rows[0], explain=True)
+        self._read("listActivations")
+
+    def _trainings(self) -> None:
+        for training in self._read("listTrainings")["items"]:
+            self._read("getTraining", training_id=training["id"])
+            self._read("getTrainingLog", training_id=training["id"])
+
+
+def asked(operation: str, **given: Any) -> str:
+    """Return the name of a reading."""
+    return " ".join([operation, *(f"{name}={value}" for name, value in given.items())])
+
+
+def differences(before: Any, now: Any, path: str = "") -> Iterator[tuple[str, bool]]:
+    """Yield what differs, and whether it is no more than the wording of a text."""
+    name = path.rpartition(".")[2].partition("[")[0]
+    if name in LIVE or before == now:
+        return
+    if isinstance(before, dict) and isinstance(now, dict):
+        for key in sorted({*before, *now}):
+            yield from differences(before.get(key), now.get(key), f"{path}.{key}")
+    elif isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
+        for n, (one, other) in enumerate(zip(before, now, strict=True)):
+            yield from differences(one, other, f"{path}[{n}]")
+    else:
+        wording = name in COMPOSED and isinstance(before, str) and isinstance(now, str)
+        yield f"{path}: {str(before)[:200]} -> {str(now)[:200]}", wording
+
+
+def kept_promises(system: Version, api: DocumentedClient, left: Left) -> None:
+    """Repeat a request, go on with a cursor, change with an ETag and call with keys, all of the version before."""
+    repeated = api("createCustomer", 201, KEYED["body"], Idempotency_Key=KEYED["Idempotency_Key"])
+    assert repeated.body == left.created, "a repeated request has the first one's answer"
+    page = api("listCustomers", 200, limit=50, sort="-BALANCE", cursor=left.cursor).body
+    assert [customer[CUST_ID] for customer in page["items"]] == left.next_page, "a cursor goes on where it was"
+    api("patchCustomer", 200, {"BALANCE": 1600}, cust_id="C90020", If_Match=left.etag)
+    customers = f"{system.base}/api/v1/customers"
+    for secret, status in ((left.key, 200), (left.rotated, 200), (left.revoked, 401)):
+        answer = requests.get(customers, headers={"Authorization": f"Bearer {secret}"}, timeout=10)
+        assert answer.status_code == status, f"{secret[:17]}: {answer.text}"
+
+
+def restored_and_scored(api: DocumentedClient, before: Seen) -> None:
+    """Restore a customer that the version before deleted; score anew those that it scored; import its file again."""
+    copy = before[asked("getDeletedCustomer", cust_id=DELETED)]
+    restored = api("restoreCustomer", 200, cust_id=DELETED).body
+    same = [*api_story.ANN, "segment", "created_at"]
+    assert {name: restored[name] for name in same} == {name: copy[name] for name in same}, "restored as it was"
+    for name, known in before.items():
+        if name.startswith("getCustomerSegment"):
+            scored = api("rescoreCustomer", 200, cust_id=known[CUST_ID]).body
+            assert {n: scored[n] for n in SCORED} == {n: known[n] for n in SCORED}, f"{known[CUST_ID]} as before"
+    with SAMPLE_CSV.open("rb") as file:
+        receipt = api("importCustomers", 201, file.read(), CSV).body
+    assert receipt["unchanged"] == receipt["rows"] > 0, receipt
+
+
+def ended_by_the_worker(system: Version, api: DocumentedClient, left: Left) -> None:
+    """Let the worker assign who has no segment, and end the erasure."""
+    assert api("getCustomer", 200, cust_id=PENDING).body["segment_status"] == "pending"
+    system.start_worker()
+    wait_until(lambda: system.pending() == 0, "the worker assigns who has no segment", 60)
+
+    def erased() -> bool:
+        return bool(api("getErasure", 200, erasure_id=left.erasure).body["status"] == "completed")
+
+    wait_until(erased, "the worker ends the erasure", 60)
+    with MongoClient[dict[str, Any]](system.env["MONGODB_URI"]) as client:
+        database = client.get_default_database()
+        traces = [n for n in database.list_collection_names() if any(PERSON in repr(d) for d in database[n].find())]
+    assert traces == [], "of an erased customer nothing is left"
+
+
+def new_models(system: Version, api: DocumentedClient, before: Seen) -> None:
+    """Activate a model of the version before and go back; train on from its active one."""
+    versions = before["listModels"]
+    candidate = next(entry["version"] for entry in versions["items"] if entry["status"] != "active")
+    api("activateModel", 200, {"reason": "upgraded", "force": True}, version=candidate)
+    assert api("rollBackModel", 200, {"reason": "and back"}).body["version"] == versions["active"]
+    system.train("--k", "6", "--no-activate")
+    newest = api("listModels", 200).body["items"][0]
+    assert newest["parent"] == versions["active"]
+    segments = api("getModel", 200, version=newest["version"]).body["segments"]
+    assert {segment["match"]["status"] for segment in segments} == {"kept"}, "the segments keep their ids"
+
+
+def check(commit: str) -> int:
+    """Run it; return how much differs."""
+    with tempfile.TemporaryDirectory(prefix="upgrade-") as name, running_mongod() as mongod:
+        folder = Path(name)
+        code = _code_of(commit, folder / "before")
+        ports = free_port(), free_port()
+        env = _environment(folder, mongod, *ports)
+        key = _new_administrator(code, env)
+        old = Version(folder, env | {"PYTHONPATH": str(code)}, *ports, code, key)
+        old.train("--k-min", "6", "--k-max", "7")
+        old.train("--k", "3", "--no-activate")
+        with old.serving() as api:
+            left = fill(old, api)
+            before = Reader(api).found
+        mongod.stop()
+        mongod.start()
+        new = Version(folder, env | {"PYTHONPATH": str(ROOT)}, *ports, ROOT, key)
+        with new.serving() as api:
+            faults = _report(before, Reader(api).found)
+            kept_promises(new, api, left)
+            restored_and_scored(api, before)
+            ended_by_the_worker(new, api, left)
+            new_models(new, api, before)
+            for fault in api.faults:
+                click.echo(f"not as documented: {fault}")
+            faults += len(api.faults)
+    click.echo(f"{len(before)} readings of {commit[:12]}, {faults} differ; what was begun has come to its end")
+    return faults
+
+
+def _report(before: Seen, now: Seen) -> int:
+    found = list(differences(before, now))
+    for text, wording in found:
+        click.echo(f"{'wording' if wording else 'DIFFERS'} {text}")
+    return sum(not wording for _, wording in found)
+
+
+def _environment(folder: Path, mongod: Mongod, gateway_port: int, model_port: int) -> dict[str, str]:
+    return {
+        "MONGODB_URI": mongod.uri("upgrade"),
+        "MODEL_SERVICE_URL": f"http://127.0.0.1:{model_port}",
+        "MODEL_PORT": str(model_port),
+        "MODEL_STORE": str(folder / "models"),
+        "GATEWAY_PORT": str(gateway_port),
+        "WORKER_INTERVAL": "0.2",
+        "DEPLOYMENT": "development",
+    }
+
+
+def _code_of(commit: str, folder: Path) -> Path:
+    folder.mkdir()
+    archive = subprocess.run(["git", "archive", commit], cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout
+    subprocess.run(["tar", "-x"], cwd=folder, input=archive, check=True)
+    return folder
+
+
+def _new_administrator(code: Path, env: Mapping[str, str]) -> str:
+    command = [sys.executable, "-m", "gateway", "keys", "create", "--name", "upgrade", "--scope", "admin"]
+    env = {**os.environ, **env, "PYTHONPATH": str(code)}
+    done = subprocess.run(command, cwd=code, env=env, stdout=subprocess.PIPE, check=True)
+    return done.stdout.decode().strip()
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("which commit's store and database? make upgrade-check BEFORE=<commit>")
+    sys.exit(min(check(sys.argv[1]), 1))
