@@ -23,7 +23,7 @@ class Duty(Protocol):
 
 
 def work(duties: Sequence[Duty], interval: float, heartbeat: Path | None = None) -> None:
-    """Do the duties for ever; while a tier is away, try again after growing pauses of at most `LONGEST_PAUSE` seconds.
+    """Do the duties for ever; while a tier is unavailable, pause longer and longer, up to `LONGEST_PAUSE` seconds.
 
     Parameters
     ----------

@@ -151,8 +151,8 @@ class ErasureService:
     def erase(self, cust_id: str, expected: Precondition = ANY_STATE) -> ErasureReceipt:
         """Erase a customer, stored or deleted, and whatever quotes its id.
 
-        An id that nothing is known of is no error: that nothing is left is what was asked for, and other places than
-        the customers may hold it.
+        An unknown id is no error: nothing is left then, which is the purpose, and other places than the stores of
+        customers may hold it.
 
         Raises
         ------

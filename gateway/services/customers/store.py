@@ -27,7 +27,7 @@ class SegmentCounts:
 
 
 Row = list[Any]
-"""Values of one stored customer, in the order asked for."""
+"""Values of one stored customer, in the order of the paths."""
 
 
 class Block(NamedTuple):

@@ -149,8 +149,8 @@ class ImportRun:
     def record(self) -> Import:
         """The import as it is now."""
         read = {"bytes": self._source.bytes_read, "ignored_columns": list(self._source.ignored_columns)}
-        seen = {"cancel_requested": self._stop.is_set(), "updated_at": self._record["finished_at"] or now()}
-        return {**self._record, **self._result, **read, **seen}  # type: ignore[typeddict-item]  # all members
+        current = {"cancel_requested": self._stop.is_set(), "updated_at": self._record["finished_at"] or now()}
+        return {**self._record, **self._result, **read, **current}  # type: ignore[typeddict-item]  # all members
 
     @property
     def _result(self) -> dict[str, Any]:
@@ -160,7 +160,7 @@ class ImportRun:
     def progress(self) -> Iterator[Import]:
         """Import the file; yield the record about once a second, and in the end as it ended.
 
-        What stops the import is said in the last record, and raised by `check`; only programming errors are raised.
+        What stops the import is in the last record, and raised by `check`; only programming errors are raised.
         """
         with self._heartbeats():
             try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from gateway.services.audit import Auditor, Change, named
 from gateway.services.models.registry import ModelRegistry, Payload
 from shared.model_contract import Activation
@@ -21,14 +23,8 @@ class ActivationService:
         ------
         RegistryRefusal, ModelServiceError, StoreError
         """
-        active = self._registry.models()["active"]
-        change = Change("model.activated", "model", version, active, version, named(payload))
-        with self._auditor.change(change, elsewhere=True) as announced:
-            activation = self._registry.activate(version, self._auditor.signed(payload))
-            announced.became(subject=activation["version"], after=activation["version"])
-            if activation["version"] == active:
-                announced.refused()  # as it was before
-        return activation
+        change = Change("model.activated", "model", version, self._active(), version, named(payload))
+        return self._audited(change, lambda: self._registry.activate(version, self._auditor.signed(payload)))
 
     def roll_back(self, payload: Payload) -> Activation:
         """Make the previously active version the active one; ``by`` as in `activate`.
@@ -37,9 +33,16 @@ class ActivationService:
         ------
         RegistryRefusal, ModelServiceError, StoreError
         """
-        active = self._registry.models()["active"]
-        change = Change("model.rolled_back", "model", None, active, None, named(payload))
+        change = Change("model.rolled_back", "model", None, self._active(), None, named(payload))
+        return self._audited(change, lambda: self._registry.roll_back(self._auditor.signed(payload)))
+
+    def _active(self) -> str | None:
+        return self._registry.models()["active"]
+
+    def _audited(self, change: Change, activate: Callable[[], Activation]) -> Activation:
         with self._auditor.change(change, elsewhere=True) as announced:
-            activation = self._registry.roll_back(self._auditor.signed(payload))
+            activation = activate()
             announced.became(subject=activation["version"], after=activation["version"])
+            if activation["version"] == change.before:
+                announced.refused()  # as it was before
         return activation
