@@ -199,7 +199,7 @@ def build_controllers(services: Services, settings: Settings) -> Controllers:
         predictions=PredictionController(services.predictions),
         segments=SegmentController(services.segments),
         models=ModelController(services.registry, services.activations),
-        trainings=TrainingController(services.trainings, settings.max_upload_bytes),
+        trainings=TrainingController(services.registry, services.trainings, settings.max_upload_bytes),
         pictures=PictureController(services.registry),
         analyses=AnalysisController(services.analyses, services.registry),
         service=ServiceController(services.health),

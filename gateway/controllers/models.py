@@ -57,7 +57,8 @@ class TrainingController:
     max_upload_bytes : largest file; files pass through, so that it may be far more than fits into memory.
     """
 
-    def __init__(self, trainings: TrainingService, max_upload_bytes: int) -> None:
+    def __init__(self, registry: ModelRegistry, trainings: TrainingService, max_upload_bytes: int) -> None:
+        self._registry = registry
         self._trainings = trainings
         self._max_upload_bytes = max_upload_bytes
 
@@ -74,15 +75,15 @@ class TrainingController:
 
     def list(self) -> Response:
         """GET /trainings."""
-        return json_response(self._trainings.list())
+        return json_response(self._registry.trainings())
 
     def get(self, training_id: str) -> Response:
         """GET /trainings/{id}."""
-        return json_response(self._trainings.get(training_id))
+        return json_response(self._registry.training(training_id))
 
     def log(self, training_id: str) -> Response:
         """GET /trainings/{id}/log."""
-        return Response(self._trainings.log(training_id), mimetype="text/plain")
+        return Response(self._registry.training_log(training_id), mimetype="text/plain")
 
     def cancel(self, training_id: str) -> Response:
         """POST /trainings/{id}/cancel."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from gateway.services.customers.bulk_writes import BulkWriter, Mode, Outcome, RowStatus, Verdict
 from gateway.services.customers.customer import ASSIGNED, PENDING, Features, SegmentStatus
@@ -21,7 +21,8 @@ from shared.findings import Finding, findings
 MAX_ROWS = 1_000
 
 
-class BatchRow(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class BatchRow:
     """A faultless row: the customer, and the revision it must have where the caller says so."""
 
     cust_id: str
@@ -29,14 +30,16 @@ class BatchRow(NamedTuple):
     revision: str | None = None
 
 
-class InvalidRow(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class InvalidRow:
     """A row that breaks a rule, and the id it would have; None where that is no id either."""
 
     cust_id: str | None
     error: InvalidInput
 
 
-class RowResult(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class RowResult:
     """What became of a row.
 
     Attributes

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
 
 from gateway.services.audit import Action, Auditor, Change
 from gateway.services.customers.assignment import Assigner
@@ -24,7 +24,8 @@ from shared.features import CUST_ID, complete
 from shared.findings import Finding, findings
 
 
-class Written(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Written:
     """A stored customer, whether the write created it, and what looked odd in it."""
 
     customer: Customer

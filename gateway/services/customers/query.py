@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from shared.features import CUST_ID, FEATURES
 
@@ -179,7 +179,8 @@ ESTIMATE_LIMIT = 10_000
 """How far an estimate counts customers that match filters."""
 
 
-class Total(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Total:
     """How many customers a list has.
 
     An ``exact`` total is that at the moment of counting. An ``estimated`` one of a list without filters comes from the

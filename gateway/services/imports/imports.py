@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
 
 from gateway.services.audit import Auditor, Change
 from gateway.services.clock import now
@@ -31,7 +31,8 @@ from gateway.services.principal import Principal
 _NOT_KEPT = RowFault(line=0, column=None, detail=f"only the first {MAX_KEPT_FAULTS:,} faults are kept")
 
 
-class ImportOptions(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class ImportOptions:
     """How a file is imported.
 
     Attributes

@@ -8,7 +8,7 @@ from io import StringIO
 
 from gateway.services.audit import Auditor, Change, named
 from gateway.services.customers.store import Block, CustomerStore
-from gateway.services.models.registry import ModelRegistry, Trainings, Upload
+from gateway.services.models.registry import ModelRegistry, Upload
 from shared.features import INPUT_NAMES
 from shared.model_contract import CSV, Training
 
@@ -51,18 +51,6 @@ class TrainingService:
             training = self._registry.train(upload, self._auditor.signed(query))
             announced.became(subject=training["id"])
         return training
-
-    def list(self) -> Trainings:
-        """Return the latest trainings."""
-        return self._registry.trainings()
-
-    def get(self, training_id: str) -> Training:
-        """Return one training."""
-        return self._registry.training(training_id)
-
-    def log(self, training_id: str) -> str:
-        """Return what a training has logged so far."""
-        return self._registry.training_log(training_id)
 
     def cancel(self, training_id: str) -> Training:
         """Request that a training stops."""
