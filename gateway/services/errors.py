@@ -1,7 +1,7 @@
 """Everything that can go wrong in a service, as one family.
 
 SegmentationError
-├── InvalidInput                 the caller's data break a rule; carries one error per value
+├── InvalidInput                 the request is invalid; carries one error per value
 ├── Unauthenticated              no API key or token, or one that is not valid
 ├── ScopeMissing                 the caller may not do this
 ├── RateLimited                  the caller has called more often than it may
@@ -32,8 +32,8 @@ SegmentationError
 ├── AnalysisBusy                 too many long calls are running
 ├── ClientsSlow                  too many requests are waiting for their clients to send something
 ├── RegistryRefusal              the model service refuses, for a reason that the client has to know
-├── StoreError                   the database refused or failed
-│   ├── QueryTimeout             finding or counting customers took longer than it may
+├── StoreError                   the database rejected the operation or failed
+│   ├── QueryTimeout             finding or counting customers took too long
 │   └── StoreUnavailable         it cannot be reached, or has no primary at the moment
 └── ModelServiceError
     ├── ModelUnavailable         no connection, or it has no model loaded
@@ -69,7 +69,7 @@ def is_refusal(error: BaseException) -> bool:
 
 
 class InvalidInput(SegmentationError):
-    """The caller's data break a rule."""
+    """The request is invalid; `errors` says where and why."""
 
     def __init__(self, errors: Sequence[FieldError], detail: str = "the request is invalid: see errors"):
         super().__init__(detail)
@@ -77,7 +77,7 @@ class InvalidInput(SegmentationError):
 
 
 class Unauthenticated(SegmentationError):
-    """The caller is not known; `given` says whether there was an API key or token at all."""
+    """There is no valid API key or token; `given` says whether there was one at all."""
 
     def __init__(self, *, given: bool = True):
         refused = "the API key or token is not valid: it is unknown, wrong, revoked or expired"
@@ -86,7 +86,7 @@ class Unauthenticated(SegmentationError):
 
 
 class ScopeMissing(SegmentationError):
-    """The caller is known, and may not do this."""
+    """The API key or token lacks the scope that this needs."""
 
     def __init__(self, scope: str):
         super().__init__(f"this needs the scope '{scope}'")
@@ -113,7 +113,7 @@ class Standing(NamedTuple):
 
 
 class RateLimited(SegmentationError):
-    """The caller has used up its window.
+    """The caller has used up its rate limit.
 
     Attributes
     ----------
@@ -177,7 +177,7 @@ class StaleRevision(SegmentationError):
 
 
 class RevisionRequired(SegmentationError):
-    """A stored customer is changed here only by who says which revision is known."""
+    """Here, a stored customer can only be changed by a request that names its revision."""
 
     def __init__(self, cust_id: str):
         super().__init__(
@@ -186,7 +186,7 @@ class RevisionRequired(SegmentationError):
 
 
 class CustomerNotDeleted(SegmentationError):
-    """There is no deleted customer with this CUST_ID, or no longer."""
+    """There is no deleted customer with this CUST_ID that can be restored."""
 
     def __init__(self, cust_id: str):
         super().__init__(f"there is no deleted customer {cust_id!r} that can be restored")
@@ -207,7 +207,7 @@ class ErasureNotFound(SegmentationError):
 
 
 class Contended(SegmentationError):
-    """Others kept changing the same customer while the change was being written."""
+    """Other requests kept changing the same customer while this one tried to."""
 
     def __init__(self, cust_id: str):
         super().__init__(f"other requests keep changing customer {cust_id!r}; it was not written, try again")
@@ -221,7 +221,7 @@ class SegmentNotFound(SegmentationError):
 
 
 class IdempotencyKeyReused(SegmentationError):
-    """The Idempotency-Key stands for another request."""
+    """The Idempotency-Key was already used for a different request."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -230,7 +230,7 @@ class IdempotencyKeyReused(SegmentationError):
 
 
 class RequestInProgress(SegmentationError):
-    """The same request, under the same Idempotency-Key, is being carried out just now, or broke off without a word.
+    """The first request with this Idempotency-Key is still running, or was interrupted.
 
     Attributes
     ----------
@@ -246,7 +246,7 @@ class RequestInProgress(SegmentationError):
 
 
 class OutcomeUnknown(SegmentationError):
-    """An earlier attempt broke off, nobody knows whether it had its effect, and having it twice would be worse."""
+    """An earlier attempt was interrupted: it may have taken effect, and doing it twice would be worse."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -256,7 +256,7 @@ class OutcomeUnknown(SegmentationError):
 
 
 class AnswerNotKept(SegmentationError):
-    """The request was carried out before, but its answer was not kept, or no longer is."""
+    """The request was carried out before, but its response was not kept, or no longer is."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -306,7 +306,7 @@ class ImportUnreadable(ImportInterrupted):
 
 
 class ImportFailed(ImportInterrupted):
-    """The database refuses what is imported: sending it again would not help."""
+    """The database rejects what is imported: sending it again would not help."""
 
 
 class AnalysisBusy(SegmentationError):
@@ -340,13 +340,13 @@ class RegistryRefusal(SegmentationError):
 
 
 class StoreError(SegmentationError):
-    """The database refused or failed."""
+    """The database rejected the operation or failed."""
 
     unsure = True
 
 
 class QueryTimeout(StoreError):
-    """Finding or counting customers took longer than it may."""
+    """Finding or counting customers took too long."""
 
     def __init__(self, seconds: float, sortable: Sequence[str]):
         fast = ", ".join(sortable)
@@ -367,7 +367,7 @@ class ModelServiceError(SegmentationError):
 
 
 class ModelUnavailable(ModelServiceError):
-    """The model service cannot be reached, or has no model loaded; or, `unsure`, it broke off in the middle."""
+    """The model service cannot be reached, has no model loaded, or (`unsure`) ended the connection midway."""
 
     def __init__(self, detail: str, *, unsure: bool = False) -> None:
         super().__init__(detail)
@@ -401,4 +401,4 @@ class ModelMalformed(ModelServiceError):
 
 
 class ModelRefused(ModelMalformed):
-    """The model service refuses a customer that passed the gateway's own checks, or was stored before they held."""
+    """The model service rejects a customer that passed the gateway's checks, or was stored before they existed."""
