@@ -179,7 +179,7 @@ def assemble(
 
 
 def erasables(stores: Stores, registry: ModelRegistry) -> tuple[Erasable, ...]:
-    """Return all places that may hold something about a customer, beside the living and the deleted ones."""
+    """Return all that may hold something about a customer, beside the stores of customers and of deleted ones."""
     return (stores.idempotency, stores.audit, ErasableTrainings(registry))
 
 

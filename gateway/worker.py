@@ -18,22 +18,22 @@ LONGEST_PAUSE = 5.0
 class Duty(Protocol):
     """What the worker sees to. What is to be done is a query each time, so that nothing can be forgotten."""
 
-    def run_once(self, alive: Callable[[], None]) -> int:
-        """Do what there is to do now, calling `alive` after each part; may raise any `SegmentationError`."""
+    def run_once(self, heartbeat: Callable[[], None]) -> int:
+        """Do what there is to do now, calling `heartbeat` after each part; may raise any `SegmentationError`."""
 
 
 def work(duties: Sequence[Duty], interval: float, heartbeat: Path | None = None) -> None:
-    """Do the duties for ever; while a tier is away, try again after growing pauses of at most `LONGEST_PAUSE` seconds.
+    """Do the duties for ever; while a tier is unavailable, pause longer and longer, up to `LONGEST_PAUSE` seconds.
 
     Parameters
     ----------
     interval : seconds between two looks for what there is to do.
     heartbeat : a file whose time is renewed with every batch and every look, for health checks.
     """
-    alive = heartbeat.touch if heartbeat else (lambda: None)
+    beat = heartbeat.touch if heartbeat else (lambda: None)
     pause = interval
     while True:
-        failure = attempt(duties, alive)
+        failure = attempt(duties, beat)
         if failure and pause == interval:
             log.info("waiting: %s", failure)  # at every start of a whole system the others are a moment behind
         elif not failure and pause > interval:
@@ -42,13 +42,13 @@ def work(duties: Sequence[Duty], interval: float, heartbeat: Path | None = None)
         time.sleep(pause)
 
 
-def attempt(duties: Sequence[Duty], alive: Callable[[], None]) -> SegmentationError | None:
+def attempt(duties: Sequence[Duty], heartbeat: Callable[[], None]) -> SegmentationError | None:
     """Make one pass over all duties; return what stopped one of them, if anything did. It stops no other."""
     failure = None
     for duty in duties:
-        alive()
+        heartbeat()
         try:
-            duty.run_once(alive)
+            duty.run_once(heartbeat)
         except SegmentationError as error:
             failure = failure or error
     return failure

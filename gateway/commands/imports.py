@@ -20,7 +20,7 @@ from gateway.files.reader import SUFFIXES, CustomerFile
 from gateway.middleware import request_log
 from gateway.services.customers.bulk_writes import Mode
 from gateway.services.errors import ImportInterrupted, SegmentationError
-from gateway.services.imports.imports import ImportOrder, ImportService
+from gateway.services.imports.imports import ImportOptions, ImportService
 from gateway.services.imports.records import Import
 from gateway.services.principal import COMMAND_LINE
 from shared.model_contract import CSV
@@ -46,14 +46,14 @@ def import_(file: Path, mode: str, dry_run: bool, as_json: bool) -> None:
     settings = settings_or_end()
     request_log.configure(settings.log_level)
     imports = wiring.build_services(Flask("gateway"), settings).imports
-    order = ImportOrder(Mode(mode), dry_run, file.name, file.stat().st_size)
+    order = ImportOptions(Mode(mode), dry_run, file.name, file.stat().st_size)
     receipt = import_file(imports, file, order, settings.upload_folder)
     click.echo(orjson.dumps(receipt, option=orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z) if as_json else described(receipt))
     if receipt["rejected"]:
         sys.exit(ROWS_REJECTED)
 
 
-def import_file(imports: ImportService, file: Path, order: ImportOrder, folder: Path | None = None) -> Import:
+def import_file(imports: ImportService, file: Path, order: ImportOptions, folder: Path | None = None) -> Import:
     """Import a file with a progress bar over its bytes.
 
     Raises

@@ -14,7 +14,7 @@ from flask import Response, request
 from gateway.controllers.http import JSON, caller, json_response, ndjson_line, query, read_upload
 from gateway.controllers.pages import page_by_id
 from gateway.files.reader import MEDIA_TYPES, CustomerFile
-from gateway.services.imports.imports import ImportOrder, ImportService
+from gateway.services.imports.imports import ImportOptions, ImportService
 from gateway.services.imports.records import Import, ImportSummary
 from gateway.services.imports.run import ImportRun
 from gateway.services.imports.source import RowFault
@@ -53,7 +53,7 @@ class ImportController:
     def create(self) -> Response:
         """POST /imports: read the whole file, or answer while it is read where the client accepts NDJSON."""
         upload = read_upload(MEDIA_TYPES, self._max_upload_bytes)
-        order = ImportOrder(query()["mode"], query()["dry_run"], query().get("name"), upload.size)
+        order = ImportOptions(query()["mode"], query()["dry_run"], query().get("name"), upload.size)
         source = CustomerFile(upload.media_type, upload.pieces, self._folder)
         try:
             run = self._imports.begin(source, order, caller())

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from gateway.services.customers.query import FIELDS, Kind
+from gateway.services.customers.query import FIELDS, FieldKind
 from gateway.services.customers.store import Row
 from shared.contract import BORDERLINE
 from shared.features import FEATURES
@@ -129,8 +129,8 @@ def _cell(value: object) -> str:
 def _parquet_type(pa: Any, column: str) -> Any:
     if column in {feature.name for feature in FEATURES if feature.whole}:
         return pa.int64()
-    kind = FIELDS[column].kind if column in FIELDS else Kind.NAME
-    return {Kind.NUMBER: pa.float64(), Kind.FLAG: pa.bool_(), Kind.TIME: pa.timestamp("ms", "UTC")}.get(
+    kind = FIELDS[column].kind if column in FIELDS else FieldKind.NAME
+    return {FieldKind.NUMBER: pa.float64(), FieldKind.FLAG: pa.bool_(), FieldKind.TIME: pa.timestamp("ms", "UTC")}.get(
         kind, pa.string()
     )
 

@@ -31,8 +31,8 @@ from gateway.services.customers.query import (
     CustomerQuery,
     Exactness,
     Field,
+    FieldKind,
     Filters,
-    Kind,
     Op,
     Order,
     Position,
@@ -83,13 +83,13 @@ def _read_status(text: str, _: Op) -> str:
     return text
 
 
-_READERS: Mapping[Kind, Callable[[str, Op], Any]] = {
-    Kind.ID: _read_id,
-    Kind.NUMBER: _read_number,
-    Kind.NAME: _read_name,
-    Kind.FLAG: lambda text, _: read_flag(text),
-    Kind.STATUS: _read_status,
-    Kind.TIME: read_time,
+_READERS: Mapping[FieldKind, Callable[[str, Op], Any]] = {
+    FieldKind.ID: _read_id,
+    FieldKind.NUMBER: _read_number,
+    FieldKind.NAME: _read_name,
+    FieldKind.FLAG: lambda text, _: read_flag(text),
+    FieldKind.STATUS: _read_status,
+    FieldKind.TIME: read_time,
 }
 
 
@@ -106,15 +106,15 @@ def _condition(field: Field, op: Op, text: str) -> Condition:
 
 
 _WORD: JSONSchema = {"type": "string", "pattern": "^[A-Za-z0-9_.-]{1,64}$", "minLength": 1, "maxLength": 64}
-_SCHEMAS: Mapping[Kind, JSONSchema] = {
-    Kind.ID: _WORD,
-    Kind.NUMBER: {"type": "number"},
-    Kind.NAME: _WORD,
-    Kind.FLAG: {"type": "boolean"},
-    Kind.STATUS: {"type": "string", "enum": [ASSIGNED, PENDING]},
-    Kind.TIME: {"type": "string", "format": "date-time"},
+_SCHEMAS: Mapping[FieldKind, JSONSchema] = {
+    FieldKind.ID: _WORD,
+    FieldKind.NUMBER: {"type": "number"},
+    FieldKind.NAME: _WORD,
+    FieldKind.FLAG: {"type": "boolean"},
+    FieldKind.STATUS: {"type": "string", "enum": [ASSIGNED, PENDING]},
+    FieldKind.TIME: {"type": "string", "format": "date-time"},
 }
-_LISTED: Mapping[Kind, str] = {Kind.NUMBER: r"-?\d+(\.\d+)?([eE][+-]?\d+)?"}
+_LISTED: Mapping[FieldKind, str] = {FieldKind.NUMBER: r"-?\d+(\.\d+)?([eE][+-]?\d+)?"}
 _WORDS: Mapping[Op, str] = {
     Op.EQ: "is this",
     Op.NE: "is not this, or is null",
@@ -143,7 +143,7 @@ _MEANINGS = {
 def _schema(field: Field, op: Op) -> JSONSchema:
     if op == Op.EXISTS:
         return {"type": "boolean"}
-    exact = field.kind == Kind.ID and op in (Op.EQ, Op.NE)
+    exact = field.kind == FieldKind.ID and op in (Op.EQ, Op.NE)
     of_id = {name: part for name, part in CUST_ID_SCHEMA.items() if name != "description"}
     if op != Op.IN:
         return of_id if exact else _SCHEMAS[field.kind]
@@ -277,7 +277,7 @@ def list_request(values: Values, cursors: Cursors) -> ListRequest:
 
 def _in_memory(key: SortKey, value: Any) -> Any:
     """Return a cursor's value as customers have it: a cursor is JSON, which knows no times."""
-    is_time = FIELDS[key.field].kind == Kind.TIME
+    is_time = FIELDS[key.field].kind == FieldKind.TIME
     return datetime.fromisoformat(value) if is_time and value is not None else value
 
 

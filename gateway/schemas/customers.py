@@ -7,7 +7,7 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, missing
 
-from gateway.services.customers.batches import MAX_ROWS, BadRow, Row
+from gateway.services.customers.batches import MAX_ROWS, BatchRow, InvalidRow
 from gateway.services.customers.bulk_writes import Mode
 from gateway.services.errors import InvalidInput
 from shared.features import CUST_ID, FEATURES, Feature, cust_id_fault
@@ -139,7 +139,7 @@ IF_REVISION = "if_revision"
 _customer = customer_schema()
 
 
-def load_rows(body: Any, mode: Mode) -> list[Row | BadRow]:
+def load_rows(body: Any, mode: Mode) -> list[BatchRow | InvalidRow]:
     """Return the rows of a batch, checked one by one.
 
     Raises
@@ -154,7 +154,7 @@ def load_rows(body: Any, mode: Mode) -> list[Row | BadRow]:
     return [_row(place, sent, mode) for place, sent in enumerate(customers)]
 
 
-def _row(place: int, sent: Any, mode: Mode) -> Row | BadRow:
+def _row(place: int, sent: Any, mode: Mode) -> BatchRow | InvalidRow:
     revision, faults = None, []
     prefix = f"/customers/{place}"
     if isinstance(sent, dict) and IF_REVISION in sent:
@@ -168,8 +168,8 @@ def _row(place: int, sent: Any, mode: Mode) -> Row | BadRow:
         faults += field_errors(error, prefix)
     if faults:
         given = sent.get(CUST_ID) if isinstance(sent, dict) else None
-        return BadRow(None if cust_id_fault(given) else given, InvalidInput(faults))
-    return Row(features.pop(CUST_ID), features, revision)
+        return InvalidRow(None if cust_id_fault(given) else given, InvalidInput(faults))
+    return BatchRow(features.pop(CUST_ID), features, revision)
 
 
 def _revision_fault(revision: object, mode: Mode) -> str | None:

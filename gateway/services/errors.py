@@ -7,10 +7,10 @@ SegmentationError
 ├── RateLimited                  the caller has called more often than it may
 ├── ApiKeyNotFound
 ├── ApiKeyUnusable               it has been revoked or has expired
-├── IssuerUnavailable            whoever issues bearer tokens cannot be asked for the keys to check one
+├── IssuerUnavailable            the issuer of bearer tokens, whose keys are needed, cannot be reached
 ├── CustomerNotFound
 ├── CustomerExists
-├── CustomerNotNew               one exists where the caller asked for none
+├── CustomerNotNew               there is one, and the request excludes it
 ├── StaleRevision                not the revision that the caller named
 ├── RevisionRequired             the caller must name the revision, and did not
 ├── CustomerNotDeleted           there is no deleted customer to be read or restored
@@ -20,25 +20,25 @@ SegmentationError
 ├── SegmentNotFound
 ├── IdempotencyKeyReused         for another request than the first one under it
 ├── RequestInProgress            the same request is being carried out just now
-├── OutcomeUnknown               an earlier attempt at the same request broke off
-├── AnswerNotKept                the same request was carried out, but its answer cannot be sent again
+├── OutcomeUnknown               an earlier attempt at the same request was interrupted
+├── AnswerNotKept                the same request was carried out, but its response cannot be sent again
 ├── ImportNotFound
 ├── ImportEnded                  it cannot be cancelled any more
-├── UploadBroken                 whoever sent a file left before its end
+├── UploadBroken                 the client disconnected before the end of the file
 │   └── UploadStalled            or stopped sending
 ├── ImportInterrupted            it stopped midway; sending the file again finishes it
 │   ├── ImportUnreadable         the file turned out to be damaged
 │   └── ImportFailed             the database refuses what is imported
-├── AnalysisBusy                 as many long calls as may are running
-├── ClientsSlow                  as many requests as may are waiting for their clients to send something
-├── RegistryRefusal              the model service says no, in a way that a client should hear
+├── AnalysisBusy                 too many long calls are running
+├── ClientsSlow                  too many requests are waiting for their clients to send something
+├── RegistryRefusal              the model service refuses, for a reason that the client has to know
 ├── StoreError                   the database refused or failed
 │   ├── QueryTimeout             finding or counting customers took longer than it may
 │   └── StoreUnavailable         it cannot be reached, or has no primary at the moment
 └── ModelServiceError
     ├── ModelUnavailable         no connection, or it has no model loaded
-    ├── ModelBusy                as many requests as may are waiting for it
-    ├── ModelDenied              it does not accept this gateway: the tiers' secrets differ
+    ├── ModelBusy                too many requests are waiting for it
+    ├── ModelDenied              it rejects this gateway: the tiers' secrets differ
     ├── ModelTimeout             no answer within the deadline
     └── ModelMalformed           an answer that breaks the contract, or an internal error
         └── ModelRefused         a customer's data are refused there, though not here
@@ -57,7 +57,7 @@ class SegmentationError(Exception):
 
     Attributes
     ----------
-    unsure : whether what was asked for may have been done all the same, as when no answer came in time.
+    unsure : whether the request may have taken effect all the same, as when no answer came in time.
     """
 
     unsure = False
@@ -77,7 +77,7 @@ class InvalidInput(SegmentationError):
 
 
 class Unauthenticated(SegmentationError):
-    """Nobody that is known calls; `given` says whether an API key or token was shown at all."""
+    """The caller is not known; `given` says whether there was an API key or token at all."""
 
     def __init__(self, *, given: bool = True):
         refused = "the API key or token is not valid: it is unknown, wrong, revoked or expired"
@@ -142,7 +142,7 @@ class ApiKeyUnusable(SegmentationError):
 
 
 class IssuerUnavailable(SegmentationError):
-    """Whoever issues bearer tokens cannot be asked for the keys to check one."""
+    """The issuer of bearer tokens, whose keys are needed to check one, cannot be reached."""
 
     def __init__(self) -> None:
         super().__init__("the token cannot be checked because its issuer cannot be reached; try again")
@@ -163,7 +163,7 @@ class CustomerExists(SegmentationError):
 
 
 class CustomerNotNew(SegmentationError):
-    """The caller asked to write only if there is no such customer yet, or not in a certain state."""
+    """The request is only for a customer that does not exist yet, or is not in a certain state."""
 
     def __init__(self, cust_id: str):
         super().__init__(f"customer {cust_id!r} already exists, in a state that the request excludes")
@@ -279,14 +279,14 @@ class ImportEnded(SegmentationError):
 
 
 class UploadBroken(SegmentationError):
-    """Whoever sent a file left before its end."""
+    """The client disconnected before the end of the file."""
 
     def __init__(self, detail: str = "the upload ended before the end of the file") -> None:
         super().__init__(detail)
 
 
 class UploadStalled(UploadBroken):
-    """Whoever sent a file stopped sending."""
+    """The client stopped sending."""
 
     def __init__(self) -> None:
         super().__init__("the upload stalled: no data arrived for too long")
@@ -310,14 +310,14 @@ class ImportFailed(ImportInterrupted):
 
 
 class AnalysisBusy(SegmentationError):
-    """As many previews, drift analyses, drawings and hand-overs to a training as may are running in this process."""
+    """Too many previews, drift analyses, drawings and uploads to trainings are running in this process."""
 
     def __init__(self) -> None:
         super().__init__("too many analyses and uploads are running; try again when one has ended")
 
 
 class ClientsSlow(SegmentationError):
-    """As many requests as may are waiting for their clients to send something."""
+    """Too many requests are waiting for their clients to send something."""
 
     def __init__(self) -> None:
         super().__init__("too many clients are sending slowly; try again in a moment")
@@ -329,7 +329,7 @@ class RegistryRefusal(SegmentationError):
     Attributes
     ----------
     status, code : one of the pairs that the wire contract knows; whatever else the model service says is malformed.
-    errors : what is to blame, where that can be said.
+    errors : the values that are to blame, where that is known.
     """
 
     def __init__(self, status: int, code: str, detail: str, errors: Sequence[FieldError] = ()) -> None:
@@ -375,7 +375,7 @@ class ModelUnavailable(ModelServiceError):
 
 
 class ModelDenied(ModelServiceError):
-    """The model service does not accept this gateway: the two have been given different secrets."""
+    """The model service rejects this gateway: the two have different secrets."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -384,7 +384,7 @@ class ModelDenied(ModelServiceError):
 
 
 class ModelBusy(ModelServiceError):
-    """As many requests as may are waiting for the model service already."""
+    """Too many requests are waiting for the model service already."""
 
     unsure = False
 

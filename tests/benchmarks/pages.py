@@ -33,7 +33,7 @@ from gateway.services.customers.query import (
     RANKED,
     SORTABLE,
     CustomerQuery,
-    Kind,
+    FieldKind,
     position_of,
     value_of,
 )
@@ -174,7 +174,9 @@ class Questions:
 
     def _fitting(self, query: CustomerQuery) -> dict[str, Any]:
         """Return a random customer that fits at least the filters for equality, as one on a page would."""
-        equal = [c for c in query.filters if c.op == "eq" and FIELDS[c.field].kind in (Kind.NAME, Kind.STATUS)]
+        equal = [
+            c for c in query.filters if c.op == "eq" and FIELDS[c.field].kind in (FieldKind.NAME, FieldKind.STATUS)
+        ]
         fitting = [c for c in self._customers if all(value_of(c, each.field) == each.value for each in equal)]
         return self._chance.choice(fitting)
 

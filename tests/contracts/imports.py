@@ -118,18 +118,18 @@ class ImportRecordsContract:
             records.begin(record(import_id))
             records.note(import_id, {"rows": 1})
         records.note("B", {"status": "completed"})
-        assert records.give_up_silent(60, "died") == 0
-        assert records.give_up_silent(-1, "died") == 1
+        assert records.interrupt_stale(60, "died") == 0
+        assert records.interrupt_stale(-1, "died") == 1
         a, b = records.get("A"), records.get("B")
         assert a is not None
         assert b is not None
         assert (a["status"], a["reason"], b["status"]) == ("interrupted", "died", "completed")
         assert a["finished_at"] is not None
-        assert records.give_up_silent(-1, "died") == 0
+        assert records.interrupt_stale(-1, "died") == 0
 
     def test_note_of_one_that_was_given_up_too_early_has_the_last_word(self, records: ImportRecords) -> None:
         records.begin(record())
-        records.give_up_silent(-1, "died")
+        records.interrupt_stale(-1, "died")
         records.note("A", {"status": "completed", "reason": None, "rows": 5})
         found = records.get("A")
         assert found is not None

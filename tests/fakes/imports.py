@@ -72,7 +72,7 @@ class InMemoryImportRecords:
             self.records[import_id]["cancel_requested"] = True
             return True
 
-    def give_up_silent(self, seconds: float, reason: str) -> int:
+    def interrupt_stale(self, seconds: float, reason: str) -> int:
         self._use()
         with self._lock:
             silent = [r for r in self.records.values() if r["status"] == "running" and _silence(r) > seconds]

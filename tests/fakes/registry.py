@@ -10,7 +10,7 @@ from support.descriptions import described
 from fakes.model import DOWN
 from gateway.services.customers.store import Block
 from gateway.services.errors import RegistryRefusal, SegmentationError
-from gateway.services.models.registry import Activations, Format, Order, Plots, ServedFile, Trainings, Upload
+from gateway.services.models.registry import Activations, Format, Payload, Plots, ServedFile, Trainings, Upload
 from shared.model_contract import (
     ACTIVE,
     Activation,
@@ -72,10 +72,10 @@ class FakeRegistry:
         check = {"check": "stability", "passed": True, "detail": "0.990"}
         return Gate(version=self._known(version), against=self.active, passed=True, checks=[check])  # type: ignore[list-item]
 
-    def activate(self, version: str, order: Order) -> Activation:
+    def activate(self, version: str, order: Payload) -> Activation:
         return self._switch(self._known(version), "activate", order)
 
-    def roll_back(self, order: Order) -> Activation:
+    def roll_back(self, order: Payload) -> Activation:
         self._use()
         if not self.history:
             raise RegistryRefusal(409, "nothing_to_roll_back", "no version was active before this one")
@@ -85,7 +85,7 @@ class FakeRegistry:
         self._use()
         return Activations(items=self.history[::-1])
 
-    def label(self, segment_id: str, changes: Order) -> Label:
+    def label(self, segment_id: str, changes: Payload) -> Label:
         self._use()
         self.orders.append(("label", segment_id, dict(changes)))
         self.labels[segment_id] = self.labels.get(segment_id, {}) | dict(changes)
@@ -164,7 +164,7 @@ class FakeRegistry:
         self.meanwhile()
         return sum(len(block.ids) for block in self.blocks)
 
-    def _switch(self, version: str, kind: Any, order: Order) -> Activation:
+    def _switch(self, version: str, kind: Any, order: Payload) -> Activation:
         self.orders.append((kind, version, dict(order)))
         said = {"reason": "", "by": "unknown", "force": False} | dict(order)
         activation = Activation(

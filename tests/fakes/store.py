@@ -13,8 +13,8 @@ from gateway.services.customers.query import (
     FIELDS,
     Condition,
     CustomerQuery,
+    FieldKind,
     Filters,
-    Kind,
     Op,
     Order,
     Position,
@@ -134,11 +134,11 @@ class InMemoryCustomerStore:
         self._use()
         self.sort_indexes = 0
 
-    def build_sort_indexes(self, alive: Callable[[], None] = lambda: None) -> int:
+    def build_sort_indexes(self, heartbeat: Callable[[], None] = lambda: None) -> int:
         self._use()
         missing, self.sort_indexes = SORT_INDEXES - self.sort_indexes, SORT_INDEXES
         for _ in range(missing):
-            alive()
+            heartbeat()
         return missing
 
     def ping(self) -> None:
@@ -158,7 +158,7 @@ class InMemoryCustomerStore:
 def holds(condition: Condition, customer: Customer) -> bool:
     """Whether a condition holds for a customer."""
     value, wanted = value_of(customer, condition.field), condition.value
-    if FIELDS[condition.field].kind == Kind.FLAG:
+    if FIELDS[condition.field].kind == FieldKind.FLAG:
         value = None if value is None else value < BORDERLINE
     return _COMPARE[condition.op](value, wanted)
 

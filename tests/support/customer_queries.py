@@ -17,8 +17,8 @@ from gateway.services.customers.query import (
     SORTABLE,
     Condition,
     CustomerQuery,
+    FieldKind,
     Filters,
-    Kind,
     Op,
     SortKey,
 )
@@ -56,13 +56,13 @@ def customers(draw: st.DrawFn, cust_id: str | None = None) -> Customer:
 
 populations = st.lists(customers(), max_size=25, unique_by=lambda c: c[CUST_ID])
 
-_VALUES: dict[Kind, st.SearchStrategy[Any]] = {
-    Kind.ID: ids,
-    Kind.NUMBER: st.sampled_from([0.0, 0.5, 0.9, 1.0, 6.0, 100.0, 2500.5, 5000.0]),
-    Kind.NAME: _segments | _versions,
-    Kind.FLAG: st.booleans(),
-    Kind.STATUS: st.sampled_from(["assigned", "pending"]),
-    Kind.TIME: _times,
+_VALUES: dict[FieldKind, st.SearchStrategy[Any]] = {
+    FieldKind.ID: ids,
+    FieldKind.NUMBER: st.sampled_from([0.0, 0.5, 0.9, 1.0, 6.0, 100.0, 2500.5, 5000.0]),
+    FieldKind.NAME: _segments | _versions,
+    FieldKind.FLAG: st.booleans(),
+    FieldKind.STATUS: st.sampled_from(["assigned", "pending"]),
+    FieldKind.TIME: _times,
 }
 
 

@@ -13,7 +13,7 @@ from gateway.data_access.model_service.client import JSON, Body, ModelServiceCli
 from gateway.data_access.model_service.problems import fault_of
 from gateway.services.customers.store import Block
 from gateway.services.errors import ModelMalformed
-from gateway.services.models.registry import Activations, Format, Order, Plots, ServedFile, Trainings, Upload
+from gateway.services.models.registry import Activations, Format, Payload, Plots, ServedFile, Trainings, Upload
 from shared.contract import ModelSummary
 from shared.features import CUST_ID
 from shared.model_contract import (
@@ -71,16 +71,16 @@ class HttpRegistry:
     def gate(self, version: str) -> Gate:
         return self._get(Gate, _address(MODELS, version, "gate"))
 
-    def activate(self, version: str, order: Order) -> Activation:
+    def activate(self, version: str, order: Payload) -> Activation:
         return self._order(Activation, "POST", _address(MODELS, version, "activate"), order)
 
-    def roll_back(self, order: Order) -> Activation:
+    def roll_back(self, order: Payload) -> Activation:
         return self._order(Activation, "POST", _address(MODELS, "rollback"), order)
 
     def activations(self) -> Activations:
         return self._get(Activations, ACTIVATIONS)
 
-    def label(self, segment_id: str, changes: Order) -> Label:
+    def label(self, segment_id: str, changes: Payload) -> Label:
         return self._order(Label, "PATCH", _address(SEGMENTS, segment_id), changes)
 
     def train(self, upload: Upload, query: Mapping[str, str]) -> Training:
@@ -130,7 +130,7 @@ class HttpRegistry:
     def _get(self, kind: type[Answer], path: str) -> Answer:
         return decoded(kind, self._call("GET", path, self._deadlines.reading).body)
 
-    def _order(self, kind: type[Answer], method: str, path: str, order: Order) -> Answer:
+    def _order(self, kind: type[Answer], method: str, path: str, order: Payload) -> Answer:
         return decoded(kind, self._call(method, path, self._deadlines.changing, _json_body(order)).body)
 
     def _analysis(self, kind: type[Answer], path: str, lines: Iterable[bytes]) -> Answer:

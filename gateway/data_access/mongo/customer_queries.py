@@ -28,8 +28,8 @@ from gateway.services.customers.query import (
     SORTABLE,
     Condition,
     CustomerQuery,
+    FieldKind,
     Filters,
-    Kind,
     Op,
     Order,
     Position,
@@ -62,9 +62,9 @@ def both(*queries: Document) -> Document:
 def _clause(condition: Condition) -> Document:
     path, value = PATHS[condition.field], condition.value
     kind = FIELDS[condition.field].kind
-    if kind == Kind.STATUS:  # pending customers are those without a segment, and that has an index
+    if kind == FieldKind.STATUS:  # pending customers are those without a segment, and that has an index
         return {SEGMENT: None} if value == PENDING else {SEGMENT: {"$ne": None}}
-    if kind == Kind.FLAG:
+    if kind == FieldKind.FLAG:
         return {path: {"$lt" if value else "$gte": BORDERLINE}}
     if condition.op == Op.EQ:
         return {path: value}

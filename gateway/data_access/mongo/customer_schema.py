@@ -85,14 +85,14 @@ def prepare(customers: Documents, indexes: Sequence[IndexModel] = INDEXES) -> No
     _drop(customers, RETIRED)
 
 
-def build_sort_indexes(customers: Documents, alive: Callable[[], None]) -> int:
-    """Build the sort indexes that are missing, calling `alive` after each; return how many were."""
+def build_sort_indexes(customers: Documents, heartbeat: Callable[[], None]) -> int:
+    """Build the sort indexes that are missing, calling `heartbeat` after each; return how many were."""
     existing = customers.index_information()
     missing = [index for index in SORT_INDEXES if index.document["name"] not in existing]
     for index in missing:
         with timeout(_BUILD_SECONDS):
             customers.create_indexes([index])
-        alive()
+        heartbeat()
     return len(missing)
 
 

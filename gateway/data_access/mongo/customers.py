@@ -139,9 +139,9 @@ class MongoCustomerStore:
         with timeout(self._bulk_deadline), self._customers as collection:
             drop_sort_indexes(collection)
 
-    def build_sort_indexes(self, alive: Callable[[], None] = lambda: None) -> int:
+    def build_sort_indexes(self, heartbeat: Callable[[], None] = lambda: None) -> int:
         with self._customers as collection:
-            return build_sort_indexes(collection, alive)
+            return build_sort_indexes(collection, heartbeat)
 
     def ping(self) -> None:
         with self._customers as collection:

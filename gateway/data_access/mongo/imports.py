@@ -24,7 +24,7 @@ FAULT_INDEXES = (
 )
 _RUNNING = "running"
 _OURS = {"expires_at": 0, "first_load": 0}
-_HEARD: Document = {"$currentDate": {"updated_at": True}}  # by the server's clock
+_HEARTBEAT: Document = {"$currentDate": {"updated_at": True}}  # by the server's clock
 
 
 class MongoImportRecords:
@@ -43,7 +43,7 @@ class MongoImportRecords:
     def begin(self, record: Import, *, first_load: bool = False) -> None:
         document = {name: value for name, value in record.items() if name not in ("id", "updated_at")}
         own = {"expires_at": record["created_at"] + self._kept, "first_load": first_load}
-        new = {"$setOnInsert": document | own, **_HEARD}
+        new = {"$setOnInsert": document | own, **_HEARTBEAT}
         with self._records as records:
             records.update_one({"_id": record["id"]}, new, upsert=True)
 
@@ -54,7 +54,7 @@ class MongoImportRecords:
     def note(self, import_id: str, progress: Progress) -> bool:
         with self._records as records:
             found = records.find_one_and_update(
-                {"_id": import_id}, {"$set": progress, **_HEARD}, {"cancel_requested": 1}
+                {"_id": import_id}, {"$set": progress, **_HEARTBEAT}, {"cancel_requested": 1}
             )
         return bool(found and found["cancel_requested"])
 
@@ -91,7 +91,7 @@ class MongoImportRecords:
         with self._records as records:
             return records.update_one(running, {"$set": {"cancel_requested": True}}).matched_count == 1
 
-    def give_up_silent(self, seconds: float, reason: str) -> int:
+    def interrupt_stale(self, seconds: float, reason: str) -> int:
         # The server's clock says both when an import was heard of and what time it is, and the condition is part of the
         # write: one that is slow but alive is never given up for another machine's clock, nor after it was heard of.
         silence = {"$gt": [{"$subtract": ["$$NOW", "$updated_at"]}, int(seconds * 1000)]}

@@ -12,7 +12,7 @@ from gateway.data_access.mongo.collection import Document, Documents, StoreColle
 from gateway.services.access.rate_limits import Grant, Rate
 from gateway.services.errors import StoreUnavailable
 
-PATIENCE_SECONDS: Final = 0.5
+LEASE_TIMEOUT_SECONDS: Final = 0.5
 """Longest wait for a lease; a request is worth more than its exact count."""
 
 INDEXES = (IndexModel([("ends_at", ASCENDING)], name="expiry", expireAfterSeconds=0),)
@@ -27,7 +27,7 @@ class MongoQuotaStore:
         self._windows = StoreCollection(collection.with_options(write_concern=WriteConcern(1)), INDEXES)
 
     def take(self, key: str, rate: Rate, most: int) -> Grant:
-        with pymongo.timeout(PATIENCE_SECONDS), self._windows as windows:
+        with pymongo.timeout(LEASE_TIMEOUT_SECONDS), self._windows as windows:
             for _ in range(_ATTEMPTS):
                 try:
                     return _taken(windows, key, rate, most)

@@ -134,12 +134,12 @@ class Reconciler:
         self._model = model
         self._assigner = assigner
 
-    def run_once(self, alive: Callable[[], None] = lambda: None) -> int:
+    def run_once(self, heartbeat: Callable[[], None] = lambda: None) -> int:
         """Go through all due customers once, in CUST_ID order; return how many were assigned.
 
         Parameters
         ----------
-        alive : called after each batch, so that a long pass does not look like a hang.
+        heartbeat : called after each batch, so that a long pass does not look like a hang.
 
         Raises
         ------
@@ -151,7 +151,7 @@ class Reconciler:
         while due := self._store.due(version, after, BATCH):
             assigned += self._assign(due)
             after = due[-1][CUST_ID]
-            alive()
+            heartbeat()
         if assigned:
             log.info("assigned %d customers by model %s", assigned, version)
         return assigned

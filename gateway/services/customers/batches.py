@@ -21,7 +21,7 @@ from shared.findings import Finding, findings
 MAX_ROWS = 1_000
 
 
-class Row(NamedTuple):
+class BatchRow(NamedTuple):
     """A faultless row: the customer, and the revision it must have where the caller says so."""
 
     cust_id: str
@@ -29,7 +29,7 @@ class Row(NamedTuple):
     revision: str | None = None
 
 
-class BadRow(NamedTuple):
+class InvalidRow(NamedTuple):
     """A row that breaks a rule, and the id it would have; None where that is no id either."""
 
     cust_id: str | None
@@ -66,7 +66,7 @@ class BatchService:
     def __init__(self, writer: BulkWriter) -> None:
         self._writer = writer
 
-    def write(self, rows: Sequence[Row | BadRow], mode: Mode) -> list[RowResult]:
+    def write(self, rows: Sequence[BatchRow | InvalidRow], mode: Mode) -> list[RowResult]:
         """Return what became of each row, in order. Of faultless rows with the same CUST_ID, the first is written.
 
         Raises
@@ -74,23 +74,23 @@ class BatchService:
         StoreError, Contended
             some rows may have been written then; the same batch again finishes the rest.
         """
-        first: dict[str, Row] = {}
+        first: dict[str, BatchRow] = {}
         for row in rows:
-            if isinstance(row, Row):
+            if isinstance(row, BatchRow):
                 first.setdefault(row.cust_id, row)
         features = {cust_id: complete(row.sent) for cust_id, row in first.items()}
         expected = {cust_id: row.revision for cust_id, row in first.items() if row.revision is not None}
         outcomes = self._writer.write(features, mode, expected)
         return [
             RowResult(row.cust_id, "rejected", error=row.error)
-            if isinstance(row, BadRow)
+            if isinstance(row, InvalidRow)
             else _result(row, first, features, outcomes)
             for row in rows
         ]
 
 
 def _result(
-    row: Row, first: Mapping[str, Row], features: Mapping[str, Features], outcomes: Mapping[str, Outcome]
+    row: BatchRow, first: Mapping[str, BatchRow], features: Mapping[str, Features], outcomes: Mapping[str, Outcome]
 ) -> RowResult:
     cust_id = row.cust_id
     if first[cust_id] is not row:

@@ -58,7 +58,7 @@ class DeletedCustomer(Customer):
 
 
 CustomerPart = Mapping[str, Any]
-"""Some members of a `Customer`: CUST_ID and those that a reader asked for."""
+"""Some members of a `Customer`: CUST_ID and those that a reader wants."""
 
 
 def new_revision() -> str:

@@ -37,7 +37,7 @@ class CustomerService:
 
     Parameters
     ----------
-    require_revision : whether whoever changes a stored customer has to say which revision is known.
+    require_revision : whether changing a stored customer needs its revision in the precondition.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What deleting and restoring customers needs from outside."""
+"""Deleting customers so that they can be restored for a while, and restoring them."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class DeletedCustomers(Protocol):
         """Return the latest copies of up to `limit` customers with CUST_ID greater than `after`, in CUST_ID order."""
 
 
-LIMBO = timedelta(minutes=1)
+IN_PROGRESS_TIME = timedelta(minutes=1)
 """How long a copy does not count whose deletion, or whose restoring, is under way: longer than any request takes."""
 
 
@@ -67,7 +67,7 @@ class DeletionService:
     ----------
     erased : tells whether the customer of this id that was created at that time is being erased, or was.
     retention : how long a deleted customer can be restored; zero: not at all.
-    require_revision : whether whoever deletes a customer has to say which revision is known.
+    require_revision : whether deleting a customer needs its revision in the precondition.
     """
 
     def __init__(
@@ -118,14 +118,14 @@ class DeletionService:
         self._deleted.confirm(deletion)
         if self._erased(customer[CUST_ID], customer["created_at"]):
             # While a restore was under way, the erasure may have looked for the customer where it was not.
-            remove_for_good(self._customers, self._deleted, customer[CUST_ID], customer["created_at"])
+            erase_customer(self._customers, self._deleted, customer[CUST_ID], customer["created_at"])
         return True
 
     def _keep(self, customer: Customer) -> str:
         deletion = secrets.token_hex(8)
         if self._retention:
             copy = deleted_customer(customer, self._retention)
-            self._deleted.keep(deletion, copy, counts_from=copy["deleted_at"] + LIMBO)
+            self._deleted.keep(deletion, copy, counts_from=copy["deleted_at"] + IN_PROGRESS_TIME)
         return deletion
 
     def get(self, cust_id: str) -> DeletedCustomer:
@@ -145,8 +145,8 @@ class DeletionService:
         items: list[DeletedCustomer] = []
         while len(items) <= limit:
             copies = self._deleted.page(after, limit + 1, now())
-            living = self._customers.get_many([copy[CUST_ID] for copy in copies]) if copies else {}
-            items += [copy for copy in copies if copy[CUST_ID] not in living]
+            stored = self._customers.get_many([copy[CUST_ID] for copy in copies]) if copies else {}
+            items += [copy for copy in copies if copy[CUST_ID] not in stored]
             if len(copies) <= limit:
                 break
             after = copies[-1][CUST_ID]
@@ -171,14 +171,14 @@ class DeletionService:
         try:
             return self._restore(cust_id)
         except CustomerExists:
-            living = self._customers.get(cust_id) if first_tried_at else None
-            if not (first_tried_at and living and living["updated_at"] >= first_tried_at):
+            stored = self._customers.get(cust_id) if first_tried_at else None
+            if not (first_tried_at and stored and stored["updated_at"] >= first_tried_at):
                 raise
-            return Written(living, False, findings(living, living))
+            return Written(stored, False, findings(stored, stored))
 
     def _restore(self, cust_id: str) -> Written:
         claim, at = secrets.token_hex(8), now()
-        copy = self._deleted.claim(cust_id, claim, at, until=at + LIMBO)
+        copy = self._deleted.claim(cust_id, claim, at, until=at + IN_PROGRESS_TIME)
         if copy is None:
             raise CustomerExists(cust_id) if self._customers.get(cust_id) else CustomerNotDeleted(cust_id)
         try:
@@ -196,11 +196,11 @@ class DeletionService:
         self._customers.insert(customer)
         if not self._deleted.finish(customer[CUST_ID], claim):
             # It was erased while we held its copy: then the customer must not come back.
-            remove_living(self._customers, customer[CUST_ID], customer["created_at"])
+            remove_stored(self._customers, customer[CUST_ID], customer["created_at"])
             raise CustomerNotDeleted(customer[CUST_ID])
 
 
-def remove_living(customers: CustomerStore, cust_id: str, created_until: datetime) -> int:
+def remove_stored(customers: CustomerStore, cust_id: str, created_until: datetime) -> int:
     """Remove the customer of this id for good unless it was created later; return how many were removed: 1 or 0.
 
     Raises
@@ -216,10 +216,10 @@ def remove_living(customers: CustomerStore, cust_id: str, created_until: datetim
     raise Contended(cust_id)
 
 
-def remove_for_good(
+def erase_customer(
     customers: CustomerStore, deleted: DeletedCustomers, cust_id: str, created_until: datetime
 ) -> tuple[int, int]:
-    """Remove a customer, living and deleted, unless it was created later; return how many living ones and copies.
+    """Remove a customer and its deleted copies, unless it was created later; return how many of either there were.
 
     A restore that holds a copy may bring the customer back once, until it sees that the copy went.
 
@@ -227,6 +227,6 @@ def remove_for_good(
     ------
     Contended
     """
-    living = remove_living(customers, cust_id, created_until)
+    removed = remove_stored(customers, cust_id, created_until)
     copies = deleted.erase(cust_id, created_until)
-    return living + remove_living(customers, cust_id, created_until), copies
+    return removed + remove_stored(customers, cust_id, created_until), copies

@@ -1,4 +1,4 @@
-"""What is kept about erasures, and what every place that may hold something about customers does."""
+"""Erasing customers: everywhere, in a durable order, with a receipt that does not name them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Literal, Protocol, TypedDict
 
 from gateway.services.audit import Auditor, Change
 from gateway.services.clock import now
-from gateway.services.customers.deletions import DeletedCustomers, remove_for_good
+from gateway.services.customers.deletions import DeletedCustomers, erase_customer
 from gateway.services.customers.preconditions import ANY_STATE, Precondition
 from gateway.services.customers.store import CustomerStore
 from gateway.services.errors import ErasureNotFound, SegmentationError, StaleRevision
@@ -82,11 +82,11 @@ class ErasureRecords(Protocol):
 
 log = logging.getLogger(__name__)
 
-LISTED = 100
+MAX_LISTED = 100
 """Most erasures of one CUST_ID that are listed; the newest come first."""
 GRACE = timedelta(seconds=5)
 """How old an unfinished erasure is before the worker takes it over from the request that began it."""
-LIVING, DELETED = "customers", "deleted_customers"
+CUSTOMERS, DELETED_CUSTOMERS = "customers", "deleted_customers"
 
 NOTES = (
     "exports, reports and training files are not stored here; copies that were downloaded are not erased",
@@ -124,9 +124,9 @@ class ErasureService:
 
     Parameters
     ----------
-    places : all that may hold something about customers, beside the living and the deleted ones.
+    places : all that may hold something about customers, beside the stores of customers and of deleted ones.
     secret : key of the hash that stands for a CUST_ID in completed erasures.
-    require_revision : whether whoever erases a living customer has to say which revision is known.
+    require_revision : whether erasing a stored customer needs its revision in the precondition.
     """
 
     def __init__(
@@ -149,36 +149,36 @@ class ErasureService:
         self._require_revision = require_revision
 
     def erase(self, cust_id: str, expected: Precondition = ANY_STATE) -> ErasureReceipt:
-        """Erase a customer, living or deleted, and whatever quotes its id.
+        """Erase a customer, stored or deleted, and whatever quotes its id.
 
-        An id that nothing is known of is no error: that nothing is left is what was asked for, and other places than
-        the customers may hold it.
+        An unknown id is no error: nothing is left then, which is the purpose, and other places than the stores of
+        customers may hold it.
 
         Raises
         ------
         StaleRevision, CustomerNotNew, RevisionRequired
         """
-        living, at = self._customers.get(cust_id), now()
-        expected.check(cust_id, living, require_revision=self._require_revision)
+        stored, at = self._customers.get(cust_id), now()
+        expected.check(cust_id, stored, require_revision=self._require_revision)
         # Another gateway's clock may be a little ahead of this one's.
-        until = max(at, living["created_at"]) if living else at
+        until = max(at, stored["created_at"]) if stored else at
         erasure = Erasure(secrets.token_hex(12), self._digest(cust_id), cust_id, at, until)
         # The entry names the erasure, whose receipt it leads to, and never the customer.
-        revision = living["revision"] if living else None
+        revision = stored["revision"] if stored else None
         with self._auditor.change(Change("customer.erased", "erasure", erasure.id, revision)):
             self._records.add(erasure)
-            if living and expected.any_of is not None:
-                self._remove_known(erasure, cust_id, living["revision"])
+            if stored and expected.any_of is not None:
+                self._remove_known(erasure, cust_id, stored["revision"])
         for place, error in self._carry_out(erasure, cust_id).items():
             log.warning("erasure %s could not erase from %s yet and is retried: %s", erasure.id, place, error)
         return self.get(erasure.id)
 
     def _remove_known(self, erasure: Erasure, cust_id: str, revision: str) -> None:
-        """Remove the living customer if it still has the revision that the caller knows; else erase nothing."""
+        """Remove the stored customer if it still has the revision that the caller knows; else erase nothing."""
         if not self._customers.delete(cust_id, revision):
             self._records.withdraw(erasure.id)
             raise StaleRevision(cust_id)
-        self._records.note(erasure.id, LIVING, 1)
+        self._records.note(erasure.id, CUSTOMERS, 1)
 
     def get(self, erasure_id: str) -> ErasureReceipt:
         """Return the receipt of an erasure.
@@ -194,22 +194,24 @@ class ErasureService:
 
     def of(self, cust_id: str) -> Erasures:
         """Return the receipts of all erasures of a CUST_ID, which tells whether it was ever erased."""
-        return Erasures(items=[self._receipt(erasure) for erasure in self._records.of(self._digest(cust_id), LISTED)])
+        return Erasures(
+            items=[self._receipt(erasure) for erasure in self._records.of(self._digest(cust_id), MAX_LISTED)]
+        )
 
     def concerns(self, cust_id: str, created_at: datetime) -> bool:
         """Return whether the customer of this id that was created then is being erased, or was.
 
         An erasure that may still turn out to be of a stale revision does not count yet.
         """
-        erasures = self._records.of(self._digest(cust_id), LISTED)
-        return any(LIVING in erasure.erased and created_at <= erasure.created_until for erasure in erasures)
+        erasures = self._records.of(self._digest(cust_id), MAX_LISTED)
+        return any(CUSTOMERS in erasure.erased and created_at <= erasure.created_until for erasure in erasures)
 
-    def run_once(self, alive: Callable[[], None] = lambda: None) -> int:
+    def run_once(self, heartbeat: Callable[[], None] = lambda: None) -> int:
         """Go through the erasures that were interrupted or had to wait; return how many there were.
 
         Parameters
         ----------
-        alive : called after each of them.
+        heartbeat : called after each of them.
 
         Raises
         ------
@@ -217,17 +219,17 @@ class ErasureService:
             the pass ends there; the next one carries on.
         """
         done, after = 0, None
-        while found := self._records.unfinished(now() - GRACE, after, LISTED):
+        while found := self._records.unfinished(now() - GRACE, after, MAX_LISTED):
             for erasure in found:
                 assert erasure.cust_id is not None  # only complete ones have none
                 self._carry_out(erasure, erasure.cust_id)
-                alive()
+                heartbeat()
             done, after = done + len(found), found[-1].id
         return done
 
     def _carry_out(self, erasure: Erasure, cust_id: str) -> dict[str, SegmentationError]:
         """Erase the customer from all places that are not done; return what went wrong, by place."""
-        if DELETED not in erasure.erased:
+        if DELETED_CUSTOMERS not in erasure.erased:
             self._remove_customer(erasure, cust_id)
         failures: dict[str, SegmentationError] = {}
         for place in self._places:
@@ -242,13 +244,13 @@ class ErasureService:
         return failures
 
     def _remove_customer(self, erasure: Erasure, cust_id: str) -> None:
-        self._records.note(erasure.id, LIVING, 0)  # from here on, `concerns` tells everybody who deletes
-        living, copies = remove_for_good(self._customers, self._deleted, cust_id, erasure.created_until)
-        self._records.note(erasure.id, LIVING, living)
-        self._records.note(erasure.id, DELETED, copies)
+        self._records.note(erasure.id, CUSTOMERS, 0)  # from here on, `concerns` tells everybody who deletes
+        removed, copies = erase_customer(self._customers, self._deleted, cust_id, erasure.created_until)
+        self._records.note(erasure.id, CUSTOMERS, removed)
+        self._records.note(erasure.id, DELETED_CUSTOMERS, copies)
 
     def _receipt(self, erasure: Erasure) -> ErasureReceipt:
-        places = (LIVING, DELETED, *(place.name for place in self._places))
+        places = (CUSTOMERS, DELETED_CUSTOMERS, *(place.name for place in self._places))
         completed = erasure.completed_at is not None
         return ErasureReceipt(
             id=erasure.id,

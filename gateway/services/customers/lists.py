@@ -39,7 +39,7 @@ class CustomerLists:
 
 
 def _needed(query: CustomerQuery) -> tuple[str, ...] | None:
-    """Return what to read: with the members that are asked for those that say where the page ends."""
+    """Return what to read: the members that are wanted and those that say where the page ends."""
     if query.fields is None:
         return None
     return tuple({*query.fields, *(FIELDS[key.field].path[0] for key in query.order)})

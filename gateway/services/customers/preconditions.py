@@ -29,7 +29,7 @@ class Precondition:
 
         Parameters
         ----------
-        require_revision : whether whoever changes a stored customer has to name revisions.
+        require_revision : whether changing a stored customer needs `any_of`.
 
         Raises
         ------

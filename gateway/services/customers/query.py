@@ -41,7 +41,7 @@ Filters = tuple[Condition, ...]
 """Conditions that must all hold."""
 
 
-class Kind(StrEnum):
+class FieldKind(StrEnum):
     """What the values of a field are; decides how they compare."""
 
     ID = "id"
@@ -54,13 +54,13 @@ class Kind(StrEnum):
 
 _EQUALITY = (Op.EQ, Op.NE, Op.IN)
 _RANGE = (Op.GT, Op.GTE, Op.LT, Op.LTE)
-_OPS: Mapping[Kind, tuple[Op, ...]] = {
-    Kind.ID: (*_EQUALITY, *_RANGE, Op.PREFIX),
-    Kind.NUMBER: (*_EQUALITY, *_RANGE),
-    Kind.NAME: _EQUALITY,
-    Kind.FLAG: (Op.EQ,),
-    Kind.STATUS: (Op.EQ,),
-    Kind.TIME: _RANGE,
+_OPS: Mapping[FieldKind, tuple[Op, ...]] = {
+    FieldKind.ID: (*_EQUALITY, *_RANGE, Op.PREFIX),
+    FieldKind.NUMBER: (*_EQUALITY, *_RANGE),
+    FieldKind.NAME: _EQUALITY,
+    FieldKind.FLAG: (Op.EQ,),
+    FieldKind.STATUS: (Op.EQ,),
+    FieldKind.TIME: _RANGE,
 }
 
 
@@ -71,12 +71,12 @@ class Field:
     Attributes
     ----------
     name : its public name.
-    path : where the value is found in a `ports.Customer`; ``borderline`` is derived from the confidence there.
+    path : where the value is found in a `Customer`; ``borderline`` is derived from the confidence there.
     nullable : whether the value may be null.
     """
 
     name: str
-    kind: Kind
+    kind: FieldKind
     path: tuple[str, ...]
     nullable: bool = False
 
@@ -89,17 +89,17 @@ class Field:
 FIELDS: Mapping[str, Field] = {
     field.name: field
     for field in (
-        Field(CUST_ID, Kind.ID, (CUST_ID,)),
-        *(Field(f.name, Kind.NUMBER, (f.name,), f.nullable) for f in FEATURES),
-        Field("segment", Kind.NAME, ("segment", "id"), nullable=True),
-        Field("rival", Kind.NAME, ("segment", "rival"), nullable=True),
-        Field("confidence", Kind.NUMBER, ("segment", "confidence"), nullable=True),
-        Field("borderline", Kind.FLAG, ("segment", "confidence")),
-        Field("model_version", Kind.NAME, ("segment", "model_version"), nullable=True),
-        Field("assigned_at", Kind.TIME, ("segment", "assigned_at"), nullable=True),
-        Field("segment_status", Kind.STATUS, ("segment_status",)),
-        Field("created_at", Kind.TIME, ("created_at",)),
-        Field("updated_at", Kind.TIME, ("updated_at",)),
+        Field(CUST_ID, FieldKind.ID, (CUST_ID,)),
+        *(Field(f.name, FieldKind.NUMBER, (f.name,), f.nullable) for f in FEATURES),
+        Field("segment", FieldKind.NAME, ("segment", "id"), nullable=True),
+        Field("rival", FieldKind.NAME, ("segment", "rival"), nullable=True),
+        Field("confidence", FieldKind.NUMBER, ("segment", "confidence"), nullable=True),
+        Field("borderline", FieldKind.FLAG, ("segment", "confidence")),
+        Field("model_version", FieldKind.NAME, ("segment", "model_version"), nullable=True),
+        Field("assigned_at", FieldKind.TIME, ("segment", "assigned_at"), nullable=True),
+        Field("segment_status", FieldKind.STATUS, ("segment_status",)),
+        Field("created_at", FieldKind.TIME, ("created_at",)),
+        Field("updated_at", FieldKind.TIME, ("updated_at",)),
     )
 }
 """Everything that customers can be filtered by, under its public name."""

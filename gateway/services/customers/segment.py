@@ -23,7 +23,7 @@ from shared.contract import BORDERLINE, Explanation, Prediction, SegmentRef
 
 
 class NamedSegment(TypedDict):
-    """A segment with its name in the active model; null if that does not have it, or cannot be asked just now."""
+    """A segment with its name in the active model; null if that does not have it, or is unavailable just now."""
 
     id: str
     name: str | None
@@ -80,18 +80,18 @@ class CustomerSegmentService:
         self._auditor = auditor
 
     def get(self, cust_id: str, *, explain: bool = False) -> CustomerSegment:
-        """Return the stored assignment and, if asked, why the active model puts the customer where it does.
+        """Return the stored assignment and, with `explain`, why the active model puts the customer where it does.
 
         Raises
         ------
-        CustomerNotFound, StoreError; InvalidInput and ModelServiceError only where an explanation is asked for
+        CustomerNotFound, StoreError; InvalidInput and ModelServiceError only with `explain`
         """
         customer = self._customers.get(cust_id)
         prediction = self._predict(customer, PredictionOptions(explain=True)) if explain else None
         return _explained(_view(customer, self._names()), prediction)
 
     def rescore(self, cust_id: str, *, explain: bool = False) -> CustomerSegment:
-        """Ask the active model now and store what it says.
+        """Score the customer by the active model now and store the result.
 
         Raises
         ------

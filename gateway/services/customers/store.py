@@ -27,7 +27,7 @@ class SegmentCounts:
 
 
 Row = list[Any]
-"""Values of one stored customer, in the order asked for."""
+"""Values of one stored customer, in the order of the paths."""
 
 
 class Block(NamedTuple):
@@ -107,8 +107,8 @@ class CustomerStore(BulkStore, Protocol):
         empty; `build_sort_indexes` has to follow, from whoever dropped them or, if that one dies, from the worker.
         """
 
-    def build_sort_indexes(self, alive: Callable[[], None] = lambda: None) -> int:
-        """Build what lists need and is missing, calling `alive` after each index; return how many were missing.
+    def build_sort_indexes(self, heartbeat: Callable[[], None] = lambda: None) -> int:
+        """Build what lists need and is missing, calling `heartbeat` after each index; return how many were missing.
 
         Others may read and write meanwhile. Harmless when nothing is missing, or when somebody else builds the same.
         """

@@ -53,7 +53,7 @@ class SortIndexes:
         self._store = store
         self._loading = loading
 
-    def run_once(self, alive: Callable[[], None] = lambda: None) -> int:
+    def run_once(self, heartbeat: Callable[[], None] = lambda: None) -> int:
         """Build those that are missing; return how many were.
 
         Raises
@@ -62,7 +62,7 @@ class SortIndexes:
         """
         if self._loading():
             return 0
-        built = self._store.build_sort_indexes(alive)
+        built = self._store.build_sort_indexes(heartbeat)
         if built:
             log.info("built %d indexes for lists of customers", built)
         return built

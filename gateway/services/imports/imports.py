@@ -16,8 +16,8 @@ from gateway.services.errors import ImportEnded, ImportNotFound
 from gateway.services.imports.first_load import drop_sort_indexes, is_first_load
 from gateway.services.imports.records import (
     DIED,
+    HEARTBEAT_TIMEOUT,
     MAX_KEPT_FAULTS,
-    SILENT_SECONDS,
     Import,
     ImportRecords,
     ImportSummary,
@@ -31,7 +31,7 @@ from gateway.services.principal import Principal
 _NOT_KEPT = RowFault(line=0, column=None, detail=f"only the first {MAX_KEPT_FAULTS:,} faults are kept")
 
 
-class ImportOrder(NamedTuple):
+class ImportOptions(NamedTuple):
     """How a file is imported.
 
     Attributes
@@ -48,7 +48,7 @@ class ImportOrder(NamedTuple):
 
 
 class ImportService:
-    """Begins imports, and says how they are."""
+    """Begins imports, reads their records and cancels them."""
 
     def __init__(self, store: CustomerStore, assigner: Assigner, records: ImportRecords, auditor: Auditor) -> None:
         self._store = store
@@ -57,7 +57,7 @@ class ImportService:
         self._records = records
         self._auditor = auditor
 
-    def begin(self, source: Source, order: ImportOrder, by: Principal) -> ImportRun:
+    def begin(self, source: Source, order: ImportOptions, by: Principal) -> ImportRun:
         """Note that a file is being imported; the run that is returned does it.
 
         Raises
@@ -100,16 +100,16 @@ class ImportService:
         return Page.of(found, limit, lambda record: record["id"])
 
     def cancel(self, import_id: str) -> Import:
-        """Ask an import to stop, whichever process runs it: it does so in a second or two, and keeps what it stored.
+        """Request that an import stops, in whichever process: it does in a second or two, and keeps what it stored.
 
         Raises
         ------
         ImportNotFound, ImportEnded, StoreError
         """
         self.run_once()
-        asked = self._records.request_cancel(import_id)
+        requested = self._records.request_cancel(import_id)
         record = self.get(import_id)
-        if not asked:
+        if not requested:
             raise ImportEnded(import_id, record["status"])
         return record
 
@@ -124,15 +124,15 @@ class ImportService:
         record = self.get(import_id)
         return self._faults(import_id, record["faults"] > MAX_KEPT_FAULTS)
 
-    def run_once(self, alive: Callable[[], None] = lambda: None) -> int:
+    def run_once(self, heartbeat: Callable[[], None] = lambda: None) -> int:
         """Note which imports have died with their process; return how many. One of the worker's duties.
 
         Raises
         ------
         StoreError
         """
-        alive()
-        return self._records.give_up_silent(SILENT_SECONDS, DIED)
+        heartbeat()
+        return self._records.interrupt_stale(HEARTBEAT_TIMEOUT, DIED)
 
     def _faults(self, import_id: str, more: bool) -> Iterator[RowFault]:
         for some in self._records.faults(import_id):
@@ -141,7 +141,7 @@ class ImportService:
             yield _NOT_KEPT
 
 
-def _new_record(source: Source, order: ImportOrder, by: Principal) -> Import:
+def _new_record(source: Source, order: ImportOptions, by: Principal) -> Import:
     at = now()
     return {
         "id": _new_id(at),

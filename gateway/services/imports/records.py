@@ -11,15 +11,15 @@ from gateway.services.imports.source import RowFault
 from gateway.services.principal import Principal
 
 ImportStatus = Literal["running", "completed", "cancelled", "interrupted", "failed"]
-"""``completed``: the whole file was read. ``cancelled``: on request. ``interrupted``: whoever read it died, the sender
-left or the database went away; sending the file again finishes it. ``failed``: sending it again would not help."""
+"""``completed``: the whole file was read. ``cancelled``: on request. ``interrupted``: the process died, the client
+disconnected or the database became unavailable; sending the file again finishes it. ``failed``: that would not help."""
 
 MAX_LISTED_ERRORS = 100
 """How many faults a receipt lists."""
 MAX_KEPT_FAULTS = 1_000_000
 """How many faults of one import are kept; the others are counted. A hostile file could have a hundred million."""
-SILENT_SECONDS = 10.0
-"""An import that has not been heard of for so long has died with its process; it is heard of every second."""
+HEARTBEAT_TIMEOUT = 10.0
+"""Seconds after which an import without a heartbeat, which comes every second, has died with its process."""
 DIED = (
     "the process that ran the import died or lost the database; at least the rows counted here were stored, "
     "and sending the file again finishes the import"
@@ -71,8 +71,8 @@ Progress = dict[str, Any]
 class ImportRecords(Protocol):
     """Records of imports, kept for some time. Every method may raise `StoreError` or `StoreUnavailable`.
 
-    Only the run of an import writes its progress and its end; everybody else may ask it to stop, or note that it has
-    not been heard of. That is told by the database's clock alone.
+    Only the run of an import writes its progress and its end; everybody else may request that it stops, or note that
+    its heartbeat is overdue, by the database's clock alone.
     """
 
     def begin(self, record: Import, *, first_load: bool = False) -> None:
@@ -82,7 +82,7 @@ class ImportRecords(Protocol):
         """Whether a first load is running."""
 
     def note(self, import_id: str, progress: Progress) -> bool:
-        """Note how far an import is, or how it ended; return whether somebody wants it to stop."""
+        """Save how far an import is, or how it ended; return whether it has been requested to stop."""
 
     def note_faults(self, import_id: str, batch: int, faults: Sequence[RowFault]) -> None:
         """Keep the faults of a batch."""
@@ -97,10 +97,10 @@ class ImportRecords(Protocol):
         """Return up to `limit` records, newest first, that are older than the one whose id is `before`."""
 
     def request_cancel(self, import_id: str) -> bool:
-        """Ask a running import to stop; return whether there is one of this id that runs."""
+        """Request that a running import stops; return whether one of this id runs."""
 
-    def give_up_silent(self, seconds: float, reason: str) -> int:
-        """Note as interrupted what runs and has not been heard of for `seconds`; return how many those were."""
+    def interrupt_stale(self, seconds: float, reason: str) -> int:
+        """Note as interrupted what runs and has had no heartbeat for `seconds`; return how many those were."""
 
 
 def actor_of(principal: Principal) -> Actor:

@@ -1,4 +1,4 @@
-"""What has become of a file's rows so far."""
+"""The run of an import: it stores a file batch by batch and keeps the record up to date until it has ended."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ def stored_batch(batch: Batch, outcomes: Mapping[str, Outcome]) -> StoredBatch:
     return StoredBatch(counts + RowCounts(rejected=batch.rejected, faults=len(faults)), faults)
 
 
-class BatchesUnderWay:
-    """Batches under way; threads may share it.
+class BatchQueue:
+    """Batches that are being stored, in the order of the file; threads may share it.
 
     Parameters
     ----------
@@ -67,15 +67,15 @@ class BatchesUnderWay:
         self._lock = Lock()
 
     def __len__(self) -> int:
-        """Return how many are under way."""
+        """Return how many there are."""
         return len(self._futures)
 
     def add(self, batch: Future[StoredBatch]) -> None:
-        """Take another batch in."""
+        """Add a batch behind the others."""
         self._futures.append(batch)
 
     def wait(self, most: int, seconds: float) -> bool:
-        """Wait until at most `most` are under way, or for `seconds`; return whether it has come to that.
+        """Wait until at most `most` are left, or for `seconds`; return whether no more are.
 
         Raises
         ------
@@ -92,7 +92,7 @@ class BatchesUnderWay:
         return len(self._futures) <= most
 
     def count(self) -> None:
-        """Hand those on that have been stored."""
+        """Hand on those that have been stored."""
         with self._lock:
             while self._futures and self._futures[0].done():
                 batch = self._futures.popleft()
@@ -106,11 +106,11 @@ log = logging.getLogger(__name__)
 
 WRITERS = 3
 """Batches that are stored at a time, while another is read: the database writes one, the model scores another."""
-BEAT_SECONDS = 1.0
-"""How often the record is brought up to date, and shown."""
+HEARTBEAT_SECONDS = 1.0
+"""How often the record is brought up to date and yielded."""
 _PASSING = (StoreUnavailable, Contended, UploadBroken)
-_LEFT = "the client disconnected; sending the file again finishes the import"
-_BUG = "an internal error; see the log"
+_DISCONNECTED = "the client disconnected; sending the file again finishes the import"
+_INTERNAL_ERROR = "an internal error; see the log"
 
 
 class ImportRun:
@@ -130,18 +130,18 @@ class ImportRun:
         writer: BulkWriter,
         records: ImportRecords,
         ended: Callable[[], object],
-        beat_seconds: float = BEAT_SECONDS,
+        heartbeat_seconds: float = HEARTBEAT_SECONDS,
     ) -> None:
         self._record = record
         self._source = source
         self._writer = writer
         self._records = records
         self._ended = ended
-        self._beat_seconds = beat_seconds
+        self._heartbeat_seconds = heartbeat_seconds
         self._ids = RepeatedIds()
         self._counts = RowCounts()
         self._errors: list[RowFault] = []
-        self._under_way = BatchesUnderWay(self._count)
+        self._queue = BatchQueue(self._count)
         self._stop = Event()
         self._failure: SegmentationError | None = None
 
@@ -149,8 +149,8 @@ class ImportRun:
     def record(self) -> Import:
         """The import as it is now."""
         read = {"bytes": self._source.bytes_read, "ignored_columns": list(self._source.ignored_columns)}
-        seen = {"cancel_requested": self._stop.is_set(), "updated_at": self._record["finished_at"] or now()}
-        return {**self._record, **self._result, **read, **seen}  # type: ignore[typeddict-item]  # all members
+        current = {"cancel_requested": self._stop.is_set(), "updated_at": self._record["finished_at"] or now()}
+        return {**self._record, **self._result, **read, **current}  # type: ignore[typeddict-item]  # all members
 
     @property
     def _result(self) -> dict[str, Any]:
@@ -160,19 +160,19 @@ class ImportRun:
     def progress(self) -> Iterator[Import]:
         """Import the file; yield the record about once a second, and in the end as it ended.
 
-        What stops the import is said in the last record, and raised by `check`; only programming errors are raised.
+        What stops the import is in the last record, and raised by `check`; only programming errors are raised.
         """
-        with self._beats():
+        with self._heartbeats():
             try:
                 self._end((yield from self._stored()))
             except GeneratorExit:
-                self._end_early("interrupted", _LEFT)
+                self._end_early("interrupted", _DISCONNECTED)
                 raise
             except SegmentationError as error:
                 self._failure = error
                 self._end_early("interrupted" if isinstance(error, _PASSING) else "failed", str(error))
             except BaseException:
-                self._end("failed", _BUG)
+                self._end("failed", _INTERNAL_ERROR)
                 raise
         yield self.record
 
@@ -193,16 +193,16 @@ class ImportRun:
         shown_at = time.monotonic()
         with ThreadPoolExecutor(WRITERS, "import") as pool:
             for number, batch in enumerate(self._source.batches()):
-                # No batch waits for a thread: when the database goes away, none must begin and wait for it as well.
-                while not self._under_way.wait(WRITERS - 1, self._beat_seconds):
+                # No batch waits for a thread: once the database is unavailable, none must begin and wait for it, too.
+                while not self._queue.wait(WRITERS - 1, self._heartbeat_seconds):
                     yield self.record
                 if self._stop.is_set():
                     return "cancelled"
-                self._under_way.add(pool.submit(self._store, number, self._without_repeats(batch)))
-                if time.monotonic() >= shown_at + self._beat_seconds:
+                self._queue.add(pool.submit(self._store, number, self._without_repeats(batch)))
+                if time.monotonic() >= shown_at + self._heartbeat_seconds:
                     yield self.record
                     shown_at = time.monotonic()
-            while not self._under_way.wait(0, self._beat_seconds):
+            while not self._queue.wait(0, self._heartbeat_seconds):
                 yield self.record
         return "completed"
 
@@ -248,29 +248,29 @@ class ImportRun:
             self._end(status, reason)
 
     @contextmanager
-    def _beats(self) -> Iterator[None]:
+    def _heartbeats(self) -> Iterator[None]:
         """Note the import's progress about once a second, and at last its end."""
         ended = Event()
-        beats = Thread(target=self._beat, args=[ended], daemon=True, name="import-beat")
-        beats.start()
+        thread = Thread(target=self._send_heartbeats, args=[ended], daemon=True, name="import-heartbeat")
+        thread.start()
         try:
             yield
         finally:
             ended.set()
-            beats.join()
+            thread.join()
             self._source.close()
-            self._under_way.count()
+            self._queue.count()
             self._note()
             self._note_end()
 
-    def _beat(self, ended: Event) -> None:
-        """Note how far the import is, and learn whether it shall stop, until it has ended.
+    def _send_heartbeats(self, ended: Event) -> None:
+        """Save the progress and learn whether the import has to stop, until it has ended.
 
-        Who sends nothing for long would keep a cancelled import from ending: then it ends here.
+        A client that sends nothing would keep a cancelled import from ending: then it ends here.
         """
-        while not ended.wait(self._beat_seconds):
-            self._under_way.count()
-            if self._stop.is_set() and not len(self._under_way):
+        while not ended.wait(self._heartbeat_seconds):
+            self._queue.count()
+            if self._stop.is_set() and not len(self._queue):
                 self._end("cancelled")
             self._note()
 
@@ -280,7 +280,7 @@ class ImportRun:
         try:
             if self._records.note(record["id"], {name: record[name] for name in changing}):  # type: ignore[literal-required]  # its own names
                 self._stop.set()
-        except StoreError as error:  # that it has not been heard of will be noticed
+        except StoreError as error:  # its heartbeat timeout will be noticed
             log.warning("import %s could not save its progress: %s", record["id"], error)
 
     def _note_end(self) -> None:

@@ -20,7 +20,7 @@ Result = TypeVar("Result", bound=Drift | Preview)
 
 
 class AnalysisService:
-    """Looks at a model version over the whole base."""
+    """Compares a version of the model with all stored customers."""
 
     def __init__(self, store: CustomerStore, registry: ModelRegistry) -> None:
         self._store = store
@@ -33,7 +33,7 @@ class AnalysisService:
         ------
         RegistryRefusal, ModelServiceError, StoreError
         """
-        return self._over_the_base(lambda blocks: self._registry.preview(version, blocks))
+        return self._over_customers(lambda blocks: self._registry.preview(version, blocks))
 
     def drift(self, version: str) -> Drift:
         """Say whether the customers are still those that the version was trained on.
@@ -42,14 +42,14 @@ class AnalysisService:
         ------
         RegistryRefusal, ModelServiceError, StoreError
         """
-        return self._over_the_base(lambda blocks: self._registry.drift(version, blocks))
+        return self._over_customers(lambda blocks: self._registry.drift(version, blocks))
 
-    def _over_the_base(self, analyse: Callable[[Iterable[Block]], Result]) -> Result:
-        base = _WholeCustomers(self._store.stream(INPUT_NAMES, BLOCK_ROWS))
-        return base.remarked(analyse(base))
+    def _over_customers(self, analyse: Callable[[Iterable[Block]], Result]) -> Result:
+        customers = _CompleteCustomers(self._store.stream(INPUT_NAMES, BLOCK_ROWS))
+        return customers.with_remark(analyse(customers))
 
 
-class _WholeCustomers:
+class _CompleteCustomers:
     """Leaves out customers that were stored before a feature existed: no model can place them."""
 
     def __init__(self, blocks: Iterator[Block]) -> None:
@@ -61,8 +61,8 @@ class _WholeCustomers:
             gaps = [block.columns[name] for name in _REQUIRED if None in block.columns[name]]
             yield self._without(block, gaps) if gaps else block
 
-    def remarked(self, result: Result) -> Result:
-        """Say in the result how many were left out."""
+    def with_remark(self, result: Result) -> Result:
+        """Return the result with a remark on how many were left out."""
         if self.left_out:
             remark = f"{self.left_out} stored customers lack a feature that is now required; they are left out"
             result["remarks"] = [*cast(list[str], result.get("remarks", [])), remark]

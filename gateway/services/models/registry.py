@@ -9,8 +9,8 @@ from typing import Any, Literal, Protocol, TypedDict
 from gateway.services.customers.store import Block
 from shared.model_contract import Activation, Drift, Gate, Label, ModelList, Plot, Preview, Training
 
-Order = Mapping[str, Any]
-"""What a caller asks for in a JSON object; the model service says what may be in it."""
+Payload = Mapping[str, Any]
+"""A JSON object that a client sends; the model service judges what may be in it."""
 
 Format = Literal["svg", "png"]
 
@@ -75,16 +75,16 @@ class ModelRegistry(Protocol):
     def gate(self, version: str) -> Gate:
         """Say whether a version may replace the active one."""
 
-    def activate(self, version: str, order: Order) -> Activation:
+    def activate(self, version: str, payload: Payload) -> Activation:
         """Make a version the active one."""
 
-    def roll_back(self, order: Order) -> Activation:
-        """Make the version active that was so before."""
+    def roll_back(self, payload: Payload) -> Activation:
+        """Make the previously active version the active one."""
 
     def activations(self) -> Activations:
         """Return the history of activations."""
 
-    def label(self, segment_id: str, changes: Order) -> Label:
+    def label(self, segment_id: str, changes: Payload) -> Label:
         """Change what people call a segment (merge patch)."""
 
     def train(self, upload: Upload, query: Mapping[str, str]) -> Training:
@@ -97,10 +97,10 @@ class ModelRegistry(Protocol):
         """Return one training."""
 
     def training_log(self, training_id: str) -> str:
-        """Return what a training has said so far."""
+        """Return what a training has logged so far."""
 
     def cancel(self, training_id: str) -> Training:
-        """Ask a training to stop."""
+        """Request that a training stops."""
 
     def erase_from_trainings(self, cust_id: str) -> int:
         """Remove a customer's id from the records and logs of trainings that quote it; return how many those were.

@@ -11,11 +11,11 @@ from gateway.services.clock import now
 from gateway.services.customers.store import CustomerStore, SegmentCounts
 from gateway.services.errors import SegmentNotFound
 from gateway.services.models.model import Model
-from gateway.services.models.registry import ModelRegistry, Order
+from gateway.services.models.registry import ModelRegistry, Payload
 from shared.contract import Quartiles
 from shared.model_description import Member, Rule
 
-READING = ("rules", "typical", "borderline")
+DETAILS = ("rules", "typical", "borderline")
 """What helps to read one segment; versions that were made before there was any have none of it."""
 
 
@@ -103,10 +103,10 @@ class SegmentService:
         SegmentNotFound, ModelServiceError
         """
         segment = self._described(segment_id)
-        reading = {name: segment[name] for name in READING if name in segment}
+        reading = {name: segment[name] for name in DETAILS if name in segment}
         return cast(SegmentInFull, {**_now(segment, self._store.segment_counts()), **reading})
 
-    def label(self, segment_id: str, changes: Order) -> SegmentInFull:
+    def label(self, segment_id: str, changes: Payload) -> SegmentInFull:
         """Change what people call a segment of the active model, and return it.
 
         Raises

@@ -14,8 +14,8 @@ from shared.model_contract import CSV, Training
 
 BLOCK_ROWS = 10_000
 """Customers held in memory at a time."""
-NOTE = "the customers stored in the gateway"
-"""Where the data come from, for a training's record, unless the caller notes something else."""
+DEFAULT_NOTE = "the customers stored in the gateway"
+"""Where the data come from, for a training's record, unless the caller sends a note."""
 
 
 class TrainingService:
@@ -43,7 +43,7 @@ class TrainingService:
         RegistryRefusal, ModelServiceError, StoreError
         """
         pieces = csv_of(self._store.stream(INPUT_NAMES, BLOCK_ROWS))
-        return self._train(Upload(CSV, None, pieces), {"note": NOTE, **query})
+        return self._train(Upload(CSV, None, pieces), {"note": DEFAULT_NOTE, **query})
 
     def _train(self, upload: Upload, query: Mapping[str, str]) -> Training:
         change = Change("training.started", "training", None, by=named(query))
@@ -61,11 +61,11 @@ class TrainingService:
         return self._registry.training(training_id)
 
     def log(self, training_id: str) -> str:
-        """Return what a training has said so far."""
+        """Return what a training has logged so far."""
         return self._registry.training_log(training_id)
 
     def cancel(self, training_id: str) -> Training:
-        """Ask a training to stop."""
+        """Request that a training stops."""
         with self._auditor.change(Change("training.cancelled", "training", training_id), elsewhere=True):
             return self._registry.cancel(training_id)
 

@@ -14,10 +14,10 @@ from support.customers import body
 from gateway.commands.imports import import_file
 from gateway.data_access.mongo.customer_schema import validator
 from gateway.services.customers.bulk_writes import Mode
-from gateway.services.imports.imports import ImportOrder
+from gateway.services.imports.imports import ImportOptions
 from gateway.wiring import Services
 
-PLAIN = ImportOrder()
+PLAIN = ImportOptions()
 ROWS = 12_000
 """Two batches and a half."""
 
@@ -35,7 +35,7 @@ def _write(file: Path, rows: int = ROWS, **changes: object) -> Path:
     return file
 
 
-def _counts(services: Services, file: Path, order: ImportOrder = PLAIN) -> Sequence[int]:
+def _counts(services: Services, file: Path, order: ImportOptions = PLAIN) -> Sequence[int]:
     receipt = import_file(services.imports, file, order)
     assert receipt["status"] == "completed"
     return [receipt[name] for name in ("created", "updated", "unchanged", "rejected", "pending")]  # type: ignore[literal-required]
@@ -76,9 +76,9 @@ def test_a_dry_run_says_what_would_happen(
     _counts(services, _write(tmp_path / "customers.csv", 10))
     before = list(customers.find().sort("_id"))
     file = _write(tmp_path / "customers.csv", 12, BALANCE=5)
-    would = _counts(services, file, ImportOrder(mode, dry_run=True))
+    would = _counts(services, file, ImportOptions(mode, dry_run=True))
     assert list(customers.find().sort("_id")) == before
-    assert _counts(services, file, ImportOrder(mode)) == would
+    assert _counts(services, file, ImportOptions(mode)) == would
 
 
 def test_without_the_model_the_worker_assigns_later(

@@ -19,7 +19,7 @@ from support.servers import Mongod, running_mongod
 from gateway.data_access.mongo.customers import MongoCustomerStore
 from gateway.data_access.mongo.imports import MongoImportRecords
 from gateway.services.errors import ImportInterrupted
-from gateway.services.imports.imports import ImportOrder
+from gateway.services.imports.imports import ImportOptions
 from gateway.services.imports.source import Batch
 from gateway.services.principal import COMMAND_LINE
 from gateway.settings import Settings
@@ -74,7 +74,7 @@ def test_tells_what_is_stored_and_sending_again_finishes_it(gateway: FakeGateway
     away = own_mongod.kill if how == "killed" else lambda: os.kill(pid, signal.SIGSTOP)
     back = own_mongod.start if how == "killed" else lambda: os.kill(pid, signal.SIGCONT)
     imports = gateway.services.imports
-    run = imports.begin(Rows(away), ImportOrder(), COMMAND_LINE)
+    run = imports.begin(Rows(away), ImportOptions(), COMMAND_LINE)
     try:
         *_, receipt = run.progress()
     finally:
@@ -84,7 +84,7 @@ def test_tells_what_is_stored_and_sending_again_finishes_it(gateway: FakeGateway
         run.check()
     stored = sum(1 for _ in islice(gateway.store.stream(["BALANCE"], 100), BATCHES)) * 100
     assert 0 < receipt["created"] <= stored < BATCHES * 100
-    again = imports.begin(Rows(), ImportOrder(), COMMAND_LINE)
+    again = imports.begin(Rows(), ImportOptions(), COMMAND_LINE)
     *_, receipt = again.progress()
     assert (receipt["status"], receipt["unchanged"] + receipt["created"]) == ("completed", BATCHES * 100)
     assert receipt["unchanged"] >= stored

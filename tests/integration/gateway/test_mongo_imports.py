@@ -44,7 +44,7 @@ def test_one_that_is_heard_of_while_others_give_it_up_is_not_lost(records: Mongo
 
     def give_up() -> None:
         while not ended.is_set():
-            records.give_up_silent(0.5, "died")
+            records.interrupt_stale(0.5, "died")
 
     others = [threading.Thread(target=give_up) for _ in range(3)]
     for other in others:

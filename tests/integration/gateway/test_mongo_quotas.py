@@ -12,7 +12,7 @@ from pymongo.collection import Collection
 from support.servers import Mongod
 
 from gateway.data_access.mongo import rate_limits as rate_limit_storage
-from gateway.data_access.mongo.rate_limits import PATIENCE_SECONDS, MongoQuotaStore
+from gateway.data_access.mongo.rate_limits import LEASE_TIMEOUT_SECONDS, MongoQuotaStore
 from gateway.services.access.rate_limits import Limiter, Rate
 from gateway.services.errors import RateLimited, StoreUnavailable
 from gateway.settings import Settings
@@ -44,7 +44,7 @@ class TestMongoQuotaStore(QuotaStoreContract):
         self, collection: Collection, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         # Past its time-out a process counts on its own, and a busy machine must not bring that about here.
-        monkeypatch.setattr(rate_limit_storage, "PATIENCE_SECONDS", 60.0)
+        monkeypatch.setattr(rate_limit_storage, "LEASE_TIMEOUT_SECONDS", 60.0)
 
         def passed(_: int) -> int:
             limiter, count = Limiter(MongoQuotaStore(collection), "default", (Rate(700, 600),)), 0
@@ -63,4 +63,4 @@ def test_a_database_that_is_away_is_not_waited_for(mongod: Mongod) -> None:
     away: Any = connect(Flask("test"), Settings(mongodb_uri="mongodb://127.0.0.1:9/x", mongodb_timeout=30.0))
     with away.client, pytest.raises(StoreUnavailable):
         MongoQuotaStore(away["rate_limits"]).take("k", Rate(1, 1), 1)
-    assert PATIENCE_SECONDS < 1
+    assert LEASE_TIMEOUT_SECONDS < 1

@@ -383,7 +383,7 @@ def _crash() -> None:
 
 
 def _let_time_pass(monkeypatch: pytest.MonkeyPatch) -> None:
-    at = deletions.now() + deletions.LIMBO
+    at = deletions.now() + deletions.IN_PROGRESS_TIME
     monkeypatch.setattr(deletions, "now", lambda: at)
 
 

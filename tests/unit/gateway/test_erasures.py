@@ -14,7 +14,7 @@ from fakes.store import InMemoryCustomerStore
 from support.customers import knowing, stored
 
 from gateway.services.customers import erasures as erasures_module
-from gateway.services.customers.erasures import DELETED, LIVING, ErasureReceipt, ErasureService
+from gateway.services.customers.erasures import CUSTOMERS, DELETED_CUSTOMERS, ErasureReceipt, ErasureService
 from gateway.services.errors import (
     ErasureNotFound,
     ModelUnavailable,
@@ -109,12 +109,12 @@ class TestErase:
         for cust_id in "AB":
             deleted.keep(cust_id, copy_of(cust_id) | {"created_at": stored("A")["created_at"]}, AT)
         receipt = service.erase("A")
-        assert everything(receipt) == {LIVING: 1, DELETED: 1, "audit": 3, "trainings": 1}
+        assert everything(receipt) == {CUSTOMERS: 1, DELETED_CUSTOMERS: 1, "audit": 3, "trainings": 1}
         assert (list(store.customers), list(deleted.copies)) == (["B"], ["B"])
         assert service.get(receipt["id"]) == receipt
 
     def test_of_an_unknown_customer_is_no_error_and_asks_every_place(self, service: ErasureService) -> None:
-        assert everything(service.erase("A")) == {LIVING: 0, DELETED: 0, "audit": 3, "trainings": 1}
+        assert everything(service.erase("A")) == {CUSTOMERS: 0, DELETED_CUSTOMERS: 0, "audit": 3, "trainings": 1}
 
     def test_keeps_no_id_once_it_is_complete(self, service: ErasureService, records: InMemoryErasureRecords) -> None:
         receipt = service.erase("A")
@@ -144,7 +144,7 @@ class TestErase:
         customer = stored("A")
         store.insert(customer)
         receipt = service.erase("A", knowing(customer["revision"]))
-        assert everything(receipt)[LIVING] == 1
+        assert everything(receipt)[CUSTOMERS] == 1
         assert store.customers == {}
 
     @pytest.mark.parametrize("there", [True, False])
@@ -193,7 +193,7 @@ class TestErase:
         with pytest.raises(RevisionRequired):
             service.erase("A")
         store.customers.clear()
-        assert everything(service.erase("A"))[LIVING] == 0  # of a deleted one there is no revision to be known
+        assert everything(service.erase("A"))[CUSTOMERS] == 0  # of a deleted one there is no revision to be known
 
     def test_of_a_customer_whom_a_clock_ahead_of_ours_created(
         self, service: ErasureService, store: InMemoryCustomerStore
@@ -201,7 +201,7 @@ class TestErase:
         customer = stored("A")
         customer["created_at"] += timedelta(seconds=30)
         store.insert(customer)
-        assert everything(service.erase("A"))[LIVING] == 1
+        assert everything(service.erase("A"))[CUSTOMERS] == 1
 
 
 class TestInterrupted:
@@ -223,14 +223,19 @@ class TestInterrupted:
         receipt = service.erase("A")
         assert (receipt["status"], receipt["completed_at"]) == ("in_progress", None)
         assert receipt["remaining"] == ["audit"]
-        assert dict(receipt["erased"]) == {LIVING: 0, DELETED: 0, "trainings": 1}
+        assert dict(receipt["erased"]) == {CUSTOMERS: 0, DELETED_CUSTOMERS: 0, "trainings": 1}
         assert "could not erase from audit" in caplog.text
         assert [erasure.cust_id for erasure in records.erasures.values()] == ["A"]
         assert service.run_once() == 1
         assert service.get(receipt["id"]) == receipt
         places[0].failure = None
         assert service.run_once() == 1
-        assert everything(service.get(receipt["id"])) == {LIVING: 0, DELETED: 0, "audit": 3, "trainings": 1}
+        assert everything(service.get(receipt["id"])) == {
+            CUSTOMERS: 0,
+            DELETED_CUSTOMERS: 0,
+            "audit": 3,
+            "trainings": 1,
+        }
         assert service.run_once() == 0
 
     @pytest.mark.usefixtures("_at_once")
@@ -247,7 +252,7 @@ class TestInterrupted:
             service = ErasureService(store, deleted, records, places, "secret", auditor())
             assert service.run_once() == 1
             (erasure,) = records.erasures.values()
-            assert everything(service.get(erasure.id)).keys() == {LIVING, DELETED, "audit", "trainings"}
+            assert everything(service.get(erasure.id)).keys() == {CUSTOMERS, DELETED_CUSTOMERS, "audit", "trainings"}
             assert (store.customers, places[0].entries) == ({}, 0)
 
     @pytest.mark.usefixtures("_at_once")
@@ -297,13 +302,13 @@ class TestInterrupted:
             service.run_once()
 
         places[0].meanwhile = other
-        assert everything(service.erase("A")) == {LIVING: 0, DELETED: 0, "audit": 3, "trainings": 1}
+        assert everything(service.erase("A")) == {CUSTOMERS: 0, DELETED_CUSTOMERS: 0, "audit": 3, "trainings": 1}
 
     @pytest.mark.usefixtures("_at_once")
     def test_many_are_finished_in_one_pass(
         self, service: ErasureService, places: list[Place], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(erasures_module, "LISTED", 2)
+        monkeypatch.setattr(erasures_module, "MAX_LISTED", 2)
         places[0].failure = AWAY
         for _ in range(5):
             service.erase("A")

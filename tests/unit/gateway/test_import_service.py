@@ -29,7 +29,7 @@ from gateway.services.errors import (
     StoreUnavailable,
     UploadBroken,
 )
-from gateway.services.imports.imports import ImportOrder, ImportService
+from gateway.services.imports.imports import ImportOptions, ImportService
 from gateway.services.imports.records import MAX_LISTED_ERRORS, Import
 from gateway.services.imports.run import ImportRun
 from gateway.services.imports.source import Batch, RowFault
@@ -102,7 +102,7 @@ def service(
 
 
 def begin(imports: ImportService, *steps: Any, **order: Any) -> ImportRun:
-    return imports.begin(Rows(*steps), ImportOrder(**order), COMMAND_LINE)
+    return imports.begin(Rows(*steps), ImportOptions(**order), COMMAND_LINE)
 
 
 def run(imports: ImportService, *steps: Any, **order: Any) -> Import:
@@ -270,7 +270,7 @@ class TestAnInterruption:
 
     def test_by_whoever_watches_it_leaving(self, imports: ImportService) -> None:
         begun = begin(imports, batch(("A", {})), batch(("B", {}), first=3))
-        begun._beat_seconds = 0.0
+        begun._heartbeat_seconds = 0.0
         watching = begun.progress()
         next(watching)
         watching.close()
@@ -301,7 +301,7 @@ class TestAnInterruption:
     def test_the_source_is_closed_in_any_case(self, imports: ImportService) -> None:
         for steps in ([batch(("A", {}))], [UploadBroken()]):
             source = Rows(*steps)
-            list(imports.begin(source, ImportOrder(), COMMAND_LINE).progress())
+            list(imports.begin(source, ImportOptions(), COMMAND_LINE).progress())
             assert source.closed
 
 
@@ -311,7 +311,7 @@ class TestADeadProcess:
     ) -> None:
         begun = begin(imports, batch(("A", {})))
         assert imports.get(begun.record["id"])["status"] == "running"
-        monkeypatch.setattr("gateway.services.imports.imports.SILENT_SECONDS", -1)
+        monkeypatch.setattr("gateway.services.imports.imports.HEARTBEAT_TIMEOUT", -1)
         found = imports.get(begun.record["id"])
         assert found["status"] == "interrupted"
         assert "at least" in str(found["reason"])
@@ -321,7 +321,7 @@ class TestADeadProcess:
         self, imports: ImportService, records: InMemoryImportRecords, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         begun = begin(imports)
-        monkeypatch.setattr("gateway.services.imports.imports.SILENT_SECONDS", -1)
+        monkeypatch.setattr("gateway.services.imports.imports.HEARTBEAT_TIMEOUT", -1)
         called: list[int] = []
         assert imports.run_once(lambda: called.append(1)) == 1
         assert called == [1]
@@ -337,7 +337,7 @@ class TestACancel:
             assert begun._stop.wait(10), "the run has not heard of it"
 
         begun = begin(imports, batch(("A", {})), cancel, batch(("B", {}), first=3))
-        begun._beat_seconds = 0.01
+        begun._heartbeat_seconds = 0.01
         *_, receipt = begun.progress()
         assert (receipt["status"], receipt["reason"], receipt["cancel_requested"]) == ("cancelled", None, True)
         assert list(store.customers) == ["A"]
@@ -364,7 +364,7 @@ class TestACancel:
 
         records.note = noted  # type: ignore[method-assign]
         begun = begin(imports, batch(("A", {})), stall, *([end] if end else [batch(("B", {}), first=3)]))
-        begun._beat_seconds = 0.01
+        begun._heartbeat_seconds = 0.01
         *_, receipt = begun.progress()
         assert (receipt["status"], receipt["created"]) == ("cancelled", 1)
 
@@ -433,7 +433,7 @@ class TestAFirstLoad:
 class TestProgress:
     def test_is_shown_while_it_goes_on(self, imports: ImportService) -> None:
         begun = begin(imports, *(batch((f"C{n}", {}), first=2 + n) for n in range(5)))
-        begun._beat_seconds = 0.0
+        begun._heartbeat_seconds = 0.0
         shown = [record["rows"] for record in begun.progress()]
         assert len(shown) >= 5
         assert shown == sorted(shown)

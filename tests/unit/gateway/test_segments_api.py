@@ -15,7 +15,7 @@ from support.problems import assert_problem
 
 from gateway.routes import registered
 from gateway.services.errors import ModelServiceError, RegistryRefusal, StoreError, StoreUnavailable
-from gateway.services.models.registry import Order
+from gateway.services.models.registry import Payload
 from gateway.settings import Settings
 from shared.model_contract import Label
 
@@ -127,7 +127,7 @@ class TestLabels:
 
     def test_that_are_refused(self, peopled: FakeGateway) -> None:
         class Refuses(FakeRegistry):
-            def label(self, segment_id: str, changes: Order) -> Label:
+            def label(self, segment_id: str, changes: Payload) -> Label:
                 raise RegistryRefusal(409, "name_taken", "seg-02 is called so already")
 
         gateway = FakeGateway(store=peopled.store, registry=Refuses())
