@@ -44,7 +44,7 @@ class Deadlines(NamedTuple):
     """Seconds to wait for an answer.
 
     ``reading`` is for what lies ready; ``carrying`` for calls with many customers: trainings, previews, drift;
-    ``changing`` for orders, since an activation checks the whole artefact; ``drawing`` for pictures of an analysis.
+    ``changing`` for orders, since an activation checks the whole artefact; ``drawing`` for plots of an analysis.
     """
 
     reading: float
@@ -54,7 +54,7 @@ class Deadlines(NamedTuple):
 
 
 class HttpRegistry:
-    """The model service's registry, trainings, pictures and analyses."""
+    """The model service's registry, trainings, plots and analyses."""
 
     def __init__(self, client: ModelServiceClient, deadlines: Deadlines) -> None:
         self._client = client
