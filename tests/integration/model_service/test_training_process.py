@@ -195,7 +195,7 @@ def test_useless_data_fail_with_the_reason(service, content, reason):
     assert (record["status"], record["version"]) == ("failed", None)
     assert reason in record["reason"]
     assert str(service.store) not in record["reason"]
-    assert record["reason"] in service.text(record["id"])
+    until(lambda: record["reason"] in service.text(record["id"]), "its log says so too")  # it is written second
     assert "upload.csv" not in service.files(record["id"])
 
 
