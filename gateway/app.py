@@ -8,25 +8,12 @@ from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from gateway.controllers import slow_clients
-from gateway.controllers.service import DocumentationController
 from gateway.middleware import cors, errors, middleware_by_work, request_log
 from gateway.middleware.security_headers import SecurityHeaders
 from gateway.openapi import document_of
-from gateway.routes import (
-    Resource,
-    api_keys,
-    audit,
-    customers,
-    exports,
-    imports,
-    models,
-    predictions,
-    register,
-    segments,
-    service,
-)
+from gateway.routes import register
 from gateway.settings import Settings, read_settings
-from gateway.wiring import Services, build_controllers, build_services
+from gateway.wiring import Services, build_resources, build_services
 
 _COLLECT_AFTER = (50_000, 10, 10)
 """New containers after which Python looks for cycles among them. After the usual 700 it would look through the rows of
@@ -66,28 +53,8 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
         lease=quick,
         long_lease=quick + settings.analysis_deadline,
     )
-    register(app, _resources(app, services, settings), around)
+    register(app, build_resources(services, settings, lambda: document_of(app)), around)
     return app
-
-
-def _resources(app: Flask, services: Services, settings: Settings) -> tuple[Resource, ...]:
-    """Return all there is, in the order of the OpenAPI document."""
-    c = build_controllers(services, settings)
-    documentation = DocumentationController(lambda: document_of(app), services.registry)
-    return (
-        customers.customers(c.customers, c.customer_lists, c.batches),
-        customers.segments_of_customers(c.customer_segments),
-        imports.imports(c.imports),
-        exports.exports(c.exports),
-        customers.deletions(c.deletions, c.erasures),
-        predictions.predictions(c.predictions),
-        segments.segments(c.segments),
-        models.models(c.models, c.pictures, c.analyses),
-        models.trainings(c.trainings),
-        api_keys.api_keys(c.api_keys),
-        audit.audit(c.audit),
-        service.service(c.service, documentation),
-    )
 
 
 def _surround(app: Flask, settings: Settings) -> None:

@@ -1,7 +1,8 @@
-"""The composition root: the only place that builds stores, clients, services and controllers."""
+"""The composition root: the only place that builds clients, services and controllers (stores: `gateway.stores`)."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -20,14 +21,26 @@ from gateway.controllers.customers import (
 from gateway.controllers.exports import ExportController
 from gateway.controllers.http import origin
 from gateway.controllers.imports import ImportController
-from gateway.controllers.models import AnalysisController, ModelController, PictureController, TrainingController
+from gateway.controllers.models import AnalysisController, ModelController, PlotController, TrainingController
 from gateway.controllers.predictions import PredictionController
 from gateway.controllers.segments import SegmentController
-from gateway.controllers.service import ServiceController
+from gateway.controllers.service import DocumentationController, ServiceController
 from gateway.data_access.model_service.client import Certificates, ModelServiceClient
 from gateway.data_access.model_service.model import HttpModel
 from gateway.data_access.model_service.registry import Deadlines, HttpRegistry
 from gateway.middleware.request_log import current_request_id
+from gateway.routes import (
+    Resource,
+    api_keys,
+    audit,
+    customers,
+    exports,
+    imports,
+    models,
+    predictions,
+    segments,
+    service,
+)
 from gateway.schemas.paging import Cursors
 from gateway.services.access.api_keys import ApiKeyService
 from gateway.services.access.authentication import Authentication, TokenCheck, on_keys
@@ -90,29 +103,6 @@ class Services:
     limits: Limits
 
 
-@dataclass(frozen=True, slots=True)
-class Controllers:
-    """Every controller."""
-
-    api_keys: ApiKeyController
-    audit: AuditController
-    customers: CustomerController
-    customer_lists: CustomerListController
-    deletions: DeletionController
-    erasures: ErasureController
-    batches: BatchController
-    imports: ImportController
-    exports: ExportController
-    customer_segments: CustomerSegmentController
-    predictions: PredictionController
-    segments: SegmentController
-    models: ModelController
-    trainings: TrainingController
-    pictures: PictureController
-    analyses: AnalysisController
-    service: ServiceController
-
-
 def build_services(app: Flask, settings: Settings) -> Services:
     """Build the services on MongoDB and the model service over HTTP."""
     stores = mongo_stores(connect(app, settings), settings)
@@ -142,7 +132,7 @@ def assemble(
     """Build the services on any adapters of the ports; without `tokens` only API keys open."""
     store, deleted, strict = stores.customers, stores.deleted, settings.require_if_match
     assigner, auditor = Assigner(model, settings.assignment_deadline), Auditor(stores.audit, origin)
-    customers = CustomerService(store, assigner, auditor, require_revision=strict)
+    writing = CustomerService(store, assigner, auditor, require_revision=strict)
     writer = BulkWriter(
         store, assigner, require_revision=strict, deadline=settings.assignment_deadline, auditor=auditor
     )
@@ -157,12 +147,12 @@ def assemble(
         audit=AuditService(stores.audit),
         activations=ActivationService(registry, auditor),
         api_keys=ApiKeyService(stores.keys, known_keys.forget, auditor),
-        customers=customers,
+        customers=writing,
         customer_lists=CustomerLists(store),
         deletions=DeletionService(store, deleted, erasures.concerns, retention, auditor, require_revision=strict),
         erasures=erasures,
         batches=BatchService(writer),
-        customer_segments=CustomerSegmentService(customers, store, model, assigner, deadline, bound.waits, auditor),
+        customer_segments=CustomerSegmentService(writing, store, model, assigner, deadline, bound.waits, auditor),
         predictions=PredictionService(model, deadline),
         segments=SegmentService(store, model, registry, deadline, auditor),
         registry=registry,
@@ -183,24 +173,29 @@ def erasables(stores: Stores, registry: ModelRegistry) -> tuple[Erasable, ...]:
     return (stores.idempotency, stores.audit, ErasableTrainings(registry))
 
 
-def build_controllers(services: Services, settings: Settings) -> Controllers:
-    """Build the controllers on the services."""
-    return Controllers(
-        api_keys=ApiKeyController(services.api_keys),
-        audit=AuditController(services.audit),
-        customers=CustomerController(services.customers, services.deletions, services.erasures),
-        customer_lists=CustomerListController(services.customer_lists, Cursors(settings.secret_key)),
-        deletions=DeletionController(services.deletions),
-        erasures=ErasureController(services.erasures),
-        batches=BatchController(services.batches),
-        imports=ImportController(services.imports, settings.max_upload_bytes, settings.upload_folder),
-        exports=ExportController(services.exports),
-        customer_segments=CustomerSegmentController(services.customer_segments),
-        predictions=PredictionController(services.predictions),
-        segments=SegmentController(services.segments),
-        models=ModelController(services.registry, services.activations),
-        trainings=TrainingController(services.registry, services.trainings, settings.max_upload_bytes),
-        pictures=PictureController(services.registry),
-        analyses=AnalysisController(services.analyses, services.registry),
-        service=ServiceController(services.health),
+def build_resources(services: Services, settings: Settings, document: Callable[[], bytes]) -> tuple[Resource, ...]:
+    """Build the controllers on the services; return all resources, in the order of the OpenAPI document.
+
+    Parameters
+    ----------
+    document : makes the OpenAPI document, as JSON.
+    """
+    s, registry, most = services, services.registry, settings.max_upload_bytes
+    lists = CustomerListController(s.customer_lists, Cursors(settings.secret_key))
+    models_, plots = ModelController(registry, s.activations), PlotController(registry)
+    return (
+        customers.customers(
+            CustomerController(s.customers, s.deletions, s.erasures), lists, BatchController(s.batches)
+        ),
+        customers.segments_of_customers(CustomerSegmentController(s.customer_segments)),
+        imports.imports(ImportController(s.imports, most, settings.upload_folder)),
+        exports.exports(ExportController(s.exports)),
+        customers.deletions(DeletionController(s.deletions), ErasureController(s.erasures)),
+        predictions.predictions(PredictionController(s.predictions)),
+        segments.segments(SegmentController(s.segments)),
+        models.models(models_, plots, AnalysisController(s.analyses, registry)),
+        models.trainings(TrainingController(registry, s.trainings, most)),
+        api_keys.api_keys(ApiKeyController(s.api_keys)),
+        audit.audit(AuditController(s.audit)),
+        service.service(ServiceController(s.health), DocumentationController(document, registry)),
     )

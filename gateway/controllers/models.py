@@ -90,8 +90,8 @@ class TrainingController:
         return json_response(self._trainings.cancel(training_id), 202)
 
 
-def _picture_format() -> Format | None:
-    """Return which kind of picture is wanted, or None where the figures are."""
+def _plot_format() -> Format | None:
+    """Return the format of the plot that is wanted, or None where the figures are."""
     kind = query()["format"]
     return None if kind == "json" else kind
 
@@ -102,7 +102,7 @@ def _refuse_empty_file() -> None:
         raise InvalidInput([FieldError(pointer="", detail=detail)])
 
 
-class PictureController:
+class PlotController:
     """What the model service drew of a version."""
 
     def __init__(self, registry: ModelRegistry) -> None:
@@ -134,12 +134,12 @@ class AnalysisController:
 
     def preview(self, version: str) -> Response:
         """GET /models/{version}/preview."""
-        kind = _picture_format()
+        kind = _plot_format()
         return self._answered(self._analyses.preview(version), kind)
 
     def drift(self, version: str) -> Response:
         """GET /models/{version}/drift."""
-        kind = _picture_format()
+        kind = _plot_format()
         return self._answered(self._analyses.drift(version), kind)
 
     def _answered(self, figures: Preview | Drift, kind: Format | None) -> Response:

@@ -16,7 +16,7 @@ STANDING: Final = "gateway.standing"
 """Where guards put a request's `Standing` in its WSGI environment."""
 
 POLICY: Final = "default-src 'none'; frame-ancestors 'none'"
-"""What a browser may load while it shows an answer: nothing. Reports, pictures and documentation bring their own."""
+"""What a browser may load while it shows an answer: nothing. Reports, plots and documentation bring their own."""
 
 NAMELESS: Final = ("Server", "gateway")
 """granian puts its own name where there is none; gunicorn's is left out by `gateway.gunicorn_conf`."""

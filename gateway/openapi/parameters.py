@@ -33,7 +33,7 @@ PATH: Mapping[str, JSONSchema] = {
     "file": _text("The name of a file of the page", enum=sorted(FILES)),
     "import_id": _text("The id of an import"),
     "training_id": _text("The id of a training"),
-    "name": _text("The name of a picture, such as elbow"),
+    "name": _text("The name of a plot, such as elbow"),
     "kind": _text("Vector or pixels", enum=["svg", "png"]),
 }
 """The variable parts of addresses; a new one is described here."""

@@ -41,7 +41,7 @@ _REFUSALS = {
     "version_not_found": "No version has this name, or none is active",
     "training_not_found": "No training with this id is on record",
     "report_not_found": "The version was stored without a report",
-    "plot_not_found": "The version has no such picture",
+    "plot_not_found": "The version has no such plot",
     "request_timeout": "The client sent nothing for too long",
     "artefact_damaged": "The files of the version, or the record of activations, are damaged",
     "incompatible_model": "The version was made by another version of scikit-learn",

@@ -16,7 +16,7 @@ from mashumaro.jsonschema.plugins import BasePlugin
 from mashumaro.jsonschema.schema import Instance
 from typing_extensions import is_typeddict
 
-from gateway.schemas.customers import CustIdField, FeatureField
+from gateway.schemas.customers import CheckedField
 from gateway.schemas.queries import CUST_ID_SCHEMA
 from shared.features import Feature
 
@@ -113,9 +113,9 @@ def body_schema(schema: marshmallow.Schema) -> dict[str, Any]:
 
 
 def _of_the_data_dictionary(_: Any, field: marshmallow.fields.Field[Any], **__: Any) -> dict[str, Any]:
-    if isinstance(field, FeatureField):
-        return feature_schema(field.feature, nullable=field.allow_none)
-    return dict(CUST_ID_SCHEMA) if isinstance(field, CustIdField) else {}
+    if not isinstance(field, CheckedField):
+        return {}
+    return feature_schema(field.feature, nullable=field.allow_none) if field.feature else dict(CUST_ID_SCHEMA)
 
 
 def _plain(bound: float) -> float | int:

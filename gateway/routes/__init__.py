@@ -95,7 +95,7 @@ class VersionConverter(BaseConverter):
 
 
 class NameConverter(BaseConverter):
-    """An id that the service has made, or the name of a picture, as a part of an address."""
+    """An id that the service has made, or the name of a plot, as a part of an address."""
 
     regex = "[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
 

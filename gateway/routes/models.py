@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.controllers.models import AnalysisController, ModelController, PictureController, TrainingController
+from gateway.controllers.models import AnalysisController, ModelController, PlotController, TrainingController
 from gateway.routes import ONCE, Repeats, Resource, Route, Work
 from gateway.routes.operation import BINARY, MODEL, STORE, TEXT, UNCHANGED, Answer, Body, Link, Operation
 from gateway.schemas.queries import FORMAT, TRAINING
@@ -167,7 +167,7 @@ _CANCEL_TRAINING = Operation(
 )
 
 
-def models(models: ModelController, pictures: PictureController, analyses: AnalysisController) -> Resource:
+def models(models: ModelController, plots: PlotController, analyses: AnalysisController) -> Resource:
     """Return the routes to the model's versions."""
     return Resource(
         "Models",
@@ -183,12 +183,12 @@ def models(models: ModelController, pictures: PictureController, analyses: Analy
                 "POST", "/models/rollback", models.roll_back, _MANAGE, _ROLL_BACK_MODEL, work=Work.MODEL, repeats=ONCE
             ),
             Route("GET", "/activations", models.activations, _READ, _LIST_ACTIVATIONS, work=Work.MODEL),
-            Route("GET", f"{_VERSION}/report", pictures.report, _READ, _GET_REPORT, work=Work.MODEL),
-            Route("GET", f"{_VERSION}/plots", pictures.plots, _READ, _LIST_PLOTS, work=Work.MODEL),
+            Route("GET", f"{_VERSION}/report", plots.report, _READ, _GET_REPORT, work=Work.MODEL),
+            Route("GET", f"{_VERSION}/plots", plots.plots, _READ, _LIST_PLOTS, work=Work.MODEL),
             Route(
                 "GET",
                 f"{_VERSION}/plots/<name:name>.<any(svg,png):kind>",
-                pictures.plot,
+                plots.plot,
                 _READ,
                 _GET_PLOT,
                 work=Work.MODEL,

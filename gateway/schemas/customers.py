@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, missing
@@ -14,55 +14,25 @@ from shared.features import CUST_ID, FEATURES, Feature, cust_id_fault
 from shared.problems import FieldError
 
 
-class FeatureField(fields.Field[float | int]):
-    """A feature's value, checked by the feature's own hard rule."""
+class CheckedField(fields.Field[Any]):
+    """A field with a rule of the data dictionary.
 
-    def __init__(self, feature: Feature, **options: Any) -> None:
-        optional = feature.nullable or feature.derive is not None
-        options.setdefault("required", not optional)
-        super().__init__(
-            allow_none=optional,
-            error_messages={"required": "is missing", "null": "must not be null"},
-            metadata={"description": f"{feature.description} ({feature.unit}); {feature.rule()}"},
-            **options,
-        )
+    Parameters
+    ----------
+    feature : whose value it is; None for the CUST_ID.
+    """
+
+    def __init__(self, feature: Feature | None = None, **options: Any) -> None:
+        optional = feature is not None and (feature.nullable or feature.derive is not None)
+        options = {"required": not optional, "allow_none": optional, **options}
+        super().__init__(error_messages={"required": "is missing", "null": "must not be null"}, **options)
         self.feature = feature
+        self.fault: Callable[[object], str | None] = feature.fault if feature else cust_id_fault
+        """Says which rule a value that is not null breaks."""
+        self.normal: Callable[[Any], Any] = feature.normal if feature else str
+        """Returns a faultless value in its stored form."""
 
-    def fault(self, value: object) -> str | None:
-        """Say which rule a value that is not null breaks."""
-        return self.feature.fault(value)
-
-    def normal(self, value: float) -> float | int:
-        """Return a faultless value in its stored form."""
-        number = self.feature.normal(value)
-        assert number is not None  # null ends in allow_none
-        return number
-
-    def _deserialize(self, value: Any, *_: Any, **__: Any) -> float | int:
-        if fault := self.fault(value):
-            raise ValidationError(fault)
-        return self.normal(value)
-
-
-class CustIdField(fields.Field[str]):
-    """A customer's natural key."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(
-            error_messages={"required": "is missing", "null": "must not be null"},
-            metadata={"description": "Customer id"},
-            **options,
-        )
-
-    def fault(self, value: object) -> str | None:
-        """Say what is wrong with an id."""
-        return cust_id_fault(value)
-
-    def normal(self, value: str) -> str:
-        """Return a faultless id as it is."""
-        return value
-
-    def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> Any:
         if fault := self.fault(value):
             raise ValidationError(fault)
         return self.normal(value)
@@ -94,7 +64,7 @@ class StrictSchema(Schema):
                 sound = bool(field.allow_none)
                 loaded[name] = None
             else:
-                sound = not field.fault(value)  # type: ignore[attr-defined]  # only the two kinds above are used
+                sound = not field.fault(value)  # type: ignore[attr-defined]  # only checked fields are used
                 loaded[name] = field.normal(value) if sound else None  # type: ignore[attr-defined]  # the same
             if not sound:
                 return None
@@ -103,14 +73,14 @@ class StrictSchema(Schema):
 
 def customer_schema(features: Sequence[Feature] = FEATURES, *, id_required: bool = True) -> Schema:
     """Return the schema of a whole customer: create, replace, predict."""
-    members: dict[str, fields.Field[Any]] = {f.name: FeatureField(f) for f in features}
-    return StrictSchema.from_dict({CUST_ID: CustIdField(required=id_required), **members}, name="Customer")()
+    members: dict[str, fields.Field[Any]] = {f.name: CheckedField(f) for f in features}
+    return StrictSchema.from_dict({CUST_ID: CheckedField(required=id_required), **members}, name="Customer")()
 
 
 def patch_schema(features: Sequence[Feature] = FEATURES) -> Schema:
     """Return the schema of a merge patch (RFC 7396): any fields; null clears the nullable ones."""
-    members: dict[str, fields.Field[Any]] = {f.name: FeatureField(f, required=False) for f in features}
-    return StrictSchema.from_dict({CUST_ID: CustIdField(), **members}, name="CustomerPatch")()
+    members: dict[str, fields.Field[Any]] = {f.name: CheckedField(f, required=False) for f in features}
+    return StrictSchema.from_dict({CUST_ID: CheckedField(required=False), **members}, name="CustomerPatch")()
 
 
 def field_errors(error: ValidationError, prefix: str = "") -> list[FieldError]:

@@ -1,4 +1,4 @@
-"""What can go wrong in training; alone, so that commands can catch it without loading pandas and scikit-learn."""
+"""What can go wrong in training; alone, because commands catch it without loading pandas."""
 
 from __future__ import annotations
 

@@ -119,7 +119,7 @@ class FakeGateway:
         return client
 
     @cached_property
-    def stranger(self) -> FlaskClient:
+    def anonymous(self) -> FlaskClient:
         """A client without an API key."""
         return JudgedClient(self.app, self.app.response_class)
 

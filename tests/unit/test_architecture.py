@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
-from typing import Any
 
 import grimp
 import pytest
@@ -67,19 +66,13 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
     TopologicalSorter(imports).prepare()  # a CycleError names the circle
 
 
-def _packages(*unfinished: str) -> list[Any]:
-    """Return the packages; of some it is known that they fail, and the mark fails as soon as they do not."""
-    mark = pytest.mark.xfail(strict=True, reason="is being put into rooms: issue 9; take the name out when it is")
-    return [pytest.param(name, marks=mark) if name in unfinished else name for name in PACKAGES]
-
-
 @pytest.mark.parametrize("package", PACKAGES)
 def test_a_folder_has_so_many_modules_as_one_takes_in(package: str) -> None:
     loose = Counter(path.parent for path in (ROOT / package).rglob("*.py") if path.name != "__init__.py")
     assert {str(folder.relative_to(ROOT)): n for folder, n in loose.items() if n > 14} == {}
 
 
-@pytest.mark.parametrize("package", _packages("model_service"))
+@pytest.mark.parametrize("package", PACKAGES)
 def test_a_module_of_few_lines_says_why_it_is_one(package: str) -> None:
     """The first paragraph of its docstring has a "because"."""
     reasonless = {}

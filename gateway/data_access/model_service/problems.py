@@ -39,9 +39,9 @@ KNOWN = {
 
 def fault_of(status: int, text: bytes) -> SegmentationError:
     """Return what an answer with a status that is no success means."""
-    said = _problem(text)
-    if said and KNOWN.get(said["code"]) == status:
-        return RegistryRefusal(status, said["code"], said["detail"], said.get("errors", []))
+    problem = _problem(text)
+    if problem and KNOWN.get(problem["code"]) == status:
+        return RegistryRefusal(status, problem["code"], problem["detail"], problem.get("errors", []))
     if status == 401:
         log.error("the model service does not know this gateway: give both tiers the same MODEL_SERVICE_SECRET")
         return ModelDenied()

@@ -44,7 +44,7 @@ class Deadlines(NamedTuple):
     """Seconds to wait for an answer.
 
     ``reading`` is for what lies ready; ``carrying`` for calls with many customers: trainings, previews, drift;
-    ``changing`` for orders, since an activation checks the whole artefact; ``drawing`` for pictures of an analysis.
+    ``changing`` for orders, since an activation checks the whole artefact; ``drawing`` for plots of an analysis.
     """
 
     reading: float
@@ -54,7 +54,7 @@ class Deadlines(NamedTuple):
 
 
 class HttpRegistry:
-    """The model service's registry, trainings, pictures and analyses."""
+    """The model service's registry, trainings, plots and analyses."""
 
     def __init__(self, client: ModelServiceClient, deadlines: Deadlines) -> None:
         self._client = client
@@ -165,9 +165,9 @@ def _json_body(value: object) -> Body:
 
 
 def _document(reply: Reply, media_type: str) -> ServedFile:
-    said = reply.headers.get("Content-Type", "").partition(";")[0]
-    if reply.status != 304 and said != media_type:
-        raise ModelMalformed(f"the model service answered with {said or 'no media type'} instead of {media_type}")
+    found = reply.headers.get("Content-Type", "").partition(";")[0]
+    if reply.status != 304 and found != media_type:
+        raise ModelMalformed(f"the model service answered with {found or 'no media type'} instead of {media_type}")
     return ServedFile(
         media_type,
         None if reply.status == 304 else reply.body,

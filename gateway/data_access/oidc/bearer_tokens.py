@@ -141,7 +141,7 @@ def _scopes(claims: Mapping[str, Any], prefix: str) -> frozenset[Scope]:
 
     ``scope`` is a text with blanks between (RFC 9068 section 2.2.3); some issuers say ``scp``, as a text or a list.
     """
-    said = claims.get("scope", claims.get("scp", ""))
-    words = said.split() if isinstance(said, str) else said if isinstance(said, list) else []
+    claim = claims.get("scope", claims.get("scp", ""))
+    words = claim.split() if isinstance(claim, str) else claim if isinstance(claim, list) else []
     given = (word.removeprefix(prefix) for word in words if isinstance(word, str) and word.startswith(prefix))
     return frozenset(_SCOPES[word] for word in given if word in _SCOPES)

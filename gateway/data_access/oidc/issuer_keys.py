@@ -28,11 +28,11 @@ FRESH_SECONDS: Final = 300.0
 PAUSE_SECONDS: Final = 10.0
 """Least time between two fetches, whatever tokens come; an unknown key is looked for this often at most."""
 
-STUCK_SECONDS: Final = 60.0
+FETCH_TIMEOUT: Final = 60.0
 """After that a fetch that has not ended is given up: a server can send a byte at a time for ever."""
 
 GRACE_SECONDS: Final = 24 * 3600.0
-"""How long known keys hold while the issuer is away."""
+"""How long known keys hold while the issuer is unavailable."""
 
 WAIT_SECONDS: Final = 3.0
 """Longest wait of a request for a fetch."""
@@ -75,7 +75,7 @@ class IssuerKeys:
         self._algorithms = tuple(algorithms)
         self._clock = clock
         self._fetched = _Fetched({}, float("-inf"))
-        self._asked_at = float("-inf")
+        self._started_at = float("-inf")
         self._failed = False
         self._fetching: threading.Event | None = None
         self._lock = threading.Lock()
@@ -117,9 +117,9 @@ class IssuerKeys:
     def _fetch_soon(self) -> threading.Event | None:
         """Start a fetch unless one runs or has just ended; return the one that runs."""
         with self._lock:
-            pause = PAUSE_SECONDS if self._fetching is None else STUCK_SECONDS
-            if self._clock() - self._asked_at >= pause:
-                self._asked_at = self._clock()
+            pause = PAUSE_SECONDS if self._fetching is None else FETCH_TIMEOUT
+            if self._clock() - self._started_at >= pause:
+                self._started_at = self._clock()
                 self._fetching = threading.Event()
                 # In a thread: whoever can do without goes on, and whoever cannot waits only so long.
                 threading.Thread(target=self._fetch, args=(self._fetching,), daemon=True).start()

@@ -23,11 +23,11 @@ log = logging.getLogger(__name__)
 FRESH_SECONDS: Final = 1.5
 """How long a key is taken as it was read; a revocation reaches every process within two seconds."""
 
-PATIENCE_SECONDS: Final = 10.0
-"""How long other requests go on with what is known while one asks a database that does not answer."""
+RENEWAL_SECONDS: Final = 10.0
+"""How long other requests go on with what is known while one waits for a database that does not answer."""
 
 GRACE_SECONDS: Final = 300.0
-"""How long a key that was good stays good while the database is away: what needs no database works on."""
+"""How long a key that was good stays good while the database is unavailable: what needs no database works on."""
 
 NOTE_SECONDS: Final = 60.0
 MOST_KEYS: Final = 10_000
@@ -39,7 +39,7 @@ Clock = Callable[[], float]
 class _Known:
     key: ApiKey
     read_at: float
-    ask_at: float
+    renew_at: float
 
 
 class KeyCache:
@@ -68,10 +68,10 @@ class KeyCache:
             known = self._known.get(key_id)
         if known is None:
             return self._read(key_id, at)
-        if at < known.ask_at:
+        if at < known.renew_at:
             return known.key
         # One request asks. The others go on meanwhile, or a database that hangs would hold every thread.
-        known.ask_at = min(at + PATIENCE_SECONDS, known.read_at + GRACE_SECONDS)
+        known.renew_at = min(at + RENEWAL_SECONDS, known.read_at + GRACE_SECONDS)
         try:
             return self._read(key_id, at)
         except StoreUnavailable:

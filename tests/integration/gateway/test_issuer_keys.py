@@ -13,7 +13,7 @@ from support.servers import free_port
 
 from gateway.data_access.oidc import issuer_keys
 from gateway.data_access.oidc.bearer_tokens import trusted_tokens
-from gateway.data_access.oidc.issuer_keys import FRESH_SECONDS, GRACE_SECONDS, PAUSE_SECONDS, STUCK_SECONDS, IssuerKeys
+from gateway.data_access.oidc.issuer_keys import FETCH_TIMEOUT, FRESH_SECONDS, GRACE_SECONDS, PAUSE_SECONDS, IssuerKeys
 from gateway.services.errors import IssuerUnavailable, Unauthenticated
 from gateway.settings import Settings
 
@@ -195,7 +195,7 @@ class TestAnIssuerThatHangs:
             with pytest.raises(IssuerUnavailable):
                 keys.get("first", "RS256")
         assert len(issuer.server.requests) <= 1
-        clock.at += STUCK_SECONDS
+        clock.at += FETCH_TIMEOUT
         issuer.hangs = False
         monkeypatch.setattr(issuer_keys, "WAIT_SECONDS", 10)
         assert _holds(keys, "first")

@@ -125,11 +125,11 @@ class TestConnections:
     def test_with_whom_is_not_trusted_is_none(
         self, tls: ssl.SSLContext, tmp_path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
-        stranger = Certificates(ca=Authority(tmp_path).cert)
+        others = Certificates(ca=Authority(tmp_path).cert)
         with serving(hang, tls=tls) as server:
             for call in CALLS.values():
                 with pytest.raises(ModelUnavailable):
-                    call(ModelServiceClient(server.url, None, stranger))
+                    call(ModelServiceClient(server.url, None, others))
         assert "no TLS connection to the model service" in caplog.text
 
     def test_give_up_after_a_silence_long_before_the_deadline(

@@ -155,11 +155,11 @@ class TestMutualTls:
 
     @pytest.mark.parametrize("known", [False, True], ids=["no certificate", "of another authority"])
     def test_keeps_others_out(self, tls_url: str, tls: Tls, tmp_path: Path, known: bool) -> None:
-        stranger = Authority(tmp_path).pair("stranger") if known else None
+        anonymous = Authority(tmp_path).pair("anonymous") if known else None
         with pytest.raises(ModelUnavailable):
-            _model(tls_url, tls.access(stranger)).predict(inputs(), 5.0)
+            _model(tls_url, tls.access(anonymous)).predict(inputs(), 5.0)
         with pytest.raises(ModelUnavailable):
-            _registry(tls_url, tls.access(stranger)).models()
+            _registry(tls_url, tls.access(anonymous)).models()
 
     def test_a_service_of_another_authority_is_not_trusted(self, tls_url: str, tls: Tls, tmp_path: Path) -> None:
         access = tls.access(tls.gateway, Authority(tmp_path).cert)

@@ -45,7 +45,7 @@ def _new(gateway: FakeGateway, *scopes: str, **more: object) -> dict[str, Any]:
 
 
 def _status(gateway: FakeGateway, key: str, path: str = CUSTOMERS) -> int:
-    return gateway.stranger.get(path, headers={"Authorization": f"Bearer {key}"}).status_code
+    return gateway.anonymous.get(path, headers={"Authorization": f"Bearer {key}"}).status_code
 
 
 def _time(text: str) -> datetime:

@@ -417,4 +417,4 @@ def test_every_action_can_be_asked_for() -> None:
 
 
 def test_it_is_for_administrators(gateway: FakeGateway) -> None:
-    assert_problem(gateway.stranger.get(AUDIT), 401, "unauthenticated")
+    assert_problem(gateway.anonymous.get(AUDIT), 401, "unauthenticated")

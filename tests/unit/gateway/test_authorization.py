@@ -86,7 +86,7 @@ def gateway() -> FakeGateway:
 
 def _ask(gateway: FakeGateway, address: Address, authorization: str | None):
     headers = {} if authorization is None else {"Authorization": authorization}
-    return gateway.stranger.open(address.path, method=address.method, headers=headers)
+    return gateway.anonymous.open(address.path, method=address.method, headers=headers)
 
 
 def _name(address: object) -> str:
@@ -144,7 +144,7 @@ def test_open_routes_ask_for_nothing(gateway: FakeGateway, address: Address) -> 
 
 @pytest.mark.parametrize("path", sorted({address.path for address in ADDRESSES}))
 def test_options_never_need_a_key(gateway: FakeGateway, path: str) -> None:
-    answer = gateway.stranger.options(path)
+    answer = gateway.anonymous.options(path)
     assert answer.status_code in (200, 204)
     assert "OPTIONS" in answer.headers["Allow"]
 
@@ -152,7 +152,7 @@ def test_options_never_need_a_key(gateway: FakeGateway, path: str) -> None:
 def test_every_refusal_reads_the_same(gateway: FakeGateway) -> None:
     said = set()
     for key in (EXPIRED, REVOKED, ROTATED, WRONG, _text(999), "csk_", "nonsense"):
-        body = dict(gateway.stranger.get(CUSTOMERS, headers={"Authorization": f"Bearer {key}"}).json)
+        body = dict(gateway.anonymous.get(CUSTOMERS, headers={"Authorization": f"Bearer {key}"}).json)
         body.pop("request_id")
         said.add(str(body))
     assert len(said) == 1
@@ -162,13 +162,13 @@ def test_every_refusal_reads_the_same(gateway: FakeGateway) -> None:
 class TestHeader:
     @pytest.mark.parametrize("scheme", ["Bearer ", "bearer ", "BEARER ", "Bearer    "])
     def test_has_its_scheme_in_any_case(self, gateway: FakeGateway, scheme: str) -> None:
-        assert gateway.stranger.get(CUSTOMERS, headers={"Authorization": scheme + ADMIN_KEY}).status_code == 200
+        assert gateway.anonymous.get(CUSTOMERS, headers={"Authorization": scheme + ADMIN_KEY}).status_code == 200
 
     @pytest.mark.parametrize(
         "other", ["", ADMIN_KEY, f"Basic {ADMIN_KEY}", f"Token {ADMIN_KEY}", f"Bearer:{ADMIN_KEY}"]
     )
     def test_of_another_scheme_shows_nothing(self, gateway: FakeGateway, other: str) -> None:
-        answer = gateway.stranger.get(CUSTOMERS, headers={"Authorization": other})
+        answer = gateway.anonymous.get(CUSTOMERS, headers={"Authorization": other})
         assert_problem(answer, 401, "unauthenticated")
         assert answer.headers["WWW-Authenticate"] == REALM
 
@@ -177,21 +177,21 @@ class TestHeader:
         [f"{ADMIN_KEY} x", f"{ADMIN_KEY},Bearer {ADMIN_KEY}", f"{ADMIN_KEY}x", ADMIN_KEY[:-1], ADMIN_KEY.upper()],
     )
     def test_holds_one_key_and_nothing_else(self, gateway: FakeGateway, token: str) -> None:
-        answer = gateway.stranger.get(CUSTOMERS, headers={"Authorization": f"Bearer {token}"})
+        answer = gateway.anonymous.get(CUSTOMERS, headers={"Authorization": f"Bearer {token}"})
         assert_problem(answer, 401, "unauthenticated")
 
     def test_twice_is_refused(self, gateway: FakeGateway) -> None:
         twice = [("Authorization", f"Bearer {ADMIN_KEY}")] * 2
-        assert gateway.stranger.get(CUSTOMERS, headers=twice).status_code == 401
+        assert gateway.anonymous.get(CUSTOMERS, headers=twice).status_code == 401
 
     @pytest.mark.parametrize("place", [f"?access_token={ADMIN_KEY}", f"?key={ADMIN_KEY}"])
     def test_is_the_only_place(self, gateway: FakeGateway, place: str) -> None:
-        assert gateway.stranger.get(CUSTOMERS + place, headers={"X-API-Key": ADMIN_KEY}).status_code == 401
+        assert gateway.anonymous.get(CUSTOMERS + place, headers={"X-API-Key": ADMIN_KEY}).status_code == 401
 
     @given(st.text(st.characters(codec="latin-1", exclude_characters="\r\n\0"), max_size=200))
     def test_may_say_anything(self, text: str) -> None:
         for header in (text, f"Bearer {text}", f"Bearer csk_{text}"):
-            assert SHARED.stranger.get(CUSTOMERS, headers={"Authorization": header}).status_code == 401
+            assert SHARED.anonymous.get(CUSTOMERS, headers={"Authorization": header}).status_code == 401
 
 
 SHARED = _unlimited()
@@ -199,14 +199,14 @@ SHARED = _unlimited()
 
 
 def test_the_key_is_checked_before_anything_else(gateway: FakeGateway) -> None:
-    """A stranger learns nothing of the rules, and no body is read."""
-    answer = gateway.stranger.post(f"{CUSTOMERS}?nonsense=1", data=b"x" * 5_000_000, content_type="text/plain")
+    """An anonymous caller learns nothing of the rules, and no body is read."""
+    answer = gateway.anonymous.post(f"{CUSTOMERS}?nonsense=1", data=b"x" * 5_000_000, content_type="text/plain")
     assert_problem(answer, 401, "unauthenticated")
 
 
 def test_an_unknown_address_needs_no_key(gateway: FakeGateway) -> None:
-    assert_problem(gateway.stranger.get("/api/v1/nothing"), 404, "not_found")
-    assert_problem(gateway.stranger.delete(CUSTOMERS), 405, "method_not_allowed")
+    assert_problem(gateway.anonymous.get("/api/v1/nothing"), 404, "not_found")
+    assert_problem(gateway.anonymous.delete(CUSTOMERS), 405, "method_not_allowed")
 
 
 def test_without_the_database_an_unknown_key_cannot_be_judged() -> None:

@@ -263,7 +263,7 @@ class TestOverHttp:
         return gateway
 
     def _get(self, gateway: FakeGateway, text: str, path: str = CUSTOMERS) -> Any:
-        return gateway.stranger.get(path, headers={"Authorization": f"Bearer {text}"})
+        return gateway.anonymous.get(path, headers={"Authorization": f"Bearer {text}"})
 
     def test_a_token_opens_what_it_names(self, gateway: FakeGateway) -> None:
         assert self._get(gateway, token(ISSUER)).status_code == 200
@@ -284,5 +284,5 @@ class TestOverHttp:
 
 
 def test_without_an_issuer_no_token_opens(gateway: FakeGateway) -> None:
-    answer = gateway.stranger.get(CUSTOMERS, headers={"Authorization": f"Bearer {token(ISSUER)}"})
+    answer = gateway.anonymous.get(CUSTOMERS, headers={"Authorization": f"Bearer {token(ISSUER)}"})
     assert_problem(answer, 401, "unauthenticated")

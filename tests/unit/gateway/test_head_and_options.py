@@ -58,7 +58,7 @@ def test_head_of_a_customer_has_its_etag_and_length(gateway: FakeGateway) -> Non
 @pytest.mark.parametrize("address", sorted({*_addresses("GET"), *_addresses("POST")}))
 def test_options_needs_no_key_and_runs_nothing(gateway: FakeGateway, address: str) -> None:
     before = dict(gateway.store.customers)
-    answer = gateway.stranger.options(f"{address}?unknown=1", json={"not": "a customer"})
+    answer = gateway.anonymous.options(f"{address}?unknown=1", json={"not": "a customer"})
     assert answer.status_code == 200
     assert {"OPTIONS"} < set(answer.headers["Allow"].split(", "))
     assert gateway.store.customers == before

@@ -17,7 +17,7 @@ from gateway.services.access.authentication import (
     FRESH_SECONDS,
     GRACE_SECONDS,
     NOTE_SECONDS,
-    PATIENCE_SECONDS,
+    RENEWAL_SECONDS,
     KeyCache,
     LastUses,
 )
@@ -152,7 +152,7 @@ class TestWithoutADatabase:
         clock.at += FRESH_SECONDS
         cache.get(ID)
         assert len(asked) == 2
-        clock.at += PATIENCE_SECONDS - 5.1
+        clock.at += RENEWAL_SECONDS - 5.1
         cache.get(ID)
         assert len(asked) == 2
         clock.at += 0.2

@@ -44,7 +44,7 @@ def _run(run: CliRunner, *arguments: str) -> Result:
 
 
 def _status(gateway: FakeGateway, key: str) -> int:
-    return gateway.stranger.get(CUSTOMERS, headers={"Authorization": f"Bearer {key}"}).status_code
+    return gateway.anonymous.get(CUSTOMERS, headers={"Authorization": f"Bearer {key}"}).status_code
 
 
 class TestCreate:

@@ -76,54 +76,54 @@ class TestCallers:
 class TestStrangers:
     def test_who_tries_keys_is_refused_unheard(self) -> None:
         gateway = _few()
-        assert _statuses(gateway.stranger, 4, headers=_with(NOBODY)) == [401, 401, 401, 429]
-        refused = gateway.stranger.get(CUSTOMERS, headers=_with(ADMIN_KEY))
+        assert _statuses(gateway.anonymous, 4, headers=_with(NOBODY)) == [401, 401, 401, 429]
+        refused = gateway.anonymous.get(CUSTOMERS, headers=_with(ADMIN_KEY))
         assert_problem(refused, 429, "rate_limited")
         assert refused.headers["Retry-After"] == "60"
 
     def test_who_shows_no_key_is_counted_too(self) -> None:
-        assert _statuses(_few().stranger, 4) == [401, 401, 401, 429]
+        assert _statuses(_few().anonymous, 4) == [401, 401, 401, 429]
 
     def test_a_key_that_has_held_before_is_heard_from_the_same_address(self) -> None:
         gateway = _few(rate_limit=(Rate(1_000, 60),))
         assert _statuses(gateway.client, 1) == [200]
-        assert _statuses(gateway.stranger, 4, headers=_with(NOBODY)) == [401, 401, 401, 429]
+        assert _statuses(gateway.anonymous, 4, headers=_with(NOBODY)) == [401, 401, 401, 429]
         assert _statuses(gateway.client, 5) == [200] * 5
 
     def test_addresses_are_counted_apart(self) -> None:
         gateway = _few()
         for address in ("192.0.2.1", "192.0.2.2"):
             environ = {"REMOTE_ADDR": address}
-            assert _statuses(gateway.stranger, 4, environ_base=environ) == [401, 401, 401, 429]
+            assert _statuses(gateway.anonymous, 4, environ_base=environ) == [401, 401, 401, 429]
 
     def test_an_ipv6_network_counts_as_one(self) -> None:
         gateway = _few()
         environs = [{"REMOTE_ADDR": f"2001:db8:1:2::{number:x}"} for number in range(4)]
-        answers = [gateway.stranger.get(CUSTOMERS, environ_base=environ) for environ in environs]
+        answers = [gateway.anonymous.get(CUSTOMERS, environ_base=environ) for environ in environs]
         assert [answer.status_code for answer in answers] == [401, 401, 401, 429]
-        another = gateway.stranger.get(CUSTOMERS, environ_base={"REMOTE_ADDR": "2001:db8:1:3::1"})
+        another = gateway.anonymous.get(CUSTOMERS, environ_base={"REMOTE_ADDR": "2001:db8:1:3::1"})
         assert another.status_code == 401
 
     def test_good_keys_cost_the_address_nothing(self) -> None:
         gateway = _few(rate_limit=(Rate(1_000, 60),))
         _statuses(gateway.client, 10)
-        assert _statuses(gateway.stranger, 3) == [401] * 3
+        assert _statuses(gateway.anonymous, 3) == [401] * 3
 
     def test_open_pages_are_counted_by_address(self) -> None:
         gateway = _few()
-        assert _statuses(gateway.stranger, 4, "/") == [200, 200, 200, 429]
+        assert _statuses(gateway.anonymous, 4, "/") == [200, 200, 200, 429]
 
     @pytest.mark.parametrize("path", ["/health/live", "/health/ready"])
     def test_health_checks_are_not(self, path: str) -> None:
         gateway = _few()
-        assert _statuses(gateway.stranger, 10, path) == [200] * 10
-        assert "RateLimit" not in gateway.stranger.get(path).headers
+        assert _statuses(gateway.anonymous, 10, path) == [200] * 10
+        assert "RateLimit" not in gateway.anonymous.get(path).headers
 
 
 class TestProxies:
     @staticmethod
     def _from(gateway: FakeGateway, forwarded: str, count: int) -> list[int]:
-        return _statuses(gateway.stranger, count, headers={"X-Forwarded-For": forwarded})
+        return _statuses(gateway.anonymous, count, headers={"X-Forwarded-For": forwarded})
 
     def test_are_not_believed_without_a_setting(self) -> None:
         gateway = _few()

@@ -35,7 +35,7 @@ class References(HTMLParser):
 
 
 def test_anybody_may_read_the_document(gateway: FakeGateway) -> None:
-    answer = gateway.stranger.get("/openapi.json")
+    answer = gateway.anonymous.get("/openapi.json")
     assert answer.status_code == 200
     assert answer.content_type == "application/json"
     assert orjson.loads(answer.data)["paths"]
@@ -63,13 +63,13 @@ def test_the_document_is_made_once(gateway: FakeGateway, monkeypatch: pytest.Mon
 
 
 def test_the_page_loads_nothing_from_elsewhere_and_all_of_it_is_there(gateway: FakeGateway) -> None:
-    page = gateway.stranger.get("/docs")
+    page = gateway.anonymous.get("/docs")
     assert page.content_type == "text/html; charset=utf-8"
     references = References(page.text)
     assert references.inline == []
     assert set(references.addresses) == {f"docs/{file}" for file in FILES}
     for address in references.addresses:
-        assert gateway.stranger.get(f"/{address}").status_code == 200
+        assert gateway.anonymous.get(f"/{address}").status_code == 200
 
 
 def test_the_page_shows_this_document_and_asks_no_validator_elsewhere(gateway: FakeGateway) -> None:

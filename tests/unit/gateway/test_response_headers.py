@@ -75,7 +75,7 @@ class TestCaching:
 
 def _preflight(gateway: FakeGateway, path: str, method: str, headers: str = "", origin: str = PAGE) -> TestResponse:
     asked = {"Origin": origin, "Access-Control-Request-Method": method, "Access-Control-Request-Headers": headers}
-    return gateway.stranger.options(path, headers=asked)
+    return gateway.anonymous.options(path, headers=asked)
 
 
 class TestCrossOrigin:
@@ -109,7 +109,7 @@ class TestCrossOrigin:
         assert "Access-Control-Allow-Credentials" not in answer.headers
 
     def test_a_page_learns_that_its_key_does_not_hold(self, gateway: FakeGateway) -> None:
-        answer = gateway.stranger.get(CUSTOMERS, headers={"Origin": PAGE})
+        answer = gateway.anonymous.get(CUSTOMERS, headers={"Origin": PAGE})
         assert_problem(answer, 401, "unauthenticated")
         assert answer.headers["Access-Control-Allow-Origin"] == PAGE
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pydantic
@@ -18,6 +18,7 @@ from gateway.data_access.mongo.customer_schema import validator
 from gateway.schemas.customers import customer_schema, patch_schema
 from model_service.api.customers import customer_model
 from shared.features import FEATURES, Feature, Kind
+from tests.conftest import ROOT
 
 NEW = Feature(NAME, Kind.COUNT, "Payments that came too late", maximum=1e6)
 EXTENDED = (*FEATURES, NEW)
@@ -45,7 +46,8 @@ print(json.dumps([created.json["{NAME}"], [r.json["errors"][0]["pointer"] for r 
 
 def test_is_enough_for_the_whole_gateway() -> None:
     command = [sys.executable, "-m", "support.one_more_feature", SCRIPT]
-    ran = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
+    env = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}
+    ran = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
     assert json.loads(ran.stdout) == [3, [f"/{NAME}", f"/{NAME}"], 4, 3]
 
