@@ -37,7 +37,10 @@ def _services(settings: Settings) -> Services:
 
 @main.command()
 def serve() -> None:
-    """Serve the REST API (granian; gunicorn works too: see docs/operations.md)."""
+    """Serve the REST API under granian.
+
+    gunicorn works too: see docs/operations.md.
+    """
     settings = settings_or_end()
     refuse_taken("gateway", settings.host, settings.port)
     options = {
