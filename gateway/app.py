@@ -49,7 +49,7 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
         services.authentication,
         services.limits,
         services.idempotency,
-        services.bounds,
+        services.concurrency_limits,
         lease=quick,
         long_lease=quick + settings.analysis_deadline,
     )

@@ -43,8 +43,8 @@ from gateway.routes import (
 )
 from gateway.schemas.paging import Cursors
 from gateway.services.access.api_keys import ApiKeyService
-from gateway.services.access.authentication import Authentication, TokenCheck, on_keys
-from gateway.services.access.concurrency import Bounds, bounds
+from gateway.services.access.authentication import Authentication, TokenCheck, build_authentication
+from gateway.services.access.concurrency import ConcurrencyLimits, concurrency_limits
 from gateway.services.access.idempotency import IdempotencyService
 from gateway.services.access.rate_limits import Limits, limits
 from gateway.services.audit import Auditor, AuditService
@@ -99,7 +99,7 @@ class Services:
     exports: ExportService
     reconciler: Reconciler
     sort_indexes: SortIndexes
-    bounds: Bounds
+    concurrency_limits: ConcurrencyLimits
     limits: Limits
 
 
@@ -139,8 +139,8 @@ def assemble(
     places, secret = erasables(stores, registry), settings.secret_key
     erasures = ErasureService(store, deleted, stores.erasures, places, secret, auditor, require_revision=strict)
     retention = timedelta(days=settings.deleted_retention_days)
-    bound, deadline = bounds(settings.threads), settings.prediction_deadline
-    authentication, known_keys = on_keys(stores.keys, tokens)
+    bound, deadline = concurrency_limits(settings.threads), settings.prediction_deadline
+    authentication, known_keys = build_authentication(stores.keys, tokens)
     return Services(
         authentication=authentication,
         idempotency=IdempotencyService(stores.idempotency, settings.idempotency_hours),
@@ -163,7 +163,7 @@ def assemble(
         exports=ExportService(store),
         reconciler=Reconciler(store, model, assigner),
         sort_indexes=SortIndexes(store, stores.imports.loading),
-        bounds=bound,
+        concurrency_limits=bound,
         limits=limits(stores.quotas, settings.rate_limit, settings.rate_limit_bulk, settings.rate_limit_anonymous),
     )
 

@@ -31,8 +31,8 @@ from typing import IO, Final, NamedTuple
 
 from flask import Flask, current_app, request
 
-from gateway.services.access.concurrency import QUEUE_SECONDS, Slots
-from gateway.services.errors import ClientsSlow
+from gateway.services.access.concurrency import QUEUE_SECONDS, ConcurrencyLimit
+from gateway.services.errors import ClientsTooSlow
 
 KEEP_ALIVE: Final = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
 """Seconds of silence before a peer is asked whether it is there, seconds between questions, and how many of them."""
@@ -59,7 +59,7 @@ class ClientTimeouts:
 
     def __init__(self, seconds: float, threads: int) -> None:
         self.seconds = seconds
-        self._places = Slots(max(1, threads - 1), ClientsSlow, QUEUE_SECONDS)
+        self._places = ConcurrencyLimit(max(1, threads - 1), ClientsTooSlow, QUEUE_SECONDS)
         self._waits: set[_Wait] = set()
         self._watching = False
 
@@ -75,11 +75,11 @@ class ClientTimeouts:
         ------
         TimeoutError
             if the client was cut off.
-        ClientsSlow
+        ClientsTooSlow
             when as many threads as may are waiting.
         """
         wait = _Wait(time.monotonic() + self.seconds, connection)
-        with self._places.taken():
+        with self._places.held():
             self._waits.add(wait)
             self._watch()
             try:
@@ -136,7 +136,7 @@ class TimedBody(NamedTuple):
         ------
         TimeoutError
             when they do not come in time, and the server lets that be noticed.
-        ClientsSlow
+        ClientsTooSlow
         OSError, werkzeug.exceptions.ClientDisconnected
             when the connection breaks.
         """

@@ -16,7 +16,7 @@ from gateway.middleware.query_parameters import query_parameters
 from gateway.middleware.rate_limit import anonymous_rate_limited, rate_limited
 from gateway.routes import Around, Work
 from gateway.services.access.authentication import Authentication
-from gateway.services.access.concurrency import Bounds
+from gateway.services.access.concurrency import ConcurrencyLimits
 from gateway.services.access.idempotency import IdempotencyService
 from gateway.services.access.rate_limits import Limits
 
@@ -25,7 +25,7 @@ def middleware_by_work(
     authentication: Authentication,
     limits: Limits,
     idempotency: IdempotencyService,
-    bounds: Bounds,
+    bounds: ConcurrencyLimits,
     lease: float,
     long_lease: float,
 ) -> Mapping[Work, Sequence[Around]]:

@@ -9,18 +9,18 @@ from typing import Any
 from flask import Response
 
 from gateway.routes import Around, Route, View
-from gateway.services.access.concurrency import Slots
+from gateway.services.access.concurrency import ConcurrencyLimit
 
 
-def concurrency_limited(*bounds: Slots) -> Around:
+def concurrency_limited(*limits: ConcurrencyLimit) -> Around:
     """Return a guard under which each request holds a slot of every bound, until the last byte of a stream is sent."""
 
     def around(_: Route, view: View) -> View:
         @wraps(view)
         def guarded(**parts: Any) -> Any:
             with ExitStack() as held:
-                for slots in bounds:
-                    held.enter_context(slots.taken())
+                for limit in limits:
+                    held.enter_context(limit.held())
                 answer = view(**parts)
                 if isinstance(answer, Response) and answer.is_streamed:
                     answer.call_on_close(held.pop_all().close)

@@ -15,8 +15,8 @@ from werkzeug.exceptions import HTTPException
 
 from gateway.controllers.http import caller, read_body
 from gateway.routes import Around, Route, View
-from gateway.services.access.idempotency import Asked, Attempt, IdempotencyService, KeptAnswer
-from gateway.services.errors import AnswerNotKept, InvalidInput, StoreError, is_refusal
+from gateway.services.access.idempotency import Attempt, IdempotencyService, IdempotentRequest, StoredResponse
+from gateway.services.errors import InvalidInput, ResponseNotStored, StoreError, is_refusal
 from shared.features import CUST_ID
 from shared.problems import FieldError
 
@@ -89,22 +89,22 @@ def idempotent(idempotency: IdempotencyService, lease: float) -> Around:
             if header is None:
                 return view(**parts)
             begun = idempotency.begin(_asked(route, header, parts), caller(), lease)
-            if isinstance(begun, KeptAnswer):
+            if isinstance(begun, StoredResponse):
                 return _replayed(begun)
-            return _OneRun(idempotency, begun, route).of(view, parts)
+            return _Attempt(idempotency, begun, route).of(view, parts)
 
         return guarded
 
     return around
 
 
-def _asked(route: Route, header: str, parts: dict[str, Any]) -> Asked:
+def _asked(route: Route, header: str, parts: dict[str, Any]) -> IdempotentRequest:
     key = load_key(header)
     body = b"" if route.repeats.upload else read_body()
     customers = customers_named(body)
     if cust_id := parts.get("cust_id"):
         customers.add(cust_id)
-    return Asked(key, _fingerprint(body), customers, route.repeats.again)
+    return IdempotentRequest(key, _fingerprint(body), customers, route.repeats.again)
 
 
 def _fingerprint(body: bytes) -> str:
@@ -118,18 +118,18 @@ def _fingerprint(body: bytes) -> str:
     return digest.hexdigest()
 
 
-def _replayed(answer: KeptAnswer) -> Response:
+def _replayed(answer: StoredResponse) -> Response:
     headers = {**answer.headers, REPLAYED: "true"}
     if answer.body is not None:
         return Response(answer.body, answer.status, headers)
     if "Location" not in headers:
-        raise AnswerNotKept
+        raise ResponseNotStored
     elsewhere = Response(status=303, headers={"Location": headers["Location"], REPLAYED: "true"})
     del elsewhere.headers["Content-Type"]  # there is no content
     return elsewhere
 
 
-class _OneRun:
+class _Attempt:
     """One attempt at carrying a request out, and what becomes of its key."""
 
     def __init__(self, idempotency: IdempotencyService, attempt: Attempt, route: Route) -> None:
@@ -156,7 +156,7 @@ class _OneRun:
     def _end(self, *, refused: bool) -> None:
         self._note(self._idempotency.release if refused else self._idempotency.break_off)
 
-    def _keep(self, answer: KeptAnswer) -> None:
+    def _keep(self, answer: StoredResponse) -> None:
         self._note(lambda attempt: self._idempotency.finish(attempt, answer))
 
     def _note(self, note: Callable[[Attempt], None]) -> None:
@@ -166,7 +166,7 @@ class _OneRun:
             # What happened has happened, and the caller shall hear of it; the key is free to try when its lease ends.
             log.warning("what became of a request with an Idempotency-Key could not be noted: %s", error)
 
-    def _watched(self, pieces: Iterable[Any], answer: KeptAnswer) -> Iterator[Any]:
+    def _watched(self, pieces: Iterable[Any], answer: StoredResponse) -> Iterator[Any]:
         """Yield the answer; it counts as sent when its last piece is."""
         try:
             yield from pieces
@@ -176,11 +176,11 @@ class _OneRun:
         self._keep(answer)
 
     @staticmethod
-    def _whole(answer: Response) -> KeptAnswer:
+    def _whole(answer: Response) -> StoredResponse:
         headers = {name: answer.headers[name] for name in KEPT_HEADERS if name in answer.headers}
-        return KeptAnswer(answer.status_code, headers, answer.get_data())
+        return StoredResponse(answer.status_code, headers, answer.get_data())
 
     @staticmethod
-    def _without_body(answer: Response) -> KeptAnswer:
+    def _without_body(answer: Response) -> StoredResponse:
         location = answer.headers.get("Location")
-        return KeptAnswer(answer.status_code, {"Location": location} if location else {}, None)
+        return StoredResponse(answer.status_code, {"Location": location} if location else {}, None)

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from flask import g, request
 
-from gateway.middleware.security_headers import STANDING
+from gateway.middleware.security_headers import RATE_LIMIT_STATUS
 from gateway.routes import Around, Route, View
 from gateway.services.access.rate_limits import Limiter
 from gateway.services.errors import RateLimited, Unauthenticated
@@ -75,9 +75,9 @@ def anonymous_rate_limited(limiter: Limiter) -> Around:
 
 def _spend(limiter: Limiter, caller: str) -> None:
     try:
-        request.environ[STANDING] = limiter.spend(caller)
+        request.environ[RATE_LIMIT_STATUS] = limiter.spend(caller)
     except RateLimited as error:
-        request.environ[STANDING] = error.standing
+        request.environ[RATE_LIMIT_STATUS] = error.standing
         raise
 
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from gateway.services.errors import Standing
+from gateway.services.errors import RateLimitStatus
 
-STANDING: Final = "gateway.standing"
-"""Where guards put a request's `Standing` in its WSGI environment."""
+RATE_LIMIT_STATUS: Final = "gateway.standing"
+"""Where guards put a request's `RateLimitStatus` in its WSGI environment."""
 
 POLICY: Final = "default-src 'none'; frame-ancestors 'none'"
 """What a browser may load while it shows an answer: nothing. Reports, plots and documentation bring their own."""
@@ -63,12 +63,12 @@ class SecurityHeaders:
             added.append(NAMELESS)
         if self._hsts and environ["wsgi.url_scheme"] == "https":
             added.append(self._hsts)
-        if standing := environ.get(STANDING):
+        if standing := environ.get(RATE_LIMIT_STATUS):
             added += _standing(standing)
         return added
 
 
-def _standing(standing: Standing) -> Headers:
+def _standing(standing: RateLimitStatus) -> Headers:
     """Return the headers of draft-ietf-httpapi-ratelimit-headers-10, and those of its first drafts: tools read them."""
     policy, limit, remaining, reset, policies = standing
     return [

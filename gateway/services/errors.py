@@ -21,7 +21,7 @@ SegmentationError
 ├── IdempotencyKeyReused         for another request than the first one under it
 ├── RequestInProgress            the same request is being carried out just now
 ├── OutcomeUnknown               an earlier attempt at the same request was interrupted
-├── AnswerNotKept                the same request was carried out, but its response cannot be sent again
+├── ResponseNotStored            the same request was carried out, but its response cannot be sent again
 ├── ImportNotFound
 ├── ImportEnded                  it cannot be cancelled any more
 ├── UploadBroken                 the client disconnected before the end of the file
@@ -30,7 +30,7 @@ SegmentationError
 │   ├── ImportUnreadable         the file turned out to be damaged
 │   └── ImportFailed             the database refuses what is imported
 ├── AnalysisBusy                 too many long calls are running
-├── ClientsSlow                  too many requests are waiting for their clients to send something
+├── ClientsTooSlow               too many requests are waiting for their clients to send something
 ├── RegistryRefusal              the model service refuses, for a reason that the client has to know
 ├── StoreError                   the database rejected the operation or failed
 │   ├── QueryTimeout             finding or counting customers took too long
@@ -38,7 +38,7 @@ SegmentationError
 └── ModelServiceError
     ├── ModelUnavailable         no connection, or it has no model loaded
     ├── ModelBusy                too many requests are waiting for it
-    ├── ModelDenied              it rejects this gateway: the tiers' secrets differ
+    ├── ModelAccessDenied        it rejects this gateway: the tiers' secrets differ
     ├── ModelTimeout             no answer within the deadline
     └── ModelMalformed           an answer that breaks the contract, or an internal error
         └── ModelRefused         a customer's data are refused there, though not here
@@ -93,7 +93,7 @@ class ScopeMissing(SegmentationError):
         self.scope = scope
 
 
-class Standing(NamedTuple):
+class RateLimitStatus(NamedTuple):
     """Where a caller stands, as far as this process knows.
 
     Attributes
@@ -120,7 +120,7 @@ class RateLimited(SegmentationError):
     standing : which window, and when the next one begins.
     """
 
-    def __init__(self, standing: Standing) -> None:
+    def __init__(self, standing: RateLimitStatus) -> None:
         super().__init__(
             f"the limit of {standing.limit} requests is used up; the next window begins in {standing.reset} seconds"
         )
@@ -255,7 +255,7 @@ class OutcomeUnknown(SegmentationError):
         )
 
 
-class AnswerNotKept(SegmentationError):
+class ResponseNotStored(SegmentationError):
     """The request was carried out before, but its response was not kept, or no longer is."""
 
     def __init__(self) -> None:
@@ -316,7 +316,7 @@ class AnalysisBusy(SegmentationError):
         super().__init__("too many analyses and uploads are running; try again when one has ended")
 
 
-class ClientsSlow(SegmentationError):
+class ClientsTooSlow(SegmentationError):
     """Too many requests are waiting for their clients to send something."""
 
     def __init__(self) -> None:
@@ -374,7 +374,7 @@ class ModelUnavailable(ModelServiceError):
         self.unsure = unsure
 
 
-class ModelDenied(ModelServiceError):
+class ModelAccessDenied(ModelServiceError):
     """The model service rejects this gateway: the two have different secrets."""
 
     def __init__(self) -> None:

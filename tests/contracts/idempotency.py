@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from gateway.services.access.idempotency import Claim, IdempotencyStore, KeptAnswer, Record
+from gateway.services.access.idempotency import Claim, IdempotencyStore, KeyRecord, StoredResponse
 
 AT = datetime(2030, 5, 1, 12, 0, 0, 123000)
 LEASE = timedelta(seconds=60)
-ANSWER = KeptAnswer(201, {"ETag": '"r1"', "Location": "/x"}, b"\x00body", packed=True)
+ANSWER = StoredResponse(201, {"ETag": '"r1"', "Location": "/x"}, b"\x00body", packed=True)
 
 
 def claim(
@@ -24,9 +24,9 @@ def claim(
     return Claim(key, fingerprint, attempt, at, at + LEASE, at + timedelta(days=1), takes_over, customers)
 
 
-def running(attempt: str = "one", attempts: int = 1, since: datetime = AT) -> Record:
+def running(attempt: str = "one", attempts: int = 1, since: datetime = AT) -> KeyRecord:
     """Return what stands under the key while an attempt runs that began at `since`."""
-    return Record("f", attempt, attempts, AT, since + LEASE, None)
+    return KeyRecord("f", attempt, attempts, AT, since + LEASE, None)
 
 
 class IdempotencyStoreContract:
@@ -61,8 +61,8 @@ class IdempotencyStoreContract:
 
     def test_finish_keeps_an_answer_without_a_body(self, keys: IdempotencyStore) -> None:
         keys.claim(claim())
-        keys.finish("k", "one", KeptAnswer(200, {}, None))
-        assert keys.claim(claim("two")).answer == KeptAnswer(200, {}, None)
+        keys.finish("k", "one", StoredResponse(200, {}, None))
+        assert keys.claim(claim("two")).answer == StoredResponse(200, {}, None)
 
     def test_finish_by_an_attempt_that_was_given_up(self, keys: IdempotencyStore) -> None:
         keys.claim(claim())
@@ -94,7 +94,7 @@ class IdempotencyStoreContract:
         keys.claim(claim(key="other", customers=("B",)))
         keys.finish("other", "one", ANSWER)
         assert keys.erase("A") == 1
-        assert keys.claim(claim("two")).answer == KeptAnswer(201, {}, None)
+        assert keys.claim(claim("two")).answer == StoredResponse(201, {}, None)
         assert keys.claim(claim("two", key="other")).answer == ANSWER
         assert keys.erase("A") == 0
         assert keys.erase("nobody") == 0
@@ -103,4 +103,4 @@ class IdempotencyStoreContract:
         keys.claim(claim(customers=("A",)))
         assert keys.erase("A") == 0
         keys.finish("k", "one", ANSWER)
-        assert keys.claim(claim("two")).answer == KeptAnswer(201, {}, None)
+        assert keys.claim(claim("two")).answer == StoredResponse(201, {}, None)

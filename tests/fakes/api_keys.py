@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
 
-from gateway.services.access.api_keys import ApiKey, Rotation, parse
+from gateway.services.access.api_keys import ApiKey, Rotation, parse_key
 from gateway.services.errors import StoreError
 from gateway.services.principal import Scope
 
@@ -70,7 +70,7 @@ class InMemoryKeyStore:
 
 def key_of(text: str, scopes: Collection[Scope], expires_at: datetime = datetime(2200, 1, 1)) -> ApiKey:
     """Return the stored form of a key with this text."""
-    parsed = parse(text)
+    parsed = parse_key(text)
     assert parsed is not None
     key_id, digest = parsed
     return ApiKey(key_id, f"the key {key_id}", frozenset(scopes), digest, datetime(2024, 5, 1), "test:x", expires_at)

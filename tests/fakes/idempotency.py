@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 from threading import Lock
 
-from gateway.services.access.idempotency import Claim, KeptAnswer, Record
+from gateway.services.access.idempotency import Claim, KeyRecord, StoredResponse
 from gateway.services.errors import StoreError
 
 
@@ -16,18 +16,18 @@ class InMemoryIdempotencyStore:
     name = "idempotency"
 
     def __init__(self) -> None:
-        self.records: dict[str, Record] = {}
+        self.records: dict[str, KeyRecord] = {}
         self.customers: dict[str, set[str]] = {}
         self.erased: set[str] = set()
         self.failure: StoreError | None = None
         self._lock = Lock()
 
-    def claim(self, claim: Claim) -> Record:
+    def claim(self, claim: Claim) -> KeyRecord:
         self._use()
         with self._lock:
             old = self.records.get(claim.key)
             if old is None:
-                new = Record(claim.fingerprint, claim.attempt, 1, claim.at, claim.lock_until, None)
+                new = KeyRecord(claim.fingerprint, claim.attempt, 1, claim.at, claim.lock_until, None)
                 self.customers[claim.key] = set(claim.customers)
             elif (
                 claim.takes_over
@@ -41,10 +41,10 @@ class InMemoryIdempotencyStore:
             self.records[claim.key] = new
             return new
 
-    def finish(self, key: str, attempt: str, answer: KeptAnswer) -> None:
+    def finish(self, key: str, attempt: str, answer: StoredResponse) -> None:
         self._use()
         if (record := self._held(key, attempt)) and record.answer is None:
-            kept = KeptAnswer(answer.status, {}, None) if key in self.erased else answer
+            kept = StoredResponse(answer.status, {}, None) if key in self.erased else answer
             self.records[key] = replace(record, answer=kept)
 
     def break_off(self, key: str, attempt: str, at: datetime) -> None:
@@ -64,13 +64,13 @@ class InMemoryIdempotencyStore:
         for key in keys:
             self.customers[key] = set()
             if answer := self.records[key].answer:
-                self.records[key] = replace(self.records[key], answer=KeptAnswer(answer.status, {}, None))
+                self.records[key] = replace(self.records[key], answer=StoredResponse(answer.status, {}, None))
                 emptied += 1
             else:
                 self.erased.add(key)
         return emptied
 
-    def _held(self, key: str, attempt: str) -> Record | None:
+    def _held(self, key: str, attempt: str) -> KeyRecord | None:
         record = self.records.get(key)
         return record if record and record.attempt == attempt else None
 

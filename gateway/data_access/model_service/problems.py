@@ -5,7 +5,13 @@ from __future__ import annotations
 import logging
 
 from gateway.data_access.model_service.answers import decoded
-from gateway.services.errors import ModelDenied, ModelMalformed, ModelUnavailable, RegistryRefusal, SegmentationError
+from gateway.services.errors import (
+    ModelAccessDenied,
+    ModelMalformed,
+    ModelUnavailable,
+    RegistryRefusal,
+    SegmentationError,
+)
 from shared.problems import Problem
 
 log = logging.getLogger(__name__)
@@ -44,7 +50,7 @@ def fault_of(status: int, text: bytes) -> SegmentationError:
         return RegistryRefusal(status, problem["code"], problem["detail"], problem.get("errors", []))
     if status == 401:
         log.error("the model service does not know this gateway: give both tiers the same MODEL_SERVICE_SECRET")
-        return ModelDenied()
+        return ModelAccessDenied()
     if status == 503:
         return ModelUnavailable("the model service has no model loaded")
     return ModelMalformed(f"the model service answered with status {status}")

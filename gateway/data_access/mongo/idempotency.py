@@ -10,7 +10,7 @@ from pymongo.errors import DuplicateKeyError
 from pymongo.read_concern import ReadConcern
 
 from gateway.data_access.mongo.collection import Document, Documents, StoreCollection
-from gateway.services.access.idempotency import Claim, KeptAnswer, Record
+from gateway.services.access.idempotency import Claim, KeyRecord, StoredResponse
 from gateway.services.errors import StoreUnavailable
 
 INDEXES = (
@@ -39,19 +39,19 @@ class MongoIdempotencyStore:
         # What an attempt has just claimed may not have reached a majority yet, and must be seen all the same.
         self._latest = collection.with_options(read_concern=ReadConcern("local"))
 
-    def claim(self, claim: Claim) -> Record:
+    def claim(self, claim: Claim) -> KeyRecord:
         with self._records as records:
             for _ in range(_ATTEMPTS):
                 if found := _claimed(records, claim) or self._latest.find_one({"_id": claim.key}):
                     return _record(found)
         raise StoreUnavailable("other requests keep using the same Idempotency-Key; try again")
 
-    def finish(self, key: str, attempt: str, answer: KeptAnswer) -> None:
+    def finish(self, key: str, attempt: str, answer: StoredResponse) -> None:
         mine = {"_id": key, "attempt": attempt, "status": _RUNNING}
         with self._records as records:
             whole = records.update_one({**mine, "erased": False}, _kept(answer))
             if not whole.matched_count:
-                records.update_one(mine, _kept(KeptAnswer(answer.status, {}, None)))
+                records.update_one(mine, _kept(StoredResponse(answer.status, {}, None)))
 
     def break_off(self, key: str, attempt: str, at: datetime) -> None:
         with self._records as records:
@@ -93,19 +93,19 @@ def _claimed(records: Documents, claim: Claim) -> Document | None:
         return None
 
 
-def _kept(answer: KeptAnswer) -> Document:
+def _kept(answer: StoredResponse) -> Document:
     body = None if answer.body is None else Binary(answer.body)
     kept = {"status": answer.status, "headers": dict(answer.headers), "body": body, "packed": answer.packed}
     return {"$set": {"status": _DONE, "answer": kept}}
 
 
-def _record(document: Document) -> Record:
+def _record(document: Document) -> KeyRecord:
     answer = document.get("answer")
-    return Record(
+    return KeyRecord(
         fingerprint=document["fingerprint"],
         attempt=document["attempt"],
         attempts=document["attempts"],
         first_at=document["first_at"],
         lock_until=document["lock_until"],
-        answer=KeptAnswer(**answer) if answer else None,
+        answer=StoredResponse(**answer) if answer else None,
     )

@@ -94,14 +94,14 @@ class KeyStore(Protocol):
         """Note that a key was used, unless a later use is noted."""
 
 
-def parse(text: str) -> tuple[str, bytes] | None:
+def parse_key(text: str) -> tuple[str, bytes] | None:
     """Return the id and the secret's digest of a key's text, or None if no key looks like that."""
     if found := _TEXT.fullmatch(text):
         return found[1], digest_of(found[2])
     return None
 
 
-def text_of(key_id: str, secret: str) -> str:
+def key_text(key_id: str, secret: str) -> str:
     """Return the text of a key."""
     return f"{PREFIX}{key_id}_{secret}"
 
@@ -257,7 +257,7 @@ class ApiKeyService:
         return key
 
     def _told(self, key: ApiKey, secret: str) -> NewApiKey:
-        return NewApiKey(**self._view(key), key=text_of(key.id, secret))
+        return NewApiKey(**self._view(key), key=key_text(key.id, secret))
 
     def _view(self, key: ApiKey) -> ApiKeyView:
         at = self._clock()

@@ -13,7 +13,7 @@ from typing import Final, Protocol
 
 from cachetools import FIFOCache, TTLCache
 
-from gateway.services.access.api_keys import PREFIX, ApiKey, KeyStore, parse
+from gateway.services.access.api_keys import PREFIX, ApiKey, KeyStore, parse_key
 from gateway.services.clock import now
 from gateway.services.errors import StoreError, StoreUnavailable, Unauthenticated
 from gateway.services.principal import Principal
@@ -176,7 +176,7 @@ class Authentication:
         raise Unauthenticated
 
     def _key_holder(self, text: str) -> Principal:
-        parsed = parse(text)
+        parsed = parse_key(text)
         if parsed is None:
             raise Unauthenticated
         key_id, digest = parsed
@@ -187,7 +187,7 @@ class Authentication:
         return Principal("api_key", key.id, key.name, key.scopes)
 
 
-def on_keys(store: KeyStore, tokens: TokenCheck | None = None) -> tuple[Authentication, KeyCache]:
+def build_authentication(store: KeyStore, tokens: TokenCheck | None = None) -> tuple[Authentication, KeyCache]:
     """Return the authentication on a store of keys, and the cache that must hear of changes to them."""
     cache = KeyCache(store)
     return Authentication(cache, LastUses(store), tokens), cache

@@ -24,7 +24,7 @@ QUEUE_SECONDS = 0.3
 """Longest wait for a slot: enough for some predictions to end, and for health checks behind it not to be missed."""
 
 
-class Slots:
+class ConcurrencyLimit:
     """A bound on what goes on at once.
 
     Parameters
@@ -42,7 +42,7 @@ class Slots:
         self._stuck = False
 
     @contextmanager
-    def taken(self) -> Iterator[None]:
+    def held(self) -> Iterator[None]:
         """Hold a slot for the length of a `with` block.
 
         Raises
@@ -60,15 +60,17 @@ class Slots:
             self._free.release()
 
 
-class Bounds(NamedTuple):
+class ConcurrencyLimits(NamedTuple):
     """The bounds of one process: on long calls, and on all that wait for the model service."""
 
-    long_calls: Slots
-    waits: Slots
+    long_calls: ConcurrencyLimit
+    waits: ConcurrencyLimit
 
 
-def bounds(threads: int) -> Bounds:
+def concurrency_limits(threads: int) -> ConcurrencyLimits:
     """Return the bounds for a process of so many threads."""
     long_calls = max(1, threads // 2)
     waits = max(threads - 1, long_calls + 1)  # a long call alone must not keep predictions out
-    return Bounds(Slots(long_calls, AnalysisBusy), Slots(waits, ModelBusy, QUEUE_SECONDS))
+    return ConcurrencyLimits(
+        ConcurrencyLimit(long_calls, AnalysisBusy), ConcurrencyLimit(waits, ModelBusy, QUEUE_SECONDS)
+    )

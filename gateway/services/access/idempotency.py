@@ -24,7 +24,7 @@ from gateway.services.clock import now
 from gateway.services.errors import IdempotencyKeyReused, OutcomeUnknown, RequestInProgress
 from gateway.services.principal import Principal
 
-LARGEST_BODY = 8 * 1024 * 1024
+MAX_STORED_BYTES = 8 * 1024 * 1024
 """Bytes of a kept answer's body, compressed; a document of MongoDB may have 16 MiB."""
 _SECOND = timedelta(seconds=1)
 _WORTH_PACKING = 2 * 1024
@@ -32,7 +32,7 @@ _FASTEST = 1
 
 
 @dataclass(frozen=True, slots=True)
-class KeptAnswer:
+class StoredResponse:
     """An answer as it is sent again; ``body`` is None where only the rest was kept, and compressed if ``packed``."""
 
     status: int
@@ -42,7 +42,7 @@ class KeptAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class KeyRecord:
     """What stands under a key.
 
     Attributes
@@ -60,7 +60,7 @@ class Record:
     attempts: int
     first_at: datetime
     lock_until: datetime
-    answer: KeptAnswer | None
+    answer: StoredResponse | None
 
 
 class Claim(NamedTuple):
@@ -87,13 +87,13 @@ class IdempotencyStore(Protocol):
     def name(self) -> str:
         """What the receipt of an erasure calls it."""
 
-    def claim(self, claim: Claim) -> Record:
+    def claim(self, claim: Claim) -> KeyRecord:
         """Claim a key that is free, or whose attempt at the same request broke off if the claim takes over.
 
         Return what stands under the key then; the claim has succeeded if that has its attempt.
         """
 
-    def finish(self, key: str, attempt: str, answer: KeptAnswer) -> None:
+    def finish(self, key: str, attempt: str, answer: StoredResponse) -> None:
         """Keep the answer if the attempt still holds the key; only its status, if a customer was erased meanwhile."""
 
     def break_off(self, key: str, attempt: str, at: datetime) -> None:
@@ -118,7 +118,7 @@ class Attempt:
     first_at: datetime | None
 
 
-class Asked(NamedTuple):
+class IdempotentRequest(NamedTuple):
     """A request with a key; `again` says whether it may be carried out again after it broke off."""
 
     key: str
@@ -140,7 +140,7 @@ class IdempotencyService:
         self._kept_for = timedelta(hours=hours)
         self._clock = clock
 
-    def begin(self, asked: Asked, caller: Principal, lease: float) -> Attempt | KeptAnswer:
+    def begin(self, asked: IdempotentRequest, caller: Principal, lease: float) -> Attempt | StoredResponse:
         """Claim the request's key, or return the answer that is kept under it.
 
         Parameters
@@ -163,7 +163,7 @@ class IdempotencyService:
             raise OutcomeUnknown
         raise _in_progress(claim, record)
 
-    def finish(self, attempt: Attempt, answer: KeptAnswer) -> None:
+    def finish(self, attempt: Attempt, answer: StoredResponse) -> None:
         """Keep the answer; without its body where that is too large."""
         self._store.finish(attempt.key, attempt.id, _packed(answer))
 
@@ -175,7 +175,7 @@ class IdempotencyService:
         """Note that the attempt has ended without an effect."""
         self._store.release(attempt.key, attempt.id)
 
-    def _claim(self, asked: Asked, caller: Principal, lease: float) -> Claim:
+    def _claim(self, asked: IdempotentRequest, caller: Principal, lease: float) -> Claim:
         at = self._clock()
         return Claim(
             key=hashlib.sha256(f"{caller.kind}\0{caller.id}\0{asked.key}".encode()).hexdigest(),
@@ -189,23 +189,23 @@ class IdempotencyService:
         )
 
 
-def _in_progress(claim: Claim, record: Record) -> RequestInProgress:
+def _in_progress(claim: Claim, record: KeyRecord) -> RequestInProgress:
     """Return what the caller hears: to wait as long again as the first attempt has taken so far."""
     left = record.lock_until - claim.at
     so_far = (claim.lock_until - claim.at) - left
     return RequestInProgress(ceil(max(1, min(left, so_far) / _SECOND)), ceil(left / _SECOND))
 
 
-def _packed(answer: KeptAnswer) -> KeptAnswer:
+def _packed(answer: StoredResponse) -> StoredResponse:
     body = answer.body
     if worth_it := body is not None and len(body) > _WORTH_PACKING:
         body = zlib.compress(body, _FASTEST)
-    if body is not None and len(body) > LARGEST_BODY:
+    if body is not None and len(body) > MAX_STORED_BYTES:
         return replace(answer, body=None)
     return replace(answer, body=body, packed=worth_it)
 
 
-def _unpacked(answer: KeptAnswer) -> KeptAnswer:
+def _unpacked(answer: StoredResponse) -> StoredResponse:
     if answer.body is None or not answer.packed:
         return answer
     return replace(answer, body=zlib.decompress(answer.body), packed=False)

@@ -28,7 +28,7 @@ from typing import Final, NamedTuple, Protocol
 
 from cachetools import FIFOCache
 
-from gateway.services.errors import RateLimited, Standing, StoreError
+from gateway.services.errors import RateLimited, RateLimitStatus, StoreError
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +102,7 @@ class Limiter:
         policies = ", ".join(f'"{label}";q={rate.amount};w={rate.seconds}' for label, rate in named)
         self._meters = [_Meter(store, label, rate, policies, clock) for label, rate in named]
 
-    def spend(self, caller: str) -> Standing:
+    def spend(self, caller: str) -> RateLimitStatus:
         """Count a request and return where its caller stands in the tightest of the rates.
 
         Raises
@@ -132,7 +132,7 @@ class _Meter:
         self._lock = threading.Lock()
         self._ask_again_at = -math.inf
 
-    def spend(self, caller: str) -> Standing:
+    def spend(self, caller: str) -> RateLimitStatus:
         now = self._clock()
         while True:
             with self._lock:
@@ -148,7 +148,7 @@ class _Meter:
         if lease and now < lease.until and not lease.tokens and not lease.left:
             raise RateLimited(self._standing(lease, now))
 
-    def _spent(self, caller: str, now: float) -> Standing | None:
+    def _spent(self, caller: str, now: float) -> RateLimitStatus | None:
         """Spend a token, or return None if more must be asked for."""
         lease = self._leases.get(caller)
         if lease is None or now >= lease.until:
@@ -160,9 +160,9 @@ class _Meter:
             return None
         raise RateLimited(self._standing(lease, now))
 
-    def _standing(self, lease: _Lease, now: float) -> Standing:
+    def _standing(self, lease: _Lease, now: float) -> RateLimitStatus:
         reset = math.ceil(lease.until - now)
-        return Standing(self._name, self._rate.amount, lease.tokens + lease.left, reset, self._policies)
+        return RateLimitStatus(self._name, self._rate.amount, lease.tokens + lease.left, reset, self._policies)
 
     def _granted(self, caller: str, now: float) -> Grant:
         if now >= self._ask_again_at:

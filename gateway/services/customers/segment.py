@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import NotRequired, TypedDict
 
-from gateway.services.access.concurrency import Slots
+from gateway.services.access.concurrency import ConcurrencyLimit
 from gateway.services.audit import Auditor, Change
 from gateway.services.customers.assignment import Assigner, assignment_of
 from gateway.services.customers.customer import (
@@ -68,7 +68,7 @@ class CustomerSegmentService:
         model: Model,
         assigner: Assigner,
         deadline: float,
-        waits: Slots,
+        waits: ConcurrencyLimit,
         auditor: Auditor,
     ) -> None:
         self._customers = customers
@@ -117,7 +117,7 @@ class CustomerSegmentService:
     def _predict(self, customer: Customer, options: PredictionOptions) -> Prediction:
         features = inputs_of(customer)
         refuse_gaps(features)
-        with self._waits.taken():
+        with self._waits.held():
             return self._model.predict(features, self._deadline, options)
 
     def _names(self) -> Mapping[str, str]:

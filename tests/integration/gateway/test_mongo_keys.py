@@ -15,7 +15,7 @@ from support.servers import free_port
 
 from gateway.data_access.mongo.api_keys import MongoKeyStore
 from gateway.development import mongod as development
-from gateway.services.access.api_keys import ApiKeyService, NewApiKey, parse
+from gateway.services.access.api_keys import ApiKeyService, NewApiKey, parse_key
 from gateway.services.errors import StoreUnavailable
 from gateway.services.principal import COMMAND_LINE, Scope
 from gateway.settings import Settings
@@ -51,7 +51,7 @@ def test_what_is_stored_does_not_hold_the_secret(keys: MongoKeyStore, collection
     document = collection.find_one()
     assert text.split("_")[2] not in repr(document)
     assert document is not None
-    assert parse(text) == (document["_id"], document["digest"])
+    assert parse_key(text) == (document["_id"], document["digest"])
 
 
 def test_every_call_says_when_the_database_is_away() -> None:
@@ -75,6 +75,6 @@ def test_of_many_rotations_at_once_one_secret_is_left(keys: MongoKeyStore) -> No
         thread.join()
     stored = keys.get(key_id)
     assert stored is not None
-    digests = [parsed[1] for new in told if (parsed := parse(new["key"]))]
+    digests = [parsed[1] for new in told if (parsed := parse_key(new["key"]))]
     assert len(set(digests)) == 8
     assert {stored.digest, stored.old_digest} <= set(digests)

@@ -28,7 +28,7 @@ from gateway.data_access.mongo.audit import MongoAuditTrail
 from gateway.data_access.mongo.customers import MongoCustomerStore
 from gateway.data_access.mongo.idempotency import INDEXES, MongoIdempotencyStore
 from gateway.development import mongod as development
-from gateway.services.access.idempotency import KeptAnswer
+from gateway.services.access.idempotency import StoredResponse
 from gateway.services.errors import StoreError, StoreUnavailable
 from gateway.settings import Settings
 from gateway.stores import connect
@@ -163,7 +163,7 @@ TRAIL_CALLS: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
 }
 KEY_CALLS: dict[str, tuple[Any, ...]] = {
     "claim": (claim(),),
-    "finish": ("k", "one", KeptAnswer(200, {}, None)),
+    "finish": ("k", "one", StoredResponse(200, {}, None)),
     "break_off": ("k", "one", AT),
     "release": ("k", "one"),
     "erase": ("A",),

@@ -21,7 +21,7 @@ from support.servers import free_port
 from gateway.data_access.model_service.client import Certificates, ModelServiceClient
 from gateway.data_access.model_service.model import HttpModel
 from gateway.data_access.model_service.registry import Deadlines, HttpRegistry
-from gateway.services.errors import ModelDenied, ModelServiceError, ModelUnavailable
+from gateway.services.errors import ModelAccessDenied, ModelServiceError, ModelUnavailable
 from model_service.store.registry import ModelStore
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -103,9 +103,9 @@ class TestSecret:
     def test_missing_or_wrong_is_said_to_be_so(
         self, url: str, access: Access, caplog: pytest.LogCaptureFixture
     ) -> None:
-        with pytest.raises(ModelDenied):
+        with pytest.raises(ModelAccessDenied):
             _model(url, access).predict(inputs(), 5.0)
-        with pytest.raises(ModelDenied):
+        with pytest.raises(ModelAccessDenied):
             _registry(url, access).models()
         assert (
             caplog.messages

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.problems import assert_problem
 
-from gateway.services.access.api_keys import DEFAULT_LIFETIME, LONGEST_LIFETIME, parse
+from gateway.services.access.api_keys import DEFAULT_LIFETIME, LONGEST_LIFETIME, parse_key
 from gateway.services.errors import StoreUnavailable
 from gateway.services.principal import Scope
 
@@ -158,7 +158,7 @@ class TestList:
         assert seen == sorted(made)
 
     def test_shows_the_last_use(self, gateway: FakeGateway) -> None:
-        key_id, _ = parse(ADMIN_KEY) or ("", b"")
+        key_id, _ = parse_key(ADMIN_KEY) or ("", b"")
         gateway.keys.used(key_id, datetime(2199, 5, 1, 12, 30))
         assert gateway.client.get(f"{KEYS}/{key_id}").json["last_used_at"] == "2199-05-01T12:30:00Z"
 

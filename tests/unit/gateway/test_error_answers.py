@@ -16,7 +16,7 @@ from support.problems import assert_problem
 
 from gateway.middleware.errors import STATUSES
 from gateway.services import errors
-from gateway.services.errors import Standing, StoreUnavailable
+from gateway.services.errors import RateLimitStatus, StoreUnavailable
 from gateway.settings import Settings
 from shared.problems import REQUEST_ID_HEADER, FieldError
 
@@ -147,7 +147,7 @@ def _example(kind: type[Exception]) -> Exception:
     Exception.__init__(error, "something went wrong")
     told = {"errors": [FieldError(pointer="/BALANCE", detail="is missing")]} if kind is errors.InvalidInput else {}
     vars(error).update(
-        {"given": True, "retry_after": 7, "scope": "admin", "standing": Standing("default", 1, 0, 7, ""), **told}
+        {"given": True, "retry_after": 7, "scope": "admin", "standing": RateLimitStatus("default", 1, 0, 7, ""), **told}
     )
     return error
 

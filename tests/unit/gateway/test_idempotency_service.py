@@ -7,13 +7,19 @@ from datetime import datetime, timedelta
 import pytest
 from fakes.idempotency import InMemoryIdempotencyStore
 
-from gateway.services.access.idempotency import LARGEST_BODY, Asked, Attempt, IdempotencyService, KeptAnswer
+from gateway.services.access.idempotency import (
+    MAX_STORED_BYTES,
+    Attempt,
+    IdempotencyService,
+    IdempotentRequest,
+    StoredResponse,
+)
 from gateway.services.errors import IdempotencyKeyReused, OutcomeUnknown, RequestInProgress
 from gateway.services.principal import Principal
 
 BEGUN = datetime(2030, 5, 1)
 CRM = Principal("api_key", "k1", "CRM", frozenset())
-ANSWER = KeptAnswer(201, {"ETag": '"r"'}, b"{}")
+ANSWER = StoredResponse(201, {"ETag": '"r"'}, b"{}")
 
 
 class Clock:
@@ -39,15 +45,17 @@ def service(keys: InMemoryIdempotencyStore, clock: Clock) -> IdempotencyService:
     return IdempotencyService(keys, 24, clock)
 
 
-def _asked(key: str = "order-1", fingerprint: str = "f", *, again: bool = True) -> Asked:
-    return Asked(key, fingerprint, (), again)
+def _asked(key: str = "order-1", fingerprint: str = "f", *, again: bool = True) -> IdempotentRequest:
+    return IdempotentRequest(key, fingerprint, (), again)
 
 
-def _begin(service: IdempotencyService, asked: Asked | None = None, caller: Principal = CRM) -> Attempt | KeptAnswer:
+def _begin(
+    service: IdempotencyService, asked: IdempotentRequest | None = None, caller: Principal = CRM
+) -> Attempt | StoredResponse:
     return service.begin(asked or _asked(), caller, 60)
 
 
-def _attempt(service: IdempotencyService, asked: Asked | None = None) -> Attempt:
+def _attempt(service: IdempotencyService, asked: IdempotentRequest | None = None) -> Attempt:
     begun = _begin(service, asked)
     assert isinstance(begun, Attempt)
     return begun
@@ -139,12 +147,12 @@ def test_an_attempt_that_lost_its_key_keeps_nothing(service: IdempotencyService,
     service.release(slow)
     with pytest.raises(RequestInProgress):
         _begin(service)
-    service.finish(second, KeptAnswer(200, {}, b"second"))
-    assert _begin(service) == KeptAnswer(200, {}, b"second")
+    service.finish(second, StoredResponse(200, {}, b"second"))
+    assert _begin(service) == StoredResponse(200, {}, b"second")
 
 
 def test_a_long_answer_is_kept_compressed(service: IdempotencyService, keys: InMemoryIdempotencyStore) -> None:
-    answer = KeptAnswer(200, {"Content-Type": "application/json"}, b"[" + b"1," * 100_000 + b"1]")
+    answer = StoredResponse(200, {"Content-Type": "application/json"}, b"[" + b"1," * 100_000 + b"1]")
     service.finish(_attempt(service), answer)
     (record,) = keys.records.values()
     assert record.answer is not None
@@ -156,7 +164,7 @@ def test_a_long_answer_is_kept_compressed(service: IdempotencyService, keys: InM
 def test_of_an_answer_that_is_too_large_only_the_rest_is_kept(
     service: IdempotencyService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert LARGEST_BODY < 16_000_000
-    monkeypatch.setattr("gateway.services.access.idempotency.LARGEST_BODY", 10)
-    service.finish(_attempt(service), KeptAnswer(200, {"Location": "/x"}, bytes(range(11))))
-    assert _begin(service) == KeptAnswer(200, {"Location": "/x"}, None)
+    assert MAX_STORED_BYTES < 16_000_000
+    monkeypatch.setattr("gateway.services.access.idempotency.MAX_STORED_BYTES", 10)
+    service.finish(_attempt(service), StoredResponse(200, {"Location": "/x"}, bytes(range(11))))
+    assert _begin(service) == StoredResponse(200, {"Location": "/x"}, None)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from gateway.data_access.model_service.problems import KNOWN, fault_of
-from gateway.services.errors import ModelDenied, ModelMalformed, ModelUnavailable, RegistryRefusal
+from gateway.services.errors import ModelAccessDenied, ModelMalformed, ModelUnavailable, RegistryRefusal
 from shared.problems import FieldError, problem
 from tests.conftest import ROOT
 
@@ -55,7 +55,7 @@ def test_anything_else_is_a_fault_of_the_model_service(status: int, text: bytes)
 
 
 def test_a_secret_that_differs_is_a_matter_of_the_settings(caplog: pytest.LogCaptureFixture) -> None:
-    assert type(fault_of(401, _text(401, "unauthenticated"))) is ModelDenied
+    assert type(fault_of(401, _text(401, "unauthenticated"))) is ModelAccessDenied
     assert "MODEL_SERVICE_SECRET" in caplog.text
 
 

@@ -12,7 +12,7 @@ from fakes.gateway import CUSTOMERS, FakeGateway
 from support.problems import assert_problem
 
 from gateway.controllers.slow_clients import ClientTimeouts, TimedBody
-from gateway.services.errors import ClientsSlow
+from gateway.services.errors import ClientsTooSlow
 
 
 class Connection:
@@ -61,7 +61,7 @@ def test_a_thread_is_left_over(threads: int, places: int) -> None:
     with ExitStack() as waiting:
         for _ in range(places):
             waiting.enter_context(timeouts.waiting(None))
-        with pytest.raises(ClientsSlow), timeouts.waiting(None):
+        with pytest.raises(ClientsTooSlow), timeouts.waiting(None):
             pass
     with timeouts.waiting(None):
         pass

@@ -37,7 +37,7 @@ def test_the_model_service_is_waited_for_as_long_as_each_call_deserves() -> None
 
 
 def test_a_process_is_bound_by_its_threads() -> None:
-    bound = build_services(Flask("x"), Settings(threads=8)).bounds
+    bound = build_services(Flask("x"), Settings(threads=8)).concurrency_limits
     assert [slots._free._value for slots in bound] == [4, 7]
 
 

@@ -13,7 +13,7 @@ from fakes.registry import NEW
 from support.customers import inputs, stored
 from support.problems import assert_problem
 
-from gateway.services.access.concurrency import Slots, bounds
+from gateway.services.access.concurrency import ConcurrencyLimit, concurrency_limits
 from gateway.services.errors import AnalysisBusy, ModelBusy
 from gateway.settings import Settings
 from shared.model_contract import CSV
@@ -44,12 +44,12 @@ FREE = [
 
 
 @contextmanager
-def _full(slots: Slots) -> Iterator[int]:
+def _full(limit: ConcurrencyLimit) -> Iterator[int]:
     """Hold every slot and yield how many there are."""
     with ExitStack() as held:
         for count in range(1_000):
             try:
-                held.enter_context(slots.taken())
+                held.enter_context(limit.held())
             except (AnalysisBusy, ModelBusy):
                 yield count
                 return
@@ -62,7 +62,7 @@ def _gateway(threads: int = 4) -> FakeGateway:
 
 
 def _bounds(gateway: FakeGateway) -> Any:
-    return gateway.services.bounds
+    return gateway.services.concurrency_limits
 
 
 def _open(gateway: FakeGateway, method: str, path: str) -> Any:
@@ -73,51 +73,51 @@ def _open(gateway: FakeGateway, method: str, path: str) -> Any:
 class TestBounds:
     @pytest.mark.parametrize("threads", [3, 4, 5, 64])
     def test_leave_a_thread_over(self, threads: int) -> None:
-        with _full(bounds(threads).long_calls) as long, _full(bounds(threads).waits) as waiting:
+        with _full(concurrency_limits(threads).long_calls) as long, _full(concurrency_limits(threads).waits) as waiting:
             assert (long, waiting) == (threads // 2, threads - 1)
 
     @pytest.mark.parametrize("threads", [1, 2])
     def test_of_few_threads_let_a_long_call_and_another_wait(self, threads: int) -> None:
-        with _full(bounds(threads).long_calls) as long, _full(bounds(threads).waits) as waiting:
+        with _full(concurrency_limits(threads).long_calls) as long, _full(concurrency_limits(threads).waits) as waiting:
             assert (long, waiting) == (1, 2)
 
 
 class TestSlots:
     def test_come_back_also_after_an_error(self) -> None:
-        slots = Slots(1, ModelBusy)
+        limit = ConcurrencyLimit(1, ModelBusy)
         for _ in range(3):
-            with pytest.raises(ZeroDivisionError), slots.taken():
+            with pytest.raises(ZeroDivisionError), limit.held():
                 raise ZeroDivisionError
 
     def test_are_waited_for(self) -> None:
-        slots, asked = Slots(1, ModelBusy, queue_seconds=30.0), threading.Event()
+        limit, asked = ConcurrencyLimit(1, ModelBusy, queue_seconds=30.0), threading.Event()
         got: list[bool] = []
 
         def wait() -> None:
             asked.set()
-            with slots.taken():
+            with limit.held():
                 got.append(True)
 
         thread = threading.Thread(target=wait)
-        with slots.taken():
+        with limit.held():
             thread.start()
             assert asked.wait(10)
         thread.join(10)
         assert got == [True]
 
     def test_are_waited_for_in_vain_only_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        slots = Slots(1, ModelBusy, queue_seconds=0.01)
-        acquire, waited = slots._free.acquire, list[float]()
+        limit = ConcurrencyLimit(1, ModelBusy, queue_seconds=0.01)
+        acquire, waited = limit._free.acquire, list[float]()
 
         def watched(timeout: float) -> bool:
             waited.append(timeout)
             return acquire(timeout=timeout)
 
-        monkeypatch.setattr(slots._free, "acquire", watched)
+        monkeypatch.setattr(limit._free, "acquire", watched)
         for _ in range(2):
-            with slots.taken():
+            with limit.held():
                 for _ in range(3):
-                    with pytest.raises(ModelBusy), slots.taken():
+                    with pytest.raises(ModelBusy), limit.held():
                         pass
         assert waited == [0.01, 0.01, 0, 0] * 2
 
