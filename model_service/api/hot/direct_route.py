@@ -1,4 +1,4 @@
-"""The direct route: what the hot requests (predict, batch and infer) take past FastAPI's own handling.
+"""The direct route past FastAPI's handling, alone because the three hot requests (predict, batch, infer) share it.
 
 Everything else is an ordinary FastAPI endpoint. FastAPI's handler resolves dependencies, validates the body with a
 model and the answer with another, and serialises that; here the endpoint takes the request and gives the answer itself,
