@@ -4,7 +4,7 @@
 
     app, server, settings   the ASGI application, its default server, its environment variables
     api/                    one router a resource; hot/ and open_inference/ take the direct route
-    active_model            which version serves now, and the ones asked for beside it
+    active_model            which version serves now, and others that requests name
     scoring/                from a customer's row to a prediction and its explanation
     store/                  versions, the activation history, the segments' labels, the gate
     analysis/               drift and preview, over any number of customers
