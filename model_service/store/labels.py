@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import logging
 import re
-import sys
 import unicodedata
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
@@ -33,9 +33,9 @@ _INVISIBLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 def _visible() -> str:
     """Return all other characters as a class of a regular expression, as JSON Schema takes it."""
     runs: list[list[int]] = []
-    for code in range(sys.maxunicode + 1):
-        # What JSON text carries is no surrogate.
-        if unicodedata.category(chr(code)) in _INVISIBLE - {"Cs"}:
+    hidden = _INVISIBLE - {"Cs"}  # what JSON text carries is no surrogate
+    for code in chain(range(0x32000), range(0xE0000, 0xE1000)):  # between and beyond, Unicode has no such character
+        if unicodedata.category(chr(code)) in hidden:
             if runs and runs[-1][1] == code - 1:
                 runs[-1][1] = code
             else:

@@ -1,8 +1,9 @@
-"""The direct route past FastAPI's own handling, because predict, batch and infer are asked most of all.
+"""The direct route past FastAPI's handling, alone because the three hot requests (predict, batch, infer) share it.
 
 Everything else is an ordinary FastAPI endpoint. FastAPI's handler resolves dependencies, validates the body with a
 model and the answer with another, and serialises that; here the endpoint takes the request and gives the answer itself,
-by the checks and the JSON library that cost least. A prediction of one customer costs about 60 µs instead of 250 µs.
+by the checks and the JSON library that cost least. A prediction of one customer takes 60 to 90 µs of CPU, in
+process and with all middleware; as an ordinary endpoint with the same body and answer it takes 250 µs.
 """
 
 from __future__ import annotations

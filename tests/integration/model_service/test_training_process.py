@@ -302,7 +302,7 @@ def test_the_command_line_and_the_service_exclude_each_other(service, customers,
     assert (status, problem["code"]) == (409, "training_running")
     assert record["id"] in problem["detail"]
     assert service.request("POST", f"{TRAININGS}/{record['id']}/cancel")[0] == 202
-    assert "the training was cancelled" in process.communicate(timeout=TIMEOUT)[1]
+    assert "The training was cancelled" in process.communicate(timeout=TIMEOUT)[1]
     assert process.returncode == 1
     assert service.ended(record["id"])["status"] == "cancelled"
 
@@ -315,5 +315,5 @@ def test_ctrl_c_leaves_no_rubbish(tmp_path, sample_csv):
     process.send_signal(signal.SIGINT)
     assert "Aborted!" in process.communicate(timeout=TIMEOUT)[1]
     (record,) = jobs.records()
-    assert (record["status"], record["reason"]) == ("cancelled", "Stopped with Ctrl-C")
+    assert (record["status"], record["reason"]) == ("cancelled", "Stopped with Ctrl-C.")
     assert sorted(path.name for path in jobs.directory.parent.iterdir()) == [".training.lock", "trainings"]
