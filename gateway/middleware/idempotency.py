@@ -88,7 +88,7 @@ def idempotent(idempotency: IdempotencyService, lease: float) -> Around:
             header = request.headers.get(HEADER)
             if header is None:
                 return view(**parts)
-            begun = idempotency.begin(_asked(route, header, parts), caller(), lease)
+            begun = idempotency.begin(_request(route, header, parts), caller(), lease)
             if isinstance(begun, StoredResponse):
                 return _replayed(begun)
             return _Attempt(idempotency, begun, route).of(view, parts)
@@ -98,7 +98,7 @@ def idempotent(idempotency: IdempotencyService, lease: float) -> Around:
     return around
 
 
-def _asked(route: Route, header: str, parts: dict[str, Any]) -> IdempotentRequest:
+def _request(route: Route, header: str, parts: dict[str, Any]) -> IdempotentRequest:
     key = load_key(header)
     body = b"" if route.repeats.upload else read_body()
     customers = customers_named(body)
