@@ -137,7 +137,7 @@ class CustomerListController:
         """GET /customers."""
         if len(query_without_cursor()) > MAX_QUERY_LENGTH:
             raise RequestURITooLarge(
-                f"the query string, without its cursor, must not be longer than {MAX_QUERY_LENGTH} characters"
+                f"The query string, without its cursor, must not be longer than {MAX_QUERY_LENGTH} characters."
             )
         wanted = list_request(query(), self._cursors)
         page, total = self._lists.page(wanted.query, wanted.total)

@@ -58,7 +58,7 @@ def _preferred() -> str:
     kinds = {kind.media_type: name for name, kind in KINDS.items()}
     best = accepted.best_match(kinds) if accepted else next(iter(kinds))
     if best is None:
-        raise NotAcceptable(f"exports are available as {', '.join(kinds)}")
+        raise NotAcceptable(f"Exports are available as {', '.join(kinds)}.")
     return kinds[best]
 
 

@@ -70,10 +70,10 @@ def require_media_type(accepted: Sequence[str], what: str) -> None:
         *others, last = accepted
         named = f"{', '.join(others)} or {last}" if others else last
         sent = f"not as {request.mimetype!r}" if request.mimetype else "with a Content-Type"
-        raise UnsupportedType(accepted, f"send {what} as {named}, {sent}")
+        raise UnsupportedType(accepted, f"Send {what} as {named}, {sent}.")
     encoding = request.headers.get("Content-Encoding", "identity")
     if encoding.strip().lower() not in ("", "identity"):
-        raise UnsupportedEncoding(f"send {what} without a Content-Encoding, not with {encoding!r}")
+        raise UnsupportedEncoding(f"Send {what} without a Content-Encoding, not with {encoding!r}.")
 
 
 def read_json(*media_types: str) -> Any:
@@ -149,7 +149,7 @@ def read_body() -> bytes:
 
 def _received() -> bytes:
     limit, size = request.max_content_length, request.content_length
-    too_large = RequestEntityTooLarge(f"the body must be smaller than {limit} bytes")
+    too_large = RequestEntityTooLarge(f"The body must be smaller than {limit} bytes.")
     if limit is not None and (size or 0) > limit:
         raise too_large
     body = _read() if size != 0 else b""
@@ -157,7 +157,7 @@ def _received() -> bytes:
     if limit is not None and size is None and len(body) >= limit:
         raise too_large
     if len(body) < (size or 0):  # granian says no more of a client that left
-        raise ClientDisconnected("the body broke off before its end")
+        raise ClientDisconnected("The body broke off before its end.")
     return body
 
 
@@ -166,9 +166,9 @@ def _read() -> bytes:
     try:
         return body.read()
     except TimeoutError as error:
-        raise RequestTimeout(f"the body did not arrive within {body.timeouts.seconds:g} seconds") from error
+        raise RequestTimeout(f"The body did not arrive within {body.timeouts.seconds:g} seconds.") from error
     except OSError as error:
-        raise ClientDisconnected("the body broke off before its end") from error
+        raise ClientDisconnected("The body broke off before its end.") from error
 
 
 def load(schema: Schema, body: Any, prefix: str = "") -> dict[str, Any]:
@@ -240,12 +240,12 @@ def read_upload(media_types: Sequence[str], max_bytes: int) -> Upload:
     require_media_type(media_types, "the file")
     charset = request.mimetype_params.get("charset", _CHARSETS[0])
     if charset.lower() not in _CHARSETS:
-        raise UnsupportedType(media_types, f"send the file in {_CHARSETS[0]}, not in {charset!r}")
+        raise UnsupportedType(media_types, f"Send the file in {_CHARSETS[0]}, not in {charset!r}.")
     size = request.content_length if has_body() else 0
     if size is None:  # a server may not tell a chunked body that broke off from a whole one
-        raise LengthRequired("send the file with a Content-Length")
+        raise LengthRequired("Send the file with a Content-Length.")
     if size > max_bytes:
-        raise RequestEntityTooLarge(f"the file must not be larger than {max_bytes} bytes")
+        raise RequestEntityTooLarge(f"The file must not be larger than {max_bytes} bytes.")
     request.max_content_length = size  # checked against this route's own limit; the application's is far lower
     return Upload(request.mimetype, size, _pieces(timed_body(), size))
 

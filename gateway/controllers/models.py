@@ -98,7 +98,7 @@ def _plot_format() -> Format | None:
 
 def _refuse_empty_file() -> None:
     if request.mimetype in (CSV, PARQUET):
-        detail = "the file is empty; to train on the stored customers, send no Content-Type either"
+        detail = "The file is empty; to train on the stored customers, send no Content-Type either."
         raise InvalidInput([FieldError(pointer="", detail=detail)])
 
 

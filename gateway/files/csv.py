@@ -197,11 +197,11 @@ class CsvCustomers:
         try:
             header = self._records.header()
         except csv.Error as error:
-            raise _header_fault(f"the header is not CSV: {error}") from error
+            raise _header_fault(f"The header is not CSV: {error}.") from error
         if header is None:
-            raise _header_fault("the file is empty")
+            raise _header_fault("The file is empty.")
         if any("\0" in name for name in header):
-            raise _header_fault("the file holds zero bytes, as binary files and UTF-16 text do; save it as UTF-8")
+            raise _header_fault("The file holds zero bytes, as binary files and UTF-16 text do; save it as UTF-8.")
         return header
 
     def _checked(self, found: Records) -> Batch:
@@ -329,7 +329,7 @@ def _check_header(header: Header) -> None:
     if faults:
         errors = [FieldError(pointer=f"/{name}", detail=detail) for name, detail in faults.items()]
         wrong = "; ".join(f"{name} {detail}" for name, detail in faults.items())
-        raise InvalidInput(errors, f"the header does not fit: {wrong}")
+        raise InvalidInput(errors, f"The header does not fit: {wrong}.")
 
 
 def _header_fault(detail: str) -> InvalidInput:

@@ -43,9 +43,9 @@ class NdjsonCustomers:
         blocks = text_blocks(pieces)
         first = next(blocks, "")
         if not first:
-            raise _no_file("the file is empty")
+            raise _no_file("The file is empty.")
         if first.lstrip().startswith("["):
-            raise _no_file("the file is a JSON array; write each customer on a line, without brackets and commas")
+            raise _no_file("The file is a JSON array; write each customer on a line, without brackets and commas.")
         self._lines = enumerate(_lines(chain([first], blocks)), start=1)
         self._batch_rows = batch_rows
         self._ignored: dict[str, None] = {}

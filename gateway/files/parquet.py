@@ -18,7 +18,7 @@ from shared.problems import FieldError
 
 _COMMAND = [sys.executable, "-m", "gateway.files.parquet_text"]
 _PIECE = 256 * 1024
-_DAMAGED = "the file is damaged or needs too much memory: it cannot be read to its end"
+_DAMAGED = "The file is damaged or needs too much memory: it cannot be read to its end."
 
 
 class ParquetCustomers:
@@ -85,7 +85,7 @@ def kept(pieces: Iterable[bytes], folder: Path | None) -> IO[bytes]:
                 file.write(piece)
             file.seek(0)
         except OSError as error:
-            raise StoreUnavailable(f"the file cannot be kept while it is read: {error.strerror}") from error
+            raise StoreUnavailable(f"The file cannot be kept while it is read: {error.strerror}.") from error
         opening.pop_all()  # whoever asked for it closes it
     return file
 

@@ -75,7 +75,7 @@ def write_customers(source: BinaryIO, target: BinaryIO) -> int:
 
 
 def _refuse(target: BinaryIO, why: str) -> None:
-    target.write(json.dumps({"refused": f"the file cannot be read as Parquet: {why}"}).encode() + b"\n")
+    target.write(json.dumps({"refused": f"The file cannot be read as Parquet: {why}."}).encode() + b"\n")
     target.flush()
 
 

@@ -77,5 +77,5 @@ def _last_cut(text: bytes) -> int:
 
 def _refuse_utf16(block: bytes) -> None:
     if block.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        detail = "the file is UTF-16 text; save it as UTF-8"
+        detail = "The file is UTF-16 text; save it as UTF-8."
         raise InvalidInput([FieldError(pointer="", detail=detail)], detail)

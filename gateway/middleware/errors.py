@@ -60,7 +60,7 @@ STATUSES: dict[type[Exception], tuple[int, str]] = {
 }
 RETRY_AFTER_SECONDS = "1"
 _REALM = 'Bearer realm="customer-segmentation"'
-_NOWHERE = "there is nothing at this address"
+_NOWHERE = "There is nothing at this address"
 
 
 def register(app: Flask) -> None:
@@ -69,7 +69,7 @@ def register(app: Flask) -> None:
         app.register_error_handler(kind, _known)
     app.register_error_handler(e.RegistryRefusal, _refused)
     app.register_error_handler(HTTPException, _http)
-    app.register_error_handler(Exception, _unforeseen)
+    app.register_error_handler(Exception, _unexpected)
 
 
 def _known(error: Exception) -> Response:
@@ -111,12 +111,12 @@ def _detail(error: HTTPException) -> str:
     if error.code != 404:
         return error.description or ""
     # A slash in the id makes another address of it, also when it is written as %2F.
-    return f"{_NOWHERE}; a CUST_ID {CUST_ID_RULE}" if "/customers/" in request.path else _NOWHERE
+    return f"{_NOWHERE}; a CUST_ID {CUST_ID_RULE}." if "/customers/" in request.path else f"{_NOWHERE}."
 
 
-def _unforeseen(error: Exception) -> Response:
-    log.error("unforeseen error", exc_info=error)
-    return _answer(500, code_of(500), "an internal error; the log has the details under this request id")
+def _unexpected(error: Exception) -> Response:
+    log.error("the request failed unexpectedly", exc_info=error)
+    return _answer(500, code_of(500), "An internal error; the log has the details under this request id.")
 
 
 def _answer(status: int, code: str, detail: str, errors: Sequence[FieldError] = ()) -> Response:

@@ -23,7 +23,7 @@ def query_parameters(route: Route, view: View) -> View:
     def guarded(**parts: Any) -> Any:
         query = request.query_string
         if len(query) > LONGEST_QUERY:
-            raise RequestURITooLarge(f"the query string must be no longer than {LONGEST_QUERY} bytes")
+            raise RequestURITooLarge(f"The query string must be no longer than {LONGEST_QUERY} bytes.")
         g.query = reader.read(request.args.items(multi=True)) if query or reader.required else reader.defaults
         return view(**parts)
 

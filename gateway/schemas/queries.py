@@ -94,7 +94,7 @@ class QueryReader:
         return f"is not a known parameter; the known ones are {', '.join(known)}" if known else UNKNOWN
 
 
-INVALID_QUERY: Final = "the query string is invalid: see errors"
+INVALID_QUERY: Final = "The query string is invalid: see errors."
 UNKNOWN: Final = "is not a known parameter"
 
 

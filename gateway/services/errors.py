@@ -71,7 +71,7 @@ def is_refusal(error: BaseException) -> bool:
 class InvalidInput(SegmentationError):
     """The request is invalid; `errors` says where and why."""
 
-    def __init__(self, errors: Sequence[FieldError], detail: str = "the request is invalid: see errors"):
+    def __init__(self, errors: Sequence[FieldError], detail: str = "The request is invalid: see errors."):
         super().__init__(detail)
         self.errors = list(errors)
 
@@ -80,8 +80,10 @@ class Unauthenticated(SegmentationError):
     """There is no valid API key or token; `given` says whether there was one at all."""
 
     def __init__(self, *, given: bool = True):
-        refused = "the API key or token is not valid: it is unknown, wrong, revoked or expired"
-        super().__init__(refused if given else "send an API key or a token, for example Authorization: Bearer csk_…")
+        refused = "The API key or token is not valid: it is unknown, wrong, revoked or expired."
+        super().__init__(
+            refused if given else "Send an API key or a token in the header Authorization, after the word Bearer."
+        )
         self.given = given
 
 
@@ -89,7 +91,7 @@ class ScopeMissing(SegmentationError):
     """The API key or token lacks the scope that this needs."""
 
     def __init__(self, scope: str):
-        super().__init__(f"this needs the scope '{scope}'")
+        super().__init__(f"This needs the scope '{scope}'.")
         self.scope = scope
 
 
@@ -122,7 +124,7 @@ class RateLimited(SegmentationError):
 
     def __init__(self, standing: RateLimitStatus) -> None:
         super().__init__(
-            f"the limit of {standing.limit} requests is used up; the next window begins in {standing.reset} seconds"
+            f"The limit of {standing.limit} requests is used up; the next window begins in {standing.reset} seconds."
         )
         self.standing = standing
 
@@ -131,49 +133,49 @@ class ApiKeyNotFound(SegmentationError):
     """No API key has this id."""
 
     def __init__(self, key_id: str):
-        super().__init__(f"there is no API key {key_id!r}")
+        super().__init__(f"There is no API key {key_id!r}.")
 
 
 class ApiKeyUnusable(SegmentationError):
     """The API key has been revoked or has expired; only a new key helps."""
 
     def __init__(self, key_id: str):
-        super().__init__(f"API key {key_id!r} has been revoked or has expired; create a new one")
+        super().__init__(f"API key {key_id!r} has been revoked or has expired; create a new one.")
 
 
 class IssuerUnavailable(SegmentationError):
     """The issuer of bearer tokens, whose keys are needed to check one, cannot be reached."""
 
     def __init__(self) -> None:
-        super().__init__("the token cannot be checked because its issuer cannot be reached; try again")
+        super().__init__("The token cannot be checked because its issuer cannot be reached; try again.")
 
 
 class CustomerNotFound(SegmentationError):
     """No customer has this CUST_ID."""
 
     def __init__(self, cust_id: str):
-        super().__init__(f"there is no customer {cust_id!r}")
+        super().__init__(f"There is no customer {cust_id!r}.")
 
 
 class CustomerExists(SegmentationError):
     """A customer with this CUST_ID is already stored."""
 
     def __init__(self, cust_id: str):
-        super().__init__(f"customer {cust_id!r} already exists")
+        super().__init__(f"Customer {cust_id!r} already exists.")
 
 
 class CustomerNotNew(SegmentationError):
     """The request is only for a customer that does not exist yet, or is not in a certain state."""
 
     def __init__(self, cust_id: str):
-        super().__init__(f"customer {cust_id!r} already exists, in a state that the request excludes")
+        super().__init__(f"Customer {cust_id!r} already exists, in a state that the request excludes.")
 
 
 class StaleRevision(SegmentationError):
     """The customer has changed since the revision the caller knows."""
 
     def __init__(self, cust_id: str):
-        super().__init__(f"customer {cust_id!r} no longer has the revision that the request names; read it again")
+        super().__init__(f"Customer {cust_id!r} no longer has the revision that the request names; read it again.")
 
 
 class RevisionRequired(SegmentationError):
@@ -181,7 +183,7 @@ class RevisionRequired(SegmentationError):
 
     def __init__(self, cust_id: str):
         super().__init__(
-            f"name the revision of customer {cust_id!r} that you are changing in If-Match, or in a batch in if_revision"
+            f"Name the revision of customer {cust_id!r} that you change in If-Match, or in a batch in if_revision."
         )
 
 
@@ -189,35 +191,35 @@ class CustomerNotDeleted(SegmentationError):
     """There is no deleted customer with this CUST_ID that can be restored."""
 
     def __init__(self, cust_id: str):
-        super().__init__(f"there is no deleted customer {cust_id!r} that can be restored")
+        super().__init__(f"There is no deleted customer {cust_id!r} that can be restored.")
 
 
 class DuplicateInBatch(SegmentationError):
     """An earlier row of the same batch has the same CUST_ID."""
 
     def __init__(self, cust_id: str):
-        super().__init__(f"an earlier row of this batch has the same CUST_ID {cust_id!r}; this one was not written")
+        super().__init__(f"An earlier row of this batch has the same CUST_ID {cust_id!r}; this one was not written.")
 
 
 class ErasureNotFound(SegmentationError):
     """No erasure has this id."""
 
     def __init__(self, erasure_id: str):
-        super().__init__(f"there is no erasure {erasure_id!r}")
+        super().__init__(f"There is no erasure {erasure_id!r}.")
 
 
 class Contended(SegmentationError):
     """Other requests kept changing the same customer while this one tried to."""
 
     def __init__(self, cust_id: str):
-        super().__init__(f"other requests keep changing customer {cust_id!r}; it was not written, try again")
+        super().__init__(f"Other requests keep changing customer {cust_id!r}; it was not written, try again.")
 
 
 class SegmentNotFound(SegmentationError):
     """The active model has no segment with this id."""
 
     def __init__(self, segment_id: str):
-        super().__init__(f"the active model has no segment {segment_id!r}")
+        super().__init__(f"The active model has no segment {segment_id!r}.")
 
 
 class IdempotencyKeyReused(SegmentationError):
@@ -225,7 +227,7 @@ class IdempotencyKeyReused(SegmentationError):
 
     def __init__(self) -> None:
         super().__init__(
-            "this Idempotency-Key was already used for a different request; use a new key for each request"
+            "This Idempotency-Key was already used for a different request; use a new key for each request."
         )
 
 
@@ -239,8 +241,8 @@ class RequestInProgress(SegmentationError):
 
     def __init__(self, retry_after: int, settled_in: int) -> None:
         super().__init__(
-            "the first request with this Idempotency-Key is still running or was interrupted; "
-            f"this is settled in at most {settled_in} seconds"
+            "The first request with this Idempotency-Key is still running or was interrupted; "
+            f"this is settled in at most {settled_in} seconds."
         )
         self.retry_after = retry_after
 
@@ -250,8 +252,8 @@ class OutcomeUnknown(SegmentationError):
 
     def __init__(self) -> None:
         super().__init__(
-            "the first request with this Idempotency-Key was interrupted and may have taken effect; check whether it "
-            "has, and if not, send it again with a new key"
+            "The first request with this Idempotency-Key was interrupted and may have taken effect; check whether it "
+            "has, and if not, send it again with a new key."
         )
 
 
@@ -260,7 +262,7 @@ class ResponseNotStored(SegmentationError):
 
     def __init__(self) -> None:
         super().__init__(
-            "this request has already been carried out; its response was not kept and cannot be sent again"
+            "This request has already been carried out; its response was not kept and cannot be sent again."
         )
 
 
@@ -268,20 +270,20 @@ class ImportNotFound(SegmentationError):
     """No import has this id."""
 
     def __init__(self, import_id: str):
-        super().__init__(f"there is no import {import_id!r}, or it has expired")
+        super().__init__(f"There is no import {import_id!r}, or it has expired.")
 
 
 class ImportEnded(SegmentationError):
     """The import cannot be cancelled any more."""
 
     def __init__(self, import_id: str, status: str):
-        super().__init__(f"import {import_id} has already ended: {status}")
+        super().__init__(f"Import {import_id} has already ended: {status}.")
 
 
 class UploadBroken(SegmentationError):
     """The client disconnected before the end of the file."""
 
-    def __init__(self, detail: str = "the upload ended before the end of the file") -> None:
+    def __init__(self, detail: str = "The upload ended before the end of the file.") -> None:
         super().__init__(detail)
 
 
@@ -289,7 +291,7 @@ class UploadStalled(UploadBroken):
     """The client stopped sending."""
 
     def __init__(self) -> None:
-        super().__init__("the upload stalled: no data arrived for too long")
+        super().__init__("The upload stalled: no data arrived for too long.")
 
 
 class ImportInterrupted(SegmentationError):
@@ -298,7 +300,7 @@ class ImportInterrupted(SegmentationError):
     unsure = True
 
     def __init__(self, import_id: str, rows: int, reason: str):
-        super().__init__(f"import {import_id} stopped after {rows} rows: {reason}")
+        super().__init__(f"Import {import_id} stopped after {rows} rows: {reason}")
 
 
 class ImportUnreadable(ImportInterrupted):
@@ -313,14 +315,14 @@ class AnalysisBusy(SegmentationError):
     """Too many previews, drift analyses, drawings and uploads to trainings are running in this process."""
 
     def __init__(self) -> None:
-        super().__init__("too many analyses and uploads are running; try again when one has ended")
+        super().__init__("Too many analyses and uploads are running; try again when one has ended.")
 
 
 class ClientsTooSlow(SegmentationError):
     """Too many requests are waiting for their clients to send something."""
 
     def __init__(self) -> None:
-        super().__init__("too many clients are sending slowly; try again in a moment")
+        super().__init__("Too many clients are sending slowly; try again in a moment.")
 
 
 class RegistryRefusal(SegmentationError):
@@ -351,8 +353,8 @@ class QueryTimeout(StoreError):
     def __init__(self, seconds: float, sortable: Sequence[str]):
         fast = ", ".join(sortable)
         super().__init__(
-            f"the query was stopped after {seconds:g} s; filter by one of {fast}, which have an index, "
-            "and sort by the same one"
+            f"The query was stopped after {seconds:g} s; filter by one of {fast}, which have an index, "
+            "and sort by the same one."
         )
 
 
@@ -379,7 +381,7 @@ class ModelAccessDenied(ModelServiceError):
 
     def __init__(self) -> None:
         super().__init__(
-            "the model service rejected the gateway's credentials; an operator has to correct the settings"
+            "The model service rejected the gateway's credentials; an operator has to correct the settings."
         )
 
 
@@ -389,7 +391,7 @@ class ModelBusy(ModelServiceError):
     unsure = False
 
     def __init__(self) -> None:
-        super().__init__("too many requests are waiting for the model service; try again in a moment")
+        super().__init__("Too many requests are waiting for the model service; try again in a moment.")
 
 
 class ModelTimeout(ModelServiceError):

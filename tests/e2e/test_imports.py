@@ -146,7 +146,7 @@ def test_whoever_leaves_in_the_middle_is_noticed(system: System, content: bytes)
         file.go_on.set()
         assert sent.exception() is not None
         wait_until(lambda: _newest(system)["status"] == "interrupted", "that the sender has left")
-    assert _newest(system)["reason"] == "the upload ended before the end of the file"
+    assert _newest(system)["reason"] == "The upload ended before the end of the file."
 
 
 def test_the_model_may_die_in_the_middle(system: System, content: bytes) -> None:

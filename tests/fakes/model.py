@@ -12,8 +12,8 @@ from shared.contract import ColumnarAnswer, Explanation, ModelSummary, Predictio
 from shared.features import DISTANCE_NAMES
 from shared.model_contract import ACTIVE
 
-DOWN = ModelUnavailable("the model service cannot be reached")
-SLOW = ModelTimeout("the model service did not answer in time")
+DOWN = ModelUnavailable("The model service cannot be reached.")
+SLOW = ModelTimeout("The model service did not answer in time")
 MALFORMED = ModelMalformed("the model service's answer breaks the contract")
 
 SEGMENTS: list[SegmentRef] = [{"id": "seg-01", "name": "Low balance"}, {"id": "seg-02", "name": "High balance"}]

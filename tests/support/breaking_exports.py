@@ -22,7 +22,7 @@ class BreakingStore(InMemoryCustomerStore):
 
     def rows(self, filters: Filters, paths: Sequence[str], size: int) -> Iterator[list[Row]]:
         yield from islice(super().rows(filters, paths, 1), WHOLE_ROWS)
-        raise StoreUnavailable("the database has no primary")
+        raise StoreUnavailable("The database has no primary.")
 
 
 def create() -> Flask:

@@ -105,4 +105,4 @@ def _must(holds: bool, what: str) -> None:
 
 
 def _malformed(why: object) -> ModelMalformed:
-    return ModelMalformed(f"the model service's answer breaks the contract: {why}")
+    return ModelMalformed(f"The model service's answer breaks the contract: {why}.")

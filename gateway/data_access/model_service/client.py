@@ -142,10 +142,10 @@ class ModelServiceClient:
             try:
                 return self._over_kept(method, path, give_up_at, content)
             except TimeoutError as error:
-                raise ModelTimeout("the model service did not answer in time") from error
+                raise ModelTimeout("The model service did not answer in time.") from error
             except (OSError, http.client.HTTPException) as error:
                 failure = error
-        raise ModelUnavailable("the model service cannot be reached") from failure
+        raise ModelUnavailable("The model service cannot be reached.") from failure
 
     def call(
         self, method: str, path: str, deadline: float, body: Body | None = None, headers: Mapping[str, str] = _NONE
@@ -167,12 +167,12 @@ class ModelServiceClient:
                 sent = {"Connection": "close", **headers, **_described(body)}
                 return self._exchange(connection, method, path, give_up_at, pieces, sent)
         except TimeoutError as error:
-            raise ModelTimeout(f"the model service did not answer in time{_unsure(method)}") from error
+            raise ModelTimeout(f"The model service did not answer in time{_unsure(method)}.") from error
         except (OSError, http.client.IncompleteRead) as error:
-            detail = f"the model service broke the connection off{_unsure(method)}"
+            detail = f"The model service broke the connection off{_unsure(method)}."
             raise ModelUnavailable(detail, unsure=method != "GET") from error
         except http.client.HTTPException as error:
-            raise ModelMalformed(f"the model service's answer cannot be read ({type(error).__name__})") from error
+            raise ModelMalformed(f"The model service's answer cannot be read ({type(error).__name__}).") from error
 
     def _over_kept(self, method: str, path: str, give_up_at: float, content: bytes | None) -> Reply:
         connection = self._kept() or self._connected(give_up_at, KEPT_CONNECT_SECONDS)
@@ -210,7 +210,7 @@ class ModelServiceClient:
             connection.close()
             if isinstance(error, ssl.SSLError):
                 log.error("no TLS connection to the model service: %s", error)
-            raise ModelUnavailable("the model service cannot be reached") from error
+            raise ModelUnavailable("The model service cannot be reached.") from error
         if not self._tls:
             plain = connection.sock
             connection.sock = _Socket(plain.family, plain.type, plain.proto, plain.detach())
@@ -233,7 +233,7 @@ class ModelServiceClient:
         with connection.getresponse() as response:
             answer = response.read(MAX_ANSWER + 1)
             if len(answer) > MAX_ANSWER:
-                raise ModelMalformed("the model service's answer is too large")
+                raise ModelMalformed("The model service's answer is too large.")
             if response.length:  # read(n) returns what there is when the connection ends too early
                 raise http.client.IncompleteRead(answer, response.length)
             return Reply(response.status, response.headers, answer)

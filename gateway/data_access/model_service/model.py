@@ -81,7 +81,7 @@ def _address(path: str, options: PredictionOptions) -> str:
 
 def _content(reply: Reply) -> bytes:
     if reply.status == 422:  # the gateway let the data pass: not the caller's fault
-        raise ModelRefused("the model service refuses a customer's data")
+        raise ModelRefused("The model service refuses a customer's data.")
     if reply.status != 200:
         raise fault_of(reply.status, reply.body)
     return reply.body

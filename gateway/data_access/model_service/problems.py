@@ -52,8 +52,8 @@ def fault_of(status: int, text: bytes) -> SegmentationError:
         log.error("the model service does not know this gateway: give both tiers the same MODEL_SERVICE_SECRET")
         return ModelAccessDenied()
     if status == 503:
-        return ModelUnavailable("the model service has no model loaded")
-    return ModelMalformed(f"the model service answered with status {status}")
+        return ModelUnavailable("The model service has no model loaded.")
+    return ModelMalformed(f"The model service answered with status {status}.")
 
 
 def _problem(text: bytes) -> Problem | None:

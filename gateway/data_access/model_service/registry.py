@@ -167,7 +167,7 @@ def _json_body(value: object) -> Body:
 def _document(reply: Reply, media_type: str) -> ServedFile:
     found = reply.headers.get("Content-Type", "").partition(";")[0]
     if reply.status != 304 and found != media_type:
-        raise ModelMalformed(f"the model service answered with {found or 'no media type'} instead of {media_type}")
+        raise ModelMalformed(f"The model service answered with {found or 'no media type'} instead of {media_type}.")
     return ServedFile(
         media_type,
         None if reply.status == 304 else reply.body,

@@ -34,12 +34,12 @@ def store_errors() -> Iterator[None]:
 
 def _store_error(error: PyMongoError | BSONError) -> StoreError:
     if isinstance(error, ConnectionFailure | ExecutionTimeout | WaitQueueTimeoutError):
-        return StoreUnavailable("the database cannot be reached at the moment; try again")
+        return StoreUnavailable("The database cannot be reached at the moment; try again.")
     if not isinstance(error, OperationFailure):
-        return StoreError("the database failed")
+        return StoreError("The database failed.")
     if error.has_error_label("RetryableWriteError") or _codes(error) & _PASSING:
-        return StoreUnavailable("the database cannot process the request at the moment; try again")
-    return StoreError(f"the database rejected {'the login' if error.code == _LOGIN_FAILED else 'the operation'}")
+        return StoreUnavailable("The database cannot process the request at the moment; try again.")
+    return StoreError(f"The database rejected {'the login' if error.code == _LOGIN_FAILED else 'the operation'}.")
 
 
 def _codes(error: OperationFailure) -> set[int | None]:

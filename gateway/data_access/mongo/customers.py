@@ -147,7 +147,7 @@ class MongoCustomerStore:
         with self._customers as collection:
             hello = collection.database.client.admin.command("hello")
         if not hello.get("isWritablePrimary"):
-            raise StoreUnavailable("the database has no primary")
+            raise StoreUnavailable("The database has no primary.")
 
     def _block(self, query: Document, fields: Document, rows: int) -> list[Document]:
         # A query for each block rather than one cursor for all: it may be retried after a fail-over, and nothing stays

@@ -44,7 +44,7 @@ class MongoIdempotencyStore:
             for _ in range(_ATTEMPTS):
                 if found := _claimed(records, claim) or self._latest.find_one({"_id": claim.key}):
                     return _record(found)
-        raise StoreUnavailable("other requests keep using the same Idempotency-Key; try again")
+        raise StoreUnavailable("Other requests keep using the same Idempotency-Key; try again.")
 
     def finish(self, key: str, attempt: str, answer: StoredResponse) -> None:
         mine = {"_id": key, "attempt": attempt, "status": _RUNNING}

@@ -33,7 +33,7 @@ class MongoQuotaStore:
                     return _taken(windows, key, rate, most)
                 except DuplicateKeyError:  # another process began the window at the same moment
                     continue
-        raise StoreUnavailable("the window of the rate limit could not be begun")
+        raise StoreUnavailable("The window of the rate limit could not be begun.")
 
 
 def _taken(windows: Documents, key: str, rate: Rate, most: int) -> Grant:

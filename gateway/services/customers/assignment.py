@@ -94,7 +94,7 @@ class Assigner:
 
     def _note_failure(self, error: ModelServiceError) -> None:
         if not self._failing:
-            log.warning("model service: %s; customers are stored as pending until it answers again", error)
+            log.warning("%s Customers are stored as pending until it answers again.", error)
         self._try_again_at = self._clock() + self._pause
         self._failing = True
 

@@ -89,10 +89,10 @@ GRACE = timedelta(seconds=5)
 CUSTOMERS, DELETED_CUSTOMERS = "customers", "deleted_customers"
 
 NOTES = (
-    "exports, reports and training files are not stored here; copies that were downloaded are not erased",
-    "imports keep the line numbers of rejected rows, not their contents; names of files and columns are kept as sent",
-    "models keep statistics about segments, and some typical customers without their ids",
-    "server logs contain ids in addresses, and backups contain the database: both expire by their own retention",
+    "Exports, reports and training files are not stored here; copies that were downloaded are not erased.",
+    "Imports keep the line numbers of rejected rows, not their contents; names of files and columns are kept as sent.",
+    "Models keep statistics about segments, and some typical customers without their ids.",
+    "Server logs contain ids in addresses, and backups contain the database: both expire by their own retention.",
 )
 """What an erasure does not reach, for its receipt."""
 

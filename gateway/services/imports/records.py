@@ -21,8 +21,8 @@ MAX_KEPT_FAULTS = 1_000_000
 HEARTBEAT_TIMEOUT = 10.0
 """Seconds after which an import without a heartbeat, which comes every second, has died with its process."""
 DIED = (
-    "the process that ran the import died or lost the database; at least the rows counted here were stored, "
-    "and sending the file again finishes the import"
+    "The process that ran the import died or lost the database; at least the rows counted here were stored, "
+    "and sending the file again finishes the import."
 )
 
 

@@ -109,8 +109,8 @@ WRITERS = 3
 HEARTBEAT_SECONDS = 1.0
 """How often the record is brought up to date and yielded."""
 _PASSING = (StoreUnavailable, Contended, UploadBroken)
-_DISCONNECTED = "the client disconnected; sending the file again finishes the import"
-_INTERNAL_ERROR = "an internal error; see the log"
+_DISCONNECTED = "The client disconnected; sending the file again finishes the import."
+_INTERNAL_ERROR = "An internal error; see the log."
 
 
 class ImportRun:

@@ -89,7 +89,7 @@ class TestPorts:
 class TestWaitingForBothTiers:
     def test_ends_when_both_work(self) -> None:
         def script(server: ScriptedServer, connection: socket.socket, request: Request) -> bool:
-            state = "ok" if len(server.requests) > 2 else "the model service cannot be reached"
+            state = "ok" if len(server.requests) > 2 else "The model service cannot be reached."
             connection.sendall(http(json.dumps({"model_service": state})))
             return True
 

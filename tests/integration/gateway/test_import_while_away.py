@@ -80,7 +80,7 @@ def test_tells_what_is_stored_and_sending_again_finishes_it(gateway: FakeGateway
     finally:
         back()
     assert receipt["status"] == "interrupted"
-    with pytest.raises(ImportInterrupted, match="the database cannot"):
+    with pytest.raises(ImportInterrupted, match="The database cannot"):
         run.check()
     stored = sum(1 for _ in islice(gateway.store.stream(["BALANCE"], 100), BATCHES)) * 100
     assert 0 < receipt["created"] <= stored < BATCHES * 100

@@ -134,7 +134,7 @@ class TestMatrix:
         assert challenge == f'{REALM}, error="insufficient_scope", scope="{address.scope}"'
         if address.method != "HEAD":
             detail = assert_problem(answer, 403, "insufficient_scope")["detail"]
-            assert detail == f"this needs the scope '{address.scope}'"
+            assert detail == f"This needs the scope '{address.scope}'."
 
 
 @pytest.mark.parametrize("address", [a for a in ADDRESSES if a.scope is None], ids=_name)

@@ -102,7 +102,7 @@ class TestImport:
         file.write_text("BALANCE\n1\n", encoding="utf-8")
         result = _import(run, file)
         assert result.exit_code == 1
-        assert "Error: the header does not fit: CUST_ID column is missing" in result.stderr
+        assert "Error: The header does not fit: CUST_ID column is missing" in result.stderr
 
     def test_that_is_interrupted_says_what_was_stored(self, run: CliRunner, gateway: FakeGateway, file: Path) -> None:
         gateway.store.failure = StoreUnavailable("the database cannot be reached")
@@ -149,4 +149,4 @@ def test_a_missing_mongod_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_empty_file_is_an_error(run: CliRunner, file: Path) -> None:
     file.write_bytes(b"")
     result = _import(run, file)
-    assert (result.exit_code, "Error: the file is empty" in result.stderr) == (1, True)
+    assert (result.exit_code, "Error: The file is empty" in result.stderr) == (1, True)

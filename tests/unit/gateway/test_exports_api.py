@@ -34,7 +34,7 @@ class BreakingStore(InMemoryCustomerStore):
     """Reads `whole` blocks of one row, then raises `fault`."""
 
     whole = 0
-    fault: Exception = StoreUnavailable("the database has no primary")
+    fault: Exception = StoreUnavailable("The database has no primary.")
 
     def rows(self, filters: Filters, paths: Sequence[str], size: int) -> Iterator[list[Row]]:
         for place, block in enumerate(super().rows(filters, paths, 1)):

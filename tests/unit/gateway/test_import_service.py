@@ -483,4 +483,4 @@ class TestOthersWhoWrite:
         begun = begin(service(OthersWrite(times=10**9), FakeModel(), records), batch(("A", {"BALANCE": 5.0})))
         *_, receipt = begun.progress()
         assert receipt["status"] == "interrupted"
-        assert "other requests keep changing" in str(receipt["reason"])
+        assert "Other requests keep changing" in str(receipt["reason"])

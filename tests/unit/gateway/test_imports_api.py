@@ -226,7 +226,7 @@ class TestAnInterruption:
         assert_problem(self._broken_off(gateway, content), 503, "import_interrupted")
         (record,) = gateway.imports.records.values()
         assert record["rows"] == record["created"] == len(gateway.store.customers)
-        assert (record["status"], record["reason"]) == ("interrupted", "the upload ended before the end of the file")
+        assert (record["status"], record["reason"]) == ("interrupted", "The upload ended before the end of the file.")
 
 
 class TestTheResources:

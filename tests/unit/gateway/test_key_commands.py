@@ -120,7 +120,7 @@ def test_rotate_prints_the_new_secret(run: CliRunner, gateway: FakeGateway) -> N
 @pytest.mark.parametrize("command", [["revoke", "nobody"], ["rotate", "nobody"]])
 def test_an_unknown_key_is_named(run: CliRunner, command: list[str]) -> None:
     done = _run(run, *command)
-    assert (done.exit_code, done.stderr) == (1, "Error: there is no API key 'nobody'\n")
+    assert (done.exit_code, done.stderr) == (1, "Error: There is no API key 'nobody'.\n")
 
 
 @pytest.mark.parametrize("command", [["list"], ["create", "--name", "x", "--scope", "admin"], ["revoke", OLD]])

@@ -175,7 +175,7 @@ class TestHealth:
         assert answer.json["fallback"] is answer.json["labels"] is None
 
     def test_not_ready_without_the_database(self, gateway: FakeGateway) -> None:
-        gateway.store.failure = StoreUnavailable("the database has no primary")
+        gateway.store.failure = StoreUnavailable("The database has no primary.")
         answer = gateway.client.get("/health/ready")
         assert_problem(answer, 503, "store_unavailable")
         assert answer.headers["Retry-After"] == "1"

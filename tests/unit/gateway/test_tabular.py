@@ -186,7 +186,7 @@ def test_an_unterminated_quote_costs_its_own_line_only(end: str, others: list[st
 
 @pytest.mark.parametrize("header", ['"CUST_ID', '"CUST_ID"x,BALANCE\n'])
 def test_a_broken_header_is_refused(header: str) -> None:
-    with pytest.raises(InvalidInput, match="the header is not CSV"):
+    with pytest.raises(InvalidInput, match="The header is not CSV"):
         read(header)
 
 

@@ -81,7 +81,7 @@ def test_a_header_that_lacks_columns() -> None:
 def test_a_header_that_names_a_column_twice() -> None:
     assert _header_fault(f"{HEADER},balance\n") == (
         ["/BALANCE"],
-        "the header does not fit: BALANCE column is there twice: 'BALANCE' and 'balance'",
+        "The header does not fit: BALANCE column is there twice: 'BALANCE' and 'balance'.",
     )
 
 
