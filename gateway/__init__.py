@@ -1,19 +1,20 @@
 """Tier 1: the Flask gateway. Customers in MongoDB, predictions forwarded to the model service.
 
-Layers, from the outside in; each may import those below it, and import-linter holds that (`pyproject.toml`):
+Layers, from the outside in; each may import those below it, and import-linter enforces that (`pyproject.toml`):
 
-    app                 the application factory: what surrounds all requests, and which resources there are
-    wiring, openapi     builds every object (the only place that does); makes the OpenAPI document
+    app                 the application factory, with the middleware around all requests
+    wiring, openapi     builds clients, services, controllers and the list of resources; makes the OpenAPI document
     middleware          what a request passes before its controller: caller, limits, query string, idempotency
-    routes              one table a resource: method, address, view, scope, parameters, kind of work, operation
-    controllers         load with a schema, call one service method, dump with a status
+    routes, stores      one table per resource, a row for each method and path; builds the stores
+    controllers         load with a schema, call one service method, serialise with a status
     files               readers and writers of CSV, NDJSON and Parquet
     schemas             what comes in, checked once at the edge; derived from the data dictionary
     services            what the gateway does, in terms of customers and segments; no HTTP, no driver
     data_access         adapters of the services' ports: MongoDB, the model service over HTTP, OpenID Connect
 
-Every layer has the same rooms with the same names: customers, imports, exports, predictions, segments, models,
-api_keys, audit, service. Whoever looks for imports finds routes/imports.py, controllers/imports.py, services/imports/.
+Routes and controllers have one module for each resource: customers, imports, exports, predictions, segments, models,
+api_keys, audit, service. The layers below have the same names, grouped by subject: whoever looks for imports finds
+routes/imports.py, controllers/imports.py, services/imports/ and data_access/mongo/imports.py.
 
 One request, ``PATCH /api/v1/customers/C10001``: `app` gives it a request id; `middleware` finds out who calls and
 whether they may (authenticate), counts it (rate_limit), reads the query string and the Idempotency-Key;

@@ -240,3 +240,30 @@ class Plot(TypedDict):
     title: str
     svg: str
     png: str
+
+
+REFUSALS = {
+    "malformed_json": 400,
+    "version_not_found": 404,
+    "segment_not_found": 404,
+    "training_not_found": 404,
+    "report_not_found": 404,
+    "plot_not_found": 404,
+    "request_timeout": 408,
+    "artefact_damaged": 409,
+    "incompatible_model": 409,
+    "labels_differ": 409,
+    "no_evidence": 409,
+    "gate_refused": 409,
+    "nothing_to_roll_back": 409,
+    "name_taken": 409,
+    "labels_damaged": 409,
+    "training_running": 409,
+    "training_ended": 409,
+    "body_too_large": 413,
+    "unsupported_media_type": 415,
+    "validation_failed": 422,
+    "analysis_busy": 503,
+    "store_not_writable": 507,
+}
+"""What the model service refuses and a client of the gateway hears: the code of each problem and its status."""

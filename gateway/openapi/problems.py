@@ -6,10 +6,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from gateway.data_access.model_service.problems import KNOWN
 from gateway.middleware.errors import STATUSES
 from gateway.openapi import headers
 from gateway.routes.operation import STORE
+from shared.model_contract import REFUSALS
 from shared.problems import MEDIA_TYPE, code_of
 
 ALWAYS = ("validation_failed", "internal_error")
@@ -55,7 +55,7 @@ _REFUSALS = {
     "training_ended": "The training has already ended",
     "store_not_writable": "The model store cannot be written: its disk is full or read-only",
 }
-"""Meanings of what the model service refuses (`gateway.data_access.model_service.problems.KNOWN`)."""
+"""Meanings of what the model service refuses (`shared.model_contract.REFUSALS`)."""
 
 _PLAIN = {
     400: "The request is incomplete, or is not valid HTTP",
@@ -76,7 +76,7 @@ _PLAIN = {
 def known_problems() -> Mapping[str, Known]:
     """Return every code that an answer can have, with its status and meaning."""
     found = {code_of(status): Known(status, text) for status, text in _PLAIN.items()}
-    found |= {code: Known(KNOWN[code], text) for code, text in _REFUSALS.items()}
+    found |= {code: Known(REFUSALS[code], text) for code, text in _REFUSALS.items()}
     for kind, (status, code) in STATUSES.items():
         found[code] = Known(status, (kind.__doc__ or "").partition("\n")[0].rstrip("."))
     return found

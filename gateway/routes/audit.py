@@ -19,10 +19,10 @@ _LIST_AUDIT_ENTRIES = Operation(
 )
 
 
-def audit(audit: AuditController) -> Resource:
+def audit(controller: AuditController) -> Resource:
     """Return the route that says who changed what."""
     return Resource(
         "Audit trail",
         "Who changed what, when, and from where. Each entry is written before its change is made.",
-        (Route("GET", "/audit", audit.list, Scope.ADMIN, _LIST_AUDIT_ENTRIES, (*AUDIT, *PAGE)),),
+        (Route("GET", "/audit", controller.list, Scope.ADMIN, _LIST_AUDIT_ENTRIES, (*AUDIT, *PAGE)),),
     )

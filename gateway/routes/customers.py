@@ -191,19 +191,19 @@ _GET_ERASURE = Operation(
 )
 
 
-def customers(customers: CustomerController, lists: CustomerListController, batches: BatchController) -> Resource:
+def customers(controller: CustomerController, lists: CustomerListController, batches: BatchController) -> Resource:
     """Return the routes that read and write customers."""
     return Resource(
         "Customers",
         "Card holders with their features and the segment each is in.",
         (
-            Route("POST", "/customers", customers.create, _WRITE, _CREATE_CUSTOMER),
+            Route("POST", "/customers", controller.create, _WRITE, _CREATE_CUSTOMER),
             Route("GET", "/customers", lists.list, _READ, _LIST_CUSTOMERS, LIST),
             Route("POST", "/customers/batch", batches.write, _WRITE, _WRITE_CUSTOMERS, (MODE,)),
-            Route("GET", "/customers/<cust_id>", customers.get, _READ, _GET_CUSTOMER),
-            Route("PUT", "/customers/<cust_id>", customers.replace, _WRITE, _REPLACE_CUSTOMER),
-            Route("PATCH", "/customers/<cust_id>", customers.patch, _WRITE, _PATCH_CUSTOMER),
-            Route("DELETE", "/customers/<cust_id>", customers.delete, _WRITE, _DELETE_CUSTOMER, (ERASE,)),
+            Route("GET", "/customers/<cust_id>", controller.get, _READ, _GET_CUSTOMER),
+            Route("PUT", "/customers/<cust_id>", controller.replace, _WRITE, _REPLACE_CUSTOMER),
+            Route("PATCH", "/customers/<cust_id>", controller.patch, _WRITE, _PATCH_CUSTOMER),
+            Route("DELETE", "/customers/<cust_id>", controller.delete, _WRITE, _DELETE_CUSTOMER, (ERASE,)),
         ),
     )
 
@@ -220,15 +220,15 @@ def segments_of_customers(segments: CustomerSegmentController) -> Resource:
     )
 
 
-def deletions(deletions: DeletionController, erasures: ErasureController) -> Resource:
+def deletions(controller: DeletionController, erasures: ErasureController) -> Resource:
     """Return the routes to deleted and erased customers."""
     return Resource(
         "Deleted customers",
         "Customers that can still be restored, and receipts for those that were erased.",
         (
-            Route("GET", "/deleted-customers", deletions.list, _READ, _LIST_DELETED_CUSTOMERS, PAGE),
-            Route("GET", "/deleted-customers/<cust_id>", deletions.get, _READ, _GET_DELETED_CUSTOMER),
-            Route("POST", "/customers/<cust_id>/restore", deletions.restore, _WRITE, _RESTORE_CUSTOMER),
+            Route("GET", "/deleted-customers", controller.list, _READ, _LIST_DELETED_CUSTOMERS, PAGE),
+            Route("GET", "/deleted-customers/<cust_id>", controller.get, _READ, _GET_DELETED_CUSTOMER),
+            Route("POST", "/customers/<cust_id>/restore", controller.restore, _WRITE, _RESTORE_CUSTOMER),
             Route("GET", "/erasures", erasures.list, _READ, _LIST_ERASURES, (WHOSE,)),
             Route("GET", "/erasures/<name:erasure_id>", erasures.get, _READ, _GET_ERASURE),
         ),

@@ -26,7 +26,7 @@ _EXPORT_CUSTOMERS = Operation(
 )
 
 
-def exports(exports: ExportController) -> Resource:
+def exports(controller: ExportController) -> Resource:
     """Return the route that hands files of customers out."""
     return Resource(
         "Exports",
@@ -35,7 +35,7 @@ def exports(exports: ExportController) -> Resource:
             Route(
                 "GET",
                 "/exports/customers",
-                exports.customers,
+                controller.customers,
                 Scope.CUSTOMERS_READ,
                 _EXPORT_CUSTOMERS,
                 EXPORT,

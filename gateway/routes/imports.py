@@ -83,7 +83,7 @@ _CANCEL_IMPORT = Operation(
 )
 
 
-def imports(imports: ImportController) -> Resource:
+def imports(controller: ImportController) -> Resource:
     """Return the routes that take files of customers, and say what became of them."""
     return Resource(
         "Imports",
@@ -92,16 +92,16 @@ def imports(imports: ImportController) -> Resource:
             Route(
                 "POST",
                 "/imports",
-                imports.create,
+                controller.create,
                 _WRITE,
                 _IMPORT_CUSTOMERS,
                 (MODE, DRY_RUN, FILE_NAME),
                 Work.BULK,
                 Repeats(kept=False, upload=True),
             ),
-            Route("GET", "/imports", imports.list, _WRITE, _LIST_IMPORTS, PAGE),
-            Route("GET", "/imports/<name:import_id>", imports.get, _WRITE, _GET_IMPORT),
-            Route("GET", "/imports/<name:import_id>/errors", imports.errors, _WRITE, _GET_IMPORT_ERRORS),
-            Route("POST", "/imports/<name:import_id>/cancel", imports.cancel, _WRITE, _CANCEL_IMPORT),
+            Route("GET", "/imports", controller.list, _WRITE, _LIST_IMPORTS, PAGE),
+            Route("GET", "/imports/<name:import_id>", controller.get, _WRITE, _GET_IMPORT),
+            Route("GET", "/imports/<name:import_id>/errors", controller.errors, _WRITE, _GET_IMPORT_ERRORS),
+            Route("POST", "/imports/<name:import_id>/cancel", controller.cancel, _WRITE, _CANCEL_IMPORT),
         ),
     )

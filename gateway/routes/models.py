@@ -1,4 +1,4 @@
-"""The versions of the model: what they are, which is in force, whether they still fit, and trainings of new ones."""
+"""The versions of the model: what they are, which is active, whether they still fit, and trainings of new ones."""
 
 from __future__ import annotations
 
@@ -16,12 +16,19 @@ _READ, _MANAGE = Scope.MODELS_READ, Scope.MODELS_MANAGE
 _VERSION = "/models/<version:version>"
 _TRAINING = "/trainings/<name:training_id>"
 
-_ONE = ("version_not_found", "artefact_damaged", *MODEL)
-_SWITCH = (*_ONE, "malformed_json", "bad_request", "body_too_large", "unsupported_media_type", "store_not_writable")
-_ANALYSIS = (*_ONE, "no_evidence", "incompatible_model", "labels_differ", "analysis_busy", *STORE)
-_UPLOAD = ("training_running", "request_timeout", "length_required", "store_not_writable", "analysis_busy")
+_VERSION_PROBLEMS = ("version_not_found", "artefact_damaged", *MODEL)
+_ACTIVATION_PROBLEMS = (
+    *_VERSION_PROBLEMS,
+    "malformed_json",
+    "bad_request",
+    "body_too_large",
+    "unsupported_media_type",
+    "store_not_writable",
+)
+_ANALYSIS_PROBLEMS = (*_VERSION_PROBLEMS, "no_evidence", "incompatible_model", "labels_differ", "analysis_busy", *STORE)
+_UPLOAD_PROBLEMS = ("training_running", "request_timeout", "length_required", "store_not_writable", "analysis_busy")
 _PICTURES = {"image/svg+xml": TEXT, "image/png": BINARY}
-_ID = {"training_id": "$response.body#/id"}
+_TRAINING_LINK = {"training_id": "$response.body#/id"}
 
 
 _LIST_MODELS = Operation(
@@ -42,28 +49,28 @@ _GET_MODEL = Operation(
     "Get a model version",
     "Its segments, its data, and the evidence for its number of segments.",
     {200: Answer("The version", ModelDescription)},
-    problems=(*_ONE, "labels_damaged"),
+    problems=(*_VERSION_PROBLEMS, "labels_damaged"),
 )
 _GET_GATE = Operation(
     "getGate",
-    "Get the gate's verdict on a version",
+    "Check whether a version may be activated",
     "",
     {200: Answer("Whether it may replace the active version, and the result of every check", Gate)},
-    problems=_ONE,
+    problems=_VERSION_PROBLEMS,
 )
 _PREVIEW_MODEL = Operation(
     "previewModel",
     "Preview which customers would change segment",
     "Goes over all stored customers.",
     {200: Answer("Who would move between segments, and how much money they represent", Preview, others=_PICTURES)},
-    problems=_ANALYSIS,
+    problems=_ANALYSIS_PROBLEMS,
 )
 _GET_DRIFT = Operation(
     "getDrift",
     "Measure drift against a version's training data",
     "Goes over all stored customers.",
     {200: Answer("The verdict, and how far each feature has drifted", Drift, others=_PICTURES)},
-    problems=_ANALYSIS,
+    problems=_ANALYSIS_PROBLEMS,
 )
 _ACTIVATE_MODEL = Operation(
     "activateModel",
@@ -72,7 +79,7 @@ _ACTIVATE_MODEL = Operation(
     "of every replica follows within seconds; the worker then scores all customers anew.",
     {200: Answer("The activation", Activation)},
     Body("ActivationOrder", required=False),
-    (*_SWITCH, "gate_refused", "incompatible_model", "labels_differ"),
+    (*_ACTIVATION_PROBLEMS, "gate_refused", "incompatible_model", "labels_differ"),
 )
 _ROLL_BACK_MODEL = Operation(
     "rollBackModel",
@@ -80,7 +87,7 @@ _ROLL_BACK_MODEL = Operation(
     "A second rollback goes back one version further.",
     {200: Answer("The activation", Activation)},
     Body("Rollback", required=False),
-    (*_SWITCH, "nothing_to_roll_back"),
+    (*_ACTIVATION_PROBLEMS, "nothing_to_roll_back"),
 )
 _LIST_ACTIVATIONS = Operation(
     "listActivations",
@@ -94,7 +101,7 @@ _GET_REPORT = Operation(
     "Get the report of a version",
     "A single self-contained page, to be filed or printed.",
     {200: Answer("The report", TEXT, ("text/html",), headers=("ETag",)), 304: UNCHANGED},
-    problems=(*_ONE, "report_not_found"),
+    problems=(*_VERSION_PROBLEMS, "report_not_found"),
     headers=("If-None-Match",),
 )
 _LIST_PLOTS = Operation(
@@ -102,14 +109,14 @@ _LIST_PLOTS = Operation(
     "List the plots of a version",
     "",
     {200: Answer("Their titles and addresses", Plots)},
-    problems=(*_ONE, "report_not_found"),
+    problems=(*_VERSION_PROBLEMS, "report_not_found"),
 )
 _GET_PLOT = Operation(
     "getPlot",
     "Get a plot of a version",
     "",
     {200: Answer("The plot", others=_PICTURES, headers=("ETag",)), 304: UNCHANGED},
-    problems=(*_ONE, "plot_not_found"),
+    problems=(*_VERSION_PROBLEMS, "plot_not_found"),
     headers=("If-None-Match",),
 )
 _TRAIN_MODEL = Operation(
@@ -123,9 +130,9 @@ _TRAIN_MODEL = Operation(
             Training,
             headers=("Location",),
             links={
-                "read": Link("getTraining", _ID),
-                "log": Link("getTrainingLog", _ID),
-                "cancel": Link("cancelTraining", _ID),
+                "read": Link("getTraining", _TRAINING_LINK),
+                "log": Link("getTrainingLog", _TRAINING_LINK),
+                "cancel": Link("cancelTraining", _TRAINING_LINK),
             },
         )
     },
@@ -135,7 +142,7 @@ _TRAIN_MODEL = Operation(
         (PARQUET, CSV),
         required=False,
     ),
-    (*_UPLOAD, *MODEL, *STORE),
+    (*_UPLOAD_PROBLEMS, *MODEL, *STORE),
 )
 _LIST_TRAININGS = Operation(
     "listTrainings",
@@ -167,22 +174,28 @@ _CANCEL_TRAINING = Operation(
 )
 
 
-def models(models: ModelController, plots: PlotController, analyses: AnalysisController) -> Resource:
+def models(controller: ModelController, plots: PlotController, analyses: AnalysisController) -> Resource:
     """Return the routes to the model's versions."""
     return Resource(
         "Models",
         "Versions of the model: their evidence, which one is active, and whether it still fits the customers.",
         (
-            Route("GET", "/models", models.list, _READ, _LIST_MODELS, work=Work.MODEL),
-            Route("GET", _VERSION, models.get, _READ, _GET_MODEL, work=Work.MODEL),
-            Route("GET", f"{_VERSION}/gate", models.gate, _READ, _GET_GATE, work=Work.MODEL),
+            Route("GET", "/models", controller.list, _READ, _LIST_MODELS, work=Work.MODEL),
+            Route("GET", _VERSION, controller.get, _READ, _GET_MODEL, work=Work.MODEL),
+            Route("GET", f"{_VERSION}/gate", controller.gate, _READ, _GET_GATE, work=Work.MODEL),
             Route("GET", f"{_VERSION}/preview", analyses.preview, _READ, _PREVIEW_MODEL, (FORMAT,), Work.LONG),
             Route("GET", f"{_VERSION}/drift", analyses.drift, _READ, _GET_DRIFT, (FORMAT,), Work.LONG),
-            Route("POST", f"{_VERSION}/activate", models.activate, _MANAGE, _ACTIVATE_MODEL, work=Work.MODEL),
+            Route("POST", f"{_VERSION}/activate", controller.activate, _MANAGE, _ACTIVATE_MODEL, work=Work.MODEL),
             Route(
-                "POST", "/models/rollback", models.roll_back, _MANAGE, _ROLL_BACK_MODEL, work=Work.MODEL, repeats=ONCE
+                "POST",
+                "/models/rollback",
+                controller.roll_back,
+                _MANAGE,
+                _ROLL_BACK_MODEL,
+                work=Work.MODEL,
+                repeats=ONCE,
             ),
-            Route("GET", "/activations", models.activations, _READ, _LIST_ACTIVATIONS, work=Work.MODEL),
+            Route("GET", "/activations", controller.activations, _READ, _LIST_ACTIVATIONS, work=Work.MODEL),
             Route("GET", f"{_VERSION}/report", plots.report, _READ, _GET_REPORT, work=Work.MODEL),
             Route("GET", f"{_VERSION}/plots", plots.plots, _READ, _LIST_PLOTS, work=Work.MODEL),
             Route(
@@ -197,7 +210,7 @@ def models(models: ModelController, plots: PlotController, analyses: AnalysisCon
     )
 
 
-def trainings(trainings: TrainingController) -> Resource:
+def trainings(controller: TrainingController) -> Resource:
     """Return the routes to trainings."""
     return Resource(
         "Trainings",
@@ -206,16 +219,16 @@ def trainings(trainings: TrainingController) -> Resource:
             Route(
                 "POST",
                 "/models",
-                trainings.create,
+                controller.create,
                 _MANAGE,
                 _TRAIN_MODEL,
                 TRAINING,
                 Work.LONG,
                 Repeats(again=False, upload=True),
             ),
-            Route("GET", "/trainings", trainings.list, _READ, _LIST_TRAININGS, work=Work.MODEL),
-            Route("GET", _TRAINING, trainings.get, _READ, _GET_TRAINING, work=Work.MODEL),
-            Route("GET", f"{_TRAINING}/log", trainings.log, _READ, _GET_TRAINING_LOG, work=Work.MODEL),
-            Route("POST", f"{_TRAINING}/cancel", trainings.cancel, _MANAGE, _CANCEL_TRAINING, work=Work.MODEL),
+            Route("GET", "/trainings", controller.list, _READ, _LIST_TRAININGS, work=Work.MODEL),
+            Route("GET", _TRAINING, controller.get, _READ, _GET_TRAINING, work=Work.MODEL),
+            Route("GET", f"{_TRAINING}/log", controller.log, _READ, _GET_TRAINING_LOG, work=Work.MODEL),
+            Route("POST", f"{_TRAINING}/cancel", controller.cancel, _MANAGE, _CANCEL_TRAINING, work=Work.MODEL),
         ),
     )

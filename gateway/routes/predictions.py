@@ -23,7 +23,7 @@ _PREDICT = Operation(
 )
 
 
-def predictions(predictions: PredictionController) -> Resource:
+def predictions(controller: PredictionController) -> Resource:
     """Return the route that predicts."""
     return Resource(
         "Predictions",
@@ -32,7 +32,7 @@ def predictions(predictions: PredictionController) -> Resource:
             Route(
                 "POST",
                 "/predictions",
-                predictions.create,
+                controller.create,
                 Scope.PREDICTIONS,
                 _PREDICT,
                 (EXPLAIN, PREDICTING_VERSION),

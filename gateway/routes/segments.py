@@ -9,7 +9,7 @@ from gateway.routes.operation import MODEL, STORE, Answer, Body, Link, Operation
 from gateway.services.models.segments import SegmentInFull, SegmentList
 from gateway.services.principal import Scope
 
-_LABELS = ("labels_damaged", "artefact_damaged", "version_not_found")
+_DESCRIPTION_PROBLEMS = ("labels_damaged", "artefact_damaged", "version_not_found")
 
 
 _LIST_SEGMENTS = Operation(
@@ -30,29 +30,34 @@ _GET_SEGMENT = Operation(
     "Get a segment in full",
     "With the rules that describe it and typical and borderline members of the training data.",
     {200: Answer("The segment", SegmentInFull)},
-    problems=("segment_not_found", *_LABELS, *MODEL, *STORE),
+    problems=("segment_not_found", *_DESCRIPTION_PROBLEMS, *MODEL, *STORE),
 )
 _LABEL_SEGMENT = Operation(
     "labelSegment",
     "Change the name, description or owner of a segment",
-    "A JSON merge patch; null clears, and the name made by rule serves again. What people say follows "
-    "the segment's id through every retraining.",
+    "A JSON merge patch; `null` clears a member, and the segment then goes by its `derived_name` again. These "
+    "labels stay with the segment's id across retrainings.",
     {200: Answer("The updated segment", SegmentInFull)},
     Body("SegmentLabel", media_types=(MERGE_PATCH, JSON), required=False),
-    ("segment_not_found", "name_taken", "store_not_writable", *_LABELS, *MODEL, *STORE),
+    ("segment_not_found", "name_taken", "store_not_writable", *_DESCRIPTION_PROBLEMS, *MODEL, *STORE),
 )
 
 
-def segments(segments: SegmentController) -> Resource:
+def segments(controller: SegmentController) -> Resource:
     """Return the routes to the active model's segments."""
     return Resource(
         "Segments",
         "The kinds of customer that the active model knows: size, profile, actions, and what people call them.",
         (
-            Route("GET", "/segments", segments.list, Scope.MODELS_READ, _LIST_SEGMENTS, work=Work.MODEL),
-            Route("GET", "/segments/<segment_id>", segments.get, Scope.MODELS_READ, _GET_SEGMENT, work=Work.MODEL),
+            Route("GET", "/segments", controller.list, Scope.MODELS_READ, _LIST_SEGMENTS, work=Work.MODEL),
+            Route("GET", "/segments/<segment_id>", controller.get, Scope.MODELS_READ, _GET_SEGMENT, work=Work.MODEL),
             Route(
-                "PATCH", "/segments/<segment_id>", segments.label, Scope.MODELS_MANAGE, _LABEL_SEGMENT, work=Work.MODEL
+                "PATCH",
+                "/segments/<segment_id>",
+                controller.label,
+                Scope.MODELS_MANAGE,
+                _LABEL_SEGMENT,
+                work=Work.MODEL,
             ),
         ),
     )

@@ -61,20 +61,20 @@ _GET_DOCS_FILE = Operation(
 )
 
 
-def service(service: ServiceController, documentation: DocumentationController) -> Resource:
+def service(controller: ServiceController, documentation: DocumentationController) -> Resource:
     """Return the routes outside of the API."""
     files = ",".join(f"'{name}'" for name in FILES)
     return Resource(
         "Service",
         "Entry points, health checks and documentation. No key is needed.",
         (
-            Route("GET", "/", service.index, None, _GET_INDEX),
-            Route("GET", "/health/live", service.live, None, _GET_LIVENESS),
-            Route("GET", "/health/ready", service.ready, None, _GET_READINESS),
+            Route("GET", "/", controller.index, None, _GET_INDEX),
+            Route("GET", "/health/live", controller.live, None, _GET_LIVENESS),
+            Route("GET", "/health/ready", controller.ready, None, _GET_READINESS),
             Route("GET", "/openapi.json", documentation.document, None, _GET_OPEN_API),
             Route(
                 "GET",
-                "/openapi/model-service.json",
+                "/openapi/model-controller.json",
                 documentation.model_service,
                 None,
                 _GET_MODEL_SERVICE_OPEN_API,

@@ -37,7 +37,7 @@ _FIXED = {"next_cursor": "WyIiLCJDMTAwMDIiXQ.ZXhhbXBsZQ", **_LIBRARIES}
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 _NAME = re.compile(r"\b\d{8}T\d{6}(\.\d+)?Z-([0-9a-f]+)")  # of a version, an import, a training
-_HEX = re.compile(r"\b(?:[0-9a-f]{16}|[0-9a-f]{24}|[0-9a-f]{32}|[0-9a-f]{64})\b")
+_HEX = re.compile(r"(?<![\w.])(?:[0-9a-f]{16}|[0-9a-f]{24}|[0-9a-f]{32}|[0-9a-f]{64})\b")
 _KEY = re.compile(r"\b(?:csk_|api_key:)([A-Za-z0-9]{12})(?![A-Za-z0-9])")
 
 Examples = dict[str, dict[str, Any]]
@@ -50,13 +50,21 @@ def examples(calls: list[Call]) -> Examples:
     for call in calls:
         messages = found.setdefault(call.id, {})
         if _is_shown(call):
-            messages.setdefault(str(call.reply.status), _shortened(call.reply.body))
+            messages.setdefault(str(call.reply.status), _shortened(_in_order(call)))
         if call.request is not None and call.reply.status < 300:
             request = call.request.decode() if isinstance(call.request, bytes) else _shortened(call.request)
             messages.setdefault("request", request)
     shown = {operation: dict(sorted(messages.items())) for operation, messages in sorted(found.items()) if messages}
     stable: Examples = StandIns(calls).of(shown)
     return stable
+
+
+def _in_order(call: Call) -> Any:
+    """Return the body; a list in the order of random ids in one that is the same every time."""
+    body = call.reply.body
+    if call.id == "listApiKeys" and call.reply.status == 200:
+        body["items"].sort(key=lambda key: str(key["name"]))
+    return body
 
 
 def _is_shown(call: Call) -> bool:

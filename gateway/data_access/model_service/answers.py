@@ -5,6 +5,7 @@ Members beyond those declared are allowed and left out, so that the model servic
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, NotRequired, TypedDict, TypeVar
@@ -12,9 +13,17 @@ from typing import Any, NotRequired, TypedDict, TypeVar
 import msgspec
 from msgspec.json import Decoder
 
-from gateway.services.errors import ModelMalformed
+from gateway.services.errors import (
+    ModelAccessDenied,
+    ModelMalformed,
+    ModelUnavailable,
+    RegistryRefusal,
+    SegmentationError,
+)
 from gateway.services.models.model import ModelStatus
 from shared.contract import ColumnarAnswer, Prediction, RowError
+from shared.model_contract import REFUSALS
+from shared.problems import Problem
 
 Answer = TypeVar("Answer")
 _Text = bytes | msgspec.Raw
@@ -106,3 +115,26 @@ def _must(holds: bool, what: str) -> None:
 
 def _malformed(why: object) -> ModelMalformed:
     return ModelMalformed(f"The model service's answer breaks the contract: {why}.")
+
+
+log = logging.getLogger(__name__)
+
+
+def fault_of(status: int, text: bytes) -> SegmentationError:
+    """Return what an answer with a status that is no success means."""
+    problem = _problem(text)
+    if problem and REFUSALS.get(problem["code"]) == status:
+        return RegistryRefusal(status, problem["code"], problem["detail"], problem.get("errors", []))
+    if status == 401:
+        log.error("the model service does not know this gateway: give both tiers the same MODEL_SERVICE_SECRET")
+        return ModelAccessDenied()
+    if status == 503:
+        return ModelUnavailable("The model service has no model loaded.")
+    return ModelMalformed(f"The model service answered with status {status}.")
+
+
+def _problem(text: bytes) -> Problem | None:
+    try:
+        return decoded(Problem, text)
+    except ModelMalformed:
+        return None

@@ -8,8 +8,8 @@ from urllib.parse import urlencode
 import orjson
 
 from gateway.data_access.model_service import answers
+from gateway.data_access.model_service.answers import fault_of
 from gateway.data_access.model_service.client import ModelServiceClient, Reply
-from gateway.data_access.model_service.problems import fault_of
 from gateway.services.customers.customer import Features
 from gateway.services.errors import ModelRefused
 from gateway.services.models.model import DEFAULT_OPTIONS, ModelStatus, PredictionOptions

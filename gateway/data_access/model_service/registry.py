@@ -8,9 +8,8 @@ from urllib.parse import quote, urlencode
 
 import orjson
 
-from gateway.data_access.model_service.answers import decoded
+from gateway.data_access.model_service.answers import decoded, fault_of
 from gateway.data_access.model_service.client import JSON, Body, ModelServiceClient, Reply
-from gateway.data_access.model_service.problems import fault_of
 from gateway.services.customers.store import Block
 from gateway.services.errors import ModelMalformed
 from gateway.services.models.registry import Activations, Format, Payload, Plots, ServedFile, Trainings, Upload

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from gateway.data_access.model_service.problems import KNOWN, fault_of
+from gateway.data_access.model_service.answers import fault_of
 from gateway.services.errors import ModelAccessDenied, ModelMalformed, ModelUnavailable, RegistryRefusal
+from shared.model_contract import REFUSALS
 from shared.problems import FieldError, problem
 from tests.conftest import ROOT
 
@@ -21,7 +22,7 @@ def _text(status: int, code: str, **changes: Any) -> bytes:
     return json.dumps({**problem(status, code, "because", "id", ERRORS), **changes}).encode()
 
 
-@pytest.mark.parametrize(("code", "status"), KNOWN.items())
+@pytest.mark.parametrize(("code", "status"), REFUSALS.items())
 def test_a_known_refusal_is_passed_on(code: str, status: int) -> None:
     fault = fault_of(status, _text(status, code))
     assert isinstance(fault, RegistryRefusal)
@@ -83,4 +84,4 @@ def test_the_list_knows_every_refusal_that_the_model_service_can_make() -> None:
     said = dict(_refusals_in_the_source())
     assert len(said) > 15
     faults = {"model_not_loaded", "registry_error", "internal_error", "drawing_failed", "unauthenticated"}
-    assert {code: status for code, status in said.items() if code not in faults}.items() <= KNOWN.items()
+    assert {code: status for code, status in said.items() if code not in faults}.items() <= REFUSALS.items()
