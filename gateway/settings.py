@@ -150,7 +150,7 @@ class Settings(BaseSettings):
         frozen=True,
         alias_generator=variable,
         validate_by_name=True,  # for whoever gives a value in Python …
-        env_prefix="GATEWAY_",  # … and no variable has a name such as GATEWAY_threads:
+        env_prefix="=",  # … which must not be a second way to set one from outside: no variable's name can begin so
         case_sensitive=True,
         hide_input_in_errors=True,
         protected_namespaces=(),

@@ -72,10 +72,10 @@ class QueryReader:
         for name, text in query:
             parameter = self._parameters.get(name)
             try:
-                if parameter is None:
-                    raise ValueError(self._unknown(name))
                 if name in seen:
                     raise ValueError("is given more than once")
+                if parameter is None:
+                    raise ValueError(self._unknown(name))
                 values[name] = parameter.read(text)
             except ValueError as error:
                 errors.append(fault(name, str(error)))

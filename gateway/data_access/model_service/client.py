@@ -76,17 +76,19 @@ class _Socket(socket.socket):
     """A socket that gives up at a time, and not only after a silence: what trickles could hold a thread for ever."""
 
     give_up_at = math.inf
+    silence = math.inf
+    """Longest wait in which nothing moves."""
 
     def recv_into(self, *arguments: Any) -> int:
-        self.settimeout(min(_left(self.give_up_at), SILENCE_SECONDS))
+        self.settimeout(min(_left(self.give_up_at), self.silence))
         return super().recv_into(*arguments)
 
     def send(self, *arguments: Any) -> int:  # over TLS sendall calls it for each piece
-        self.settimeout(min(_left(self.give_up_at), SILENCE_SECONDS))
+        self.settimeout(min(_left(self.give_up_at), self.silence))
         return super().send(*arguments)
 
     def sendall(self, *arguments: Any) -> None:
-        self.settimeout(min(_left(self.give_up_at), SILENCE_SECONDS))
+        self.settimeout(min(_left(self.give_up_at), self.silence))
         try:
             super().sendall(*arguments)
         except (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError) as error:
@@ -129,8 +131,8 @@ class ModelServiceClient:
     def query(self, method: str, path: str, deadline: float, content: bytes | None = None) -> Reply:
         """Send what changes nothing, and return the answer; give up after `deadline` seconds, to its last byte.
 
-        The connection is kept for others. One that breaks is tried once more: the server may have closed it while it
-        was idle.
+        The connection is kept for others. What fails on it, or cannot be connected, is tried once more: the server may
+        have closed it while it was idle.
 
         Raises
         ------
@@ -143,7 +145,7 @@ class ModelServiceClient:
                 return self._over_kept(method, path, give_up_at, content)
             except TimeoutError as error:
                 raise ModelTimeout("The model service did not answer in time.") from error
-            except (OSError, http.client.HTTPException) as error:
+            except (OSError, http.client.HTTPException, ModelUnavailable) as error:
                 failure = error
         raise ModelUnavailable("The model service cannot be reached.") from failure
 
@@ -163,6 +165,7 @@ class ModelServiceClient:
         try:
             connection = self._connected(give_up_at, CONNECT_SECONDS)
             with contextlib.closing(connection):
+                cast(_Socket, connection.sock).silence = SILENCE_SECONDS
                 pieces = _until_answered(connection.sock, body.pieces) if body else None
                 sent = {"Connection": "close", **headers, **_described(body)}
                 return self._exchange(connection, method, path, give_up_at, pieces, sent)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from gateway.services.audit import Auditor, Change, named
 from gateway.services.models.registry import ModelRegistry, Payload
 from shared.model_contract import Activation
@@ -24,7 +22,12 @@ class ActivationService:
         RegistryRefusal, ModelServiceError, StoreError
         """
         change = Change("model.activated", "model", version, self._active(), version, named(payload))
-        return self._audited(change, lambda: self._registry.activate(version, self._auditor.signed(payload)))
+        with self._auditor.change(change, elsewhere=True) as announced:
+            activation = self._registry.activate(version, self._auditor.signed(payload))
+            announced.became(subject=activation["version"], after=activation["version"])
+            if activation["version"] == change.before:
+                announced.refused()  # as it was before
+        return activation
 
     def roll_back(self, payload: Payload) -> Activation:
         """Make the previously active version the active one; ``by`` as in `activate`.
@@ -34,15 +37,11 @@ class ActivationService:
         RegistryRefusal, ModelServiceError, StoreError
         """
         change = Change("model.rolled_back", "model", None, self._active(), None, named(payload))
-        return self._audited(change, lambda: self._registry.roll_back(self._auditor.signed(payload)))
+        with self._auditor.change(change, elsewhere=True) as announced:
+            activation = self._registry.roll_back(self._auditor.signed(payload))
+            # Also where it is the version that was active: another one may have been activated in between.
+            announced.became(subject=activation["version"], after=activation["version"])
+        return activation
 
     def _active(self) -> str | None:
         return self._registry.models()["active"]
-
-    def _audited(self, change: Change, activate: Callable[[], Activation]) -> Activation:
-        with self._auditor.change(change, elsewhere=True) as announced:
-            activation = activate()
-            announced.became(subject=activation["version"], after=activation["version"])
-            if activation["version"] == change.before:
-                announced.refused()  # as it was before
-        return activation

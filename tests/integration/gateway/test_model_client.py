@@ -7,6 +7,7 @@ import json
 import socket
 import time
 from collections.abc import Callable, Iterator
+from http.client import HTTPConnection
 
 import pytest
 from contracts.model import POOR, ModelContract
@@ -123,6 +124,21 @@ class TestEveryCall:
         self, call: Callable[[HttpModel], object], answer: bytes
     ) -> None:
         assert len(_fails(call, always(answer, keep_open=False), ModelUnavailable).requests) == 2
+
+    def test_a_refused_connect_is_tried_once_more(
+        self, call: Callable[[HttpModel], object], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        connect, refused = HTTPConnection.connect, [ConnectionRefusedError()]
+
+        def refusing_once(connection: HTTPConnection) -> None:
+            if refused:
+                raise refused.pop()
+            connect(connection)
+
+        with serving(serving_model(FakeModel())) as server:
+            monkeypatch.setattr(HTTPConnection, "connect", refusing_once)
+            call(HttpModel(ModelServiceClient(server.url), 5.0))
+        assert refused == []
 
     def test_an_answer_without_end(self, call: Callable[[HttpModel], object], monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(http_client, "MAX_ANSWER", 1_000)

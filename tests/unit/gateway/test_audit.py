@@ -292,6 +292,14 @@ class TestModels:
         assert gateway.client.post(f"{MODELS}/active/activate", json={}).json["version"] == OLD
         assert gateway.audit.entries == {}
 
+    def test_a_rollback_leaves_an_entry_whatever_was_active_before(self, gateway: FakeGateway) -> None:
+        """Somebody may activate another version between the question which one is active and the rollback."""
+        gateway.client.post(f"{MODELS}/{NEW}/activate", json={})
+        for before in (NEW, OLD):
+            gateway.client.post(f"{MODELS}/rollback", json={})
+            assert _told(_last(gateway)) == ("model.rolled_back", "model", OLD, before, OLD)
+        assert len(gateway.audit.entries) == 3
+
     def test_a_refusal_leaves_no_entry(self, gateway: FakeGateway) -> None:
         refused = [
             gateway.client.post(f"{MODELS}/rollback", json={}),

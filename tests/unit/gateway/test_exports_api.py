@@ -121,6 +121,13 @@ class TestFile:
         query = {"BALANCE[gte]": "1.5", "segment[in]": "seg-00,seg-01", "fields": CUST_ID}
         assert filled.client.get(EXPORTS, query_string=query).data == b"CUST_ID\r\nA\r\n"
 
+    def test_can_be_chosen_by_many_ids(self, filled: FakeGateway) -> None:
+        others = ",".join(f"{n:03}".ljust(64, "x") for n in range(99))
+        query = {"CUST_ID[in]": f"A,{others}", "segment[ne]": "x", "rival[in]": others, "fields": CUST_ID}
+        assert len(others) * 2 > 12_000
+        query |= {"model_version[in]": others, "segment[in]": f"seg-01,{others}"}
+        assert filled.client.get(EXPORTS, query_string=query).status_code == 200
+
 
 class TestRefusals:
     @pytest.mark.parametrize(

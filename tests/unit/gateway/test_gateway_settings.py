@@ -260,7 +260,7 @@ def test_rates_are_spelt_as_people_say_them(monkeypatch: pytest.MonkeyPatch, tex
 
 
 def test_a_variable_has_one_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("HOST", "host", "PORT", "threads", "GATEWAY_MONGODB_URI", "mongodb_uri"):
+    for name in ("HOST", "host", "PORT", "threads", "GATEWAY_MONGODB_URI", "mongodb_uri", "GATEWAY_threads"):
         monkeypatch.setenv(name, "1")
     settings = read_settings()
     assert (settings.host, settings.port, settings.threads) == ("127.0.0.1", 8000, 4)
