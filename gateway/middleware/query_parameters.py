@@ -11,8 +11,8 @@ from werkzeug.exceptions import RequestURITooLarge
 from gateway.routes import Route, View
 from gateway.schemas.queries import QueryReader
 
-LONGEST_QUERY: Final = 192 * 1024
-"""Bytes of a query string: more than the filters of an export can have. gunicorn takes addresses of 8 KiB."""
+LONGEST_QUERY: Final = 60 * 1024
+"""Bytes of a query string: below the 65,534 of an address that granian takes. gunicorn takes addresses of 8 KiB."""
 
 
 def query_parameters(route: Route, view: View) -> View:
