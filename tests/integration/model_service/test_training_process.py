@@ -309,7 +309,11 @@ def test_the_command_line_and_the_service_exclude_each_other(service, customers,
 
 def test_ctrl_c_leaves_no_rubbish(tmp_path, sample_csv):
     command = [sys.executable, "-m", "model_service", "train", str(sample_csv), "--store", str(tmp_path / "models")]
-    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite started with "&" inherits SIG_IGN
+    try:
+        process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    finally:
+        signal.signal(signal.SIGINT, handler)
     jobs = TrainingJobs(tmp_path / "models")
     until(lambda: any(record["progress"]["done"] for record in jobs.records()), "it works")
     process.send_signal(signal.SIGINT)
