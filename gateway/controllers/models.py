@@ -121,7 +121,7 @@ class PlotController:
         return json_response(plots)
 
     def plot(self, version: str, name: str, kind: Format) -> Response:
-        """GET /models/{version}/plots/{name}.svg and .png."""
+        """GET /models/{version}/plots/{name}.{kind}: SVG or PNG."""
         return shown(self._registry.plot(version, name, kind, request.headers.get("If-None-Match")))
 
 

@@ -74,7 +74,7 @@ def service(controller: ServiceController, documentation: DocumentationControlle
             Route("GET", "/openapi.json", documentation.document, None, _GET_OPEN_API),
             Route(
                 "GET",
-                "/openapi/model-controller.json",
+                "/openapi/model-service.json",
                 documentation.model_service,
                 None,
                 _GET_MODEL_SERVICE_OPEN_API,

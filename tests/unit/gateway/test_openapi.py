@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from typing import Any
 
@@ -15,7 +16,7 @@ from gateway.middleware.errors import STATUSES
 from gateway.openapi import headers, parameters
 from gateway.openapi.components import ORDERS
 from gateway.openapi.problems import known_problems
-from gateway.routes import Route, registered
+from gateway.routes import API, Route, registered
 from gateway.schemas.queries import TRAINING
 from model_service.api.models import Activate, Rollback
 from model_service.api.trainings import TrainingQuery
@@ -50,6 +51,16 @@ def test_every_route_is_described_and_nothing_else_is(documented: Documented) ->
 def test_every_route_of_the_application_is_in_the_tables() -> None:
     rules = {(rule.rule, rule.endpoint.partition(" ")[0]) for rule in _GATEWAY.app.url_map.iter_rules()}
     assert rules == {(rule, route.method) for rule, route in ROUTES.values()}
+
+
+@pytest.mark.parametrize("key", ROUTES)
+def test_every_address_is_the_one_that_its_controller_states(key: str) -> None:
+    """Clients call these addresses: a table that was renamed by mistake would otherwise agree with its own document."""
+    method, stated = (inspect.getdoc(ROUTES[key][1].view) or "").split()[:2]
+    names = re.compile(r"{\w+}")
+    assert f"{method} {names.sub('{}', re.split('[?:;]', stated)[0].rstrip('.'))}" == names.sub("{}", key).replace(
+        API, "", 1
+    )
 
 
 def test_operations_have_names_of_their_own() -> None:

@@ -41,6 +41,13 @@ def test_anybody_may_read_the_document(gateway: FakeGateway) -> None:
     assert orjson.loads(answer.data)["paths"]
 
 
+def test_the_document_leads_to_the_one_of_the_model_service(gateway: FakeGateway) -> None:
+    address = gateway.client.get("/openapi.json").get_json()["externalDocs"]["url"]
+    answer = gateway.anonymous.get(address)
+    assert (answer.status_code, answer.content_type) == (200, "application/json")
+    assert answer.get_json()["openapi"]
+
+
 def test_a_copy_of_the_document_is_checked_and_not_sent_again(gateway: FakeGateway) -> None:
     first = gateway.client.get("/openapi.json")
     again = gateway.client.get("/openapi.json", headers={"If-None-Match": first.headers["ETag"]})
