@@ -237,7 +237,7 @@ class Auditor:
             raise
         if announced.withdrawn:
             self._trail.withdraw(announced.withdrawn)
-        # The primary that took the entries may have lost them with its office before the change was made.
+        # The primary that took the entries may have stepped down, and lost them, before the change was made.
         if announced.amended or self._trail.term() != term:
             self._trail.record(announced.entries, durably=True)
 

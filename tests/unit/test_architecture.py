@@ -18,6 +18,11 @@ import pytest
 from tests.conftest import ROOT
 
 PACKAGES = ("gateway", "model_service", "shared")
+RENAMED = re.compile(
+    r"\b(strangers?|patience|galler(y|ies)|rehears\w*|office|Asked|Slots|Catalogue|ImportOrder|BadRow"
+    r"|BatchesUnderWay|BEAT_SECONDS|SILENT_SECONDS|give_up_silent|LIMBO|VANISHED)\b"
+)
+"""Words that were only ours; the commit messages of November 2026 say what they are called now."""
 FORBIDDEN_NAMES = {"utils", "helpers", "common", "types", "logging"}
 ROOMS = {"customers", "imports", "predictions", "segments", "models", "api_keys", "audit", "service"}
 """What every layer of the gateway has a module for, however little that layer does for it."""
@@ -85,6 +90,16 @@ def test_a_module_of_few_lines_says_why_it_is_one(package: str) -> None:
         if not re.search(r"\bbecause\b", summary):
             reasonless[str(module.relative_to(ROOT))] = summary
     assert reasonless == {}
+
+
+@pytest.mark.parametrize("folder", [*PACKAGES, "docs"])
+def test_words_are_those_of_the_field(folder: str) -> None:
+    texts = [path for path in (ROOT / folder).rglob("*") if path.suffix in (".py", ".md")]
+    assert texts
+    found = {
+        f"{text.relative_to(ROOT)}: {hit[0]}" for text in texts for hit in RENAMED.finditer(text.read_text("utf-8"))
+    }
+    assert not found
 
 
 def test_modules_are_named_for_what_they_hold() -> None:

@@ -12,7 +12,7 @@ both (``w: majority, j: true``):
   entry. So it is on a set of one member, which waits "for no oplog holes behind a write" (the same repository,
   waitForNoOplogHolesIfNeeded), and on a standalone server.
 
-That holds within one term of one primary. If the primary loses its office after it took the entry and before it took
+That holds within one term of one primary. If the primary steps down after it took the entry and before it took
 the change, the driver sends the change to the next one, which may never have seen the entry. The driver then knows of
 the election, since it had to find the new primary: `MongoAuditTrail.term` tells, and `Auditor` writes the entry once
 more, durably. What remains: the gateway dies in just that moment, between a change that survived an election and the
