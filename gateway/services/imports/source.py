@@ -23,6 +23,18 @@ class RowFault(TypedDict):
     detail: str
 
 
+class RowWarning(TypedDict):
+    """What looks odd in a file and is no reason to refuse anything; ``line`` is null where it is about the whole file.
+
+    Like a `RowFault` it holds nothing of the row itself: no CUST_ID and no value.
+    """
+
+    line: int | None
+    code: str
+    column: str | None
+    detail: str
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """Some rows of a file after validation.
@@ -33,12 +45,14 @@ class Batch:
     lines : the lines they are on.
     faults : what was wrong with the others, in the order of their lines.
     rejected : how many rows were refused; one row can have several faults.
+    warnings : what was odd about how they are written; the values themselves are looked at by whoever stores them.
     """
 
     customers: Sequence[tuple[str, Features]]
     lines: Sequence[int]
     faults: Sequence[RowFault]
     rejected: int
+    warnings: Sequence[RowWarning] = ()
 
 
 class Source(Protocol):
