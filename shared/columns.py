@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from shared.features import Feature
 
 Column = NDArray[np.float64]
+Rows = NDArray[np.bool_]
+"""Which rows of a column, shape (n_rows,)."""
 
 
 def column_faults(values: Column, feature: Feature) -> Iterator[tuple[int, str]]:

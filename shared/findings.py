@@ -1,16 +1,19 @@
 """Soft findings: what looks odd in a customer but is never a reason to refuse one.
 
 The rules and how many of the 8,950 real rows each touches: docs/clustering-study.md, section 1 (all together 3.3 %).
+A rule is written once and holds for the numbers of one customer as for the columns of many.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from typing_extensions import TypedDict
 
-from shared.features import DERIVED, differs
+from shared.columns import Column, Rows
+from shared.features import DERIVED, FEATURES, differs
 
 
 class Finding(TypedDict):
@@ -21,11 +24,22 @@ class Finding(TypedDict):
     detail: str
 
 
+class ColumnFinding(NamedTuple):
+    """A soft finding about many customers: the column, a stable code, a sentence, and which rows, shape (n_rows,)."""
+
+    column: str
+    code: str
+    detail: str
+    rows: Rows
+
+
 class _Rule(NamedTuple):
+    """``applies`` takes numbers or columns by name, NaN for null, and compares so that NaN means no."""
+
     field: str
     code: str
     detail: str
-    applies: Callable[[Mapping[str, Any]], bool]
+    applies: Callable[[Mapping[str, Any]], Any]
 
 
 def _mismatch(amount: str, sign: str) -> _Rule:
@@ -41,14 +55,20 @@ def _above(part: str, whole: str) -> _Rule:
     return _Rule(part, "frequency_above_total", f"{part} is above {whole}", lambda c: c[part] > c[whole] + 1e-6)
 
 
-def _broken_identity(c: Mapping[str, Any]) -> bool:
-    parts = c["ONEOFF_PURCHASES"] + c["INSTALLMENTS_PURCHASES"]
-    return bool(abs(c["PURCHASES"] - parts) > max(1.0, 0.01 * c["PURCHASES"]))
+def _broken_identity(c: Mapping[str, Any]) -> Any:
+    gap = abs(c["PURCHASES"] - (c["ONEOFF_PURCHASES"] + c["INSTALLMENTS_PURCHASES"]))
+    return (gap > 1.0) & (gap > 0.01 * c["PURCHASES"])
 
 
-def _times_limit(field: str, factor: float) -> Callable[[Mapping[str, Any]], bool]:
-    return lambda c: bool(c["CREDIT_LIMIT"] and c[field] and c[field] > factor * c["CREDIT_LIMIT"])
+def _times_limit(field: str, factor: float) -> Callable[[Mapping[str, Any]], Any]:
+    return lambda c: c[field] > factor * c["CREDIT_LIMIT"]
 
+
+def _missing(field: str) -> Callable[[Mapping[str, Any]], Any]:
+    return lambda c: c[field] != c[field]  # only NaN differs from itself
+
+
+_missing_minimum = _missing("MINIMUM_PAYMENTS")
 
 _RULES = (
     _Rule(
@@ -83,13 +103,13 @@ _RULES = (
         "MINIMUM_PAYMENTS",
         "missing_minimum",
         "MINIMUM_PAYMENTS is missing although there were PAYMENTS; the model imputes it",
-        lambda c: c["MINIMUM_PAYMENTS"] is None and c["PAYMENTS"] > 0,
+        lambda c: _missing_minimum(c) & (c["PAYMENTS"] > 0),
     ),
     _Rule(
         "CREDIT_LIMIT",
         "missing_limit",
         "CREDIT_LIMIT is missing; the model imputes it",
-        lambda c: c["CREDIT_LIMIT"] is None,
+        _missing("CREDIT_LIMIT"),
     ),
 )
 
@@ -102,10 +122,32 @@ def findings(customer: Mapping[str, Any], given: Mapping[str, Any] | None = None
     customer : the stored form (`shared.features.complete`).
     given : what the client sent, to compare derived columns with the computed ones.
     """
-    found = [Finding(pointer=f"/{r.field}", code=r.code, detail=r.detail) for r in _RULES if r.applies(customer)]
+    values = _with_nan(customer)
+    found = [Finding(pointer=f"/{r.field}", code=r.code, detail=r.detail) for r in _RULES if r.applies(values)]
     for f in DERIVED:
         sent = (given or {}).get(f.name)
         if sent is not None and differs(sent, customer[f.name]):
             detail = f"{f.name} was sent as {sent:g}; the computed {customer[f.name]:g} is used"
             found.append(Finding(pointer=f"/{f.name}", code="derived_differs", detail=detail))
     return found
+
+
+def column_findings(columns: Mapping[str, Column]) -> Iterator[ColumnFinding]:
+    """Yield the soft findings about many faultless customers, those of `findings` without derived columns.
+
+    Parameters
+    ----------
+    columns : float64 of shape (n_rows,) for every input feature, in its unit; NaN stands for null.
+    """
+    for rule in _RULES:
+        rows: Rows = rule.applies(columns)
+        if rows.any():
+            yield ColumnFinding(rule.field, rule.code, rule.detail, rows)
+
+
+_NULLABLE = tuple(f.name for f in FEATURES if f.nullable)
+
+
+def _with_nan(customer: Mapping[str, Any]) -> Mapping[str, Any]:
+    missing = {name: math.nan for name in _NULLABLE if customer[name] is None}
+    return {**customer, **missing} if missing else customer

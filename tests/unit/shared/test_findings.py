@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 from support.customers import faultless, inputs
 
-from shared.features import complete
-from shared.findings import findings
+from shared.features import INPUT_NAMES, complete
+from shared.findings import column_findings, findings
 
 
 def _found(**changes: Any) -> set[tuple[str, str]]:
@@ -89,3 +91,14 @@ def test_findings_are_sentences_about_fields_and_never_a_failure(sent: dict[str,
     for finding in findings(customer, sent):
         assert finding["pointer"][1:] in customer
         assert finding["pointer"][1:] in finding["detail"]
+
+
+@given(st.lists(faultless(), max_size=5))
+def test_many_customers_have_the_findings_that_each_of_them_has(sent: list[dict[str, Any]]) -> None:
+    customers = [complete(customer) for customer in sent]
+    columns = {name: np.array([c[name] for c in customers], dtype=np.float64) for name in INPUT_NAMES}
+    by_row: list[list[tuple[str, str, str]]] = [[] for _ in customers]
+    for found in column_findings(columns):
+        for row in np.flatnonzero(found.rows).tolist():
+            by_row[row].append((f"/{found.column}", found.code, found.detail))
+    assert by_row == [[(f["pointer"], f["code"], f["detail"]) for f in findings(c)] for c in customers]
