@@ -57,6 +57,7 @@ from gateway.services.customers.erasures import Erasable, ErasureService
 from gateway.services.customers.exports import ExportService
 from gateway.services.customers.lists import CustomerLists
 from gateway.services.customers.segment import CustomerSegmentService
+from gateway.services.imports.comparison import TrainingComparison
 from gateway.services.imports.first_load import SortIndexes
 from gateway.services.imports.imports import ImportService
 from gateway.services.models.activations import ActivationService
@@ -140,6 +141,7 @@ def assemble(
     erasures = ErasureService(store, deleted, stores.erasures, places, secret, auditor, require_revision=strict)
     retention = timedelta(days=settings.deleted_retention_days)
     bound, deadline = concurrency_limits(settings.threads), settings.prediction_deadline
+    comparison = TrainingComparison(registry, settings.bulk_deadline)
     authentication, known_keys = build_authentication(stores.keys, tokens)
     return Services(
         authentication=authentication,
@@ -159,7 +161,7 @@ def assemble(
         trainings=TrainingService(store, registry, auditor),
         analyses=AnalysisService(store, registry),
         health=HealthService(store, model),
-        imports=ImportService(store, assigner, stores.imports, auditor),
+        imports=ImportService(store, assigner, stores.imports, auditor, comparison),
         exports=ExportService(store),
         reconciler=Reconciler(store, model, assigner),
         sort_indexes=SortIndexes(store, stores.imports.loading),

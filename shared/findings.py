@@ -145,6 +145,17 @@ def column_findings(columns: Mapping[str, Column]) -> Iterator[ColumnFinding]:
             yield ColumnFinding(rule.field, rule.code, rule.detail, rows)
 
 
+def outside_training_range(column: str, low: float, high: float) -> Finding:
+    """Return the finding that a value is beyond nearly all of those that a model was trained on.
+
+    Parameters
+    ----------
+    low, high : the column's 0.1 % and 99.9 % quantiles in training, in its unit.
+    """
+    detail = f"{column} is outside the range of 99.8 % of the training customers, {low:g} to {high:g}"
+    return Finding(pointer=f"/{column}", code="outside_training_range", detail=detail)
+
+
 _NULLABLE = tuple(f.name for f in FEATURES if f.nullable)
 
 

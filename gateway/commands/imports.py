@@ -88,12 +88,29 @@ def described(receipt: Import) -> str:
     if receipt["pending"]:
         away = "the model service is unavailable; the worker assigns them later"
         lines.append(f"{receipt['pending']} have no segment yet: {away}")
+    lines += _remarks(receipt)
     if receipt["ignored_columns"]:
         lines.append(f"ignored columns: {', '.join(receipt['ignored_columns'])}")
     lines += [f"  line {f['line']}, {f['column'] or 'whole row'}: {f['detail']}" for f in receipt["errors"]]
     if len(receipt["errors"]) < receipt["faults"]:
         lines.append("  … and more: only the first are listed")
     return "\n".join(lines)
+
+
+def _remarks(receipt: Import) -> Iterator[str]:
+    """Yield what stands out in a file beside its faults."""
+    for warning in receipt["warnings"]:
+        columns = ", ".join(f"{found['column']} {found['count']}" for found in warning["columns"] if found["column"])
+        first = warning["examples"][0]
+        where = "" if first["line"] is None else f"line {first['line']}: "
+        yield f"warning {warning['code']}: {warning['count']} ({columns or 'file'}), first {where}{first['detail']}"
+    if changes := receipt["segment_changes"]["count"]:
+        yield f"{changes} stored customers {'would ' if receipt['dry_run'] else ''}change their segment"
+    if drift := receipt["drift"]:
+        yield f"drift against the training data of {drift['model_version']}: {drift['verdict']}"
+        yield from (f"  {remark}" for remark in drift["remarks"])
+    elif receipt["drift_unavailable"]:
+        yield f"drift is not known: {receipt['drift_unavailable']}"
 
 
 def _pieces(file: IO[bytes]) -> Iterator[bytes]:

@@ -30,7 +30,8 @@ _IMPORT_CUSTOMERS = Operation(
     "importCustomers",
     "Import a file of customers",
     "CSV (comma, semicolon or tab; columns in any order and letter case), NDJSON or Parquet. Bad rows "
-    "never stop good ones; the receipt lists the first of them. The same file again changes nothing, "
+    "never stop good ones; the receipt lists the first of them, counts what looks odd, and says how far the file is "
+    "from the data that the model was trained on. The same file again changes nothing, "
     f"and finishes an import that broke off. With `Accept: {NDJSON}` the receipt so far comes again "
     "and again while the file is read, a line each time; the last line is the receipt.",
     {

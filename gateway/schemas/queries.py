@@ -222,7 +222,10 @@ PREDICTING_VERSION = text(
     f"must be {ACTIVE!r} or the name of a version",
 )
 FORMAT = choice("format", "The figures, or a plot of them", ["json", *get_args(Format)], "json")
-DRY_RUN = flag("dry_run", "Check everything and write nothing: the counts say what would happen")
+DRY_RUN = flag(
+    "dry_run",
+    "Check everything and write nothing: the receipt says what would happen, changes of segments and drift too",
+)
 FILE_NAME = text(
     "name",
     "A name for the file, for people",

@@ -14,7 +14,7 @@ from model_service.store.artefact import LoadedModel
 from model_service.store.labels import Labels, displayed_name
 from shared.contract import BORDERLINE, ColumnarAnswer, Prediction, SegmentRef
 from shared.features import DISTANCE_NAMES
-from shared.findings import Finding
+from shared.findings import Finding, outside_training_range
 
 DECIMALS = 6
 """Digits given after the point. One row and a batch add up in different orders and differ around the fifteenth."""
@@ -121,15 +121,7 @@ class Predictor:
             prediction["warnings"] = self._warnings(np.flatnonzero(outside).tolist(), prediction["distance"])
 
     def _warnings(self, outside: list[int], distance: float) -> list[Finding]:
-        found = [
-            Finding(
-                pointer=f"/{DISTANCE_NAMES[i]}",
-                code="outside_training_range",
-                detail=f"{DISTANCE_NAMES[i]} is outside the range of 99.8 % of the training customers, "
-                f"{self._low[i]:g} to {self._high[i]:g}",
-            )
-            for i in outside
-        ]
+        found = [outside_training_range(DISTANCE_NAMES[i], self._low[i], self._high[i]) for i in outside]
         if distance > self._distance_limit:
             nearest = f"(the nearest is at distance {distance:.2f})"
             detail = f"the customer is farther from every segment than 99.9 % of the training customers {nearest}"

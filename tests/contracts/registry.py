@@ -111,6 +111,10 @@ class RegistryContract:
     def test_drift(self, registry: ModelRegistry) -> None:
         assert registry.drift("active", blocks()) == drift(OLD, 2)
 
+    def test_drift_of_customers_whom_nobody_names(self, registry: ModelRegistry) -> None:
+        unnamed = [Block([], block.columns) for block in blocks()]
+        assert registry.drift("active", unnamed, 2.0) == drift(OLD, 2)
+
     @pytest.mark.parametrize("call", OF_A_VERSION.values(), ids=OF_A_VERSION)
     def test_a_version_that_is_not_there(
         self, registry: ModelRegistry, call: Callable[[ModelRegistry, str], object]

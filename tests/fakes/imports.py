@@ -8,7 +8,7 @@ from threading import RLock
 
 from gateway.services.clock import now
 from gateway.services.errors import StoreError
-from gateway.services.imports.records import Import, ImportSummary, Progress
+from gateway.services.imports.records import DETAILS, Import, ImportSummary, Progress
 from gateway.services.imports.source import RowFault
 
 
@@ -62,7 +62,7 @@ class InMemoryImportRecords:
     def page(self, before: str | None, limit: int) -> list[ImportSummary]:
         self._use()
         ids = sorted((i for i in self.records if before is None or i < before), reverse=True)[:limit]
-        return [{k: v for k, v in deepcopy(self.records[i]).items() if k != "errors"} for i in ids]  # type: ignore[misc]
+        return [{k: v for k, v in deepcopy(self.records[i]).items() if k not in DETAILS} for i in ids]  # type: ignore[misc]
 
     def request_cancel(self, import_id: str) -> bool:
         self._use()

@@ -43,6 +43,7 @@ class FakeRegistry:
     orders : what was asked for, in order: (what, version or id or None, details).
     uploads : media type, declared size and content of what was handed over to train on.
     blocks : the customers of the last analysis.
+    deadlines : those that callers of `drift` gave.
     quoting : how many records and logs of trainings quote a customer, by CUST_ID.
     erased : the customers that were to be erased from them, in order.
     meanwhile : called in the middle of an analysis.
@@ -54,6 +55,7 @@ class FakeRegistry:
         self.orders: list[tuple[str, str | None, dict[str, Any]]] = []
         self.uploads: list[tuple[str, int | None, bytes]] = []
         self.blocks: list[Block] = []
+        self.deadlines: list[float | None] = []
         self.labels: dict[str, dict[str, Any]] = {}
         self.history: list[Activation] = []
         self.records: dict[str, Training] = {}
@@ -156,13 +158,14 @@ class FakeRegistry:
     def preview(self, version: str, blocks: Iterable[Block]) -> Preview:
         return preview(self._known(version), self.active or "", self._rows(blocks))
 
-    def drift(self, version: str, blocks: Iterable[Block]) -> Drift:
+    def drift(self, version: str, blocks: Iterable[Block], deadline: float | None = None) -> Drift:
+        self.deadlines.append(deadline)
         return drift(self._known(version), self._rows(blocks))
 
     def _rows(self, blocks: Iterable[Block]) -> int:
         self.blocks = list(blocks)
         self.meanwhile()
-        return sum(len(block.ids) for block in self.blocks)
+        return sum(len(next(iter(block.columns.values()))) for block in self.blocks)
 
     def _switch(self, version: str, kind: Any, order: Payload) -> Activation:
         self.orders.append((kind, version, dict(order)))

@@ -59,7 +59,7 @@ def _train(registry: FakeRegistry, request: Request) -> Any:
 
 def _blocks(request: Request) -> list[Block]:
     assert request.headers["content-type"] == "application/x-ndjson"
-    return [Block(**json.loads(line)) for line in request.body.splitlines()]
+    return [Block(**{"ids": [], **json.loads(line)}) for line in request.body.splitlines()]
 
 
 def _order(request: Request) -> Any:

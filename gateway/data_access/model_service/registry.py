@@ -123,8 +123,8 @@ class HttpRegistry:
     def preview(self, version: str, blocks: Iterable[Block]) -> Preview:
         return self._analysis(Preview, _address(MODELS, version, "preview"), _lines(blocks))
 
-    def drift(self, version: str, blocks: Iterable[Block]) -> Drift:
-        return self._analysis(Drift, _address(MODELS, version, "drift"), _lines(blocks))
+    def drift(self, version: str, blocks: Iterable[Block], deadline: float | None = None) -> Drift:
+        return self._analysis(Drift, _address(MODELS, version, "drift"), _lines(blocks), deadline)
 
     def _get(self, kind: type[Answer], path: str) -> Answer:
         return decoded(kind, self._call("GET", path, self._deadlines.reading).body)
@@ -132,8 +132,9 @@ class HttpRegistry:
     def _order(self, kind: type[Answer], method: str, path: str, order: Payload) -> Answer:
         return decoded(kind, self._call(method, path, self._deadlines.changing, _json_body(order)).body)
 
-    def _analysis(self, kind: type[Answer], path: str, lines: Iterable[bytes]) -> Answer:
-        return decoded(kind, self._call("POST", path, self._deadlines.carrying, Body(NDJSON, lines)).body)
+    def _analysis(self, kind: type[Answer], path: str, lines: Iterable[bytes], deadline: float | None = None) -> Answer:
+        seconds = self._deadlines.carrying if deadline is None else deadline
+        return decoded(kind, self._call("POST", path, seconds, Body(NDJSON, lines)).body)
 
     def _document(self, path: str, media_type: str, known: str | None) -> ServedFile:
         headers = {"If-None-Match": known} if known else {}
@@ -178,4 +179,5 @@ def _document(reply: Reply, media_type: str) -> ServedFile:
 
 def _lines(blocks: Iterable[Block]) -> Iterator[bytes]:
     for block in blocks:
-        yield orjson.dumps(block._asdict(), option=orjson.OPT_APPEND_NEWLINE)
+        line = block._asdict() if block.ids else {"columns": block.columns}
+        yield orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)

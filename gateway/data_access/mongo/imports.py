@@ -10,7 +10,7 @@ from pymongo import ASCENDING, DESCENDING, IndexModel
 
 from gateway.data_access.mongo.collection import Document, Documents, StoreCollection
 from gateway.services.clock import now
-from gateway.services.imports.records import Import, ImportSummary, Progress
+from gateway.services.imports.records import DETAILS, Import, ImportSummary, Progress
 from gateway.services.imports.source import RowFault
 
 FAULTS_A_DOCUMENT = 2_000
@@ -24,6 +24,13 @@ FAULT_INDEXES = (
 )
 _RUNNING = "running"
 _OURS = {"expires_at": 0, "first_load": 0}
+_YOUNGER: Document = {
+    "warnings": [],
+    "segment_changes": {"count": 0, "moves": []},
+    "drift": None,
+    "drift_unavailable": "The import is older than this comparison.",
+}
+"""What records from before these members have in their place."""
 _HEARTBEAT: Document = {"$currentDate": {"updated_at": True}}  # by the server's clock
 
 
@@ -78,12 +85,12 @@ class MongoImportRecords:
     def get(self, import_id: str) -> Import | None:
         with self._records as records:
             document = records.find_one({"_id": import_id}, _OURS)
-        return cast(Import, _record(document)) if document else None
+        return cast(Import, {**_YOUNGER, **_record(document)}) if document else None
 
     def page(self, before: str | None, limit: int) -> list[ImportSummary]:
         query: Document = {} if before is None else {"_id": {"$lt": before}}
         with self._records as records:
-            found = records.find(query, {**_OURS, "errors": 0}, sort=[("_id", DESCENDING)], limit=limit)
+            found = records.find(query, _OURS | dict.fromkeys(DETAILS, 0), sort=[("_id", DESCENDING)], limit=limit)
             return [cast(ImportSummary, _record(document)) for document in found]
 
     def request_cancel(self, import_id: str) -> bool:

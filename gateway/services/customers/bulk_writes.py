@@ -57,12 +57,14 @@ class Outcome(NamedTuple):
     revision : the stored customer's, after this; None where nothing was written and nothing is known.
     before : the revision that was replaced.
     pending : whether the stored customer has no segment yet.
+    moved : the ids of the segment it was in and of the one it is in now, if both are known and differ.
     """
 
     verdict: Verdict
     revision: str | None = None
     before: str | None = None
     pending: bool = False
+    moved: tuple[str, str] | None = None
 
     @property
     def status(self) -> RowStatus:
@@ -107,6 +109,19 @@ def count(outcomes: Collection[Outcome]) -> RowCounts:
     written = found[Verdict.CREATED], found[Verdict.UPDATED], found[Verdict.UNCHANGED]
     pending = sum([o.pending and o.verdict is not Verdict.UNCHANGED for o in outcomes])
     return RowCounts(*written, rejected=len(outcomes) - sum(written), pending=pending)
+
+
+_Change = tuple[Customer, Customer | None]
+"""A customer as it is written and as it was before, None for a new one."""
+
+
+def _outcome(verdict: Verdict, new: Customer, old: Customer | None) -> Outcome:
+    to = new["segment"]
+    if old is None:
+        return Outcome(verdict, new["revision"], None, to is None)
+    was = old["segment"]
+    moved = (was["id"], to["id"]) if was and to and was["id"] != to["id"] else None
+    return Outcome(verdict, new["revision"], old["revision"], to is None, moved)
 
 
 _EXISTS, _STALE = Outcome(Verdict.EXISTS), Outcome(Verdict.STALE)
@@ -230,7 +245,7 @@ class BulkWriter:
     ) -> set[str]:
         """Store new customers; return the ids that are taken."""
         new = new_customers(wanted, segments)
-        written = [(customer, None) for customer in new]
+        written: list[_Change] = [(customer, None) for customer in new]
         return self._written("customer.created", written, lambda: self._store.insert_many(new), outcomes)
 
     def _change(
@@ -241,37 +256,36 @@ class BulkWriter:
         outcomes: dict[str, Outcome],
     ) -> set[str]:
         """Replace stored customers; return the ids of those that have changed meanwhile."""
-        new = [(changed_customer(stored[i], f, segments[i]), stored[i]["revision"]) for i, f in wanted.items()]
-        return self._written("customer.replaced", new, lambda: self._store.replace_many(new), outcomes)
+        new: list[_Change] = [(changed_customer(stored[i], f, segments[i]), stored[i]) for i, f in wanted.items()]
+        expected = [(customer, stored[customer[CUST_ID]]["revision"]) for customer, _ in new]
+        return self._written("customer.replaced", new, lambda: self._store.replace_many(expected), outcomes)
 
     def _written(
         self,
         action: Literal["customer.created", "customer.replaced"],
-        customers: Sequence[tuple[Customer, str | None]],
+        changes: Sequence[_Change],
         write: Callable[[], set[str]],
         outcomes: dict[str, Outcome],
     ) -> set[str]:
-        """Write (customer, revision before) pairs and note what became of them; return the ids of the others."""
-        if not customers:
+        """Write customers and note what became of them; return the ids of the others."""
+        if not changes:
             return set()
-        with self._audited(action, customers) as announced:
+        with self._audited(action, changes) as announced:
             missed = write()
             announced.refused(missed)
         verdict = Verdict.CREATED if action == "customer.created" else Verdict.UPDATED
         outcomes |= {
-            customer[CUST_ID]: Outcome(verdict, customer["revision"], before, customer["segment"] is None)
-            for customer, before in customers
+            customer[CUST_ID]: _outcome(verdict, customer, before)
+            for customer, before in changes
             if customer[CUST_ID] not in missed
         }
         return missed
 
-    def _audited(
-        self, action: Action, customers: Sequence[tuple[Customer, str | None]]
-    ) -> AbstractContextManager[Announced]:
+    def _audited(self, action: Action, changes: Sequence[_Change]) -> AbstractContextManager[Announced]:
         if self._auditor is None:
             return nullcontext(Announced([]))
         return self._auditor.change(
-            *(Change(action, "customer", c[CUST_ID], before, c["revision"]) for c, before in customers)
+            *(Change(action, "customer", c[CUST_ID], old and old["revision"], c["revision"]) for c, old in changes)
         )
 
     def _segments(self, wanted: Mapping[str, Features]) -> Mapping[str, Assignment | None]:

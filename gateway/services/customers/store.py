@@ -31,7 +31,10 @@ Row = list[Any]
 
 
 class Block(NamedTuple):
-    """Some stored customers by column: their CUST_IDs and, under each feature's name, one value for each of them."""
+    """Some customers by column: under each feature's name one value for each of them, and their CUST_IDs.
+
+    There are no ids where nobody wants to know who they are.
+    """
 
     ids: list[str]
     columns: dict[str, list[float | int | None]]

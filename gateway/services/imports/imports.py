@@ -13,6 +13,7 @@ from gateway.services.customers.assignment import Assigner
 from gateway.services.customers.bulk_writes import BulkWriter, DryRunStore, Mode, RowCounts
 from gateway.services.customers.store import CustomerStore
 from gateway.services.errors import ImportEnded, ImportNotFound
+from gateway.services.imports.comparison import TrainingComparison
 from gateway.services.imports.first_load import drop_sort_indexes, is_first_load
 from gateway.services.imports.records import (
     DIED,
@@ -21,6 +22,7 @@ from gateway.services.imports.records import (
     Import,
     ImportRecords,
     ImportSummary,
+    SegmentChanges,
     actor_of,
 )
 from gateway.services.imports.run import ImportRun
@@ -51,12 +53,20 @@ class ImportOptions:
 class ImportService:
     """Begins imports, reads their records and cancels them."""
 
-    def __init__(self, store: CustomerStore, assigner: Assigner, records: ImportRecords, auditor: Auditor) -> None:
+    def __init__(
+        self,
+        store: CustomerStore,
+        assigner: Assigner,
+        records: ImportRecords,
+        auditor: Auditor,
+        comparison: TrainingComparison,
+    ) -> None:
         self._store = store
         self._writer = BulkWriter(store, assigner)
         self._dry_run = BulkWriter(DryRunStore(store), assigner)
         self._records = records
         self._auditor = auditor
+        self._comparison = comparison
 
     def begin(self, source: Source, order: ImportOptions, by: Principal) -> ImportRun:
         """Note that a file is being imported; the run that is returned does it.
@@ -74,7 +84,7 @@ class ImportService:
         if first_load:
             drop_sort_indexes(self._store)
         ended = Change("import.ended", "import", record["id"])
-        return ImportRun(record, source, writer, self._records, lambda: auditor.note(ended))
+        return ImportRun(record, source, writer, self._records, lambda: auditor.note(ended), self._comparison)
 
     def get(self, import_id: str) -> Import:
         """Return one import.
@@ -155,6 +165,10 @@ def _new_record(source: Source, order: ImportOptions, by: Principal) -> Import:
         "size": order.size,
         "ignored_columns": list(source.ignored_columns),
         "errors": [],
+        "warnings": [],
+        "segment_changes": SegmentChanges(count=0, moves=[]),
+        "drift": None,
+        "drift_unavailable": None,
         "reason": None,
         "by": actor_of(by),
         "cancel_requested": False,

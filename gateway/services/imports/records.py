@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol, TypedDict
 from gateway.services.audit import Actor
 from gateway.services.imports.source import RowFault
 from gateway.services.principal import Principal
+from shared.model_contract import Drift
 
 ImportStatus = Literal["running", "completed", "cancelled", "interrupted", "failed"]
 """``completed``: the whole file was read. ``cancelled``: on request. ``interrupted``: the process died, the client
@@ -58,10 +59,66 @@ class ImportSummary(TypedDict):
     finished_at: datetime | None
 
 
+class WarningExample(TypedDict):
+    """Where something looks odd: its line (null where it is about the whole file), its column and a sentence.
+
+    Like a fault it holds nothing of the row itself, neither its CUST_ID nor a value.
+    """
+
+    line: int | None
+    column: str | None
+    detail: str
+
+
+class ColumnCount(TypedDict):
+    """How many warnings are about a column; null stands for those about whole rows or the file."""
+
+    column: str | None
+    count: int
+
+
+class WarningKind(TypedDict):
+    """All warnings of one kind: how many, about which columns, and the first few in the order of their lines.
+
+    One row can have several. Nothing was refused for them.
+    """
+
+    code: str
+    count: int
+    columns: list[ColumnCount]
+    examples: list[WarningExample]
+
+
+SegmentMove = TypedDict("SegmentMove", {"from": str, "to": str, "count": int})
+"""How many customers go from one segment to another."""
+
+
+class SegmentChanges(TypedDict):
+    """How many stored customers change their segment, and from which to which, the most frequent move first."""
+
+    count: int
+    moves: list[SegmentMove]
+
+
 class Import(ImportSummary):
-    """An import and the first of its faults (`MAX_LISTED_ERRORS`), in the order of their lines."""
+    """An import, the first of its faults (`MAX_LISTED_ERRORS`) in the order of their lines, and what stands out in it.
+
+    ``warnings`` are about the faultless rows, the most frequent kind first. ``segment_changes`` are those of stored
+    customers that the file changes, with ``dry_run`` those that it would change; who has had no segment, or gets none
+    while the model service is unavailable, is not among them. ``drift`` compares the faultless rows with the data that
+    the active model was trained on, of a large file a random sample of them. It is null until the whole file has been
+    read, and where ``drift_unavailable`` says why.
+    """
 
     errors: list[RowFault]
+    warnings: list[WarningKind]
+    segment_changes: SegmentChanges
+    drift: Drift | None
+    drift_unavailable: str | None
+
+
+DETAILS = ("errors", "warnings", "segment_changes", "drift", "drift_unavailable")
+"""What an `ImportSummary` leaves out of an `Import`."""
 
 
 Progress = dict[str, Any]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from itertools import compress
+from operator import not_
 from threading import Event, Lock, Thread
 from typing import Any
 
@@ -25,31 +27,110 @@ from gateway.services.errors import (
     StoreUnavailable,
     UploadBroken,
 )
-from gateway.services.imports.records import MAX_KEPT_FAULTS, MAX_LISTED_ERRORS, Import, ImportRecords, ImportStatus
+from gateway.services.imports.comparison import Compared, RowSample, TrainingComparison
+from gateway.services.imports.records import (
+    MAX_KEPT_FAULTS,
+    MAX_LISTED_ERRORS,
+    Import,
+    ImportRecords,
+    ImportStatus,
+    SegmentChanges,
+    SegmentMove,
+)
 from gateway.services.imports.repeated_ids import RepeatedIds
-from gateway.services.imports.source import Batch, RowFault, Source
+from gateway.services.imports.row_warnings import NO_RANGES, Matrix, Ranges, WarningTally, matrix_of
+from gateway.services.imports.source import Batch, RowFault, RowWarning, Source
 from shared.features import CUST_ID
 
 
 @dataclass(frozen=True, slots=True)
 class StoredBatch:
-    """What became of a batch's rows, and all its faults in the order of their lines."""
+    """What became of a batch's rows.
+
+    Attributes
+    ----------
+    faults : all its faults in the order of their lines.
+    moves : how many stored customers went from one segment to another.
+    rows : the features of its faultless rows.
+    warnings : what is odd about those.
+    """
 
     counts: RowCounts
     faults: Sequence[RowFault]
+    moves: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    rows: Matrix = field(default_factory=lambda: matrix_of([]), compare=False)
+    warnings: WarningTally = field(default_factory=WarningTally, compare=False)
 
 
-def stored_batch(batch: Batch, outcomes: Mapping[str, Outcome]) -> StoredBatch:
+def stored_batch(batch: Batch, outcomes: Mapping[str, Outcome], ranges: Ranges) -> StoredBatch:
     """Return what became of a batch, from what became of its customers."""
     counts, faults = count(outcomes.values()), batch.faults
     if counts.rejected:  # there are no conditions in an import: they exist already
-        exist = [
-            RowFault(line=line, column=CUST_ID, detail="already exists")
-            for (cust_id, _), line in zip(batch.customers, batch.lines, strict=True)
-            if outcomes[cust_id].verdict is Verdict.EXISTS
+        exist = [outcomes[cust_id].verdict is Verdict.EXISTS for cust_id, _ in batch.customers]
+        refused = [
+            RowFault(line=line, column=CUST_ID, detail="already exists") for line in compress(batch.lines, exist)
         ]
-        faults = sorted([*faults, *exist], key=lambda fault: fault["line"])
-    return StoredBatch(counts + RowCounts(rejected=batch.rejected, faults=len(faults)), faults)
+        faults = sorted([*faults, *refused], key=lambda fault: fault["line"])
+        taken = list(map(not_, exist))
+        batch = replace(
+            batch, customers=list(compress(batch.customers, taken)), lines=list(compress(batch.lines, taken))
+        )
+    rows, warnings = matrix_of(batch.customers), WarningTally(batch.warnings)
+    warnings.note_rows(rows, batch.lines, ranges)
+    moves = Counter([outcome.moved for outcome in outcomes.values() if outcome.moved]) if counts.updated else {}
+    return StoredBatch(counts + RowCounts(rejected=batch.rejected, faults=len(faults)), faults, moves, rows, warnings)
+
+
+class FileResult:
+    """What became of the rows of a file so far; threads may share it.
+
+    Attributes
+    ----------
+    counts : what became of them.
+    sample : those that drift is measured on.
+    compared : the drift, once it has been measured.
+    """
+
+    def __init__(self) -> None:
+        self.counts = RowCounts()
+        self.sample = RowSample()
+        self.compared = Compared(None, None)
+        self._errors: list[RowFault] = []
+        self._warnings = WarningTally()
+        self._moves: Counter[tuple[str, str]] = Counter()
+        self._lock = Lock()
+
+    def add(self, batch: StoredBatch) -> None:
+        """Add the next batch of the file."""
+        with self._lock:
+            self.counts += batch.counts
+            self.sample.add(batch.rows)
+            self._errors.extend(batch.faults[: MAX_LISTED_ERRORS - len(self._errors)])
+            self._warnings.add(batch.warnings)
+            self._moves.update(batch.moves)
+
+    def warn(self, warning: RowWarning) -> None:
+        """Add a warning about the whole file."""
+        with self._lock:
+            self._warnings.add(WarningTally([warning]))
+
+    def members(self) -> dict[str, Any]:
+        """Return the members of an import's record that say all this."""
+        with self._lock:
+            return {
+                **self.counts.members(),
+                "errors": list(self._errors),
+                "warnings": self._warnings.summary(),
+                "segment_changes": _segment_changes(self._moves),
+                "drift": self.compared.drift,
+                "drift_unavailable": self.compared.unavailable,
+            }
+
+
+def _segment_changes(moves: Counter[tuple[str, str]]) -> SegmentChanges:
+    ordered = sorted(moves.items(), key=lambda move: (-move[1], move[0]))
+    listed: list[SegmentMove] = [{"from": old, "to": new, "count": number} for (old, new), number in ordered]
+    return SegmentChanges(count=moves.total(), moves=listed)
 
 
 class BatchQueue:
@@ -130,6 +211,7 @@ class ImportRun:
         writer: BulkWriter,
         records: ImportRecords,
         ended: Callable[[], object],
+        comparison: TrainingComparison,
         heartbeat_seconds: float = HEARTBEAT_SECONDS,
     ) -> None:
         self._record = record
@@ -137,11 +219,12 @@ class ImportRun:
         self._writer = writer
         self._records = records
         self._ended = ended
+        self._comparison = comparison
         self._heartbeat_seconds = heartbeat_seconds
         self._ids = RepeatedIds()
-        self._counts = RowCounts()
-        self._errors: list[RowFault] = []
-        self._queue = BatchQueue(self._count)
+        self._ranges: Ranges = {}
+        self._result = FileResult()
+        self._queue = BatchQueue(self._result.add)
         self._stop = Event()
         self._failure: SegmentationError | None = None
 
@@ -150,12 +233,7 @@ class ImportRun:
         """The import as it is now."""
         read = {"bytes": self._source.bytes_read, "ignored_columns": list(self._source.ignored_columns)}
         current = {"cancel_requested": self._stop.is_set(), "updated_at": self._record["finished_at"] or now()}
-        return {**self._record, **self._result, **read, **current}  # type: ignore[typeddict-item]  # all members
-
-    @property
-    def _result(self) -> dict[str, Any]:
-        """The members of the record that say what became of the rows so far."""
-        return {**self._counts.members(), "errors": list(self._errors)}
+        return {**self._record, **self._result.members(), **read, **current}  # type: ignore[typeddict-item]  # all members
 
     def progress(self) -> Iterator[Import]:
         """Import the file; yield the record about once a second, and in the end as it ended.
@@ -191,6 +269,7 @@ class ImportRun:
     def _stored(self) -> Generator[Import, None, ImportStatus]:
         """Store the file's batches and yield the record now and then; return how that ended."""
         shown_at = time.monotonic()
+        self._learn_ranges()
         with ThreadPoolExecutor(WRITERS, "import") as pool:
             for number, batch in enumerate(self._source.batches()):
                 # No batch waits for a thread: once the database is unavailable, none must begin and wait for it, too.
@@ -204,7 +283,19 @@ class ImportRun:
                     shown_at = time.monotonic()
             while not self._queue.wait(0, self._heartbeat_seconds):
                 yield self.record
+            comparison = pool.submit(self._comparison.drift, self._result.sample)
+            while not wait([comparison], self._heartbeat_seconds).done:
+                yield self.record
+            self._result.compared = comparison.result()
         return "completed"
+
+    def _learn_ranges(self) -> None:
+        """Learn outside of what a value is worth a warning."""
+        ranges = self._comparison.ranges()
+        if ranges is None:
+            self._result.warn(NO_RANGES)
+        else:
+            self._ranges = ranges
 
     def _without_repeats(self, batch: Batch) -> Batch:
         """Refuse the rows of customers that came before; of a customer's faultless rows, the first is stored."""
@@ -216,24 +307,21 @@ class ImportRun:
             for place, first in repeated.items()
         ]
         kept = [place for place in range(len(batch.lines)) if place not in repeated]
-        return Batch(
+        return replace(
+            batch,
             customers=[batch.customers[place] for place in kept],
             lines=[batch.lines[place] for place in kept],
             faults=sorted([*batch.faults, *faults], key=lambda fault: fault["line"]),
             rejected=batch.rejected + len(repeated),
         )
 
-    def _count(self, batch: StoredBatch) -> None:
-        self._counts += batch.counts
-        self._errors.extend(batch.faults[: MAX_LISTED_ERRORS - len(self._errors)])
-
     def _store(self, number: int, batch: Batch) -> StoredBatch:
         """Store one batch and its faults; runs in a thread of the import's own."""
-        so_far, mode = self._counts, Mode(self._record["mode"])
+        so_far, mode = self._result.counts, Mode(self._record["mode"])
         all_new = so_far.created > 0 and not so_far.updated and not so_far.unchanged
         outcomes = self._writer.write(dict(batch.customers), mode, likely_new=all_new)
-        stored = stored_batch(batch, outcomes)
-        if stored.faults and self._counts.faults < MAX_KEPT_FAULTS:
+        stored = stored_batch(batch, outcomes, self._ranges)
+        if stored.faults and self._result.counts.faults < MAX_KEPT_FAULTS:
             self._records.note_faults(self._record["id"], number, stored.faults)
         return stored
 
@@ -275,7 +363,7 @@ class ImportRun:
             self._note()
 
     def _note(self) -> None:
-        changing = ("status", "reason", "finished_at", "bytes", "ignored_columns", *self._result)
+        changing = ("status", "reason", "finished_at", "bytes", "ignored_columns", *self._result.members())
         record = self.record
         try:
             if self._records.note(record["id"], {name: record[name] for name in changing}):  # type: ignore[literal-required]  # its own names

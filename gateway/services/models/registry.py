@@ -126,5 +126,8 @@ class ModelRegistry(Protocol):
     def preview(self, version: str, blocks: Iterable[Block]) -> Preview:
         """Say which customers move if the version replaces the active one; a block has `MAX_COLUMNAR` rows at most."""
 
-    def drift(self, version: str, blocks: Iterable[Block]) -> Drift:
-        """Say whether the customers are still those that the version was trained on; blocks as in `preview`."""
+    def drift(self, version: str, blocks: Iterable[Block], deadline: float | None = None) -> Drift:
+        """Say whether the customers are still those that the version was trained on; blocks as in `preview`.
+
+        Give up after `deadline` seconds, if given.
+        """

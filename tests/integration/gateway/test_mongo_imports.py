@@ -10,6 +10,7 @@ from contracts.imports import ImportRecordsContract, fault, record
 from pymongo.collection import Collection
 
 from gateway.data_access.mongo.imports import MongoImportRecords
+from gateway.services.imports.records import DETAILS
 
 KEPT = timedelta(days=3)
 
@@ -35,6 +36,16 @@ def test_all_of_it_expires(records: MongoImportRecords, customers: Collection) -
         assert found["expires_at"] is not None
     (begun,) = customers.database["imports"].find()
     assert begun["expires_at"] - begun["created_at"] == KEPT
+
+
+def test_one_from_before_receipts_had_warnings_can_be_read(records: MongoImportRecords, customers: Collection) -> None:
+    records.begin(record())
+    customers.database["imports"].update_one({"_id": "A"}, {"$unset": dict.fromkeys(DETAILS[1:], "")})
+    found = records.get("A")
+    assert found is not None
+    assert set(found) == set(record())
+    assert (found["warnings"], found["segment_changes"]) == ([], {"count": 0, "moves": []})
+    assert "older" in str(found["drift_unavailable"])
 
 
 def test_one_that_is_heard_of_while_others_give_it_up_is_not_lost(records: MongoImportRecords) -> None:

@@ -10,6 +10,7 @@ import pytest
 from fakes.audit import InMemoryAuditTrail
 from fakes.imports import InMemoryImportRecords
 from fakes.model import DOWN, FakeModel
+from fakes.registry import FakeRegistry
 from fakes.store import InMemoryCustomerStore
 from support.customers import inputs, stored
 
@@ -29,6 +30,7 @@ from gateway.services.errors import (
     StoreUnavailable,
     UploadBroken,
 )
+from gateway.services.imports.comparison import TrainingComparison
 from gateway.services.imports.imports import ImportOptions, ImportService
 from gateway.services.imports.records import MAX_LISTED_ERRORS, Import
 from gateway.services.imports.run import ImportRun
@@ -96,9 +98,11 @@ def service(
     model: FakeModel,
     records: InMemoryImportRecords,
     trail: InMemoryAuditTrail | None = None,
+    registry: FakeRegistry | None = None,
 ) -> ImportService:
     auditor = Auditor(trail or InMemoryAuditTrail(), lambda: Origin(COMMAND_LINE))
-    return ImportService(store, Assigner(model, 0.5), records, auditor)
+    comparison = TrainingComparison(registry or FakeRegistry(), 7.0)
+    return ImportService(store, Assigner(model, 0.5), records, auditor, comparison)
 
 
 def begin(imports: ImportService, *steps: Any, **order: Any) -> ImportRun:

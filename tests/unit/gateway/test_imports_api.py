@@ -16,7 +16,7 @@ from support.problems import assert_problem
 from werkzeug.test import TestResponse
 
 from gateway.services.errors import StoreError, StoreUnavailable
-from gateway.services.imports.records import ImportSummary
+from gateway.services.imports.records import DETAILS, ImportSummary
 from shared.features import CUST_ID, INPUTS
 from shared.model_contract import CSV, NDJSON
 
@@ -59,7 +59,7 @@ class TestAFile:
         assert receipt["errors_url"] == f"{IMPORTS}/{receipt['id']}/errors"
         assert receipt["by"]["kind"] == "api_key"
         assert receipt["finished_at"].endswith("Z")
-        assert set(receipt) == {*ImportSummary.__annotations__, "errors", "errors_url"}
+        assert set(receipt) == {*ImportSummary.__annotations__, *DETAILS, "errors_url"}
 
     def test_is_shown_by_its_resource(self, gateway: FakeGateway) -> None:
         receipt = send(gateway).get_json()
@@ -235,7 +235,7 @@ class TestTheResources:
         answer = gateway.client.get(f"{IMPORTS}?limit=2")
         first = answer.get_json()
         assert [item["id"] for item in first["items"]] == ids[:2]
-        assert all("errors" not in item and item["errors_url"] for item in first["items"])
+        assert all(not set(DETAILS) & set(item) and item["errors_url"] for item in first["items"])
         link = answer.headers["Link"]
         assert link.endswith('rel="next"')
         rest = gateway.client.get(link[1 : link.index(">")]).get_json()
