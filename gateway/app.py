@@ -44,6 +44,7 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
     request_log.register(app)
     errors.register(app)
     services = services or build_services(app, settings)
+    services.authentication.begin()
     quick = 3 * max(settings.bulk_deadline, settings.mongodb_timeout)  # read, score, write
     around = middleware_by_work(
         services.authentication,

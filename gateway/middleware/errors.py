@@ -25,6 +25,7 @@ STATUSES: dict[type[Exception], tuple[int, str]] = {
     e.ApiKeyNotFound: (404, "api_key_not_found"),
     e.ApiKeyUnusable: (409, "api_key_unusable"),
     e.IssuerUnavailable: (503, "issuer_unavailable"),
+    e.IssuerMisconfigured: (500, "issuer_misconfigured"),
     e.CustomerNotFound: (404, "customer_not_found"),
     e.CustomerExists: (409, "customer_exists"),
     e.CustomerNotNew: (412, "customer_not_new"),

@@ -15,7 +15,7 @@ from shared.problems import MEDIA_TYPE, code_of
 ALWAYS = ("validation_failed", "internal_error")
 COUNTED = ("rate_limited",)
 """What everything but a health check can give."""
-SCOPED = ("unauthenticated", "insufficient_scope", "issuer_unavailable", *STORE)
+SCOPED = ("unauthenticated", "insufficient_scope", "issuer_unavailable", "issuer_misconfigured", *STORE)
 """What whatever needs a key can give: keys lie in the database."""
 REPEATED = (
     "idempotency_key_reused",

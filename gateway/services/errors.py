@@ -8,6 +8,7 @@ SegmentationError
 ├── ApiKeyNotFound
 ├── ApiKeyUnusable               it has been revoked or has expired
 ├── IssuerUnavailable            the issuer of bearer tokens, whose keys are needed, cannot be reached
+├── IssuerMisconfigured          it has another name than the settings say
 ├── CustomerNotFound
 ├── CustomerExists
 ├── CustomerNotNew               there is one, and the request excludes it
@@ -148,6 +149,16 @@ class IssuerUnavailable(SegmentationError):
 
     def __init__(self) -> None:
         super().__init__("The token cannot be checked because its issuer cannot be reached; try again.")
+
+
+class IssuerMisconfigured(SegmentationError):
+    """The issuer of bearer tokens has another name than the settings say; trying again does not help."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "No token can be checked: the setting OIDC_ISSUER is not the name that the issuer gives itself (a slash at "
+            "its end counts). Whoever runs this service must correct it; the log has both names."
+        )
 
 
 class CustomerNotFound(SegmentationError):

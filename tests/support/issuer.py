@@ -12,7 +12,6 @@ from typing import Any
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from jwt import PyJWK
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 from support.scripted_server import Request, ScriptedServer, http, serving
@@ -37,10 +36,9 @@ def jwk(name: str, **more: object) -> dict[str, Any]:
     return {**public, "kid": name, "use": "sig", **more}
 
 
-def key_set(*names: str) -> dict[tuple[str, str], PyJWK]:
-    """Return keys as `IssuerKeys` holds them."""
-    algorithms = {name: "ES256" if name.startswith("curve") else "RS256" for name in names}
-    return {(name, algorithm): PyJWK(jwk(name), algorithm) for name, algorithm in algorithms.items()}
+def unnamed(name: str, **more: object) -> dict[str, Any]:
+    """Return the public half of a key without its id."""
+    return {member: value for member, value in jwk(name, **more).items() if member != "kid"}
 
 
 def token(issuer: str, signer: str = "first", headers: dict[str, Any] | None = None, **claims: object) -> str:
@@ -54,10 +52,14 @@ def token(issuer: str, signer: str = "first", headers: dict[str, Any] | None = N
 
 
 class Issuer:
-    """The documents that the server answers with. Change `keys` to rotate; set `broken` to answer that instead."""
+    """The documents that the server answers with. Change `keys` to rotate; set `broken` to answer that instead.
+
+    `name` is what the issuer calls itself, if not by its address.
+    """
 
     def __init__(self) -> None:
         self.keys: list[dict[str, Any]] = [jwk("first")]
+        self.name: str | None = None
         self.broken: bytes | None = None
         self.hangs = False
         self.server: ScriptedServer
@@ -77,7 +79,7 @@ class Issuer:
             server.stopping.wait()
             return False
         documents: dict[str, object] = {
-            DISCOVERY: {"issuer": self.url, "jwks_uri": self.url + JWKS},
+            DISCOVERY: {"issuer": self.name or self.url, "jwks_uri": self.url + JWKS},
             JWKS: {"keys": self.keys},
         }
         connection.sendall(self.broken or http(json.dumps(documents[request.path])))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -18,7 +18,7 @@ import requests
 from jwt import PyJWK
 from jwt.exceptions import PyJWTError
 
-from gateway.services.errors import IssuerUnavailable
+from gateway.services.errors import IssuerMisconfigured, IssuerUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -44,13 +44,66 @@ _TIMEOUTS = (2.0, 5.0)
 _MAX_BYTES = 1024 * 1024
 _DISCOVERY = "/.well-known/openid-configuration"
 
-Keys = dict[tuple[str, str], PyJWK]
-"""Keys by their id (``kid``) and algorithm."""
+_CURVES = {"ES256": "P-256", "ES384": "P-384"}
+"""The curve that an algorithm demands of a key (RFC 7518 section 3.4); PyJWT takes any."""
+
+
+class KeySet:
+    """The keys of a JSON Web Key Set (RFC 7517) that can check signatures with one of some algorithms.
+
+    A key is bound to the algorithm that it names, or to those that fit its kind: a token cannot choose another.
+    """
+
+    def __init__(self, documents: Sequence[Any] = (), algorithms: Collection[str] = ()) -> None:
+        self._named: dict[tuple[str, str], PyJWK] = {}
+        self._fitting: dict[str, list[PyJWK]] = {}
+        for document in filter(_may_verify, documents):
+            for algorithm in algorithms:
+                if (key := _bound(document, algorithm)) is None:
+                    continue
+                self._fitting.setdefault(algorithm, []).append(key)
+                if key.key_id is not None:
+                    self._named[key.key_id, algorithm] = key
+
+    def find(self, key_id: str | None, algorithm: str) -> PyJWK | None:
+        """Return the key of this id (``kid``).
+
+        Ids are optional (RFC 7515 section 4.1.4, RFC 7517 section 4.5): a token without one, or a key without one, is
+        taken for the other where there is no choice. Among several keys, an id must tell (OpenID Connect Core 10.1).
+        """
+        if key_id is not None and (named := self._named.get((key_id, algorithm))) is not None:
+            return named
+        fitting = self._fitting.get(algorithm, [])
+        return fitting[0] if len(fitting) == 1 and None in (key_id, fitting[0].key_id) else None
+
+
+def _may_verify(document: Any) -> bool:
+    """Whether a member of a key set is meant for signatures, and has an id that is a text or none."""
+    if not isinstance(document, dict) or document.get("use", "sig") != "sig":
+        return False
+    operations = document.get("key_ops", ["verify"])
+    return isinstance(document.get("kid", ""), str) and isinstance(operations, list) and "verify" in operations
+
+
+def _bound(document: dict[str, Any], algorithm: str) -> PyJWK | None:
+    """Return the key for signatures with the algorithm, or None if it is for others."""
+    if document.get("alg", algorithm) != algorithm:
+        return None
+    if algorithm in _CURVES and document.get("crv") != _CURVES[algorithm]:
+        return None
+    try:
+        return PyJWK(document, algorithm)
+    except (PyJWTError, ValueError, TypeError):  # of another kind than the algorithm's, or damaged
+        return None
 
 
 class _Fetched(NamedTuple):
-    keys: Keys
+    keys: KeySet
     at: float
+
+
+class _AnotherIssuer(ValueError):
+    """What is at the issuer's address calls itself something else."""
 
 
 class IssuerKeys:
@@ -74,36 +127,44 @@ class IssuerKeys:
         self._jwks_url = jwks_url
         self._algorithms = tuple(algorithms)
         self._clock = clock
-        self._fetched = _Fetched({}, float("-inf"))
+        self._fetched = _Fetched(KeySet(), float("-inf"))
         self._started_at = float("-inf")
-        self._failed = False
+        self._failure: type[IssuerUnavailable | IssuerMisconfigured] | None = None
         self._fetching: threading.Event | None = None
         self._lock = threading.Lock()
         self._waiting = threading.BoundedSemaphore(MOST_WAITING)
 
-    def get(self, key_id: str, algorithm: str) -> PyJWK | None:
-        """Return a key, or None if the issuer has no such key.
+    def begin(self) -> None:
+        """Fetch the keys in the background, so that the log says at the start what is wrong with the settings."""
+        self._fetch_soon()
+
+    def get(self, key_id: str | None, algorithm: str, failed: PyJWK | None = None) -> PyJWK | None:
+        """Return a key, or None if the issuer has no such key; see `KeySet.find`.
+
+        Parameters
+        ----------
+        failed : the key that was returned before and fits no more; there may be another by now.
 
         Raises
         ------
-        IssuerUnavailable
+        IssuerUnavailable, IssuerMisconfigured
             when the key is not known and the issuer cannot be asked.
         """
-        if (key := self._known(key_id, algorithm)) is not None:
+        if (key := self._known(key_id, algorithm)) is not None and key is not failed:
             if self._age() >= FRESH_SECONDS:
                 self._fetch_soon()
             return key
         if (fetch := self._fetch_soon()) is not None:
             self._wait(fetch)
-        if (key := self._known(key_id, algorithm)) is None and self._failed:
-            raise IssuerUnavailable
+        if (key := self._known(key_id, algorithm)) is None and self._failure:
+            raise self._failure
         return key
 
     def _age(self) -> float:
         return self._clock() - self._fetched.at
 
-    def _known(self, key_id: str, algorithm: str) -> PyJWK | None:
-        return self._fetched.keys.get((key_id, algorithm)) if self._age() < GRACE_SECONDS else None
+    def _known(self, key_id: str | None, algorithm: str) -> PyJWK | None:
+        return self._fetched.keys.find(key_id, algorithm) if self._age() < GRACE_SECONDS else None
 
     def _wait(self, fetch: threading.Event) -> None:
         if not self._waiting.acquire(blocking=False):
@@ -127,10 +188,13 @@ class IssuerKeys:
 
     def _fetch(self, done: threading.Event) -> None:
         try:
-            keys = _usable(_json(self._where())["keys"], self._algorithms)
-            self._fetched, self._failed = _Fetched(keys, self._clock()), False
+            keys = KeySet(_json(self._where())["keys"], self._algorithms)
+            self._fetched, self._failure = _Fetched(keys, self._clock()), None
+        except _AnotherIssuer as error:
+            self._failure = IssuerMisconfigured
+            log.error("OIDC_ISSUER is wrong, so that no bearer token can be checked: it is %r, %s", self._issuer, error)
         except (requests.RequestException, ValueError, KeyError, TypeError) as error:
-            self._failed = True
+            self._failure = IssuerUnavailable
             log.warning("the keys of the issuer %s cannot be had: %s", self._issuer, error)
         finally:
             with self._lock:
@@ -143,8 +207,11 @@ class IssuerKeys:
         if self._jwks_url:
             return self._jwks_url
         found = _json(self._issuer.rstrip("/") + _DISCOVERY)
-        if found["issuer"] != self._issuer:
-            raise ValueError(f"its discovery document is that of {found['issuer']!r}")
+        name = found["issuer"]
+        if not isinstance(name, str):
+            raise TypeError("its discovery document names no issuer")
+        if name != self._issuer:  # to the letter (section 4.3); a token says the same name
+            raise _AnotherIssuer(f"and the discovery document at that address is that of {name!r}")
         return str(found["jwks_uri"])
 
 
@@ -161,21 +228,3 @@ def _json(url: str) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise TypeError(f"{url} answers no object")
     return found
-
-
-def _usable(documents: list[Any], algorithms: Collection[str]) -> Keys:
-    """Return those of the keys that can check signatures with one of the algorithms.
-
-    A key is bound to the algorithm that it names, or to those that fit its kind: a token cannot choose another.
-    """
-    keys: Keys = {}
-    for document in documents:
-        if not isinstance(document, dict) or not isinstance(document.get("kid"), str) or document.get("use") == "enc":
-            continue
-        for algorithm in algorithms:
-            if document.get("alg", algorithm) == algorithm:
-                try:
-                    keys[document["kid"], algorithm] = PyJWK(document, algorithm)
-                except PyJWTError:  # of another kind than the algorithm's
-                    continue
-    return keys

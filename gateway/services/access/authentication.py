@@ -132,6 +132,9 @@ class LastUses:
 class TokenCheck(Protocol):
     """Bearer tokens of an issuer that this installation trusts."""
 
+    def begin(self) -> None:
+        """Get ready in the background, and say in the log if that fails."""
+
     def principal(self, token: str) -> Principal:
         """Return whom the token names.
 
@@ -139,7 +142,7 @@ class TokenCheck(Protocol):
         ------
         Unauthenticated
             unless it is signed by the issuer, meant for this service and in force.
-        IssuerUnavailable
+        IssuerUnavailable, IssuerMisconfigured
             when that cannot be told, because the issuer's keys cannot be had.
         """
 
@@ -159,6 +162,11 @@ class Authentication:
         self._tokens = tokens
         self._clock = clock
 
+    def begin(self) -> None:
+        """Get ready for requests."""
+        if self._tokens is not None:
+            self._tokens.begin()
+
     def principal(self, credential: str) -> Principal:
         """Return who shows this API key or token.
 
@@ -166,7 +174,7 @@ class Authentication:
         ------
         Unauthenticated
             whatever is wrong with it, in the same words: the answer never says whether a key exists.
-        StoreError, StoreUnavailable, IssuerUnavailable
+        StoreError, StoreUnavailable, IssuerUnavailable, IssuerMisconfigured
             when that cannot be told.
         """
         if credential.startswith(PREFIX):

@@ -5,17 +5,21 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
-from support.issuer import AUDIENCE, DISCOVERY, JWKS, Issuer, jwk, running_issuer, token
+from fakes.gateway import CUSTOMERS, FakeGateway
+from support.issuer import AUDIENCE, DISCOVERY, JWKS, Issuer, jwk, running_issuer, token, unnamed
+from support.problems import assert_problem
 from support.scripted_server import http
 from support.servers import free_port
 
 from gateway.data_access.oidc import issuer_keys
-from gateway.data_access.oidc.bearer_tokens import trusted_tokens
+from gateway.data_access.oidc.bearer_tokens import BearerTokens, Trust, trusted_tokens
 from gateway.data_access.oidc.issuer_keys import FETCH_TIMEOUT, FRESH_SECONDS, GRACE_SECONDS, PAUSE_SECONDS, IssuerKeys
-from gateway.services.errors import IssuerUnavailable, Unauthenticated
+from gateway.services.errors import IssuerMisconfigured, IssuerUnavailable, Unauthenticated
 from gateway.settings import Settings
+from gateway.wiring import assemble
 
 ALGORITHMS = ("RS256", "ES256")
 
@@ -117,6 +121,12 @@ class TestWhichKeys:
             ([jwk("curve")], {("curve", "ES256")}),
             ([jwk("curve", alg="RS256")], set()),
             ([jwk("first", kid=None)], set()),
+            ([jwk("first", use="tls")], set()),
+            ([jwk("first", key_ops=["verify"])], {("first", "RS256")}),
+            ([jwk("first", key_ops=["sign"])], set()),
+            ([jwk("first", n=5), jwk("curve", x="%", y=[])], set()),
+            ([jwk("first"), jwk("curve", x=5)], {("first", "RS256")}),
+            ([unnamed("first")], {("first", "RS256"), ("curve", "RS256")}),
             ([jwk("first", kid=5)], set()),
             ([{"kty": "oct", "kid": "first", "k": "c2VjcmV0"}], set()),
             ([{"kty": "oct", "kid": "first", "k": "c2VjcmV0", "alg": "RS256"}], set()),
@@ -169,20 +179,81 @@ class TestAnIssuerThatIsAway:
             http("[]"),
             http("{}"),
             http('{"keys": 5}'),
-            http('{"issuer": "https://evil.example", "jwks_uri": "https://evil.example"}'),
             http('{"issuer": 5, "jwks_uri": 5, "keys": null}'),
             http("{}", "302 Found", "Location: https://evil.example/\r\n"),
             http(b" " * (1024 * 1024 + 1)),
             b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\ncut off",
             b"nonsense\r\n\r\n",
         ],
-        ids=range(10),
+        ids=range(9),
     )
     def test_or_talks_nonsense(self, issuer: Issuer, clock: Clock, answer: bytes) -> None:
         issuer.broken = answer
         for jwks_url in (None, issuer.url + JWKS):
             with pytest.raises(IssuerUnavailable):
                 IssuerKeys(issuer.url, jwks_url, ALGORITHMS, clock).get("first", "RS256")
+
+
+OTHERS = {
+    "a slash too many in the setting": (lambda url: f"{url}/", lambda url: url),
+    "a slash too few in the setting": (lambda url: url, lambda url: f"{url}/"),
+    "another realm": (lambda url: url, lambda url: f"{url}/{{tenantid}}"),
+    "another issuer": (lambda url: url, lambda _: "https://evil.example"),
+}
+
+
+@pytest.mark.parametrize(("setting", "name"), OTHERS.values(), ids=OTHERS)
+class TestAnIssuerOfAnotherName:
+    """OpenID Connect Discovery section 4.3: the two must be identical. No other attempt changes that."""
+
+    def test_is_a_wrong_setting(self, issuer: Issuer, clock: Clock, setting: Any, name: Any) -> None:
+        issuer.name = name(issuer.url)
+        keys = IssuerKeys(setting(issuer.url), None, ALGORITHMS, clock)
+        for _ in range(3):
+            with pytest.raises(IssuerMisconfigured):
+                keys.get("first", "RS256")
+            with pytest.raises(IssuerMisconfigured):
+                keys.get(None, "RS256")
+        assert (issuer.asked(DISCOVERY), issuer.asked(JWKS)) == (1, 0)
+        issuer.name = setting(issuer.url)
+        clock.at += PAUSE_SECONDS
+        assert _holds(keys, "first")
+
+    def test_is_told_when_the_application_starts(
+        self, issuer: Issuer, setting: Any, name: Any, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        issuer.name = name(issuer.url)
+        settings = Settings(oidc_issuer=setting(issuer.url), oidc_audience=AUDIENCE)
+        tokens = trusted_tokens(settings)
+        assert tokens is not None
+        gateway = FakeGateway()
+        gateway.services = assemble(gateway.stores, gateway.model, gateway.registry, settings, tokens)
+        assert gateway.app
+        _settled(tokens._keys)
+        (line,) = [line for line in capsys.readouterr().err.splitlines() if "OIDC_ISSUER is wrong" in line]
+        assert "ERROR" in line
+        assert f"it is {setting(issuer.url)!r}," in line
+        assert line.endswith(repr(name(issuer.url)))
+        headers = {"Authorization": f"Bearer {token(setting(issuer.url))}"}
+        assert_problem(gateway.anonymous.get(CUSTOMERS, headers=headers), 500, "issuer_misconfigured")
+
+
+def test_an_issuer_without_ids_is_followed_through_a_change_of_its_key(issuer: Issuer, clock: Clock) -> None:
+    issuer.keys[:] = [unnamed("first")]
+    settings = Settings(oidc_issuer=issuer.url, oidc_audience=AUDIENCE)
+    tokens = BearerTokens(
+        Trust(issuer.url, AUDIENCE, settings.oidc_algorithms), IssuerKeys(issuer.url, None, ALGORITHMS, clock)
+    )
+    for headers in ({"kid": None}, {"kid": "any"}):
+        assert tokens.principal(token(issuer.url, headers=headers)).id == "ann"
+    issuer.keys[:] = [unnamed("second")]
+    clock.at += PAUSE_SECONDS
+    for _ in range(5):
+        assert tokens.principal(token(issuer.url, "second", {"kid": None})).id == "ann"
+    for number in range(5):
+        with pytest.raises(Unauthenticated):
+            tokens.principal(token(issuer.url, "third", {"kid": None}, sub=f"u{number}"))
+    assert issuer.asked(JWKS) == 2, "forged tokens make nobody ask the issuer without pause"
 
 
 class TestAnIssuerThatHangs:

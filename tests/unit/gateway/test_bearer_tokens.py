@@ -7,25 +7,31 @@ import json
 import time
 from typing import Any
 
+import bson
 import jwt
+import orjson
 import pytest
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from fakes.gateway import CUSTOMERS, FakeGateway
 from hypothesis import given
 from hypothesis import strategies as st
 from jwt import PyJWK
-from support.issuer import AUDIENCE, key_set, private_key, token
+from support.customers import inputs
+from support.issuer import AUDIENCE, jwk, private_key, token, unnamed
 from support.problems import assert_problem
 
 from gateway.data_access.oidc import bearer_tokens
 from gateway.data_access.oidc.bearer_tokens import (
     LEEWAY_SECONDS,
+    LONGEST_SUBJECT,
     LONGEST_TOKEN,
     REMEMBERED_SECONDS,
     BearerTokens,
     Trust,
 )
-from gateway.services.errors import IssuerUnavailable, Unauthenticated
+from gateway.data_access.oidc.issuer_keys import KeySet
+from gateway.services.errors import IssuerMisconfigured, IssuerUnavailable, Unauthenticated
 from gateway.services.principal import Scope
 from gateway.wiring import assemble
 
@@ -37,15 +43,23 @@ class KnownKeys:
     """An issuer's keys without the issuer."""
 
     def __init__(self, *names: str) -> None:
-        self.keys = key_set(*names)
-        self.asked: list[tuple[str, str]] = []
-        self.away = False
+        self.documents = [jwk(name) for name in names]
+        self.asked: list[tuple[str | None, str]] = []
+        self.away: type[Exception] | None = None
+        self.renewed: list[dict[str, Any]] | None = None
 
-    def get(self, key_id: str, algorithm: str) -> PyJWK | None:
+    def begin(self) -> None:
+        pass
+
+    def get(self, key_id: str | None, algorithm: str, failed: PyJWK | None = None) -> PyJWK | None:
         self.asked.append((key_id, algorithm))
         if self.away:
-            raise IssuerUnavailable
-        return self.keys.get((key_id, algorithm))
+            raise self.away
+        if failed is not None:
+            if self.renewed is None:
+                return failed
+            self.documents = self.renewed
+        return KeySet(self.documents, TRUST.algorithms).find(key_id, algorithm)
 
 
 def _tokens(keys: KnownKeys | None = None, trust: Trust = TRUST, clock: Any = time.time) -> BearerTokens:
@@ -66,6 +80,10 @@ class TestThatHold:
             ({"email": "ann@bank.example"}, "ann@bank.example"),
             ({"client_id": "crm"}, "crm"),
             ({"name": 5}, "u-17"),
+            ({"name": "", "email": "ann@bank.example"}, "ann@bank.example"),
+            ({"name": " \t ", "client_id": "crm"}, "crm"),
+            ({"name": "Zoë 李 👩‍💻"}, "Zoë 李 👩‍💻"),
+            ({"name": "x" * 5_000}, "x" * 200),
             ({}, "u-17"),
         ],
         ids=repr,
@@ -80,6 +98,12 @@ class TestThatHold:
             ({"scope": None, "scp": ["admin"]}, {Scope.ADMIN}),
             ({"scope": None, "scp": "admin models:read"}, {Scope.ADMIN, Scope.MODELS_READ}),
             ({"scope": "openid profile root ADMIN"}, set()),
+            ({"scope": "", "scp": ["admin"]}, {Scope.ADMIN}),
+            ({"scope": "", "scp": "admin models:read"}, {Scope.ADMIN, Scope.MODELS_READ}),
+            ({"scope": " \t", "scp": "admin"}, {Scope.ADMIN}),
+            ({"scope": [], "scp": "admin"}, {Scope.ADMIN}),
+            ({"scope": "openid", "scp": "admin"}, set()),
+            ({"scope": "", "scp": ""}, set()),
             ({"scope": None, "scp": ["admin", 5, None, ["admin"]]}, {Scope.ADMIN}),
             ({"scope": {"admin": True}}, set()),
             ({"scope": 5}, set()),
@@ -102,6 +126,152 @@ class TestThatHold:
         now = int(time.time())
         assert _tokens().principal(token(ISSUER, exp=now - LEEWAY_SECONDS // 2)).id == "ann"
         assert _tokens().principal(token(ISSUER, nbf=now + LEEWAY_SECONDS // 2)).id == "ann"
+
+
+class TestWithoutAnId:
+    """Neither a token nor a key must have one; where there is a choice, it must tell."""
+
+    @pytest.mark.parametrize(
+        "published",
+        [
+            [jwk("first")],
+            [unnamed("first")],
+            [jwk("first"), jwk("curve")],
+            [jwk("first"), unnamed("curve")],
+            [jwk("first"), jwk("second", use="enc")],
+            [jwk("first"), unnamed("second", alg="RS512")],
+            [jwk("first"), jwk("second", key_ops=["encrypt"])],
+            [jwk("first"), {"kty": "RSA", "n": 5, "e": None}],
+        ],
+    )
+    @pytest.mark.parametrize("headers", [{"kid": None}, {}])
+    def test_a_token_is_checked_with_the_one_key_that_fits(
+        self, published: list[dict[str, Any]], headers: dict[str, Any]
+    ) -> None:
+        keys = KnownKeys()
+        keys.documents = published
+        assert _tokens(keys).principal(token(ISSUER, headers=headers)).id == "ann"
+
+    @pytest.mark.parametrize(
+        ("published", "headers"),
+        [
+            ([jwk("first"), jwk("second")], {"kid": None}),
+            ([unnamed("first"), unnamed("second")], {"kid": None}),
+            ([unnamed("first"), unnamed("second")], {}),
+            ([unnamed("first"), jwk("second")], {}),
+            ([jwk("second")], {}),
+            ([unnamed("second")], {}),
+            ([jwk("curve")], {"kid": None}),
+            ([unnamed("first", use="enc")], {}),
+            ([unnamed("first", use="tls")], {}),
+            ([unnamed("first", key_ops=["sign"])], {}),
+            ([unnamed("first", alg="RS512")], {}),
+            ([jwk("first", kid=5)], {"kid": None}),
+            ([], {"kid": None}),
+        ],
+    )
+    def test_a_token_is_refused_where_no_key_or_several_fit(
+        self, published: list[dict[str, Any]], headers: dict[str, Any]
+    ) -> None:
+        keys = KnownKeys()
+        keys.documents = published
+        with pytest.raises(Unauthenticated):
+            _tokens(keys).principal(token(ISSUER, headers=headers))
+
+    def test_a_key_on_another_curve_does_not_count(self) -> None:
+        other = jwt.algorithms.ECAlgorithm.to_jwk(ec.generate_private_key(ec.SECP384R1()).public_key(), as_dict=True)
+        keys = KnownKeys("curve")
+        keys.documents.append(other)
+        assert _tokens(keys).principal(token(ISSUER, "curve", {"kid": None})).id == "ann"
+
+    @pytest.mark.parametrize("headers", [{"kid": None}, {}])
+    def test_a_new_key_is_looked_for_when_the_known_one_does_not_fit(self, headers: dict[str, Any]) -> None:
+        keys = KnownKeys()
+        keys.documents, keys.renewed = [unnamed("second")], [unnamed("first")]
+        tokens = _tokens(keys)
+        assert tokens.principal(token(ISSUER, headers=headers)).id == "ann"
+        assert len(keys.asked) == 2
+
+    def test_and_a_named_key_that_does_not_fit_stays_refused(self) -> None:
+        keys = KnownKeys("first")
+        keys.renewed = [jwk("other", kid="first")]
+        with pytest.raises(Unauthenticated):
+            _tokens(keys).principal(token(ISSUER, "other", {"kid": "first"}))
+        assert len(keys.asked) == 1
+
+    def test_an_issuer_that_is_away_makes_no_token_hold(self) -> None:
+        keys = KnownKeys()
+        keys.documents = [unnamed("second")]
+        get = keys.get
+
+        def away(key_id: str | None, algorithm: str, failed: PyJWK | None = None) -> PyJWK | None:
+            if failed is not None:
+                raise IssuerUnavailable
+            return get(key_id, algorithm)
+
+        keys.get = away  # type: ignore[method-assign]
+        with pytest.raises(Unauthenticated):
+            _tokens(keys).principal(token(ISSUER))
+
+
+ODD = ["\ud800", "\udfff", "\0", "a\ud83dz", "line\nbreak", "\x7f", "\x85"]
+"""Texts that JSON can write and that cannot be stored, or not shown in a line."""
+
+
+class TestTextsThatCannotBeWritten:
+    @pytest.mark.parametrize("odd", ODD, ids=ascii)
+    def test_make_no_subject(self, odd: str) -> None:
+        with pytest.raises(Unauthenticated):
+            _tokens().principal(token(ISSUER, sub=odd))
+
+    @pytest.mark.parametrize("odd", ODD, ids=ascii)
+    @pytest.mark.parametrize("claim", ["name", "preferred_username", "email", "client_id"])
+    def test_are_replaced_in_names(self, claim: str, odd: str) -> None:
+        principal = _tokens().principal(token(ISSUER, sub="u-17", **{claim: f"Ann {odd} Lee"}))
+        assert principal.name.startswith("Ann ")
+        assert "\ufffd" in principal.name
+        assert principal.name.encode().decode().isprintable()
+
+    def test_a_subject_is_as_long_as_the_standard_allows(self) -> None:
+        longest = "u" * LONGEST_SUBJECT
+        assert _tokens().principal(token(ISSUER, sub=longest)).id == longest
+        with pytest.raises(Unauthenticated):
+            _tokens().principal(token(ISSUER, sub=longest + "u"))
+
+    @given(st.text(st.characters(), max_size=20), st.text(st.characters(), max_size=20))
+    def test_never_reach_what_is_stored(self, sub: str, name: str) -> None:
+        try:
+            principal = _tokens().principal(token(ISSUER, sub=sub, name=name))
+        except Unauthenticated:
+            return
+        assert principal.id == sub
+        for text in (principal.id, principal.name):
+            assert bson.decode(bson.encode({"text": text})) == {"text": text}
+            assert orjson.loads(orjson.dumps(text)) == text
+            assert "\n" not in text
+
+    def test_do_not_forge_a_line_of_the_log(self, caplog: pytest.LogCaptureFixture) -> None:
+        caplog.set_level("INFO")
+        with pytest.raises(Unauthenticated):
+            _tokens().principal(token(ISSUER, headers={"crit": ["x\n2026 forged"], "x\n2026 forged": 1}))
+        assert caplog.messages
+        assert "\n" not in "".join(caplog.messages)
+
+
+class TestAnotherSlash:
+    @pytest.mark.parametrize(("setting", "name"), [(ISSUER, f"{ISSUER}/"), (f"{ISSUER}/", ISSUER)])
+    def test_in_the_issuer_is_refused_and_named_in_the_log(
+        self, setting: str, name: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        with pytest.raises(Unauthenticated):
+            _tokens(trust=Trust(setting, AUDIENCE, ("RS256",))).principal(token(name))
+        assert f"OIDC_ISSUER is {setting!r}, and the issuer's tokens say {name!r}" in caplog.text
+
+    def test_is_not_told_of_any_other_issuer(self, caplog: pytest.LogCaptureFixture) -> None:
+        for forged in (token("https://evil.example"), token(f"{ISSUER}/", "other", {"kid": "first"})):
+            with pytest.raises(Unauthenticated):
+                _tokens().principal(forged)
+        assert "OIDC_ISSUER" not in caplog.text
 
 
 NOW = int(time.time())
@@ -142,7 +312,7 @@ def _swapped(text: str, **claims: object) -> str:
 WRONG = {
     "another key of the same name": lambda: token(ISSUER, "other", {"kid": "first"}),
     "an unknown key": lambda: token(ISSUER, "other"),
-    "no key": lambda: token(ISSUER, headers={"kid": None}),
+    "no key, signed with another": lambda: token(ISSUER, "other", {"kid": None}),
     "an empty key": lambda: token(ISSUER, headers={"kid": ""}),
     "a key of the other kind": lambda: token(ISSUER, "curve", {"kid": "first"}),
     "changed claims": lambda: _swapped(token(ISSUER), scope="admin"),
@@ -193,14 +363,13 @@ class TestThatDoNotHold:
     def test_are_refused_with_a_key_that_is_too_short(self) -> None:
         keys = KnownKeys()
         weak = private_key("weak", 1024)
-        public = jwt.algorithms.RSAAlgorithm.to_jwk(weak.public_key(), as_dict=True)
-        keys.keys["weak", "RS256"] = PyJWK(public, "RS256")
+        keys.documents = [{**jwt.algorithms.RSAAlgorithm.to_jwk(weak.public_key(), as_dict=True), "kid": "weak"}]
         with pytest.raises(Unauthenticated):
             _tokens(keys).principal(token(ISSUER, "weak"))
 
     def test_never_lead_to_the_issuer_with_another_algorithm(self) -> None:
         keys = KnownKeys("first")
-        for name in ("algorithm none", "HS256 with the public key", "HS256", "no key", "nonsense", "too long"):
+        for name in ("algorithm none", "HS256 with the public key", "HS256", "nonsense", "too long"):
             with pytest.raises(Unauthenticated):
                 _tokens(keys).principal(WRONG[name]())
         assert keys.asked == []
@@ -279,8 +448,32 @@ class TestOverHttp:
         assert keys.asked == []
 
     def test_without_the_issuer_it_cannot_be_told(self, gateway: FakeGateway, keys: KnownKeys) -> None:
-        keys.away = True
+        keys.away = IssuerUnavailable
         assert_problem(self._get(gateway, token(ISSUER)), 503, "issuer_unavailable")
+
+    def test_where_the_setting_is_wrong_the_answer_says_so(self, gateway: FakeGateway, keys: KnownKeys) -> None:
+        keys.away = IssuerMisconfigured
+        answer = self._get(gateway, token(ISSUER))
+        assert_problem(answer, 500, "issuer_misconfigured")
+        assert "OIDC_ISSUER" in answer.get_json()["detail"]
+        assert "Retry-After" not in answer.headers
+
+    @pytest.mark.parametrize("claims", [{"name": "Ann \ud800"}, {"email": "\udfff@bank.example"}])
+    def test_a_name_that_cannot_be_written_stops_no_write(self, gateway: FakeGateway, claims: dict[str, Any]) -> None:
+        text = token(ISSUER, scope="customers:write", **claims)
+        answer = gateway.anonymous.post(
+            CUSTOMERS, json={"CUST_ID": "A", **inputs()}, headers={"Authorization": f"Bearer {text}"}
+        )
+        assert answer.status_code == 201
+        (entry,) = gateway.audit.entries.values()
+        assert bson.encode(entry["actor"])
+
+    def test_a_subject_that_cannot_be_written_is_refused(self, gateway: FakeGateway) -> None:
+        text = token(ISSUER, scope="customers:write", sub="ann\ud800")
+        answer = gateway.anonymous.post(
+            CUSTOMERS, json={"CUST_ID": "A", **inputs()}, headers={"Authorization": f"Bearer {text}"}
+        )
+        assert_problem(answer, 401, "unauthenticated")
 
 
 def test_without_an_issuer_no_token_opens(gateway: FakeGateway) -> None:
