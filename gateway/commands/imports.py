@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import closing
@@ -46,7 +47,8 @@ def import_(file: Path, mode: str, dry_run: bool, as_json: bool) -> None:
     settings = settings_or_end()
     request_log.configure(settings.log_level)
     imports = wiring.build_services(Flask("gateway"), settings).imports
-    order = ImportOptions(Mode(mode), dry_run, file.name, file.stat().st_size)
+    name = os.fsencode(file.name).decode("utf-8", "replace")  # in a file system of another encoding it is no UTF-8
+    order = ImportOptions(Mode(mode), dry_run, name, file.stat().st_size)
     receipt = import_file(imports, file, order, settings.upload_folder)
     click.echo(orjson.dumps(receipt, option=orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z) if as_json else described(receipt))
     if receipt["rejected"]:

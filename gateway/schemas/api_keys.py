@@ -11,6 +11,8 @@ from gateway.services.access.api_keys import LONGEST_LIFETIME, LONGEST_OVERLAP
 from gateway.services.principal import Scope
 
 LONGEST_NAME = 100
+_UNFIT = r"\x00-\x1f\x7f\ud800-\udfff"
+"""Control characters, and lone surrogates: a command line in another encoding has them, and nothing can store them."""
 
 
 class _Whole(fields.Integer):
@@ -80,7 +82,7 @@ class NewApiKeySchema(_Expiry):
         required=True,
         error_messages={"required": "is missing", "null": "must not be null", "invalid": "must be a text"},
         validate=validate.Regexp(
-            rf"[^\s\x00-\x1f\x7f](?:[^\x00-\x1f\x7f]{{0,{LONGEST_NAME - 2}}}[^\s\x00-\x1f\x7f])?\Z",
+            rf"[^\s{_UNFIT}](?:[^{_UNFIT}]{{0,{LONGEST_NAME - 2}}}[^\s{_UNFIT}])?\Z",
             error=f"must be 1 to {LONGEST_NAME} characters, none of them a control character, without blanks around",
         ),
         metadata={"description": "What people call the key, such as the system that uses it", "example": "CRM"},

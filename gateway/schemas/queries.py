@@ -273,8 +273,8 @@ TRAINING = (
 
 
 def _id(name: str, description: str) -> Parameter:
-    schema = {"minLength": 1, "maxLength": 200}
-    return text(name, description, schema, r"(?s:.{1,200})", "must be an id of 1 to 200 characters")
+    schema = {"minLength": 1, "maxLength": 255}  # as long as the subject of a token may be
+    return text(name, description, schema, r"(?s:.{1,255})", "must be an id of 1 to 255 characters")
 
 
 def _time(name: str, op: Op, description: str) -> Parameter:

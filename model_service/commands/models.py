@@ -13,6 +13,7 @@ import click
 import orjson
 from pydantic import ValidationError
 
+from model_service.commands.text import TEXT
 from model_service.settings import SettingsError, load_settings
 from model_service.store.errors import RegistryError
 from model_service.store.labels import LabelPatch
@@ -44,8 +45,8 @@ _in_store = click.option(
     callback=_store,
     help="Model store; MODEL_STORE by default.",
 )
-_reason = click.option("--reason", default="", help="Why, for the record.")
-_by = click.option("--by", default=_user, help="Who, for the record; the user of the system by default.")
+_reason = click.option("--reason", type=TEXT, default="", help="Why, for the record.")
+_by = click.option("--by", type=TEXT, default=_user, help="Who, for the record; the user of the system by default.")
 
 
 @contextlib.contextmanager
@@ -141,9 +142,9 @@ def _what(entry: Activation) -> str:
 
 @click.command()
 @click.argument("segment")
-@click.option("--name", help="Its name; empty for the derived one.")
-@click.option("--description", help="Its description; empty for none.")
-@click.option("--owner", help="Who is responsible for it; empty for nobody.")
+@click.option("--name", type=TEXT, help="Its name; empty for the derived one.")
+@click.option("--description", type=TEXT, help="Its description; empty for none.")
+@click.option("--owner", type=TEXT, help="Who is responsible for it; empty for nobody.")
 @_by
 @_in_store
 def label(segment: str, store: ModelStore, by: str, **given: str | None) -> None:

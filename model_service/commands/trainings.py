@@ -13,6 +13,7 @@ from typing import Any
 import click
 from tqdm import tqdm
 
+from model_service.commands.text import TEXT, named_in_utf8
 from model_service.settings import SettingsError, load_settings
 from model_service.store.errors import RegistryError
 from model_service.training.errors import TrainingError
@@ -34,7 +35,7 @@ def _given(_context: click.Context, _parameter: click.Parameter, reason: str | N
 
 
 @click.command()
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path), callback=named_in_utf8)
 @click.option("--k", type=_K, help="Use this number of segments instead of choosing one.")
 @click.option("--k-min", type=_K, default=3, show_default=True, help="Smallest number to try.")
 @click.option("--k-max", type=_K, default=8, show_default=True, help="Largest number to try.")
@@ -42,10 +43,14 @@ def _given(_context: click.Context, _parameter: click.Parameter, reason: str | N
 @click.option("--store", type=click.Path(file_okay=False, path_type=Path), help="Model store; MODEL_STORE by default.")
 @click.option("--activate/--no-activate", default=True, show_default=True, help="Activate the new version.")
 @click.option(
-    "--force", metavar="REASON", callback=_given, help="Activate it even if the gate refuses, for this reason."
+    "--force",
+    metavar="REASON",
+    type=TEXT,
+    callback=_given,
+    help="Activate it even if the gate refuses, for this reason.",
 )
-@click.option("--by", default="command line", show_default=True, help="Who trains, for the record.")
-@click.option("--note", default="", help="Why, for the record.")
+@click.option("--by", type=TEXT, default="command line", show_default=True, help="Who trains, for the record.")
+@click.option("--note", type=TEXT, default="", help="Why, for the record.")
 @click.option("--if-none", is_flag=True, help="Do nothing if the store has an active model already.")
 def train(file: Path, store: Path | None, if_none: bool, k: int | None, **asked: Any) -> None:
     """Train a model on the customers in FILE (CSV or Parquet) and store it as a new version."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -80,6 +81,14 @@ class TestImport:
     def test_writes_nothing_in_a_dry_run(self, run: CliRunner, gateway: FakeGateway, file: Path) -> None:
         assert "2 rows: 1 would be created" in _import(run, file, "--dry-run").stdout
         assert gateway.store.customers == {}
+
+    def test_of_a_file_whose_name_is_no_utf8(self, run: CliRunner, gateway: FakeGateway, tmp_path: Path) -> None:
+        path = tmp_path / os.fsdecode(b"gr\xfcn.csv")
+        path.write_text(f"{HEADER}\n{GOOD}\n", encoding="utf-8")
+        result = _import(run, path)
+        assert (result.exit_code, list(gateway.store.customers)) == (0, ["A"])
+        (record,) = gateway.imports.records.values()
+        assert record["name"] == "gr\ufffdn.csv"
 
     @pytest.mark.parametrize("suffix", [".ndjson", ".jsonl", ".NDJSON"])
     def test_of_ndjson_by_its_name(self, run: CliRunner, gateway: FakeGateway, tmp_path: Path, suffix: str) -> None:

@@ -48,6 +48,13 @@ def _status(gateway: FakeGateway, key: str) -> int:
 
 
 class TestCreate:
+    @pytest.mark.parametrize("name", ["\udcff", "CRM \ud800 2", "a\0b"])
+    def test_refuses_a_name_that_cannot_be_stored(self, run: CliRunner, gateway: FakeGateway, name: str) -> None:
+        done = _run(run, "create", "--name", name, "--scope", "admin")
+        assert done.exit_code == 1
+        assert "none of them a control character" in done.stderr
+        assert [key.name for key in gateway.keys.keys.values() if key.name == name] == []
+
     def test_prints_a_key_that_works_and_nothing_else(self, run: CliRunner, gateway: FakeGateway) -> None:
         done = _run(run, "create", "--name", "CRM", "--scope", "customers:read", "--scope", "predictions")
         assert done.exit_code == 0, done.output

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 
 import orjson
 import pytest
@@ -114,3 +115,25 @@ def test_a_user_without_a_name_is_known_by_number(monkeypatch):
     monkeypatch.setattr(models.getpass, "getuser", nameless)
     monkeypatch.setattr(models.os, "getuid", lambda: 12345)
     assert models._user() == "uid 12345"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("activate", "{version}", "--reason", "\udcff"),
+        ("activate", "{version}", "--by", "\udcff"),
+        ("rollback", "--reason", "\udcff"),
+        ("label", "seg-01", "--name", "\udcff"),
+        ("train", "{file}", "--note", "\udcff"),
+        ("train", "{file}", "--by", "\udcff"),
+        ("train", "{file}", "--force", "\udcff"),
+        ("train", "{bad}"),
+    ],
+)
+def test_a_text_that_is_no_utf8_is_refused_before_anything_is_done(run, store, tmp_path, arguments):
+    names = {"version": copy_version(store), "file": tmp_path / "a.csv", "bad": tmp_path / os.fsdecode(b"\xff.csv")}
+    names["file"].touch()
+    names["bad"].touch()
+    before = (store.versions(), active(store))
+    assert "is not valid UTF-8" in run(*(argument.format_map(names) for argument in arguments), status=2)
+    assert (store.versions(), active(store)) == before
