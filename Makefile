@@ -9,8 +9,8 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # ---- use --------------------------------------------------------------------------------------------------------
-run: install ## Start MongoDB, both tiers and the worker on this machine; Ctrl-C stops all, the data stay in .data/
-	@exec python -m gateway.development
+run: install ## Start everything on this machine; Ctrl-C stops it, the data stay in .data/ (make run SAMPLE=no begins without customers)
+	@SAMPLE="$(or $(SAMPLE),yes)" exec python -m gateway.development
 
 train: install ## Train a model on CSV (make train CSV=customers.csv) and make it the active one
 	DEPLOYMENT=$${DEPLOYMENT:-development} honcho run python -m model_service train $(or $(CSV),data/sample.csv)

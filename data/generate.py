@@ -43,7 +43,7 @@ Columns = dict[str, Floats]
 
 BLOCK = 10_000
 """Rows drawn at a time; decides memory (about 10 MB), not the output."""
-FIRST_ID = 10_001
+FIRST_ID = 1
 KEPT_OVER_LIMIT = 0.24
 """Share of balances above the credit limit that stay there; tuned so that as many do as in the real file (2.5 %)."""
 
@@ -187,7 +187,7 @@ def write(parameters: Parameters, rows: int, seed: int, out: IO[str], block: int
         for columns in blocks(parameters, rows, seed, block):
             texts = [_texts(columns[f.name]) for f in INPUTS]
             n = len(texts[0])
-            writer.writerows(zip((f"C{i}" for i in range(first, first + n)), *texts, strict=True))
+            writer.writerows(zip((f"S{i:05}" for i in range(first, first + n)), *texts, strict=True))
             first += n
             progress.update(n)
 

@@ -16,7 +16,7 @@ Routes and controllers have one module for each resource: customers, imports, ex
 api_keys, audit, service. The layers below have the same names, grouped by subject: whoever looks for imports finds
 routes/imports.py, controllers/imports.py, services/imports/ and data_access/mongo/imports.py.
 
-One request, ``PATCH /api/v1/customers/C10001``: `app` gives it a request id; `middleware` finds out who calls and
+One request, ``PATCH /api/v1/customers/S00001``: `app` gives it a request id; `middleware` finds out who calls and
 whether they may (authenticate), counts it (rate_limit), reads the query string and the Idempotency-Key;
 `controllers.customers` reads the body by `schemas.customers` and calls `services.customers.customers`, which reads the
 customer from its store (`data_access.mongo.customers`), asks the model service for a segment within a short deadline

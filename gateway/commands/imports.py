@@ -110,7 +110,8 @@ def _remarks(receipt: Import) -> Iterator[str]:
         yield f"{changes} stored customers {'would ' if receipt['dry_run'] else ''}change their segment"
     if drift := receipt["drift"]:
         yield f"drift against the training data of {drift['model_version']}: {drift['verdict']}"
-        yield from (f"  {remark}" for remark in drift["remarks"])
+        if drift["verdict"] != "stable":
+            yield from (f"  {remark}" for remark in drift["remarks"])
     elif receipt["drift_unavailable"]:
         yield f"drift is not known: {receipt['drift_unavailable']}"
 

@@ -13,6 +13,7 @@ from dotenv import load_dotenv
 
 from gateway.commands import refuse_taken
 from gateway.development.credentials import kept_secret
+from gateway.development.welcome import WITH_SAMPLE
 from gateway.settings import DEVELOPMENT, Settings, read_settings
 from shared.secret_rules import SettingsError
 
@@ -21,11 +22,13 @@ HINT = "Is another 'make run' still running? Stop it, or set GATEWAY_PORT, MODEL
 
 
 @click.command()
-def main() -> None:
+@click.option("--sample/--no-sample", envvar=WITH_SAMPLE, default=True, show_default=True, help="Load it if empty.")
+def main(sample: bool) -> None:
     """Train on the sample if there is no model yet, then start mongod, both tiers and the worker until Ctrl-C.
 
     Settings come from the environment and, where that is silent, from the file .env.
     """
+    os.environ[WITH_SAMPLE] = "yes" if sample else "no"
     load_dotenv(".env")
     os.environ["DEPLOYMENT"] = DEVELOPMENT
     if "GATEWAY_SECRET_KEY" not in os.environ:

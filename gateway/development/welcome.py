@@ -15,11 +15,17 @@ from gateway.development.credentials import API_KEY, working_key
 from gateway.settings import read_settings
 
 START_SECONDS = 60.0
+WITH_SAMPLE = "SAMPLE"
+"""The variable that says whether the sample is loaded (yes or no)."""
+
+LOADED = "Data:  6,000 generated customers, S00001 to S06000; README.md has the call that removes them"
+EMPTY = "Data:  no customers; the model is one of generated customers until you train one on your own (README.md)"
 
 
 @click.command()
 @click.argument("sample", type=click.Path(exists=True, path_type=Path))
-def main(sample: Path) -> None:
+@click.option("--load/--no-load", envvar=WITH_SAMPLE, default=True, help="Whether to load it into an empty database.")
+def main(sample: Path, load: bool) -> None:
     """Wait for both tiers, load SAMPLE into an empty database, print address and key, then stay out of the way."""
     settings = read_settings()  # checked already by whoever started us
     base = f"http://{settings.host}:{settings.port}"
@@ -28,9 +34,11 @@ def main(sample: Path) -> None:
         key = working_key(session, base)
         session.headers["Authorization"] = f"Bearer {key}"
         empty = not session.get(f"{base}/api/v1/customers", params={"limit": 1}, timeout=10).json()["items"]
-    if empty:
+    if empty and load:
         subprocess.run([sys.executable, "-m", "gateway", "import", str(sample)], check=True)  # noqa: S603  # ourselves
     click.echo(f"Ready: {base}/  (Ctrl-C stops everything; the data stay in .data/)")
+    if empty:
+        click.echo(LOADED if load else EMPTY)
     click.echo(f"Key:   in {API_KEY}, opens everything; POST /api/v1/api-keys makes others")
     click.echo(f"Try:   curl -s -H 'Authorization: Bearer {key}' '{base}/api/v1/customers?limit=1'")
     signal.pause()  # honcho stops everything when a process ends

@@ -30,7 +30,7 @@ from tests.e2e.conftest import GRANIAN, UVICORN, System, wait_until
 
 PERSON = "Person-4711"
 PENDING = "C90010"
-DELETED = "C10007"
+DELETED = "S00007"
 LOOKED_AT = 20
 """Customers whose segment is explained and predicted anew."""
 KEYED = {"body": {**api_story.ANN, CUST_ID: "C90020"}, "Idempotency_Key": "upgrade-C90020"}

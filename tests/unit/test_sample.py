@@ -68,6 +68,11 @@ def test_ids_are_valid_and_unique(sample: list[Row]) -> None:
     assert len(set(ids)) == len(ids)
 
 
+def test_ids_have_a_range_of_their_own(sample: list[Row]) -> None:
+    """The real file has C10001 to C19190, so that its ids must not be here: one would overwrite the other."""
+    assert [row[CUST_ID] for row in sample] == [f"S{number:05}" for number in range(1, len(sample) + 1)]
+
+
 def test_no_row_breaks_a_hard_rule(sample: list[Row]) -> None:
     faults = {(row[CUST_ID], f.name): f.fault(row[f.name]) for row in sample for f in INPUTS}
     assert {where: fault for where, fault in faults.items() if fault} == {}

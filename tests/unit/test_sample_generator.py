@@ -63,7 +63,7 @@ def test_blocks_leave_no_trace(tools: SimpleNamespace, rows: int, block: int, se
 def test_ids_stay_unique_beyond_five_digits(tools: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tools.generate, "FIRST_ID", 99_990)
     ids = [line.split(",")[0] for line in text(tools, 30, seed=1, block=7).splitlines()[1:]]
-    assert ids == [f"C{i}" for i in range(99_990, 100_020)]
+    assert ids == [f"S{i}" for i in range(99_990, 100_020)]
 
 
 def test_no_value_breaks_a_hard_rule(drawn: dict[str, Any]) -> None:

@@ -1,0 +1,64 @@
+"""What ``make run`` does last: the sample goes into an empty database, unless somebody begins without."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, SAMPLE_CSV
+from tests.e2e.conftest import GRANIAN, UVICORN, System
+
+
+def welcomed(system: System, folder: Path, **environment: str) -> str:
+    """Return what the last process of ``make run`` says, once everything is ready."""
+    command = [sys.executable, "-m", "gateway.development.welcome", str(SAMPLE_CSV)]
+    env = {**system.env, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **environment}
+    with subprocess.Popen(command, cwd=folder, env=env, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        said = ""
+        try:
+            for line in process.stdout:
+                said += line
+                if line.startswith("Try:"):
+                    break
+        finally:
+            process.send_signal(signal.SIGTERM)
+    return said
+
+
+def ids(system: System) -> list[str]:
+    return [customer["CUST_ID"] for customer in system.customers()]
+
+
+def test_the_sample_is_loaded_into_an_empty_database_unless_it_is_not_wanted(system: System, tmp_path: Path) -> None:
+    system.start_model(UVICORN)
+    system.start_gateway(GRANIAN)
+    said = welcomed(system, tmp_path, SAMPLE="no")
+    assert "Data:  no customers" in said
+    assert ids(system) == []
+    said = welcomed(system, tmp_path)
+    assert "Data:  6,000 generated customers, S00001 to S06000" in said
+    stored = ids(system)
+    assert (len(stored), stored[0], stored[-1]) == (6_000, "S00001", "S06000")
+    assert "Data:" not in welcomed(system, tmp_path), "customers that were there before are nobody's business here"
+
+
+@pytest.mark.parametrize(("arguments", "told"), [([], "yes"), (["SAMPLE=no"], "no")])
+def test_make_run_passes_the_wish_on(arguments: list[str], told: str) -> None:
+    command = ["make", "--dry-run", "run", *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=30)
+    assert f'SAMPLE="{told}" exec python -m gateway.development' in done.stdout
+
+
+def test_another_wish_ends_at_once() -> None:
+    env = {**os.environ, "SAMPLE": "maybe"}
+    done = subprocess.run(
+        [sys.executable, "-m", "gateway.development"], cwd=ROOT, env=env, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 2
+    assert "'maybe' is not a valid boolean" in done.stderr
