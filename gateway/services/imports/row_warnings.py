@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,9 +33,12 @@ NO_RANGES = RowWarning(
 )
 
 
+_inputs = itemgetter(*INPUT_NAMES)
+
+
 def matrix_of(customers: Sequence[tuple[str, Features]]) -> Matrix:
     """Return the features of customers, in 0.6 µs for each."""
-    rows = [[features[name] for name in INPUT_NAMES] for _, features in customers]
+    rows = [_inputs(features) for _, features in customers]
     return np.array(rows, dtype=np.float64).reshape(len(rows), len(INPUT_NAMES))
 
 

@@ -389,7 +389,7 @@ def test_filters(gateway: FakeGateway) -> None:
     ("query", "pointers"),
     [
         ("subject=", ["?subject"]),
-        ("actor=" + "x" * 201, ["?actor"]),
+        ("actor=" + "x" * 256, ["?actor"]),
         ("action=customer.seen", ["?action"]),
         ("at[gte]=2024-05-01", ["?at[gte]"]),
         ("at[gte]=2024-05-01T00:00:00", ["?at[gte]"]),
