@@ -106,8 +106,11 @@ def _remarks(receipt: Import) -> Iterator[str]:
         first = warning["examples"][0]
         where = "" if first["line"] is None else f"line {first['line']}: "
         yield f"warning {warning['code']}: {warning['count']} ({columns or 'file'}), first {where}{first['detail']}"
-    if changes := receipt["segment_changes"]["count"]:
-        yield f"{changes} stored customers {'would ' if receipt['dry_run'] else ''}change their segment"
+    changes = receipt["segment_changes"]
+    if changes["count"] or changes["unknown"]:
+        unknown = f"; of {changes['unknown']} it is not known" if changes["unknown"] else ""
+        verb = "would change" if receipt["dry_run"] else "change"
+        yield f"{changes['count']} stored customers {verb} their segment{unknown}"
     if drift := receipt["drift"]:
         yield f"drift against the training data of {drift['model_version']}: {drift['verdict']}"
         if drift["verdict"] != "stable":

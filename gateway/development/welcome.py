@@ -18,8 +18,10 @@ START_SECONDS = 60.0
 WITH_SAMPLE = "SAMPLE"
 """The variable that says whether the sample is loaded (yes or no)."""
 
-LOADED = "Data:  6,000 generated customers, S00001 to S06000; README.md has the call that removes them"
-EMPTY = "Data:  no customers; the model is one of generated customers until you train one on your own (README.md)"
+FIRST, LAST = "S00001", "S06000"
+"""The ids of the sample (data/README.md)."""
+WHOLE = f"CUST_ID[gte]={FIRST}&CUST_ID[lte]={LAST}&confirm=6000"
+"""The query that deletes it, and nothing at all where other customers have come into its range."""
 
 
 @click.command()
@@ -34,11 +36,17 @@ def main(sample: Path, load: bool) -> None:
         key = working_key(session, base)
         session.headers["Authorization"] = f"Bearer {key}"
         empty = not session.get(f"{base}/api/v1/customers", params={"limit": 1}, timeout=10).json()["items"]
-    if empty and load:
-        subprocess.run([sys.executable, "-m", "gateway", "import", str(sample)], check=True)  # noqa: S603  # ourselves
+        if empty and load:
+            subprocess.run([sys.executable, "-m", "gateway", "import", str(sample)], check=True)  # noqa: S603  # ourselves
+        there = session.get(f"{base}/api/v1/customers/{FIRST}", timeout=10).ok
     click.echo(f"Ready: {base}/  (Ctrl-C stops everything; the data stay in .data/)")
-    if empty:
-        click.echo(LOADED if load else EMPTY)
+    if there:
+        click.echo(
+            f"Data:  with the sample, {FIRST} to {LAST}; a database without any: make run SAMPLE=no. To remove it:"
+        )
+        click.echo(f"       curl -g -X DELETE -H 'Authorization: Bearer {key}' '{base}/api/v1/customers?{WHOLE}'")
+    elif empty:
+        click.echo("Data:  no customers. The model is that of the sample until you train one on your own (README.md)")
     click.echo(f"Key:   in {API_KEY}, opens everything; POST /api/v1/api-keys makes others")
     click.echo(f"Try:   curl -s -H 'Authorization: Bearer {key}' '{base}/api/v1/customers?limit=1'")
     signal.pause()  # honcho stops everything when a process ends

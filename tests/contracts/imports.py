@@ -31,7 +31,7 @@ def record(import_id: str = "A", **changes: object) -> Import:
         "ignored_columns": [],
         "errors": [],
         "warnings": [],
-        "segment_changes": {"count": 0, "moves": []},
+        "segment_changes": {"count": 0, "unknown": 0, "moves": []},
         "drift": None,
         "drift_unavailable": None,
         "reason": None,

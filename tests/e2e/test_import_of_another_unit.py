@@ -51,7 +51,7 @@ def test_a_changed_unit_is_loud_in_a_dry_run(system: System, file: Path) -> None
     first = sent(system, file.read_text())
     assert first["drift"]["verdict"] in ("stable", "watch")
     assert first["drift"]["rows"] == first["created"]
-    assert first["segment_changes"] == {"count": 0, "moves": []}
+    assert first["segment_changes"] == {"count": 0, "unknown": 0, "moves": []}
     usual = count(first, "outside_training_range")
 
     changed = ten_times(file, "CREDIT_LIMIT")
@@ -76,6 +76,8 @@ def test_a_changed_unit_is_loud_in_a_dry_run(system: System, file: Path) -> None
     assert (does["segment_changes"], does["drift"]["verdict"]) == (changes, "retrain")
 
     system.kill("model")
-    away = sent(system, changed, "?dry_run=true")
-    assert (away["status"], away["unchanged"], away["drift"]) == ("completed", first["created"], None)
+    away = sent(system, file.read_text(), "?dry_run=true")
+    assert (away["status"], away["updated"], away["drift"]) == ("completed", would["updated"], None)
+    assert away["segment_changes"] == {"count": 0, "unknown": would["updated"], "moves": []}
+    assert count(away, "training_range_unknown") == 1
     assert "model service" in away["drift_unavailable"]

@@ -42,10 +42,14 @@ def test_the_sample_is_loaded_into_an_empty_database_unless_it_is_not_wanted(sys
     assert "Data:  no customers" in said
     assert ids(system) == []
     said = welcomed(system, tmp_path)
-    assert "Data:  6,000 generated customers, S00001 to S06000" in said
+    assert "Data:  with the sample, S00001 to S06000; a database without any: make run SAMPLE=no" in said
+    (removal,) = [line for line in said.splitlines() if "-X DELETE" in line]
+    assert f"{system.base}/api/v1/customers?CUST_ID[gte]=S00001&CUST_ID[lte]=S06000&confirm=6000" in removal
     stored = ids(system)
     assert (len(stored), stored[0], stored[-1]) == (6_000, "S00001", "S06000")
-    assert "Data:" not in welcomed(system, tmp_path), "customers that were there before are nobody's business here"
+    assert "with the sample" in welcomed(system, tmp_path, SAMPLE="no"), "it is still there"
+    assert system.http.delete(f"{system.base}/api/v1/customers/S00001", timeout=10).status_code == 204
+    assert "Data:" not in welcomed(system, tmp_path), "other customers are nobody's business here"
 
 
 @pytest.mark.parametrize(("arguments", "told"), [([], "yes"), (["SAMPLE=no"], "no")])

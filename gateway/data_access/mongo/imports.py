@@ -26,7 +26,7 @@ _RUNNING = "running"
 _OURS = {"expires_at": 0, "first_load": 0}
 _YOUNGER: Document = {
     "warnings": [],
-    "segment_changes": {"count": 0, "moves": []},
+    "segment_changes": {"count": 0, "unknown": 0, "moves": []},
     "drift": None,
     "drift_unavailable": "The import is older than this comparison.",
 }

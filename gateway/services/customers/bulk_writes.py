@@ -57,14 +57,14 @@ class Outcome(NamedTuple):
     revision : the stored customer's, after this; None where nothing was written and nothing is known.
     before : the revision that was replaced.
     pending : whether the stored customer has no segment yet.
-    moved : the ids of the segment it was in and of the one it is in now, if both are known and differ.
+    moved : the ids of the segment it was in and of the one it is in now, if they differ; None for one not known yet.
     """
 
     verdict: Verdict
     revision: str | None = None
     before: str | None = None
     pending: bool = False
-    moved: tuple[str, str] | None = None
+    moved: tuple[str, str | None] | None = None
 
     @property
     def status(self) -> RowStatus:
@@ -119,8 +119,8 @@ def _outcome(verdict: Verdict, new: Customer, old: Customer | None) -> Outcome:
     to = new["segment"]
     if old is None:
         return Outcome(verdict, new["revision"], None, to is None)
-    was = old["segment"]
-    moved = (was["id"], to["id"]) if was and to and was["id"] != to["id"] else None
+    was, now_in = old["segment"], to and to["id"]
+    moved = (was["id"], now_in) if was and was["id"] != now_in else None
     return Outcome(verdict, new["revision"], old["revision"], to is None, moved)
 
 

@@ -166,7 +166,7 @@ def _new_record(source: Source, order: ImportOptions, by: Principal) -> Import:
         "ignored_columns": list(source.ignored_columns),
         "errors": [],
         "warnings": [],
-        "segment_changes": SegmentChanges(count=0, moves=[]),
+        "segment_changes": SegmentChanges(count=0, unknown=0, moves=[]),
         "drift": None,
         "drift_unavailable": None,
         "reason": None,

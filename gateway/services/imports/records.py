@@ -94,9 +94,13 @@ SegmentMove = TypedDict("SegmentMove", {"from": str, "to": str, "count": int})
 
 
 class SegmentChanges(TypedDict):
-    """How many stored customers change their segment, and from which to which, the most frequent move first."""
+    """How many stored customers change their segment, and from which to which, the most frequent move first.
+
+    Of the ``unknown`` ones, which have a segment, nobody can say: the model service was unavailable.
+    """
 
     count: int
+    unknown: int
     moves: list[SegmentMove]
 
 
@@ -104,8 +108,8 @@ class Import(ImportSummary):
     """An import, the first of its faults (`MAX_LISTED_ERRORS`) in the order of their lines, and what stands out in it.
 
     ``warnings`` are about the faultless rows, the most frequent kind first. ``segment_changes`` are those of stored
-    customers that the file changes, with ``dry_run`` those that it would change; who has had no segment, or gets none
-    while the model service is unavailable, is not among them. ``drift`` compares the faultless rows with the data that
+    customers that the file changes, with ``dry_run`` those that it would change; who has had no segment is not among
+    them. ``drift`` compares the faultless rows with the data that
     the active model was trained on, of a large file a random sample of them. It is null until the whole file has been
     read, and where ``drift_unavailable`` says why.
     """

@@ -50,14 +50,14 @@ class StoredBatch:
     Attributes
     ----------
     faults : all its faults in the order of their lines.
-    moves : how many stored customers went from one segment to another.
+    moves : how many stored customers went from one segment to another, or to one that is not known.
     rows : the features of its faultless rows.
     warnings : what is odd about those.
     """
 
     counts: RowCounts
     faults: Sequence[RowFault]
-    moves: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    moves: Mapping[tuple[str, str | None], int] = field(default_factory=dict)
     rows: Matrix = field(default_factory=lambda: matrix_of([]), compare=False)
     warnings: WarningTally = field(default_factory=WarningTally, compare=False)
 
@@ -97,7 +97,7 @@ class FileResult:
         self.compared = Compared(None, None)
         self._errors: list[RowFault] = []
         self._warnings = WarningTally()
-        self._moves: Counter[tuple[str, str]] = Counter()
+        self._moves: Counter[tuple[str, str | None]] = Counter()
         self._lock = Lock()
 
     def add(self, batch: StoredBatch) -> None:
@@ -127,10 +127,13 @@ class FileResult:
             }
 
 
-def _segment_changes(moves: Counter[tuple[str, str]]) -> SegmentChanges:
-    ordered = sorted(moves.items(), key=lambda move: (-move[1], move[0]))
-    listed: list[SegmentMove] = [{"from": old, "to": new, "count": number} for (old, new), number in ordered]
-    return SegmentChanges(count=moves.total(), moves=listed)
+def _segment_changes(moves: Counter[tuple[str, str | None]]) -> SegmentChanges:
+    listed: list[SegmentMove] = [
+        {"from": old, "to": new, "count": number} for (old, new), number in moves.items() if new is not None
+    ]
+    listed.sort(key=lambda move: (-move["count"], move["from"], move["to"]))
+    known = sum(move["count"] for move in listed)
+    return SegmentChanges(count=known, unknown=moves.total() - known, moves=listed)
 
 
 class BatchQueue:

@@ -44,7 +44,7 @@ def test_one_from_before_receipts_had_warnings_can_be_read(records: MongoImportR
     found = records.get("A")
     assert found is not None
     assert set(found) == set(record())
-    assert (found["warnings"], found["segment_changes"]) == ([], {"count": 0, "moves": []})
+    assert (found["warnings"], found["segment_changes"]) == ([], {"count": 0, "unknown": 0, "moves": []})
     assert "older" in str(found["drift_unavailable"])
 
 

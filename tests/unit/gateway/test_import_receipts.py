@@ -200,6 +200,7 @@ class TestSegmentChanges:
         receipt = imports.run(batch(*((i, {"BALANCE": b}) for i, b in changed.items())), dry_run=dry_run)
         assert receipt["segment_changes"] == {
             "count": 3,
+            "unknown": 0,
             "moves": [
                 {"from": "seg-01", "to": "seg-02", "count": 2},
                 {"from": "seg-02", "to": "seg-01", "count": 1},
@@ -207,16 +208,22 @@ class TestSegmentChanges:
         }
         assert (imports.store.customers == before) is dry_run
 
-    def test_are_none_where_a_segment_is_not_known(self) -> None:
+    def test_are_none_where_there_was_no_segment(self) -> None:
         imports = Imports()
         imports.model.failure = DOWN
         imports.run(batch(("A", {})))
-        imports.model.failure = None
-        imports = self._later(imports)
-        assert imports.run(batch(("A", {"BALANCE": HIGH})))["segment_changes"] == {"count": 0, "moves": []}
+        later = self._later(imports)
+        receipt = later.run(batch(("A", {"BALANCE": HIGH})))
+        assert receipt["segment_changes"] == {"count": 0, "unknown": 0, "moves": []}
+
+    @pytest.mark.parametrize("dry_run", [True, False])
+    def test_are_unknown_while_the_model_is_away(self, dry_run: bool) -> None:
+        imports = Imports()
+        imports.run(batch(("A", {}), ("B", {})))
         imports.model.failure = DOWN
-        receipt = imports.run(batch(("A", {"BALANCE": 5.0})))
-        assert (receipt["pending"], receipt["segment_changes"]["count"]) == (1, 0)
+        receipt = imports.run(batch(("A", {"BALANCE": HIGH}), ("B", {}), ("C", {})), dry_run=dry_run)
+        assert receipt["segment_changes"] == {"count": 0, "unknown": 1, "moves": []}
+        assert "of 1 it is not known" in described(receipt)
 
     def _later(self, imports: Imports) -> Imports:
         """The same customers with a model that has not failed lately."""
