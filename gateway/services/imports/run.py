@@ -229,6 +229,7 @@ class ImportRun:
         self._result = FileResult()
         self._queue = BatchQueue(self._result.add)
         self._stop = Event()
+        self._all_stored = False
         self._failure: SegmentationError | None = None
 
     @property
@@ -247,7 +248,10 @@ class ImportRun:
             try:
                 self._end((yield from self._stored()))
             except GeneratorExit:
-                self._end_early("interrupted", _DISCONNECTED)
+                if self._all_stored:
+                    self._end("completed")
+                else:
+                    self._end_early("interrupted", _DISCONNECTED)
                 raise
             except SegmentationError as error:
                 self._failure = error
@@ -286,10 +290,13 @@ class ImportRun:
                     shown_at = time.monotonic()
             while not self._queue.wait(0, self._heartbeat_seconds):
                 yield self.record
+            self._all_stored = True
             comparison = pool.submit(self._comparison.drift, self._result.sample)
-            while not wait([comparison], self._heartbeat_seconds).done:
-                yield self.record
-            self._result.compared = comparison.result()
+            try:
+                while not wait([comparison], self._heartbeat_seconds).done:
+                    yield self.record
+            finally:
+                self._result.compared = comparison.result()
         return "completed"
 
     def _learn_ranges(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -277,6 +278,24 @@ class TestDrift:
         receipt = imports.run(batch())
         assert receipt["drift_unavailable"] == "The file has no faultless row to compare."
         assert imports.registry.deadlines == []
+
+    def test_is_waited_for_with_progress_and_whoever_leaves_then_has_stored_everything(self) -> None:
+        imports, measured = Imports(), threading.Event()
+        imports.registry.meanwhile = lambda: assert_true(measured.wait(10))  # type: ignore[assignment]
+        run = imports.service.begin(Rows(batch(("A", {}))), ImportOptions(), COMMAND_LINE)
+        run._heartbeat_seconds = 0.01
+        watching = run.progress()
+        while next(watching)["created"] == 0:
+            pass
+        measured.set()
+        watching.close()
+        found = imports.service.get(run.record["id"])
+        assert (found["status"], found["reason"], found["created"]) == ("completed", None, 1)
+        assert found["drift"] is not None
+
+
+def assert_true(holds: bool) -> None:
+    assert holds
 
 
 def rows(numbers: Sequence[int]) -> Any:
