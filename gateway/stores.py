@@ -14,6 +14,7 @@ from pymongo.read_concern import ReadConcern
 
 from gateway.data_access.mongo.api_keys import MongoKeyStore
 from gateway.data_access.mongo.audit import MongoAuditTrail
+from gateway.data_access.mongo.collection import MongoTransactions
 from gateway.data_access.mongo.customers import MongoCustomerStore
 from gateway.data_access.mongo.deletions import MongoDeletedCustomers
 from gateway.data_access.mongo.erasures import MongoErasureRecords
@@ -28,6 +29,7 @@ from gateway.services.customers.deletions import DeletedCustomers
 from gateway.services.customers.erasures import ErasureRecords
 from gateway.services.customers.store import CustomerStore
 from gateway.services.imports.records import ImportRecords
+from gateway.services.transactions import Transactions
 from gateway.settings import Settings
 
 
@@ -43,6 +45,7 @@ class Stores:
     idempotency: IdempotencyStore
     imports: ImportRecords
     quotas: QuotaStore
+    transactions: Transactions
 
 
 def connect(app: Flask, settings: Settings) -> Database[dict[str, Any]]:
@@ -78,4 +81,5 @@ def mongo_stores(database: Database[dict[str, Any]], settings: Settings) -> Stor
             database["imports"], database["import_faults"], timedelta(days=settings.import_retention_days)
         ),
         quotas=MongoQuotaStore(database["rate_limits"]),
+        transactions=MongoTransactions(database, settings.mongodb_timeout),
     )

@@ -131,15 +131,12 @@ def assemble(
     stores: Stores, model: Model, registry: ModelRegistry, settings: Settings, tokens: TokenCheck | None = None
 ) -> Services:
     """Build the services on any adapters of the ports; without `tokens` only API keys open."""
-    store, deleted, strict = stores.customers, stores.deleted, settings.require_if_match
+    store, together, strict = stores.customers, stores.transactions, settings.require_if_match
     assigner, auditor = Assigner(model, settings.assignment_deadline), Auditor(stores.audit, origin)
     writing = CustomerService(store, assigner, auditor, require_revision=strict)
     writer = BulkWriter(
         store, assigner, require_revision=strict, deadline=settings.assignment_deadline, auditor=auditor
     )
-    places, secret = erasables(stores, registry), settings.secret_key
-    erasures = ErasureService(store, deleted, stores.erasures, places, secret, auditor, require_revision=strict)
-    retention = timedelta(days=settings.deleted_retention_days)
     bound, deadline = concurrency_limits(settings.threads), settings.prediction_deadline
     comparison = TrainingComparison(registry, settings.bulk_deadline)
     authentication, known_keys = build_authentication(stores.keys, tokens)
@@ -148,11 +145,11 @@ def assemble(
         idempotency=IdempotencyService(stores.idempotency, settings.idempotency_hours),
         audit=AuditService(stores.audit),
         activations=ActivationService(registry, auditor),
-        api_keys=ApiKeyService(stores.keys, known_keys.forget, auditor),
+        api_keys=ApiKeyService(stores.keys, known_keys.forget, together, auditor),
         customers=writing,
         customer_lists=CustomerLists(store),
-        deletions=DeletionService(store, deleted, erasures.concerns, retention, auditor, require_revision=strict),
-        erasures=erasures,
+        deletions=_deletions(stores, settings, auditor),
+        erasures=_erasures(stores, registry, settings, auditor),
         batches=BatchService(writer),
         customer_segments=CustomerSegmentService(writing, store, model, assigner, deadline, bound.waits, auditor),
         predictions=PredictionService(model, deadline),
@@ -167,6 +164,25 @@ def assemble(
         sort_indexes=SortIndexes(store, stores.imports.loading),
         concurrency_limits=bound,
         limits=limits(stores.quotas, settings.rate_limit, settings.rate_limit_bulk, settings.rate_limit_anonymous),
+    )
+
+
+def _deletions(stores: Stores, settings: Settings, auditor: Auditor) -> DeletionService:
+    retention, strict = timedelta(days=settings.deleted_retention_days), settings.require_if_match
+    kept, together = stores.deleted, stores.transactions
+    return DeletionService(stores.customers, kept, together, retention, auditor, require_revision=strict)
+
+
+def _erasures(stores: Stores, registry: ModelRegistry, settings: Settings, auditor: Auditor) -> ErasureService:
+    return ErasureService(
+        stores.customers,
+        stores.deleted,
+        stores.erasures,
+        stores.transactions,
+        erasables(stores, registry),
+        settings.secret_key,
+        auditor,
+        require_revision=settings.require_if_match,
     )
 
 

@@ -96,7 +96,8 @@ def _service() -> Iterator[ApiKeyService]:
     try:
         # Nobody in this process checks keys, so nobody has to hear of changes.
         kept = stores.mongo_stores(database, settings)
-        yield ApiKeyService(kept.keys, lambda _: None, Auditor(kept.audit, lambda: Origin(COMMAND_LINE)))
+        auditor = Auditor(kept.audit, lambda: Origin(COMMAND_LINE))
+        yield ApiKeyService(kept.keys, lambda _: None, kept.transactions, auditor)
     except SegmentationError as error:
         raise click.ClickException(str(error)) from error
     finally:

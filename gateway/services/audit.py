@@ -1,4 +1,7 @@
-"""Who changed what, when, and from where: written down before it happens, so that no change goes unaudited.
+"""Who changed what, when, and from where: written down so that no change goes unaudited.
+
+A change of several documents is a transaction, and its entry is part of it (`Auditor.note`). The entry of any other
+change is written before it (`Auditor.change`).
 
 Single changes and the rows of a batch have an entry each; an import has one at its start and one at its end. What the
 worker does (segments by the active model, erasures carried on) is nobody's decision and is not audited.
@@ -111,7 +114,8 @@ class AuditTrail(Protocol):
     def record(self, entries: Sequence[AuditEntry], *, durably: bool) -> None:
         """Write entries down, over those with the same ids.
 
-        Without `durably` they are new, and last only if a durable write to the same database follows in the same term.
+        In a transaction they are new, and part of it. Without `durably` they are new as well, and last only if a
+        durable write to the same database follows in the same term.
         """
 
     def withdraw(self, ids: Sequence[str]) -> None:
@@ -241,9 +245,9 @@ class Auditor:
         if announced.amended or self._trail.term() != term:
             self._trail.record(announced.entries, durably=True)
 
-    def note(self, change: Change) -> None:
-        """Write down what has happened already, such as the end of an import."""
-        self._trail.record(entries_of([change], self._origin()), durably=True)
+    def note(self, *changes: Change) -> None:
+        """Write down what happens in the same transaction, or what has happened already, such as an import's end."""
+        self._trail.record(entries_of(changes, self._origin()), durably=True)
 
 
 def named(order: Mapping[str, Any]) -> str | None:

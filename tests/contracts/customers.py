@@ -118,7 +118,7 @@ class SingleOperations:
         blocks = store.stream(["BALANCE"], 1)
         assert next(blocks).ids == ["B"]
         store.insert_many([stored(name) for name in "AE"])
-        store.delete("D", None)
+        store.delete("D")
         assert [block.ids for block in blocks] == [["E"], ["F"]]
 
     def test_replace_of_the_expected_revision(self, store: CustomerStore) -> None:
@@ -137,21 +137,16 @@ class SingleOperations:
         assert store.replace(stored("A"), "any") is False
         assert store.get("A") is None
 
-    def test_delete_of_the_expected_revision(self, store: CustomerStore) -> None:
-        customer = stored("A")
+    def test_delete_returns_the_customer_as_it_was(self, store: CustomerStore) -> None:
+        customer = stored("A", assignment())
         store.insert_many([customer, stored("B")])
-        assert store.delete("A", customer["revision"]) is True
+        assert store.delete("A") == customer
         assert ids(every(store)) == ["B"]
 
-    def test_delete_of_another_revision_changes_nothing(self, store: CustomerStore) -> None:
+    def test_delete_of_nobody(self, store: CustomerStore) -> None:
         store.insert(stored("A"))
-        assert store.delete("A", "another") is False
-        assert store.get("A") is not None
-
-    def test_delete_of_any_revision(self, store: CustomerStore) -> None:
-        store.insert(stored("A"))
-        assert store.delete("A", None) is True
-        assert store.delete("A", None) is False
+        assert store.delete("B") is None
+        assert ids(every(store)) == ["A"]
 
     def test_insert_many_stores_the_new_and_names_the_taken(self, store: CustomerStore) -> None:
         first = stored("B")

@@ -1,35 +1,30 @@
-"""What every `DeletedCustomers` and every `ErasureRecords` does: run over the fakes and over a real mongod."""
+"""What every `DeletedCustomers`, `ErasureRecords` and `Transactions` does: run over the fakes and a real mongod."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
 from typing import Any
 
+import pytest
 from support.customers import stored
 
-from gateway.services.customers.customer import Customer
+from contracts.audit import ALL, entries
+from gateway.services.audit import AuditTrail
+from gateway.services.customers.customer import Customer, DeletedCustomer
 from gateway.services.customers.deletions import DeletedCustomers
 from gateway.services.customers.erasures import Erasure, ErasureRecords
+from gateway.services.customers.store import CustomerStore
+from gateway.services.errors import CustomerExists
+from gateway.services.transactions import Transactions
 from shared.features import CUST_ID
 
 AT = datetime(2124, 5, 1, 12, 0, 0, 123000)  # in UTC; far enough ahead that nothing expires meanwhile
 MINUTE = timedelta(minutes=1)
 
 
-def copy_of(cust_id: str, minutes: int = 0, deleted: int = 0, created: int = 0, **changes: Any) -> Customer:
-    """Return a copy whose customer was last changed, created, and deleted, so many minutes after `AT`."""
-    return stored(cust_id, **changes) | {
-        "created_at": AT + created * MINUTE,
-        "updated_at": AT + minutes * MINUTE,
-        "deleted_at": AT + deleted * MINUTE,
-        "expires_at": AT + timedelta(days=1),
-    }
-
-
-def put(deleted: DeletedCustomers, *copies: Customer) -> None:
-    """Keep copies that count, of deletions d0, d1 …."""
-    for place, copy in enumerate(copies):
-        deleted.keep(f"d{place}", copy, AT)
+def copy_of(cust_id: str, **changes: Any) -> DeletedCustomer:
+    """Return the copy of a customer that was deleted at `AT`."""
+    return {**stored(cust_id, **changes), "deleted_at": AT, "expires_at": AT + timedelta(days=1)}
 
 
 class DeletedCustomersContract:
@@ -37,96 +32,110 @@ class DeletedCustomersContract:
 
     def test_what_is_kept_comes_back_as_it_was(self, deleted: DeletedCustomers) -> None:
         copy = copy_of("A", MINIMUM_PAYMENTS=None)
-        put(deleted, copy)
-        found = deleted.latest("A", AT)
+        deleted.keep([copy])
+        found = deleted.get("A")
         assert found == copy
         assert {name: type(value) for name, value in (found or {}).items()} == {n: type(v) for n, v in copy.items()}
 
     def test_nobody(self, deleted: DeletedCustomers) -> None:
-        assert deleted.latest("A", AT) is None
-        assert deleted.page(None, 5, AT) == []
-        assert deleted.forget_until("A", AT) == deleted.erase("A", AT) == 0
-        assert deleted.claim("A", "c", AT, AT) is None
-        assert deleted.finish("A", "c") is False
-        deleted.forget("d1")
-        deleted.confirm("d1")
-        deleted.release("A", "c")
+        assert deleted.get("A") is deleted.take("A") is None
+        assert deleted.page(None, 5) == []
+        assert deleted.forget(["A"]) == deleted.forget([]) == 0
 
-    def test_a_copy_counts_from_its_time_or_once_it_is_confirmed(self, deleted: DeletedCustomers) -> None:
+    def test_a_later_copy_takes_the_place_of_an_earlier_one(self, deleted: DeletedCustomers) -> None:
+        earlier, later, other = copy_of("A"), copy_of("A", BALANCE=5.0), copy_of("B")
+        deleted.keep([earlier])
+        deleted.keep([other, later])
+        assert deleted.page(None, 5) == [later, other]
+
+    def test_a_copy_is_taken_once(self, deleted: DeletedCustomers) -> None:
         copy = copy_of("A")
-        deleted.keep("d", copy, AT + MINUTE)
-        assert deleted.latest("A", AT) is None
-        assert deleted.page(None, 5, AT) == []
-        assert deleted.claim("A", "c", AT, AT) is None
-        assert deleted.latest("A", AT + MINUTE) == copy
-        deleted.confirm("d")
-        assert deleted.latest("A", AT) == copy
-        assert deleted.page(None, 5, AT) == [copy]
+        deleted.keep([copy, copy_of("B")])
+        assert deleted.take("A") == copy
+        assert deleted.take("A") is None
+        assert [copy[CUST_ID] for copy in deleted.page(None, 5)] == ["B"]
 
-    def test_the_latest_is_of_the_latest_state_then_of_the_latest_deletion(self, deleted: DeletedCustomers) -> None:
-        copies = [copy_of("A", 2, 5), copy_of("A", 3, 4), copy_of("A", 3, 6), copy_of("A", 1, 9), copy_of("B", 9)]
-        put(deleted, *copies)
-        assert deleted.latest("A", AT) == copies[2]
-        deleted.forget("d2")
-        assert deleted.latest("A", AT) == copies[1]
+    def test_forget_counts_those_that_there_were(self, deleted: DeletedCustomers) -> None:
+        deleted.keep([copy_of("A"), copy_of("B"), copy_of("C")])
+        assert deleted.forget(["C", "A", "nobody"]) == 2
+        assert [copy[CUST_ID] for copy in deleted.page(None, 5)] == ["B"]
 
-    def test_a_claimed_copy_does_not_count_until_it_is_released_or_its_time_has_come(
-        self, deleted: DeletedCustomers
+    def test_pages_are_in_order(self, deleted: DeletedCustomers) -> None:
+        deleted.keep([copy_of(cust_id) for cust_id in ("b", "A", "C", "a")])
+        assert [copy[CUST_ID] for copy in deleted.page(None, 3)] == ["A", "C", "a"]
+        assert [copy[CUST_ID] for copy in deleted.page("a", 3)] == ["b"]
+
+
+class TransactionsContract:
+    """Subclass it and give it the fixtures `transactions` and `store`, `deleted`, `records`, `trail`, all empty."""
+
+    def test_all_that_was_written_takes_effect(
+        self,
+        transactions: Transactions,
+        store: CustomerStore,
+        deleted: DeletedCustomers,
+        records: ErasureRecords,
+        trail: AuditTrail,
     ) -> None:
-        older, latest = copy_of("A", 1), copy_of("A", 2)
-        put(deleted, older, latest)
-        assert deleted.claim("A", "c", AT, AT + MINUTE) == latest
-        assert deleted.latest("A", AT) == older
-        assert deleted.latest("A", AT + MINUTE) == latest
-        deleted.release("A", "another")
-        assert deleted.latest("A", AT) == older
-        deleted.release("A", "c")
-        assert deleted.latest("A", AT) == latest
-        assert deleted.finish("A", "c") is False
+        customer, copy, made = stored("A"), copy_of("B"), entries("A", "B")
 
-    def test_only_who_claimed_a_copy_finishes_it(self, deleted: DeletedCustomers) -> None:
-        put(deleted, copy_of("A"), copy_of("B"))
-        deleted.claim("A", "c", AT, AT + MINUTE)
-        assert deleted.finish("A", "another") is False
-        assert deleted.finish("A", "c") is True
-        assert deleted.finish("A", "c") is False
-        assert [copy[CUST_ID] for copy in deleted.page(None, 5, AT + MINUTE)] == ["B"]
+        def work() -> str:
+            store.insert(customer)
+            deleted.keep([copy])
+            records.add(erasure())
+            trail.record(made, durably=True)
+            return "done"
 
-    def test_a_claim_whose_time_has_come_is_taken_over(self, deleted: DeletedCustomers) -> None:
-        copy = copy_of("A")
-        put(deleted, copy)
-        deleted.claim("A", "first", AT, AT + MINUTE)
-        assert deleted.claim("A", "second", AT + MINUTE, AT + 2 * MINUTE) == copy
-        assert deleted.finish("A", "first") is False
-        assert deleted.finish("A", "second") is True
+        assert transactions.run(work) == "done"
+        assert (store.get("A"), deleted.get("B"), records.get("e1")) == (customer, copy, erasure())
+        assert trail.page(ALL, None, 5) == made[::-1]
 
-    def test_forget_until_spares_later_states_and_other_customers(self, deleted: DeletedCustomers) -> None:
-        put(deleted, copy_of("A", 1), copy_of("A", 2), copy_of("A", 3), copy_of("B", 1))
-        assert deleted.forget_until("A", AT + 2 * MINUTE) == 2
-        assert deleted.forget_until("A", AT + 2 * MINUTE) == 0
-        assert [copy[CUST_ID] for copy in deleted.page(None, 5, AT)] == ["A", "B"]
+    def test_an_error_leaves_everything_as_it_was(
+        self,
+        transactions: Transactions,
+        store: CustomerStore,
+        deleted: DeletedCustomers,
+        records: ErasureRecords,
+        trail: AuditTrail,
+    ) -> None:
+        customers, copies = [stored("A"), stored("B")], [copy_of("C"), copy_of("D")]
+        store.insert_many(customers)
+        deleted.keep(copies)
 
-    def test_erase_spares_later_customers_of_the_same_id_and_others(self, deleted: DeletedCustomers) -> None:
-        put(deleted, copy_of("A", 4), copy_of("A", 5, created=1), copy_of("A", 9, created=2), copy_of("B"))
-        deleted.keep("in limbo", copy_of("A", 9), AT + MINUTE)
-        assert deleted.erase("A", AT + MINUTE) == 3
-        assert [(copy[CUST_ID], copy["created_at"]) for copy in deleted.page(None, 5, AT + MINUTE)] == [
-            ("A", AT + 2 * MINUTE),
-            ("B", AT),
-        ]
+        def work() -> None:
+            assert store.delete("A") == customers[0]
+            assert deleted.take("C") == copies[0]
+            assert deleted.forget(["D"]) == 1
+            deleted.keep([copy_of("A")])
+            records.add(erasure())
+            trail.record(entries("A"), durably=True)
+            store.insert(stored("B"))
 
-    def test_pages_have_each_customer_once_in_order(self, deleted: DeletedCustomers) -> None:
-        put(deleted, *(copy_of(cust_id, minutes) for cust_id in ("b", "A", "C", "a") for minutes in (1, 3, 2)))
-        first, second = deleted.page(None, 3, AT), deleted.page("a", 3, AT)
-        assert [copy[CUST_ID] for copy in first] == ["A", "C", "a"]
-        assert [copy[CUST_ID] for copy in second] == ["b"]
-        assert {copy["updated_at"] for copy in first + second} == {AT + 3 * MINUTE}
+        with pytest.raises(CustomerExists):
+            transactions.run(work)
+        assert store.get_many(["A", "B"]) == {"A": customers[0], "B": customers[1]}
+        assert deleted.page(None, 5) == copies
+        assert records.get("e1") is None
+        assert trail.page(ALL, None, 5) == []
+
+    def test_what_is_written_in_it_is_read_in_it(
+        self, transactions: Transactions, store: CustomerStore, deleted: DeletedCustomers
+    ) -> None:
+        customer, copy = stored("A"), copy_of("A")
+
+        def work() -> tuple[Customer | None, DeletedCustomer | None, Customer | None]:
+            deleted.keep([copy])
+            store.insert(customer)
+            return store.get("A"), deleted.take("A"), store.delete("A")
+
+        assert transactions.run(work) == (customer, copy, customer)
+        assert (store.get("A"), deleted.get("A")) == (None, None)
 
 
 def erasure(identity: str = "e1", digest: str = "h1", minutes: int = 0, cust_id: str | None = "A") -> Erasure:
     """Return an erasure asked for so many minutes after `AT`."""
     at = AT + minutes * MINUTE
-    return Erasure(id=identity, digest=digest, cust_id=cust_id, requested_at=at, created_until=at)
+    return Erasure(id=identity, digest=digest, cust_id=cust_id, requested_at=at)
 
 
 class ErasureRecordsContract:
@@ -139,8 +148,8 @@ class ErasureRecordsContract:
 
     def test_entries_of_a_place_add_up_and_none_is_noted_too(self, records: ErasureRecords) -> None:
         records.add(erasure())
-        for place, entries in (("customers", 1), ("audit", 0), ("customers", 2)):
-            records.note("e1", place, entries)
+        for place, number in (("customers", 1), ("audit", 0), ("customers", 2)):
+            records.note("e1", place, number)
         found = records.get("e1")
         assert found is not None
         assert found.erased == {"customers": 3, "audit": 0}
@@ -152,11 +161,6 @@ class ErasureRecordsContract:
         assert found is not None
         assert (found.cust_id, found.completed_at) == (None, AT + MINUTE)
         assert records.unfinished(AT + MINUTE, None, 5) == []
-
-    def test_one_that_is_withdrawn_is_gone(self, records: ErasureRecords) -> None:
-        records.add(erasure())
-        records.withdraw("e1")
-        assert records.get("e1") is None
 
     def test_those_of_one_customer_come_newest_first(self, records: ErasureRecords) -> None:
         for place, minutes in enumerate([1, 3, 2]):

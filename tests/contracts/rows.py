@@ -57,5 +57,5 @@ class CustomerRowsContract:
         blocks = store.rows((), [CUST_ID], 1)
         assert next(blocks) == [["B"]]
         store.insert_many([stored(name) for name in "AE"])
-        store.delete("D", None)
+        store.delete("D")
         assert list(blocks) == [[["E"]], [["F"]]]

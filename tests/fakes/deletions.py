@@ -1,95 +1,92 @@
-"""Deleted customers and erasures in memory; `contracts.deletions` proves that they behave as those on MongoDB."""
+"""Deleted customers, erasures and transactions in memory; `contracts.deletions` proves that they behave as those on
+MongoDB.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from datetime import datetime
 from threading import RLock
+from typing import Any, TypeVar
 
-from gateway.services.customers.customer import Customer
+from gateway.services.customers.customer import DeletedCustomer
 from gateway.services.customers.erasures import Erasure
 from gateway.services.errors import StoreError
 from shared.features import CUST_ID
 
+Result = TypeVar("Result")
+
+
+class InMemoryTransactions:
+    """Transactions over fakes: what an error leaves is as it was before.
+
+    Parameters
+    ----------
+    states : returns the dicts in which the fakes keep things.
+
+    Attributes
+    ----------
+    conflicts : how many of the next attempts find that others were faster, and are made again.
+    failure : raised in the place of a commit while it is set.
+    """
+
+    def __init__(self, states: Callable[[], Sequence[dict[Any, Any]]] = lambda: ()) -> None:
+        self._states = states
+        self._lock = RLock()
+        self.conflicts = 0
+        self.failure: StoreError | None = None
+
+    def run(self, work: Callable[[], Result]) -> Result:
+        with self._lock:
+            while True:
+                before = [(state, deepcopy(state)) for state in self._states()]
+                try:
+                    result = work()
+                    if self.failure:
+                        raise self.failure
+                except BaseException:
+                    _put_back(before)
+                    raise
+                if not self.conflicts:
+                    return result
+                self.conflicts -= 1
+                _put_back(before)
+
+
+def _put_back(before: Sequence[tuple[dict[Any, Any], dict[Any, Any]]]) -> None:
+    for state, kept in before:
+        state.clear()
+        state.update(kept)
+
 
 class InMemoryDeletedCustomers:
-    """Copies in a dict, by deletion. Set `failure` to make every call raise it."""
+    """Copies in a dict, by CUST_ID. Set `failure` to make every call raise it."""
 
     def __init__(self) -> None:
-        self.copies: dict[str, Customer] = {}
-        self.counts_from: dict[str, datetime] = {}
-        self.claims: dict[str, str] = {}
+        self.copies: dict[str, DeletedCustomer] = {}
         self.failure: StoreError | None = None
-        self._lock = RLock()
 
-    def keep(self, deletion: str, copy: Customer, counts_from: datetime) -> None:
+    def keep(self, copies: Sequence[DeletedCustomer]) -> None:
         self._use()
-        with self._lock:
-            self.copies[deletion] = deepcopy(copy)
-            self.counts_from[deletion] = counts_from
+        self.copies |= {copy[CUST_ID]: deepcopy(copy) for copy in copies}
 
-    def confirm(self, deletion: str) -> None:
+    def take(self, cust_id: str) -> DeletedCustomer | None:
         self._use()
-        self.counts_from.pop(deletion, None)
+        return self.copies.pop(cust_id, None)
 
-    def forget(self, deletion: str) -> None:
+    def forget(self, cust_ids: Sequence[str]) -> int:
         self._use()
-        with self._lock:
-            self.copies.pop(deletion, None)
+        return sum(self.copies.pop(cust_id, None) is not None for cust_id in cust_ids)
 
-    def claim(self, cust_id: str, claim: str, at: datetime, until: datetime) -> Customer | None:
+    def get(self, cust_id: str) -> DeletedCustomer | None:
         self._use()
-        with self._lock:
-            deletion = self._latest(at).get(cust_id)
-            if deletion is None:
-                return None
-            self.counts_from[deletion], self.claims[deletion] = until, claim
-            return deepcopy(self.copies[deletion])
+        return deepcopy(self.copies.get(cust_id))
 
-    def release(self, cust_id: str, claim: str) -> None:
+    def page(self, after: str | None, limit: int) -> list[DeletedCustomer]:
         self._use()
-        for deletion in [d for d, held in self.claims.items() if held == claim]:
-            self.confirm(deletion)
-            del self.claims[deletion]
-
-    def finish(self, cust_id: str, claim: str) -> bool:
-        self._use()
-        with self._lock:
-            held = [d for d, by in self.claims.items() if by == claim and d in self.copies]
-            for deletion in held:
-                del self.copies[deletion]
-        return bool(held)
-
-    def forget_until(self, cust_id: str, updated_at: datetime) -> int:
-        return self._remove(cust_id, "updated_at", updated_at)
-
-    def erase(self, cust_id: str, created_until: datetime) -> int:
-        return self._remove(cust_id, "created_at", created_until)
-
-    def latest(self, cust_id: str, at: datetime) -> Customer | None:
-        found = self.page(None, len(self.copies), at)
-        return next((copy for copy in found if copy[CUST_ID] == cust_id), None)
-
-    def page(self, after: str | None, limit: int, at: datetime) -> list[Customer]:
-        self._use()
-        with self._lock:
-            latest = [deepcopy(self.copies[deletion]) for _, deletion in sorted(self._latest(at).items())]
-        return [copy for copy in latest if after is None or copy[CUST_ID] > after][:limit]
-
-    def _latest(self, at: datetime) -> dict[str, str]:
-        """Return the deletion whose copy counts, by CUST_ID."""
-        counting = [d for d in self.copies if d not in self.counts_from or self.counts_from[d] <= at]
-        counting.sort(key=lambda d: (self.copies[d]["updated_at"], self.copies[d]["deleted_at"]))
-        return {self.copies[deletion][CUST_ID]: deletion for deletion in counting}
-
-    def _remove(self, cust_id: str, field: str, until: datetime) -> int:
-        self._use()
-        with self._lock:
-            gone = [d for d, c in self.copies.items() if c[CUST_ID] == cust_id and c[field] <= until]
-            for deletion in gone:
-                del self.copies[deletion]
-        return len(gone)
+        return [deepcopy(c) for cust_id, c in sorted(self.copies.items()) if after is None or cust_id > after][:limit]
 
     def _use(self) -> None:
         if self.failure:
@@ -106,10 +103,6 @@ class InMemoryErasureRecords:
     def add(self, erasure: Erasure) -> None:
         self._use()
         self.erasures[erasure.id] = erasure
-
-    def withdraw(self, erasure_id: str) -> None:
-        self._use()
-        self.erasures.pop(erasure_id, None)
 
     def note(self, erasure_id: str, place: str, entries: int) -> None:
         self._use()

@@ -15,7 +15,7 @@ from werkzeug.test import TestResponse
 
 from fakes.api_keys import ADMIN_KEY, InMemoryKeyStore
 from fakes.audit import InMemoryAuditTrail
-from fakes.deletions import InMemoryDeletedCustomers, InMemoryErasureRecords
+from fakes.deletions import InMemoryDeletedCustomers, InMemoryErasureRecords, InMemoryTransactions
 from fakes.idempotency import InMemoryIdempotencyStore
 from fakes.imports import InMemoryImportRecords
 from fakes.model import FakeModel
@@ -76,6 +76,7 @@ class FakeGateway:
     idempotency: Any = field(default_factory=InMemoryIdempotencyStore)
     imports: Any = field(default_factory=InMemoryImportRecords)
     quotas: Any = field(default_factory=InMemoryQuotaStore)
+    transactions: Any = None
     model: FakeModel = field(default_factory=FakeModel)
     registry: FakeRegistry = field(default_factory=FakeRegistry)
 
@@ -91,7 +92,19 @@ class FakeGateway:
             idempotency=self.idempotency,
             imports=self.imports,
             quotas=self.quotas,
+            transactions=self.transactions or InMemoryTransactions(self._states),
         )
+
+    def _states(self) -> list[dict[Any, Any]]:
+        """What takes part in transactions; a store on MongoDB does not, in one of the fakes."""
+        kept = (
+            (self.store, "customers"),
+            (self.deleted, "copies"),
+            (self.erasures, "erasures"),
+            (self.keys, "keys"),
+            (self.audit, "entries"),
+        )
+        return [getattr(fake, name) for fake, name in kept if isinstance(getattr(fake, name, None), dict)]
 
     @cached_property
     def services(self) -> Services:

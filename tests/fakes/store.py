@@ -92,12 +92,9 @@ class InMemoryCustomerStore:
             self.customers[customer[CUST_ID]] = deepcopy(customer)
             return True
 
-    def delete(self, cust_id: str, expected_revision: str | None) -> bool:
+    def delete(self, cust_id: str) -> Customer | None:
         self._use()
-        with self._lock:
-            if expected_revision is not None and not self._has(cust_id, expected_revision):
-                return False
-            return self.customers.pop(cust_id, None) is not None
+        return self.customers.pop(cust_id, None)
 
     def insert_many(self, customers: Sequence[Customer]) -> set[str]:
         taken = set()

@@ -125,7 +125,7 @@ def disturbances(draw: st.DrawFn, store: CustomerStore, stable: set[str]) -> Non
         elif draw(st.booleans()):
             store.replace(draw(customers(cust_id)), old["revision"])
         else:
-            store.delete(cust_id, None)
+            store.delete(cust_id)
 
 
 def expected(store: CustomerStore, wanted: Filters, order: tuple[SortKey, ...], among: set[str]) -> list[str]:

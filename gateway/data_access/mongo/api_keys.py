@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from gateway.data_access.mongo.collection import Document, Documents, StoreCollection
+from gateway.data_access.mongo.collection import Document, Documents, StoreCollection, session
 from gateway.services.access.api_keys import ApiKey, Rotation
 from gateway.services.principal import Scope
 
@@ -27,19 +27,19 @@ class MongoKeyStore:
 
     def insert(self, key: ApiKey) -> None:
         with self._keys as keys:
-            keys.insert_one(_document(key))
+            keys.insert_one(_document(key), session=session())
 
     def revoke(self, key_id: str, at: datetime) -> bool:
         # A pipeline, so that one operation keeps the time of the first revocation.
         first = {"$set": {"revoked_at": {"$ifNull": ["$revoked_at", at]}}}
         with self._keys as keys:
-            return keys.update_one({"_id": key_id}, [first]).matched_count == 1
+            return keys.update_one({"_id": key_id}, [first], session=session()).matched_count == 1
 
     def rotate(self, key: ApiKey, rotation: Rotation) -> bool:
         same = {"_id": key.id, "digest": key.digest, "revoked_at": None}
         new = {**rotation._asdict(), "old_digest": key.digest}
         with self._keys as keys:
-            return keys.update_one(same, {"$set": new}).matched_count == 1
+            return keys.update_one(same, {"$set": new}, session=session()).matched_count == 1
 
     def used(self, key_id: str, at: datetime) -> None:
         with self._keys as keys:

@@ -1,7 +1,8 @@
 """The audit trail in MongoDB: the `AuditTrail` port over one collection.
 
-Why an entry may be written without waiting for the journal or the other members, when the change that follows waits for
-both (``w: majority, j: true``):
+What concerns several documents (a deletion, a restore, an erasure, an API key) writes its entry in its transaction. Any
+other change is of one document, made without one, and its entry is written first. Why that may be done without waiting
+for the journal or the other members, when the change that follows waits for both (``w: majority, j: true``):
 
 - The primary gives every write a place in the operation log. An entry that it has acknowledged has one, and the change
   is sent only then, so its place is a later one.
@@ -26,9 +27,10 @@ from collections.abc import Sequence
 from typing import cast
 
 from pymongo import ASCENDING, DESCENDING, IndexModel, ReplaceOne, WriteConcern
+from pymongo.client_session import ClientSession
 from pymongo.read_concern import ReadConcern
 
-from gateway.data_access.mongo.collection import Document, Documents, StoreCollection
+from gateway.data_access.mongo.collection import Document, Documents, StoreCollection, session
 from gateway.services.audit import AuditEntry, AuditFilters, id_since
 
 _DAY = 24 * 3600
@@ -66,12 +68,12 @@ class MongoAuditTrail:
             return
         documents = [_document(entry) for entry in entries]
         with self._entries as collection:
-            if durably or self._sharded():  # see this module's text
+            if (transaction := session()) is not None:  # which makes them durable together with what they tell
+                _insert(collection, documents, transaction)
+            elif durably or self._sharded():  # see this module's text
                 collection.bulk_write([ReplaceOne({"_id": d["_id"]}, d, upsert=True) for d in documents])
-            elif len(documents) == 1:
-                self._quick.insert_one(documents[0])
             else:
-                self._quick.insert_many(documents, ordered=False)
+                _insert(self._quick, documents)
 
     def withdraw(self, ids: Sequence[str]) -> None:
         with self._entries:
@@ -90,6 +92,13 @@ class MongoAuditTrail:
 
     def _sharded(self) -> bool:
         return self._quick.database.client.topology_description.topology_type_name == "Sharded"
+
+
+def _insert(collection: Documents, documents: list[Document], transaction: ClientSession | None = None) -> None:
+    if len(documents) == 1:
+        collection.insert_one(documents[0], session=transaction)
+    else:
+        collection.insert_many(documents, ordered=False, session=transaction)
 
 
 def _document(entry: AuditEntry) -> Document:

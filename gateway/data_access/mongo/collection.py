@@ -1,26 +1,37 @@
-"""What the stores here need of the driver: documents, its errors as the services' own, collections with indexes."""
+"""What the stores here need of the driver: documents, its errors as the services' own, collections, transactions."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from types import TracebackType
 from typing import Any
 
 from bson.errors import BSONError
-from pymongo import IndexModel
+from pymongo import IndexModel, ReadPreference, WriteConcern, timeout
+from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
+from pymongo.database import Database
 from pymongo.errors import ConnectionFailure, ExecutionTimeout, OperationFailure, PyMongoError, WaitQueueTimeoutError
+from pymongo.read_concern import ReadConcern
 
 from gateway.services.errors import StoreError, StoreUnavailable
+from gateway.services.transactions import Result
 
 Document = dict[str, Any]
 Documents = Collection[Document]
 
 _LOGIN_FAILED = 18
+_NO_REPLICA_SET = 20
 _INDEX_OPTIONS_CONFLICT = 85
 # No primary, stepping down, shutting down, exceeded time: the same call may succeed later.
 _PASSING = {50, 89, 91, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436}
+_PASSING_LABELS = ("RetryableWriteError", "TransientTransactionError", "UnknownTransactionCommitResult")
+NO_REPLICA_SET = (
+    "MongoDB runs as a standalone server, which has no transactions. A replica set is needed, and one node is enough: "
+    "start mongod with --replSet rs0 and call rs.initiate() once."
+)
 
 
 @contextmanager
@@ -37,8 +48,10 @@ def _store_error(error: PyMongoError | BSONError) -> StoreError:
         return StoreUnavailable("The database cannot be reached at the moment; try again.")
     if not isinstance(error, OperationFailure):
         return StoreError("The database failed.")
-    if error.has_error_label("RetryableWriteError") or _codes(error) & _PASSING:
+    if any(map(error.has_error_label, _PASSING_LABELS)) or _codes(error) & _PASSING:
         return StoreUnavailable("The database cannot process the request at the moment; try again.")
+    if error.code == _NO_REPLICA_SET:
+        return StoreError(NO_REPLICA_SET)
     return StoreError(f"The database rejected {'the login' if error.code == _LOGIN_FAILED else 'the operation'}.")
 
 
@@ -67,7 +80,8 @@ def make_indexes(collection: Documents, indexes: Sequence[IndexModel]) -> None:
 class StoreCollection:
     """A collection as the stores use it: ``with collection as documents: documents.find_one(…)``.
 
-    The driver's errors leave the block as in `store_errors`. Indexes are made at the first use in a process, not at
+    The driver's errors leave the block as in `store_errors`, but for those within a transaction, which has to see them
+    (`MongoTransactions`). Indexes are made at the first use in a process, not at
     construction, so that the gateway starts while the database is unavailable.
 
     Parameters
@@ -88,6 +102,8 @@ class StoreCollection:
 
     def __enter__(self) -> Documents:
         if not self.prepared:
+            if session() is not None:
+                raise _NotPrepared(self)
             with store_errors():
                 self._prepare(self._collection, self._indexes)
             self.prepared = True
@@ -96,5 +112,58 @@ class StoreCollection:
     def __exit__(
         self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
     ) -> None:
-        if isinstance(error, PyMongoError | BSONError):
+        if isinstance(error, PyMongoError | BSONError) and session() is None:
             raise _store_error(error) from error
+
+
+_session: ContextVar[ClientSession | None] = ContextVar("session", default=None)
+
+
+def session() -> ClientSession | None:
+    """Return the session of the transaction that is going on here, for what takes part in it; None outside of one."""
+    return _session.get()
+
+
+class MongoTransactions:
+    """`Transactions` in MongoDB; a store's method takes part by giving the `session` to the driver.
+
+    The driver begins again where others were faster or a primary has stepped down, and asks again what became of a
+    commit whose answer was lost (`ClientSession.with_transaction`); all of it within `seconds`.
+    """
+
+    def __init__(self, database: Database[Document], seconds: float) -> None:
+        self._client = database.client
+        self._seconds = seconds
+
+    def run(self, work: Callable[[], Result]) -> Result:
+        while True:
+            try:
+                return self._run(work)
+            except _NotPrepared as first_use:
+                with first_use.collection:
+                    pass
+
+    def _run(self, work: Callable[[], Result]) -> Result:
+        with store_errors(), timeout(self._seconds), self._client.start_session() as own:
+            return own.with_transaction(
+                lambda session: _within(session, work),
+                read_concern=ReadConcern("snapshot"),
+                write_concern=WriteConcern("majority", j=True),
+                read_preference=ReadPreference.PRIMARY,
+            )
+
+
+class _NotPrepared(Exception):
+    """A collection is used for the first time within a transaction, which cannot make its indexes."""
+
+    def __init__(self, collection: StoreCollection) -> None:
+        super().__init__()
+        self.collection = collection
+
+
+def _within(session: ClientSession, work: Callable[[], Result]) -> Result:
+    token = _session.set(session)
+    try:
+        return work()
+    finally:
+        _session.reset(token)

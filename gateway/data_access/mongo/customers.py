@@ -8,7 +8,7 @@ from typing import Literal, cast
 from pymongo import ReplaceOne, UpdateOne, timeout
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
-from gateway.data_access.mongo.collection import Document, Documents, StoreCollection
+from gateway.data_access.mongo.collection import Document, Documents, StoreCollection, session
 from gateway.data_access.mongo.customer_queries import LimitedQueries, mongo_filter
 from gateway.data_access.mongo.customer_schema import INDEXES, build_sort_indexes, drop_sort_indexes, prepare
 from gateway.services.customers.customer import Customer, CustomerPart
@@ -47,7 +47,7 @@ class MongoCustomerStore:
 
     def get(self, cust_id: str) -> Customer | None:
         with self._customers as collection:
-            document = collection.find_one({"_id": cust_id})
+            document = collection.find_one({"_id": cust_id}, session=session())
         return _customer(document) if document else None
 
     def get_many(self, cust_ids: Sequence[str]) -> dict[str, Customer]:
@@ -86,7 +86,7 @@ class MongoCustomerStore:
     def insert(self, customer: Customer) -> None:
         with self._customers as collection:
             try:
-                collection.insert_one(_document(customer))
+                collection.insert_one(_document(customer), session=session())
             except DuplicateKeyError as error:
                 raise CustomerExists(customer[CUST_ID]) from error
 
@@ -95,9 +95,10 @@ class MongoCustomerStore:
             result = collection.replace_one(_at(customer[CUST_ID], expected_revision), _document(customer))
         return result.matched_count == 1
 
-    def delete(self, cust_id: str, expected_revision: str | None) -> bool:
+    def delete(self, cust_id: str) -> Customer | None:
         with self._customers as collection:
-            return collection.delete_one(_at(cust_id, expected_revision)).deleted_count == 1
+            document = collection.find_one_and_delete({"_id": cust_id}, session=session())
+        return _customer(document) if document else None
 
     def insert_many(self, customers: Sequence[Customer]) -> set[str]:
         with timeout(self._bulk_deadline), self._customers as collection:
@@ -161,8 +162,8 @@ class MongoCustomerStore:
         return [_customer(document) for document in found]
 
 
-def _at(cust_id: str, revision: str | None) -> Document:
-    return {"_id": cust_id} if revision is None else {"_id": cust_id, "revision": revision}
+def _at(cust_id: str, revision: str) -> Document:
+    return {"_id": cust_id, "revision": revision}
 
 
 def _taken(error: BulkWriteError) -> set[str]:

@@ -8,7 +8,8 @@ from datetime import datetime
 
 from pymongo import ASCENDING, DESCENDING, IndexModel
 
-from gateway.data_access.mongo.collection import Document, Documents, StoreCollection
+from gateway.data_access.mongo.collection import Document, Documents, StoreCollection, session
+from gateway.data_access.mongo.deletions_upgrade import upgraded
 from gateway.services.customers.erasures import Erasure
 
 INDEXES = (
@@ -22,16 +23,12 @@ class MongoErasureRecords:
     """`ErasureRecords` in MongoDB; an unfinished one has a ``cust_id``, a complete one has not."""
 
     def __init__(self, collection: Documents) -> None:
-        self._records = StoreCollection(collection, INDEXES)
+        self._records = StoreCollection(collection, INDEXES, upgraded)
 
     def add(self, erasure: Erasure) -> None:
         document = asdict(erasure)
         with self._records as records:
-            records.insert_one({"_id": document.pop("id"), **document})
-
-    def withdraw(self, erasure_id: str) -> None:
-        with self._records as records:
-            records.delete_one({"_id": erasure_id})
+            records.insert_one({"_id": document.pop("id"), **document}, session=session())
 
     def note(self, erasure_id: str, place: str, entries: int) -> None:
         with self._records as records:
@@ -62,4 +59,5 @@ class MongoErasureRecords:
 
 
 def _erasure(document: Document) -> Erasure:
+    document.pop("created_until", None)  # which versions before transactions needed
     return Erasure(id=document.pop("_id"), **{"cust_id": None, **document})

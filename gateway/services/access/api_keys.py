@@ -9,6 +9,7 @@ import string
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final, Literal, NamedTuple, Protocol, TypedDict
 
 from gateway.services.audit import Auditor, Change
@@ -16,6 +17,7 @@ from gateway.services.clock import now
 from gateway.services.errors import ApiKeyNotFound, ApiKeyUnusable, InvalidInput
 from gateway.services.pages import Page
 from gateway.services.principal import Principal, Scope
+from gateway.services.transactions import Transactions
 from shared.problems import FieldError
 
 PREFIX: Final = "csk_"
@@ -73,7 +75,10 @@ class Rotation(NamedTuple):
 
 
 class KeyStore(Protocol):
-    """API keys, kept durably. Every method may raise `StoreError` or `StoreUnavailable`."""
+    """API keys, kept durably. Every method may raise `StoreError` or `StoreUnavailable`.
+
+    `insert`, `revoke` and `rotate` take part in transactions.
+    """
 
     def get(self, key_id: str) -> ApiKey | None:
         """Return one key, or None."""
@@ -164,10 +169,16 @@ class ApiKeyService:
     """
 
     def __init__(
-        self, store: KeyStore, forget: Callable[[str], None], auditor: Auditor, clock: Callable[[], datetime] = now
+        self,
+        store: KeyStore,
+        forget: Callable[[str], None],
+        transactions: Transactions,
+        auditor: Auditor,
+        clock: Callable[[], datetime] = now,
     ) -> None:
         self._store = store
         self._forget = forget
+        self._transactions = transactions
         self._auditor = auditor
         self._clock = clock
 
@@ -192,9 +203,12 @@ class ApiKeyService:
             created_by=f"{maker.kind}:{maker.id}",
             expires_at=_expiry(expires, at),
         )
-        with self._auditor.change(Change("api_key.created", "api_key", key.id)):
-            self._store.insert(key)
+        self._transactions.run(lambda: self._insert(key))
         return self._told(key, secret)
+
+    def _insert(self, key: ApiKey) -> None:
+        self._store.insert(key)
+        self._auditor.note(Change("api_key.created", "api_key", key.id))
 
     def get(self, key_id: str) -> ApiKeyView:
         """Return one key, whether it is usable or not.
@@ -221,10 +235,13 @@ class ApiKeyService:
         ------
         ApiKeyNotFound
         """
-        with self._auditor.change(Change("api_key.revoked", "api_key", key_id)):
-            if not self._store.revoke(key_id, self._clock()):
-                raise ApiKeyNotFound(key_id)
+        self._transactions.run(lambda: self._revoke(key_id))
         self._forget(key_id)
+
+    def _revoke(self, key_id: str) -> None:
+        if not self._store.revoke(key_id, self._clock()):
+            raise ApiKeyNotFound(key_id)
+        self._auditor.note(Change("api_key.revoked", "api_key", key_id))
 
     def rotate(
         self, key_id: str, overlap: timedelta = DEFAULT_OVERLAP, expires: datetime | timedelta | None = None
@@ -241,14 +258,18 @@ class ApiKeyService:
         at = self._clock()
         while (key := self._key(key_id)).usable(at):  # again only when another rotation came between
             expires_at = key.expires_at if expires is None else _expiry(expires, at)
-            rotation = Rotation(digest_of(secret), at + overlap, expires_at)
-            with self._auditor.change(Change("api_key.rotated", "api_key", key_id)) as announced:
-                if not self._store.rotate(key, rotation):
-                    announced.refused()
-                    continue
-            self._forget(key_id)
-            return self._told(self._key(key_id), secret)
+            if self._transactions.run(
+                partial(self._rotate, key, Rotation(digest_of(secret), at + overlap, expires_at))
+            ):
+                self._forget(key_id)
+                return self._told(self._key(key_id), secret)
         raise ApiKeyUnusable(key_id)
+
+    def _rotate(self, key: ApiKey, rotation: Rotation) -> bool:
+        if not self._store.rotate(key, rotation):
+            return False
+        self._auditor.note(Change("api_key.rotated", "api_key", key.id))
+        return True
 
     def _key(self, key_id: str) -> ApiKey:
         key = self._store.get(key_id)

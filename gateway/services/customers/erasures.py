@@ -1,4 +1,8 @@
-"""Erasing customers: everywhere, in a durable order, with a receipt that does not name them."""
+"""Erasing customers everywhere, with a receipt that does not name them.
+
+The customer, its deleted copy, the record of the erasure and the audit entry are one transaction. The other places,
+each of which may be away, follow; the worker sees to those that are left.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +16,11 @@ from typing import Literal, Protocol, TypedDict
 
 from gateway.services.audit import Auditor, Change
 from gateway.services.clock import now
-from gateway.services.customers.deletions import DeletedCustomers, erase_customer
+from gateway.services.customers.deletions import DeletedCustomers
 from gateway.services.customers.preconditions import ANY_STATE, Precondition
 from gateway.services.customers.store import CustomerStore
-from gateway.services.errors import ErasureNotFound, SegmentationError, StaleRevision
+from gateway.services.errors import ErasureNotFound, SegmentationError
+from gateway.services.transactions import Transactions
 
 
 class Erasable(Protocol):
@@ -42,7 +47,6 @@ class Erasure:
     id : its own id, which says nothing about the customer.
     digest : keyed hash of the CUST_ID.
     cust_id : None once the erasure is complete.
-    created_until : customers of this id that were created later are new ones and not concerned.
     erased : how many entries were removed, by place; a place that is not among them is still to be done.
     """
 
@@ -50,7 +54,6 @@ class Erasure:
     digest: str
     cust_id: str | None
     requested_at: datetime
-    created_until: datetime
     completed_at: datetime | None = None
     erased: Mapping[str, int] = field(default_factory=dict)
 
@@ -59,10 +62,7 @@ class ErasureRecords(Protocol):
     """Erasures, kept durably and for good. Every method may raise `StoreError`."""
 
     def add(self, erasure: Erasure) -> None:
-        """Write down what is about to be erased."""
-
-    def withdraw(self, erasure_id: str) -> None:
-        """Remove an erasure that was not carried out."""
+        """Write down what is being erased; takes part in transactions."""
 
     def note(self, erasure_id: str, place: str, entries: int) -> None:
         """Write down that a place is done, adding to the entries that were removed from it before."""
@@ -134,6 +134,7 @@ class ErasureService:
         customers: CustomerStore,
         deleted: DeletedCustomers,
         records: ErasureRecords,
+        transactions: Transactions,
         places: Sequence[Erasable],
         secret: str,
         auditor: Auditor,
@@ -143,6 +144,7 @@ class ErasureService:
         self._customers = customers
         self._deleted = deleted
         self._records = records
+        self._transactions = transactions
         self._places = places
         self._secret = secret.encode()
         self._auditor = auditor
@@ -158,27 +160,21 @@ class ErasureService:
         ------
         StaleRevision, CustomerNotNew, RevisionRequired
         """
-        stored, at = self._customers.get(cust_id), now()
-        expected.check(cust_id, stored, require_revision=self._require_revision)
-        # Another gateway's clock may be a little ahead of this one's.
-        until = max(at, stored["created_at"]) if stored else at
-        erasure = Erasure(secrets.token_hex(12), self._digest(cust_id), cust_id, at, until)
-        # The entry names the erasure, whose receipt it leads to, and never the customer.
-        revision = stored["revision"] if stored else None
-        with self._auditor.change(Change("customer.erased", "erasure", erasure.id, revision)):
-            self._records.add(erasure)
-            if stored and expected.any_of is not None:
-                self._remove_known(erasure, cust_id, stored["revision"])
+        erasure = self._transactions.run(lambda: self._remove_customer(cust_id, expected))
         for place, error in self._carry_out(erasure, cust_id).items():
             log.warning("erasure %s could not erase from %s yet and is retried: %s", erasure.id, place, error)
         return self.get(erasure.id)
 
-    def _remove_known(self, erasure: Erasure, cust_id: str, revision: str) -> None:
-        """Remove the stored customer if it still has the revision that the caller knows; else erase nothing."""
-        if not self._customers.delete(cust_id, revision):
-            self._records.withdraw(erasure.id)
-            raise StaleRevision(cust_id)
-        self._records.note(erasure.id, CUSTOMERS, 1)
+    def _remove_customer(self, cust_id: str, expected: Precondition) -> Erasure:
+        stored = self._customers.delete(cust_id)
+        expected.check(cust_id, stored, require_revision=self._require_revision)
+        erased = {CUSTOMERS: 1 if stored else 0, DELETED_CUSTOMERS: self._deleted.forget([cust_id])}
+        erasure = Erasure(secrets.token_hex(12), self._digest(cust_id), cust_id, now(), erased=erased)
+        self._records.add(erasure)
+        # The entry names the erasure, whose receipt it leads to, and never the customer.
+        revision = stored["revision"] if stored else None
+        self._auditor.note(Change("customer.erased", "erasure", erasure.id, revision))
+        return erasure
 
     def get(self, erasure_id: str) -> ErasureReceipt:
         """Return the receipt of an erasure.
@@ -197,14 +193,6 @@ class ErasureService:
         return Erasures(
             items=[self._receipt(erasure) for erasure in self._records.of(self._digest(cust_id), MAX_LISTED)]
         )
-
-    def concerns(self, cust_id: str, created_at: datetime) -> bool:
-        """Return whether the customer of this id that was created then is being erased, or was.
-
-        An erasure that may still turn out to be of a stale revision does not count yet.
-        """
-        erasures = self._records.of(self._digest(cust_id), MAX_LISTED)
-        return any(CUSTOMERS in erasure.erased and created_at <= erasure.created_until for erasure in erasures)
 
     def run_once(self, heartbeat: Callable[[], None] = lambda: None) -> int:
         """Go through the erasures that were interrupted or had to wait; return how many there were.
@@ -229,8 +217,6 @@ class ErasureService:
 
     def _carry_out(self, erasure: Erasure, cust_id: str) -> dict[str, SegmentationError]:
         """Erase the customer from all places that are not done; return what went wrong, by place."""
-        if DELETED_CUSTOMERS not in erasure.erased:
-            self._remove_customer(erasure, cust_id)
         failures: dict[str, SegmentationError] = {}
         for place in self._places:
             if place.name not in erasure.erased:
@@ -242,12 +228,6 @@ class ErasureService:
             self._records.complete(erasure.id, now())
             log.info("erasure %s is complete", erasure.id)
         return failures
-
-    def _remove_customer(self, erasure: Erasure, cust_id: str) -> None:
-        self._records.note(erasure.id, CUSTOMERS, 0)  # from here on, `concerns` tells everybody who deletes
-        removed, copies = erase_customer(self._customers, self._deleted, cust_id, erasure.created_until)
-        self._records.note(erasure.id, CUSTOMERS, removed)
-        self._records.note(erasure.id, DELETED_CUSTOMERS, copies)
 
     def _receipt(self, erasure: Erasure) -> ErasureReceipt:
         places = (CUSTOMERS, DELETED_CUSTOMERS, *(place.name for place in self._places))

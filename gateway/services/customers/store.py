@@ -57,7 +57,7 @@ class CustomerStore(BulkStore, Protocol):
     """Customers, kept durably. Every method may raise `StoreError` or `StoreUnavailable`."""
 
     def get(self, cust_id: str) -> Customer | None:
-        """Return one customer, or None."""
+        """Return one customer, or None. Takes part in transactions."""
 
     def find(self, query: CustomerQuery) -> list[CustomerPart]:
         """Return the customers that `query` asks for, in its order, with at least its fields; may raise `QueryTimeout`.
@@ -86,13 +86,13 @@ class CustomerStore(BulkStore, Protocol):
         """
 
     def insert(self, customer: Customer) -> None:
-        """Store a new customer; raise `CustomerExists` when the CUST_ID is taken."""
+        """Store a new customer; raise `CustomerExists` when the CUST_ID is taken. Takes part in transactions."""
 
     def replace(self, customer: Customer, expected_revision: str) -> bool:
         """Replace the customer if it still has the revision; return whether it did."""
 
-    def delete(self, cust_id: str, expected_revision: str | None) -> bool:
-        """Delete the customer (if it still has the revision, where one is given); return whether it did."""
+    def delete(self, cust_id: str) -> Customer | None:
+        """Delete a customer and return it as it was, or None. Takes part in transactions."""
 
     def due(self, model_version: str, after: str | None, limit: int) -> list[Customer]:
         """Return customers that are pending or assigned by another model version, in CUST_ID order."""

@@ -61,7 +61,7 @@ def test_whoever_stays_comes_exactly_once_while_others_come_go_and_change(store:
         store.replace(stored(name, BALANCE=customer["BALANCE"] + 1), customer["revision"])
 
     def come_or_go(name: str) -> None:
-        if not store.delete(name, None):
+        if not store.delete(name):
             store.insert(stored(name))
 
     with endlessly(rewrite, staying[::7]), endlessly(come_or_go, passing):

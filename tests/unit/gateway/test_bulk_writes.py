@@ -126,7 +126,7 @@ class TestRaces:
         assert store.customers["A"]["BALANCE"] == 100.0
 
     def test_a_customer_whom_another_deletes_first_is_created(self, model: FakeModel) -> None:
-        store = OthersWrite(1, lambda store: store.delete("A", None))
+        store = OthersWrite(1, lambda store: store.delete("A"))
         store.insert(stored("A", BALANCE=5.0))
         assert verdicts(BulkWriter(store, Assigner(model, 0.5)).write(wanted("A"))) == {"A": "created"}
 

@@ -50,7 +50,7 @@ def test_customers_that_come_and_go_meanwhile_disturb_nobody_else() -> None:
     gateway = _with_customers(list("BDFH"))
     first = gateway.client.get(CUSTOMERS, query_string={"limit": 2})
     gateway.store.insert_many([stored(name) for name in "ACG"])
-    gateway.store.delete("D", None)
+    gateway.store.delete("D")
     link = first.headers["Link"]
     rest = gateway.client.get(link[1 : link.index('>; rel="next"')])
     assert [c[CUST_ID] for c in first.json["items"] + rest.json["items"]] == ["B", "D", "F", "G"]

@@ -132,5 +132,5 @@ def test_revisions_are_never_used_twice(service: CustomerService, store: InMemor
     for _ in range(5):
         seen.add(service.create("A", inputs()).customer["revision"])
         seen.add(service.patch("A", {"BALANCE": 7.0}).customer["revision"])
-        store.delete("A", None)
+        store.delete("A")
     assert len(seen) == 10

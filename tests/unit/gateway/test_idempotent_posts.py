@@ -389,10 +389,10 @@ def test_a_create_that_broke_off_does_not_take_a_different_customer_for_its_own(
 def test_a_restore_that_broke_off_recognises_its_own_customer(gateway: FakeGateway) -> None:
     gateway.client.post(CUSTOMERS, json=body("A"))
     gateway.client.delete(f"{CUSTOMERS}/A")
-    forget = gateway.deleted.forget_until
-    gateway.deleted.forget_until = _away
+    run = gateway.services.deletions._transactions.run
+    gateway.services.deletions._transactions.run = lambda work: (run(work), _away())
     assert_problem(_post(gateway, f"{CUSTOMERS}/A/restore"), 503, "store_unavailable")
-    gateway.deleted.forget_until = forget
+    gateway.services.deletions._transactions.run = run
     assert _post(gateway, f"{CUSTOMERS}/A/restore").status_code == 200
     assert_problem(gateway.client.post(f"{CUSTOMERS}/A/restore"), 409, "customer_exists")
 
