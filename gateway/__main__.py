@@ -11,7 +11,7 @@ from types import FrameType
 import click
 from flask import Flask
 
-from gateway.commands import refuse_taken, settings_or_end
+from gateway.commands import end_without_replica_set, refuse_taken, settings_or_end
 from gateway.commands.imports import import_
 from gateway.commands.keys import keys
 from gateway.development import mongod
@@ -43,6 +43,7 @@ def serve() -> None:
     """
     settings = settings_or_end()
     refuse_taken("gateway", settings.host, settings.port)
+    end_without_replica_set(settings)
     options = {
         "interface": "wsgi",
         "host": settings.host,
@@ -63,6 +64,7 @@ def worker() -> None:
     # As the first process of a container it would ignore SIGTERM without a handler. Stopping anywhere is safe.
     signal.signal(signal.SIGTERM, _exit)
     signal.signal(signal.SIGINT, _exit)
+    end_without_replica_set(settings)
     services = _services(settings)
     duties: list[Duty] = [services.imports, services.erasures, services.reconciler, services.sort_indexes]
     work(duties, settings.worker_interval, settings.worker_heartbeat)

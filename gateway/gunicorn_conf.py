@@ -24,6 +24,18 @@ worker_tmp_dir = "/dev/shm"  # noqa: S108  # heartbeat files must not wait for a
 loglevel = "info"
 
 
+def on_starting(_server: Any) -> None:
+    """End the start if MongoDB is there and has no transactions."""
+    # Here because gunicorn takes every global of this module for a setting.
+    from gateway.services.errors import StoreError
+    from gateway.stores import require_replica_set
+
+    try:
+        require_replica_set(_settings)
+    except StoreError as error:
+        raise SystemExit(str(error)) from error
+
+
 def post_fork(_server: Any, _worker: Any) -> None:
     """Leave out the Server header, for which gunicorn has no setting."""
     from gunicorn.http import wsgi  # type: ignore[import-untyped]  # here because gunicorn takes every global of this module for a setting

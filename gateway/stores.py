@@ -12,9 +12,9 @@ from pymongo import WriteConcern
 from pymongo.database import Database
 from pymongo.read_concern import ReadConcern
 
+from gateway.data_access.mongo import collection
 from gateway.data_access.mongo.api_keys import MongoKeyStore
 from gateway.data_access.mongo.audit import MongoAuditTrail
-from gateway.data_access.mongo.collection import MongoTransactions
 from gateway.data_access.mongo.customers import MongoCustomerStore
 from gateway.data_access.mongo.deletions import MongoDeletedCustomers
 from gateway.data_access.mongo.erasures import MongoErasureRecords
@@ -68,6 +68,20 @@ def connect(app: Flask, settings: Settings) -> Database[dict[str, Any]]:
     return mongo.db.with_options(write_concern=WriteConcern("majority", j=True), read_concern=ReadConcern("majority"))
 
 
+def require_replica_set(settings: Settings, seconds: float = 2.0) -> None:
+    """Do nothing where MongoDB has transactions, or cannot be reached within some `seconds`.
+
+    Raises
+    ------
+    StoreError
+    """
+    database = connect(Flask("start"), settings)
+    try:
+        collection.require_replica_set(database.client, seconds)
+    finally:
+        database.client.close()
+
+
 def mongo_stores(database: Database[dict[str, Any]], settings: Settings) -> Stores:
     """Return the stores on MongoDB."""
     return Stores(
@@ -81,5 +95,5 @@ def mongo_stores(database: Database[dict[str, Any]], settings: Settings) -> Stor
             database["imports"], database["import_faults"], timedelta(days=settings.import_retention_days)
         ),
         quotas=MongoQuotaStore(database["rate_limits"]),
-        transactions=MongoTransactions(database, settings.mongodb_timeout),
+        transactions=collection.MongoTransactions(database, settings.mongodb_timeout),
     )

@@ -6,7 +6,9 @@ import socket
 
 import click
 
+from gateway.services.errors import StoreError
 from gateway.settings import Settings, read_settings
+from gateway.stores import require_replica_set
 from shared.secret_rules import SettingsError
 
 
@@ -16,6 +18,14 @@ def settings_or_end() -> Settings:
         return read_settings()
     except (SettingsError, OSError) as error:
         raise click.ClickException(f"wrong setting: {error}") from error
+
+
+def end_without_replica_set(settings: Settings) -> None:
+    """End the command if MongoDB is there and has no transactions; it may also come later."""
+    try:
+        require_replica_set(settings)
+    except StoreError as error:
+        raise click.ClickException(str(error)) from error
 
 
 def refuse_taken(name: str, host: str, port: int) -> None:

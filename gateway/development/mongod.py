@@ -59,6 +59,9 @@ def command(folder: Path, port: int) -> list[str]:
         *options,
         "--wiredTigerCacheSizeGB",
         "1",
+        # A gateway that dies in a transaction holds what it has written so long; the usual minute is for longer ones.
+        "--setParameter",
+        "transactionLifetimeLimitSeconds=15",
         "--quiet",
         "--logpath",
         str(folder / "mongod.log"),

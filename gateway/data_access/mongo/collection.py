@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import TracebackType
 from typing import Any
 
 from bson.errors import BSONError
-from pymongo import IndexModel, ReadPreference, WriteConcern, timeout
+from pymongo import IndexModel, MongoClient, ReadPreference, WriteConcern, timeout
 from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
 from pymongo.database import Database
-from pymongo.errors import ConnectionFailure, ExecutionTimeout, OperationFailure, PyMongoError, WaitQueueTimeoutError
+from pymongo.errors import (
+    ConnectionFailure,
+    ExecutionTimeout,
+    OperationFailure,
+    PyMongoError,
+    ServerSelectionTimeoutError,
+    WaitQueueTimeoutError,
+)
 from pymongo.read_concern import ReadConcern
 
 from gateway.services.errors import StoreError, StoreUnavailable
@@ -29,9 +36,35 @@ _INDEX_OPTIONS_CONFLICT = 85
 _PASSING = {50, 89, 91, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436}
 _PASSING_LABELS = ("RetryableWriteError", "TransientTransactionError", "UnknownTransactionCommitResult")
 NO_REPLICA_SET = (
-    "MongoDB runs as a standalone server, which has no transactions. A replica set is needed, and one node is enough: "
-    "start mongod with --replSet rs0 and call rs.initiate() once."
+    "MongoDB is not the replica set that is needed: a standalone server has no transactions. One node is enough: start "
+    "mongod with --replSet rs0, call rs.initiate() once, and name the set in MONGODB_URI (replicaSet=rs0)."
 )
+
+
+def require_replica_set(client: MongoClient[Document], seconds: float) -> None:
+    """Do nothing where there are transactions, or where MongoDB cannot be reached within some `seconds`.
+
+    Raises
+    ------
+    StoreError
+    """
+    try:
+        with timeout(seconds):
+            hello = client.admin.command("hello")
+    except ServerSelectionTimeoutError as error:
+        # Whoever answers, but not as a member of the set that the address names, is not among them any more.
+        if not client.topology_description.server_descriptions():
+            raise StoreError(NO_REPLICA_SET) from error
+    except PyMongoError:
+        return  # whoever needs the database hears of it, and it may come later
+    else:
+        if not is_replicated(hello):
+            raise StoreError(NO_REPLICA_SET)
+
+
+def is_replicated(hello: Mapping[str, Any]) -> bool:
+    """Return whether the answer to `hello` is that of a replica set's member, or of a sharded cluster."""
+    return "setName" in hello or hello.get("msg") == "isdbgrid"
 
 
 @contextmanager

@@ -8,7 +8,14 @@ from typing import Literal, cast
 from pymongo import ReplaceOne, UpdateOne, timeout
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
-from gateway.data_access.mongo.collection import Document, Documents, StoreCollection, session
+from gateway.data_access.mongo.collection import (
+    NO_REPLICA_SET,
+    Document,
+    Documents,
+    StoreCollection,
+    is_replicated,
+    session,
+)
 from gateway.data_access.mongo.customer_queries import LimitedQueries, mongo_filter
 from gateway.data_access.mongo.customer_schema import INDEXES, build_sort_indexes, drop_sort_indexes, prepare
 from gateway.services.customers.customer import Customer, CustomerPart
@@ -149,6 +156,8 @@ class MongoCustomerStore:
             hello = collection.database.client.admin.command("hello")
         if not hello.get("isWritablePrimary"):
             raise StoreUnavailable("The database has no primary.")
+        if not is_replicated(hello):
+            raise StoreUnavailable(NO_REPLICA_SET)
 
     def _block(self, query: Document, fields: Document, rows: int) -> list[Document]:
         # A query for each block rather than one cursor for all: it may be retried after a fail-over, and nothing stays

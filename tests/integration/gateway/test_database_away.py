@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 import uuid
@@ -17,12 +18,14 @@ from fakes.gateway import CUSTOMERS, SEGMENTS, FakeGateway
 from flask import Flask
 from pymongo import MongoClient
 from pymongo.errors import AutoReconnect
-from support.customers import body, inputs
+from support.customers import body, inputs, stored
 from support.problems import assert_problem
 from support.servers import STOP_SECONDS, Mongod, free_port, running_mongod
 
+from gateway.data_access.mongo.collection import MongoTransactions
 from gateway.data_access.mongo.customers import MongoCustomerStore
 from gateway.development import mongod as development
+from gateway.services.errors import StoreError
 from gateway.settings import Settings
 from gateway.stores import connect
 
@@ -112,7 +115,9 @@ def test_without_a_primary(gateway: FakeGateway, uri: str, own_mongod: Mongod) -
     assert gateway.client.get(f"{CUSTOMERS}/C1").status_code == 200
 
 
-def test_a_server_that_is_no_replica_set() -> None:
+@pytest.fixture(scope="module")
+def standalone() -> Iterator[int]:
+    """The port of a server that is no replica set."""
     with tempfile.TemporaryDirectory() as folder:
         port = free_port()
         line = development.command(Path(folder), port)
@@ -121,10 +126,46 @@ def test_a_server_that_is_no_replica_set() -> None:
         try:
             with MongoClient("127.0.0.1", port, directConnection=True) as direct:
                 direct.admin.command("ping")
-            _assert_unavailable(development.uri(port, "test"))
+            yield port
         finally:
             process.terminate()
             process.wait(STOP_SECONDS)
+
+
+def test_a_server_that_is_no_replica_set(standalone: int) -> None:
+    _assert_unavailable(development.uri(standalone, "test"))
+    with _gateway(f"mongodb://127.0.0.1:{standalone}/test") as gateway:
+        answer = gateway.client.get("/health/ready")
+        assert_problem(answer, 503, "store_unavailable")
+        assert "rs.initiate()" in answer.json["detail"]
+
+
+@pytest.mark.parametrize("named", ["?replicaSet=rs0", ""], ids=["named", "not named"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["gateway", "serve"],
+        ["gateway", "worker"],
+        ["gunicorn", "-c", "python:gateway.gunicorn_conf", "gateway.app:create_app()"],
+    ],
+    ids=["serve", "worker", "gunicorn"],
+)
+def test_nothing_starts_on_a_server_that_is_no_replica_set(standalone: int, command: list[str], named: str) -> None:
+    uri = f"mongodb://127.0.0.1:{standalone}/test{named}"
+    env = {**os.environ, "MONGODB_URI": uri, "GATEWAY_PORT": str(free_port()), "DEPLOYMENT": "development"}
+    done = subprocess.run([sys.executable, "-m", *command], env=env, capture_output=True, text=True, timeout=30)
+    assert done.returncode != 0
+    assert "One node is enough: start mongod with --replSet rs0, call rs.initiate() once" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_transaction_on_a_server_that_is_no_replica_set_says_what_is_missing(standalone: int) -> None:
+    with MongoClient(f"mongodb://127.0.0.1:{standalone}") as client:
+        transactions = MongoTransactions(client["test"], 5.0)
+        store = MongoCustomerStore(client["test"]["customers"])
+        with pytest.raises(StoreError, match="replica set"):
+            transactions.run(lambda: store.insert(stored("A")))
+        assert store.get("A") is None
 
 
 def test_a_restart_between_two_requests_goes_unnoticed(gateway: FakeGateway, own_mongod: Mongod) -> None:
