@@ -170,7 +170,15 @@ def assemble(
 def _deletions(stores: Stores, settings: Settings, auditor: Auditor) -> DeletionService:
     retention, strict = timedelta(days=settings.deleted_retention_days), settings.require_if_match
     kept, together = stores.deleted, stores.transactions
-    return DeletionService(stores.customers, kept, together, retention, auditor, require_revision=strict)
+    return DeletionService(
+        stores.customers,
+        kept,
+        together,
+        retention,
+        auditor,
+        require_revision=strict,
+        seconds=settings.bulk_deadline,
+    )
 
 
 def _erasures(stores: Stores, registry: ModelRegistry, settings: Settings, auditor: Auditor) -> ErasureService:

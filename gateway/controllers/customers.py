@@ -21,7 +21,7 @@ from gateway.controllers.http import (
     read_json,
 )
 from gateway.controllers.pages import page_by_id, page_response, query_without_cursor
-from gateway.schemas.customer_queries import list_request
+from gateway.schemas.customer_queries import bulk_delete_request, list_request
 from gateway.schemas.customers import customer_schema, load_rows, patch_schema
 from gateway.schemas.paging import Cursors
 from gateway.services.customers.batches import BatchService, RowResult
@@ -203,10 +203,17 @@ class CustomerSegmentController:
 
 
 class DeletionController:
-    """Find out which customers can be restored, and restore them."""
+    """Delete many customers, find out which can be restored, and restore them."""
 
     def __init__(self, deletions: DeletionService) -> None:
         self._deletions = deletions
+
+    def delete(self) -> Response:
+        """DELETE /customers."""
+        wanted = bulk_delete_request(query())
+        if wanted.confirmed is None:
+            return json_response(self._deletions.count_matching(wanted.filters))
+        return json_response(self._deletions.delete_matching(wanted.filters, wanted.confirmed))
 
     def list(self) -> Response:
         """GET /deleted-customers."""

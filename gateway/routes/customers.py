@@ -11,12 +11,13 @@ from gateway.controllers.customers import (
     ErasureController,
 )
 from gateway.controllers.http import JSON, MERGE_PATCH
-from gateway.routes import Resource, Route
+from gateway.routes import Resource, Route, Work
 from gateway.routes.operation import MODEL, STORE, UNCHANGED, Answer, Body, Link, Operation, PageOf, page
-from gateway.schemas.customer_queries import CONDITIONS_RULE, LIST
+from gateway.schemas.customer_queries import BULK_DELETE, CONDITIONS_RULE, LIST
 from gateway.schemas.customers import IF_REVISION
 from gateway.schemas.paging import PAGE
 from gateway.schemas.queries import ERASE, EXPLAIN, MODE, WHOSE
+from gateway.services.customers.deletions import BulkDeletion
 from gateway.services.customers.erasures import ErasureReceipt, Erasures
 from gateway.services.customers.segment import CustomerSegment
 from gateway.services.principal import Scope
@@ -115,6 +116,16 @@ _DELETE_CUSTOMER = Operation(
     },
     problems=("customer_not_found", *_CONDITIONS, *STORE),
     headers=_PRECONDITIONS,
+)
+_DELETE_CUSTOMERS = Operation(
+    "deleteCustomers",
+    "Delete all customers that match",
+    f"{CONDITIONS_RULE} Without any, `all=true` says that every customer is meant. First `dry_run=true` "
+    "counts; the count in `confirm` then deletes them, and 409 has the true one where it has changed. Each "
+    "can be restored as if it were deleted alone. Where the time is up before the end, some are `remaining`: "
+    "confirm those to go on.",
+    {200: Answer("How many matched, were deleted, and match still", BulkDeletion)},
+    problems=("count_mismatch", "query_timeout", "analysis_busy", *STORE),
 )
 _GET_CUSTOMER_SEGMENT = Operation(
     "getCustomerSegment",
@@ -226,6 +237,7 @@ def deletions(controller: DeletionController, erasures: ErasureController) -> Re
         "Deleted customers",
         "Customers that can still be restored, and receipts for those that were erased.",
         (
+            Route("DELETE", "/customers", controller.delete, _WRITE, _DELETE_CUSTOMERS, BULK_DELETE, Work.BULK),
             Route("GET", "/deleted-customers", controller.list, _READ, _LIST_DELETED_CUSTOMERS, PAGE),
             Route("GET", "/deleted-customers/<cust_id>", controller.get, _READ, _GET_DELETED_CUSTOMER),
             Route("POST", "/customers/<cust_id>/restore", controller.restore, _WRITE, _RESTORE_CUSTOMER),

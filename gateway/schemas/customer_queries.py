@@ -13,13 +13,17 @@ from typing import Any, Final, NamedTuple, get_args
 from gateway.schemas.paging import DEFAULT_LIMIT, LIMIT, SIGNED_CURSOR, Cursors
 from gateway.schemas.queries import (
     CUST_ID_SCHEMA,
+    DRY_RUN,
     INVALID_QUERY,
     JSONSchema,
     Parameter,
     Values,
     choice,
+    flag,
     read_flag,
     read_time,
+    refused,
+    whole,
 )
 from gateway.services.customers.customer import ASSIGNED, PENDING
 from gateway.services.customers.query import (
@@ -183,6 +187,31 @@ def filters_of(values: Values) -> Filters:
     return conditions
 
 
+class BulkDeleteRequest(NamedTuple):
+    """Which customers to delete, and how many that are as far as the caller knows; None for a dry run."""
+
+    filters: Filters
+    confirmed: int | None
+
+
+def bulk_delete_request(values: Values) -> BulkDeleteRequest:
+    """Return whom to delete.
+
+    Raises
+    ------
+    InvalidInput
+        for too many conditions; for none, or for `EVERY` beside some; or without a number that confirms it.
+    """
+    filters = filters_of(values)
+    if not filters and not values["all"]:
+        raise refused("all", "must be true to delete every customer; otherwise give a filter, as for a list")
+    if filters and values["all"]:
+        raise refused("all", "contradicts the filters")
+    if not values["dry_run"] and "confirm" not in values:
+        raise refused("confirm", "is missing: how many customers match, as dry_run=true tells")
+    return BulkDeleteRequest(filters, None if values["dry_run"] else values["confirm"])
+
+
 # ---- order, members, total --------------------------------------------------------------------------------------
 
 
@@ -239,6 +268,12 @@ EXPORT_FORMATS: Final = ("csv", "ndjson", "parquet")
 EXPORT_FORMAT = choice(
     "format", "The file format; by default the one preferred by Accept, or the first", EXPORT_FORMATS
 )
+
+EVERY = flag("all", "Delete every customer; only without filters, and needed there")
+CONFIRM = whole(
+    "confirm", "How many customers match, as `dry_run=true` tells; none is deleted where others do", 0, 99_999_999
+)
+BULK_DELETE = (DRY_RUN, CONFIRM, EVERY, *CONDITIONS)
 
 LIST = (LIMIT, SIGNED_CURSOR, SORT, FIELDS_SHOWN, COUNT, *CONDITIONS)
 EXPORT = (EXPORT_FORMAT, FIELDS_SHOWN, *CONDITIONS)

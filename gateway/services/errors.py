@@ -15,6 +15,7 @@ SegmentationError
 ├── StaleRevision                not the revision that the caller named
 ├── RevisionRequired             the caller must name the revision, and did not
 ├── CustomerNotDeleted           there is no deleted customer to be read or restored
+├── MatchingDiffer               other than the confirmed number of customers match
 ├── DuplicateInBatch             an earlier row of the same batch has this CUST_ID
 ├── ErasureNotFound
 ├── Contended                    others kept changing the customer
@@ -203,6 +204,14 @@ class CustomerNotDeleted(SegmentationError):
 
     def __init__(self, cust_id: str):
         super().__init__(f"There is no deleted customer {cust_id!r} that can be restored.")
+
+
+class MatchingDiffer(SegmentationError):
+    """Other than the confirmed number of customers match; none was deleted."""
+
+    def __init__(self, confirmed: int, matching: int):
+        super().__init__(f"{matching} customers match, not {confirmed}; none was deleted.")
+        self.errors = [FieldError(pointer="?confirm", detail=f"must be {matching}, the number that match now")]
 
 
 class DuplicateInBatch(SegmentationError):

@@ -11,7 +11,7 @@ import pytest
 from support.customers import stored
 
 from gateway.services.customers.customer import PENDING, Assignment, Customer, assigned_customer
-from gateway.services.customers.query import CustomerQuery
+from gateway.services.customers.query import Condition, CustomerQuery, Op
 from gateway.services.customers.store import CustomerStore
 from gateway.services.errors import CustomerExists
 from shared.features import CUST_ID
@@ -147,6 +147,16 @@ class SingleOperations:
         store.insert(stored("A"))
         assert store.delete("B") is None
         assert ids(every(store)) == ["A"]
+
+    def test_delete_many_deletes_those_that_the_filters_hold_for(self, store: CustomerStore) -> None:
+        customers = {name: stored(name, BALANCE=float(n)) for n, name in enumerate("ABCD")}
+        store.insert_many(list(customers.values()))
+        rich = (Condition("BALANCE", Op.GTE, 1.0),)
+        found = store.delete_many(["A", "B", "C", "nobody"], rich)
+        assert {customer[CUST_ID]: customer for customer in found} == {name: customers[name] for name in "BC"}
+        assert ids(every(store)) == ["A", "D"]
+        assert store.delete_many(["A"], rich) == store.delete_many([], ()) == []
+        assert ids(store.delete_many(["A"], ())) == ["A"]
 
     def test_insert_many_stores_the_new_and_names_the_taken(self, store: CustomerStore) -> None:
         first = stored("B")

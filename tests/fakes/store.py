@@ -96,6 +96,11 @@ class InMemoryCustomerStore:
         self._use()
         return self.customers.pop(cust_id, None)
 
+    def delete_many(self, cust_ids: Sequence[str], filters: Filters) -> list[Customer]:
+        self._use()
+        found = [c for i in cust_ids if (c := self.customers.get(i)) and all(holds(each, c) for each in filters)]
+        return [self.customers.pop(customer[CUST_ID]) for customer in found]
+
     def insert_many(self, customers: Sequence[Customer]) -> set[str]:
         taken = set()
         for customer in customers:

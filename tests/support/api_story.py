@@ -104,6 +104,15 @@ def deletions(api: DocumentedClient) -> None:
     api("listErasures", 200, CUST_ID="C90003")
 
 
+def bulk_deletion(api: DocumentedClient) -> None:
+    """Delete all customers that match, once their number is known."""
+    sample = {"CUST_ID[prefix]": "C90005"}
+    api("writeCustomers", 200, {"customers": [BOB | {CUST_ID: f"C90005{place}"} for place in "ABC"]})
+    count = api("deleteCustomers", 200, dry_run=True, **sample).body["matching"]
+    api("deleteCustomers", 409, confirm=count + 1, **sample)
+    api("deleteCustomers", 200, confirm=count, **sample)
+
+
 def predictions(api: DocumentedClient) -> None:
     """Predict for one customer and for many."""
     api("predict", 200, FEATURES)
@@ -176,5 +185,17 @@ def service(api: DocumentedClient) -> None:
     api("getDocsFile", 304, file=file, If_None_Match=etag)
 
 
-CHAPTERS = (customers, imports, deletions, predictions, segments, models, trainings, api_keys, audit, service)
+CHAPTERS = (
+    customers,
+    imports,
+    deletions,
+    bulk_deletion,
+    predictions,
+    segments,
+    models,
+    trainings,
+    api_keys,
+    audit,
+    service,
+)
 """In this order: the later ones find what the earlier ones stored."""

@@ -16,7 +16,7 @@ from gateway.data_access.mongo.collection import (
     is_replicated,
     session,
 )
-from gateway.data_access.mongo.customer_queries import LimitedQueries, mongo_filter
+from gateway.data_access.mongo.customer_queries import LimitedQueries, both, mongo_filter
 from gateway.data_access.mongo.customer_schema import INDEXES, build_sort_indexes, drop_sort_indexes, prepare
 from gateway.services.customers.customer import Customer, CustomerPart
 from gateway.services.customers.query import CustomerQuery, Filters, Total
@@ -106,6 +106,13 @@ class MongoCustomerStore:
         with self._customers as collection:
             document = collection.find_one_and_delete({"_id": cust_id}, session=session())
         return _customer(document) if document else None
+
+    def delete_many(self, cust_ids: Sequence[str], filters: Filters) -> list[Customer]:
+        wanted = both({"_id": {"$in": list(cust_ids)}}, mongo_filter(filters))
+        with self._customers as collection:
+            found = list(collection.find(wanted, batch_size=len(cust_ids) + 1, session=session()))
+            collection.delete_many({"_id": {"$in": [document["_id"] for document in found]}}, session=session())
+        return [_customer(document) for document in found]
 
     def insert_many(self, customers: Sequence[Customer]) -> set[str]:
         with timeout(self._bulk_deadline), self._customers as collection:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Protocol
+from functools import partial
+from typing import Protocol, TypedDict
 
 from gateway.services.audit import Auditor, Change
-from gateway.services.customers.customer import DeletedCustomer, deleted_customer, restored_customer
+from gateway.services.customers.customer import Customer, DeletedCustomer, deleted_customer, restored_customer
 from gateway.services.customers.customers import Written
 from gateway.services.customers.preconditions import ANY_STATE, Precondition
+from gateway.services.customers.query import Filters
 from gateway.services.customers.store import CustomerStore
-from gateway.services.errors import CustomerExists, CustomerNotDeleted, CustomerNotFound
+from gateway.services.errors import CustomerExists, CustomerNotDeleted, CustomerNotFound, MatchingDiffer
 from gateway.services.pages import Page
 from gateway.services.transactions import Transactions
 from shared.features import CUST_ID
@@ -40,13 +43,30 @@ class DeletedCustomers(Protocol):
         """Return up to `limit` copies with CUST_ID greater than `after`, in CUST_ID order."""
 
 
+class BulkDeletion(TypedDict):
+    """What became of a deletion of many: how many matched, how many of them were deleted, and how many match now.
+
+    Where the time was up before all of them were deleted, or others have come meanwhile, some are ``remaining``.
+    """
+
+    dry_run: bool
+    matching: int
+    deleted: int
+    remaining: int
+
+
+DELETED_AT_ONCE = 200
+"""Customers that one transaction deletes: so few that it seldom meets others who write one of them."""
+
+
 class DeletionService:
     """Deletes customers and restores them.
 
     Parameters
     ----------
     retention : how long a deleted customer can be restored; zero: not at all.
-    require_revision : whether deleting a customer needs its revision in the precondition.
+    require_revision : whether deleting a single customer needs its revision in the precondition.
+    seconds : after which a deletion of many begins with no further ones.
     """
 
     def __init__(
@@ -58,6 +78,8 @@ class DeletionService:
         auditor: Auditor,
         *,
         require_revision: bool = False,
+        seconds: float = 30.0,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._customers = customers
         self._deleted = deleted
@@ -65,6 +87,8 @@ class DeletionService:
         self._auditor = auditor
         self._retention = retention
         self._require_revision = require_revision
+        self._seconds = seconds
+        self._clock = clock
 
     def delete(self, cust_id: str, expected: Precondition = ANY_STATE) -> None:
         """Delete a customer; within the retention time it can be restored.
@@ -80,11 +104,61 @@ class DeletionService:
         if customer is None:
             raise CustomerNotFound(cust_id)
         expected.check(cust_id, customer, require_revision=self._require_revision)
+        self._keep([customer])
+
+    def _keep(self, customers: Sequence[Customer]) -> None:
+        """Keep what can be restored of customers that are being deleted, and audit that they are."""
         if self._retention:
-            self._deleted.keep([deleted_customer(customer, self._retention)])
-        else:
-            self._deleted.forget([cust_id])  # what was kept of an earlier customer of this id
-        self._auditor.note(Change("customer.deleted", "customer", cust_id, customer["revision"]))
+            self._deleted.keep([deleted_customer(customer, self._retention) for customer in customers])
+        else:  # nor what was kept of earlier customers of these ids
+            self._deleted.forget([customer[CUST_ID] for customer in customers])
+        self._auditor.note(*(Change("customer.deleted", "customer", c[CUST_ID], c["revision"]) for c in customers))
+
+    def count_matching(self, filters: Filters) -> BulkDeletion:
+        """Return how many customers `delete_matching` would delete.
+
+        Raises
+        ------
+        QueryTimeout
+        """
+        matching = self._customers.count(filters, exact=True).total
+        return BulkDeletion(dry_run=True, matching=matching, deleted=0, remaining=matching)
+
+    def delete_matching(self, filters: Filters, confirmed: int) -> BulkDeletion:
+        """Delete the customers that all filters hold for; each can be restored as if it were deleted alone.
+
+        They are deleted some at a time, each part together with its audit entries. What broke off, or took too long,
+        goes on with another call, which has to confirm how many are left.
+
+        Parameters
+        ----------
+        confirmed : how many the caller expects to match; never are more deleted.
+
+        Raises
+        ------
+        MatchingDiffer
+            where other than `confirmed` customers match: none is deleted.
+        QueryTimeout, StoreError
+            some may have been deleted then.
+        """
+        ends_at = self._clock() + self._seconds
+        matching = self._customers.count(filters, exact=True).total
+        if matching != confirmed:
+            raise MatchingDiffer(confirmed, matching)
+        deleted = 0
+        for rows in self._customers.rows(filters, (CUST_ID,), DELETED_AT_ONCE):
+            some = [row[0] for row in rows][: confirmed - deleted]
+            if not some or self._clock() >= ends_at:
+                break
+            deleted += self._transactions.run(partial(self._delete_some, some, filters))
+        remaining = self._customers.count(filters, exact=True).total
+        return BulkDeletion(dry_run=False, matching=matching, deleted=deleted, remaining=remaining)
+
+    def _delete_some(self, cust_ids: Sequence[str], filters: Filters) -> int:
+        customers = self._customers.delete_many(cust_ids, filters)
+        if customers:
+            self._keep(customers)
+        return len(customers)
 
     def get(self, cust_id: str) -> DeletedCustomer:
         """Return a deleted customer.

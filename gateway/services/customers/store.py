@@ -94,6 +94,12 @@ class CustomerStore(BulkStore, Protocol):
     def delete(self, cust_id: str) -> Customer | None:
         """Delete a customer and return it as it was, or None. Takes part in transactions."""
 
+    def delete_many(self, cust_ids: Sequence[str], filters: Filters) -> list[Customer]:
+        """Delete those of the customers that all filters hold for; return them as they were, in no particular order.
+
+        Takes part in transactions.
+        """
+
     def due(self, model_version: str, after: str | None, limit: int) -> list[Customer]:
         """Return customers that are pending or assigned by another model version, in CUST_ID order."""
 

@@ -31,6 +31,7 @@ from gateway.data_access.mongo.customers import MongoCustomerStore
 from gateway.data_access.mongo.deletions import INDEXES, MongoDeletedCustomers
 from gateway.data_access.mongo.erasures import INDEXES as ERASURE_INDEXES
 from gateway.data_access.mongo.erasures import MongoErasureRecords
+from gateway.services.audit import AuditFilters
 from gateway.services.errors import (
     Contended,
     CustomerExists,
@@ -314,3 +315,35 @@ def test_batches_of_the_same_customers_at_the_same_time_write_each_of_them_whole
     for customer in stored:
         assert customer["BALANCE"] == customer["PAYMENTS"]
         assert (customer["CUST_ID"], customer["revision"]) in last
+
+
+def test_many_are_deleted_as_others_have_last_written_them(gateway: FakeGateway) -> None:
+    services = gateway.services
+    names = [f"C{n:03}" for n in range(450)]
+    rows = [body(name) for name in names]
+    assert gateway.client.post(f"{CUSTOMERS}/batch", json={"customers": rows}).json["created"] == len(names)
+    acknowledged: dict[str, float] = dict.fromkeys(names, 100.0)
+    begun, over = threading.Event(), threading.Event()
+
+    def write(own: list[str]) -> None:
+        dice = random.Random(own[0])
+        while not over.is_set():
+            with suppress(CustomerNotFound):
+                cust_id = dice.choice(own)
+                balance = services.customers.patch(cust_id, {"BALANCE": dice.random()}).customer["BALANCE"]
+                acknowledged[cust_id] = balance
+                begun.set()
+
+    writers = [threading.Thread(target=write, args=(names[n::3],)) for n in range(3)]
+    for writer in writers:
+        writer.start()
+    begun.wait()
+    done = services.deletions.delete_matching((), len(names))
+    over.set()
+    for writer in writers:
+        writer.join()
+    assert done == {"dry_run": False, "matching": 450, "deleted": 450, "remaining": 0}
+    assert {copy["CUST_ID"]: copy["BALANCE"] for copy in services.deletions.page(None, 500).items} == acknowledged
+    assert set(acknowledged.values()) != {100.0}
+    deletions = services.audit.page(AuditFilters(action="customer.deleted"), None, 500).items
+    assert sorted(entry["subject"]["id"] or "" for entry in deletions) == names
