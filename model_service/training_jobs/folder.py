@@ -118,10 +118,29 @@ ERASED = "[erased]"
 """Stands where an id stood."""
 
 
+QUOTED = 40
+"""Characters of a cell that a training quotes at most, so that a longer id may be cut off."""
+_RECOGNISABLE = 8
+"""Characters of an id that say whose it is, though the rest of it was cut off."""
+_QUOTE = re.compile(rf"(?<=')[^'\n]{{{QUOTED}}}(?=')|(?<=\")[^\"\n]{{{QUOTED}}}(?=\")")
+
+
 def without(text: str, cust_id: str) -> str:
-    """Return `text` with `ERASED` wherever the whole id stands; a dot after it may end a sentence."""
+    """Return `text` with `ERASED` wherever the whole id stands, or a quote was cut off within it.
+
+    A dot after it may end a sentence.
+    """
     whole = rf"(?<![A-Za-z0-9_.-]){re.escape(cust_id)}(?![A-Za-z0-9_-]|\.[A-Za-z0-9_.-])"
-    return re.sub(whole, ERASED, text)
+    return _QUOTE.sub(lambda quote: _without_beginning(quote[0], cust_id), re.sub(whole, ERASED, text))
+
+
+def _without_beginning(quote: str, cust_id: str) -> str:
+    """Return a quote that may have been cut off with `ERASED` where it ends in the beginning of the id."""
+    for length in range(min(len(cust_id) - 1, QUOTED), _RECOGNISABLE - 1, -1):
+        before = quote[:-length]
+        if quote.endswith(cust_id[:length]) and not re.search(r"[A-Za-z0-9_.-]$", before):
+            return before + ERASED
+    return quote
 
 
 def erase(folder: Folder, cust_id: str) -> int:
@@ -131,10 +150,11 @@ def erase(folder: Folder, cust_id: str) -> int:
 
 def _erase_from_record(folder: Folder, cust_id: str) -> int:
     record = folder.read()
-    note, reason = without(record["note"], cust_id), record["reason"] and without(record["reason"], cust_id)
-    if (note, reason) == (record["note"], record["reason"]):
+    note, by = without(record["note"], cust_id), without(record["by"], cust_id)
+    reason = record["reason"] and without(record["reason"], cust_id)
+    if (note, by, reason) == (record["note"], record["by"], record["reason"]):
         return 0
-    record["note"], record["reason"] = note, reason
+    record["note"], record["by"], record["reason"] = note, by, reason
     folder.write(record)
     return 1
 

@@ -9,9 +9,11 @@ import pytest
 from asgi_client import AsgiClient, assert_problem
 
 from model_service.store.errors import TrainingRunning
+from model_service.training.dataset import DataRefused, read_customers
 from model_service.training_jobs.folder import ERASED, UPLOADS, without
 from model_service.training_jobs.job import Job
 from model_service.training_jobs.jobs import TrainingJobs
+from shared.features import CUST_ID, INPUT_NAMES
 from shared.model_contract import CSV, ERASURES, TRAININGS, TrainingOptions
 
 REASON = "2 CUST_ID values occur more than once: C10001, C10002 and 3 more"
@@ -27,14 +29,14 @@ def service(connect, jobs) -> AsgiClient:
     return connect(model_store=jobs.directory.parent)
 
 
-def begin(jobs: TrainingJobs, note: str = "") -> Job:
+def begin(jobs: TrainingJobs, note: str = "", by: str = "ann") -> Job:
     return jobs.begin(
-        jobs.draft(), "ann", note, TrainingOptions(k_min=3, k_max=3, seed=1, activate=False), UPLOADS[CSV], 1
+        jobs.draft(), by, note, TrainingOptions(k_min=3, k_max=3, seed=1, activate=False), UPLOADS[CSV], 1
     )
 
 
-def failed(jobs: TrainingJobs, reason: str = REASON, said: bytes | None = None, note: str = "") -> Job:
-    job = begin(jobs, note)
+def failed(jobs: TrainingJobs, reason: str = REASON, said: bytes | None = None, note: str = "", by: str = "ann") -> Job:
+    job = begin(jobs, note, by)
     job.folder.log.write_bytes(f"failed: {reason}\n".encode() if said is None else said)
     job.finish("failed", reason)
     return job
@@ -61,12 +63,44 @@ def test_an_id_is_no_pattern(cust_id, text):
     assert without(f"once: {cust_id}, c", cust_id) == f"once: {ERASED}, c"
 
 
+LONG = "Customer-4711." + "x" * 50
+
+
+@pytest.mark.parametrize(
+    ("said", "left"),
+    [
+        (LONG, "[erased]"),
+        (f"'{LONG[:40]}'", "'[erased]'"),
+        (f'"{LONG[:40]}"', '"[erased]"'),
+        (f"'{'Mr. and Mrs. ':>26}{LONG[:14]}'", f"'{'Mr. and Mrs. ':>26}[erased]'"),
+        (f"'{'y' * 26}{LONG[:14]}'", None),  # the end of another word
+        (f"'{' ' * 35}{LONG[:5]}'", None),  # nobody knows whose
+        (f"'{LONG[:39]}'", None),  # no quote that was cut off: another id
+        (LONG[:40], None),
+    ],
+)
+def test_an_id_that_a_quote_cut_off(said, left):
+    text = f"BALANCE must be a number, not {said}"
+    assert without(text, LONG) == (text if left is None else f"BALANCE must be a number, not {left}")
+
+
+def test_what_a_training_quotes_of_a_long_id_is_found(tmp_path):
+    file = tmp_path / "customers.csv"
+    names = [CUST_ID, *INPUT_NAMES]
+    file.write_text(",".join(names) + "\n" + ",".join("1" if name != "BALANCE" else LONG for name in names) + "\n")
+    with pytest.raises(DataRefused) as caught:
+        read_customers(file)
+    assert LONG[:40] in str(caught.value)
+    assert LONG[:8] not in without(str(caught.value), LONG)
+
+
 def test_record_and_log_quote_the_customer_no_more(jobs):
-    quoting, other = failed(jobs, note="without C10001"), failed(jobs, "killed")
+    quoting, other = failed(jobs, note="without C10001", by="C10001"), failed(jobs, "killed")
     before = jobs.get(other.folder.id)
     assert jobs.erase("C10001") == 2
     record = jobs.get(quoting.folder.id)
     assert (record["reason"], record["note"]) == (REASON.replace("C10001", ERASED), "without [erased]")
+    assert record["by"] == "[erased]"
     assert jobs.log(quoting.folder.id) == f"failed: {record['reason']}\n".encode()
     assert jobs.get(other.folder.id) == before
     assert not any(b"C10001" in path.read_bytes() for path in jobs.directory.rglob("*") if path.is_file())
