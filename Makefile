@@ -43,6 +43,9 @@ test: install ## Run every test, in less than eight minutes: unit, integration o
 test-unit: install ## Run the unit tests only (no network, about a minute)
 	python -m pytest tests/unit
 
+stress: install ## Do everything to three customers at once from two gateways, one paused now and then (STRESS_SECONDS=600)
+	STRESS_SECONDS=$${STRESS_SECONDS:-600} $(PYTEST) tests/integration/gateway/test_everything_at_once.py
+
 fuzz: install ## Try both tiers with thousands of made-up requests (FUZZ_EXAMPLES=200 FUZZ_SEED=7 for more and others)
 	FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-60} python -m pytest tests/fuzz
 
@@ -93,4 +96,4 @@ clean: ## Remove everything generated: environment, caches, models and the devel
 	rm -rf .venv .data build *.egg-info .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .schemathesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help run train import secrets install test test-unit fuzz check lint types layers lengths coverage format bench bench-pages bench-bulk quality upgrade-check examples sample clean
+.PHONY: help run train import secrets install test test-unit stress fuzz check lint types layers lengths coverage format bench bench-pages bench-bulk quality upgrade-check examples sample clean
