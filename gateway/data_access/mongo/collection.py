@@ -63,8 +63,8 @@ def require_replica_set(client: MongoClient[Document], seconds: float) -> None:
 
 
 def is_replicated(hello: Mapping[str, Any]) -> bool:
-    """Return whether the answer to `hello` is that of a replica set's member, or of a sharded cluster."""
-    return "setName" in hello or hello.get("msg") == "isdbgrid"
+    """Return whether the answer to `hello` is that of a replica set's member, maybe a future one, or of a cluster."""
+    return "setName" in hello or bool(hello.get("isreplicaset")) or hello.get("msg") == "isdbgrid"
 
 
 @contextmanager
