@@ -206,7 +206,7 @@ def test_the_key_is_checked_before_anything_else(gateway: FakeGateway) -> None:
 
 def test_an_unknown_address_needs_no_key(gateway: FakeGateway) -> None:
     assert_problem(gateway.anonymous.get("/api/v1/nothing"), 404, "not_found")
-    assert_problem(gateway.anonymous.delete(CUSTOMERS), 405, "method_not_allowed")
+    assert_problem(gateway.anonymous.put(CUSTOMERS), 405, "method_not_allowed")
 
 
 def test_without_the_database_an_unknown_key_cannot_be_judged() -> None:
