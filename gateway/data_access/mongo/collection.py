@@ -114,8 +114,8 @@ class StoreCollection:
     """A collection as the stores use it: ``with collection as documents: documents.find_one(…)``.
 
     The driver's errors leave the block as in `store_errors`, but for those within a transaction, which has to see them
-    (`MongoTransactions`). Indexes are made at the first use in a process, not at
-    construction, so that the gateway starts while the database is unavailable.
+    (`MongoTransactions`). Indexes are made at the first use in a process, not at construction, so that the gateway
+    starts while the database is unavailable.
 
     Parameters
     ----------
