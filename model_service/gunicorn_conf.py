@@ -33,16 +33,22 @@ loglevel = _settings.log_level
 
 
 def post_fork(_server: Any, _worker: Any) -> None:
-    """Set up the worker's logging, and leave out the Server header, for which gunicorn has no setting."""
+    """Set up the worker's logging; name no software and refuse by problems, for which gunicorn has no settings."""
     # Imported here because gunicorn takes every global of this module for a setting.
     # Logging not by gunicorn's logconfig_dict: that turns on gunicorn's own access log, which knows no request id.
     from gunicorn.asgi import protocol  # type: ignore[import-untyped]  # it ships no types
 
     from model_service.api.middleware import configure_logging
+    from shared.problems import problem_message
 
     configure_logging(_settings.log_level)
 
     protocol._CACHED_SERVER_HEADER = b""
+
+    def refuse(self: Any, status: int, message: str, _extra: Any = ()) -> None:
+        self._safe_write(problem_message(status, message))
+
+    protocol.ASGIProtocol._send_error_response = refuse
 
 
 def post_worker_init(_worker: Any) -> None:

@@ -16,6 +16,7 @@ from fastapi import FastAPI
 
 from model_service.api.middleware import configure_logging
 from model_service.app import create_app
+from model_service.protocol import Protocol
 from model_service.settings import Settings, load_settings
 
 KEEP_ALIVE_SECONDS = 75
@@ -46,7 +47,9 @@ def run(settings: Settings) -> None:
         port=settings.model_port,
         workers=settings.model_workers,
         loop="uvloop",
-        http="httptools",
+        http=Protocol,
+        ws="none",
+        proxy_headers=False,  # nothing here asks for addresses, and nobody but the gateway calls
         log_config=None,  # ours, which knows the request id
         access_log=False,
         server_header=False,

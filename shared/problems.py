@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import re
 from collections.abc import Sequence
@@ -57,6 +58,27 @@ def problem(
         body["errors"] = list(errors)
     return body
 
+
+def problem_message(status: int, detail: str) -> bytes:
+    """Return a whole answer of HTTP/1.1 for what a server refuses before there is an application to ask."""
+    identity = request_id(None)
+    # What the server says may quote the request.
+    printable = "".join(letter if letter.isprintable() else "?" for letter in detail[:_LONGEST_DETAIL]).rstrip(".")
+    said = f"The request cannot be read: {printable}." if status < 500 else "The request failed unexpectedly."
+    content = problem(status, code_of(status), said, identity)
+    body = json.dumps(content, separators=(",", ":")).encode()
+    head = (
+        f"HTTP/1.1 {status} {content['title']}",
+        f"Content-Type: {MEDIA_TYPE}",
+        f"Content-Length: {len(body)}",
+        f"{REQUEST_ID_HEADER}: {identity}",
+        "X-Content-Type-Options: nosniff",
+        "Connection: close",
+    )
+    return "\r\n".join((*head, "", "")).encode() + body
+
+
+_LONGEST_DETAIL = 200
 
 _CODES = {
     400: "bad_request",

@@ -11,7 +11,6 @@ from fastapi import APIRouter, Depends, Request
 
 from model_service.analysis.drift import DriftCounter
 from model_service.analysis.preview import PreviewCounter
-from model_service.api.bodies import StreamRoute
 from model_service.api.customers import ColumnBlock, CustomerFeatures, block_of, lines
 from model_service.api.dependencies import Model, no_query
 from model_service.api.errors import ApiError
@@ -21,7 +20,7 @@ from shared.contract import MAX_COLUMNAR
 from shared.features import CUST_ID, CUST_ID_PATTERN
 from shared.model_contract import MODELS, NDJSON, Drift, Preview
 
-router = APIRouter(route_class=StreamRoute, dependencies=[no_query])
+router = APIRouter(dependencies=[no_query])
 
 MAX_CONCURRENT = 2
 """Analyses that a process runs at a time; each takes turns with the predictions for a processor."""

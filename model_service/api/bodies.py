@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from pathlib import Path
 from typing import Any
 
 from fastapi import Request
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from fastapi.routing import APIRoute
-from starlette.requests import ClientDisconnect
 
 from model_service.api.errors import ApiError, validation_failed
-from model_service.store.errors import RegistryError, StoreNotWritable
+from model_service.store.errors import StoreNotWritable
 from shared.problems import FieldError
 from shared.strict_json import MalformedJSON, loads
 
@@ -27,9 +24,6 @@ LIMIT = 64 * 1024
 
 READ_TIMEOUT_SECONDS = 60.0
 """How long a client may send nothing; one that vanished would otherwise leave its half file for ever."""
-
-DRAINED_BYTES = 1024 * 1024
-DRAINED_SECONDS = 1.0
 
 _WRITTEN_AT_ONCE = 1024 * 1024
 
@@ -128,39 +122,6 @@ def media_type(request: Request, allowed: Iterable[str], limit: int, named: Iter
     if declared.isdecimal() and int(declared) > limit:
         raise _too_large(limit)
     return given
-
-
-class StreamRoute(APIRoute):
-    """A route whose endpoint reads the body as it arrives; what is left of a refused one is drained, unless it is long.
-
-    A connection that is closed while bytes of the client wait on it is reset, which can wipe out the answer before the
-    client has read it (RFC 9112 section 9.6).
-    """
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Return FastAPI's handler with that around it."""
-        handler = super().get_route_handler()
-
-        async def draining(request: Request) -> Response:
-            try:
-                return await handler(request)
-            except (ApiError, RegistryError, RequestValidationError):
-                await _drain(request)
-                raise
-
-        return draining
-
-
-async def _drain(request: Request) -> None:
-    """Take in what is left of a body, up to `DRAINED_BYTES` and for `DRAINED_SECONDS` at most."""
-    size = 0
-    # RuntimeError: it has been read to its end.
-    with contextlib.suppress(TimeoutError, ClientDisconnect, RuntimeError):
-        async with asyncio.timeout(DRAINED_SECONDS):
-            async for chunk in request.stream():
-                size += len(chunk)
-                if size > DRAINED_BYTES:
-                    return
 
 
 async def receive(request: Request, path: Path, limit: int) -> int:

@@ -1,21 +1,36 @@
-"""What every request passes: its id, its log line, the answer to an unexpected error, and the gateway's secret."""
+"""What every request passes: its id and log line, an end that waits, answers to unexpected errors, the secret."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import hmac
 import logging
 import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
 
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from model_service.api.errors import current_request_id, problem_response
 from shared.contract import READY
-from shared.problems import REQUEST_ID_HEADER, request_id
+from shared.hosts import host_fault
+from shared.problems import REQUEST_ID_HEADER, code_of, request_id
 
 log = logging.getLogger("model_service.access")
 
 _header = REQUEST_ID_HEADER.lower().encode()
+
+
+LINGER_BYTES: Final = 64 * 1024 * 1024
+LINGER_SECONDS: Final = 5.0
+"""How much of a body that nobody wants is taken in after the answer, and for how long.
+
+A connection that is closed while bytes of the client wait on it is reset, which can wipe out the answer before the
+client has read it (RFC 9112 section 9.6): many clients send their whole body before they look for an answer.
+"""
 
 
 class RequestLog:
@@ -32,12 +47,14 @@ class RequestLog:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        identity = request_id(_received_id(scope))
+        head = _read_head(scope["headers"])
+        identity = request_id(head.request_id)
         token = current_request_id.set(identity)
-        sender = _Sender(send, identity)
+        receiver = _Receiver(receive, head)
+        sender = _Sender(send, identity, receiver)
         started = time.perf_counter()
         try:
-            await self.app(scope, receive, sender)
+            await _app_for(self.app, scope, head)(scope, receiver, sender)
         except ClientDisconnect:
             log.info("the client disconnected before its request was complete")
         except Exception:
@@ -57,26 +74,85 @@ class RequestLog:
             current_request_id.reset(token)
 
 
-class _Sender:
-    """Adds the request id to the answer and remembers its status (0 until it starts)."""
+@dataclass(slots=True)
+class _Head:
+    """What the headers say that matters before anybody else looks at them."""
 
-    def __init__(self, send: Send, identity: str) -> None:
+    request_id: str | None = None
+    hosts: list[str] = field(default_factory=list)
+    has_body: bool = False
+    waits: bool = False
+    """Whether the client sends its body only if it is asked for it (Expect: 100-continue)."""
+
+
+def _read_head(headers: Iterable[tuple[bytes, bytes]]) -> _Head:
+    head = _Head()
+    for name, value in headers:
+        if name == b"host":
+            head.hosts.append(value.decode("latin-1"))
+        elif name == b"content-length":
+            head.has_body |= value != b"0"
+        elif name == b"transfer-encoding":
+            head.has_body = True
+        elif name == b"expect":
+            head.waits = True
+        elif name == _header:
+            head.request_id = value.decode("latin-1")
+    return head
+
+
+def _app_for(app: ASGIApp, scope: Scope, head: _Head) -> ASGIApp:
+    """Return the application, or what refuses a request that names no host, or not just one."""
+    fault = host_fault(head.hosts) if scope["http_version"] == "1.1" else None
+    return problem_response(400, code_of(400), fault) if fault else app
+
+
+class _Receiver:
+    """Passes the body on and knows how much of it is left."""
+
+    __slots__ = ("_receive", "unread", "waits")
+
+    def __init__(self, receive: Receive, head: _Head) -> None:
+        self._receive = receive
+        self.unread = head.has_body
+        self.waits = head.waits
+
+    async def __call__(self) -> Message:
+        message = await self._receive()
+        self.waits = False
+        if not message.get("more_body"):  # it ends here, or the client has left
+            self.unread = False
+        return message
+
+    async def discard(self) -> None:
+        """Take in what the client is still sending, up to `LINGER_BYTES` and for `LINGER_SECONDS` at most."""
+        size = 0
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_SECONDS):
+                while self.unread and size <= LINGER_BYTES:
+                    size += len((await self()).get("body", b""))
+
+
+class _Sender:
+    """Adds the request id to the answer, remembers its status (0 until it starts), and ends it after the request."""
+
+    __slots__ = ("_identity", "_receiver", "_send", "status")
+
+    def __init__(self, send: Send, identity: str, receiver: _Receiver) -> None:
         self._send = send
         self._identity = identity.encode()
+        self._receiver = receiver
         self.status = 0
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             message["headers"] = [*message["headers"], (_header, self._identity)]
+        elif self._receiver.unread and not self._receiver.waits and not message.get("more_body"):
+            await self._send({**message, "more_body": True})  # the whole answer: only now may the client take its time
+            await self._receiver.discard()
+            message = {"type": "http.response.body"}
         await self._send(message)
-
-
-def _received_id(scope: Scope) -> str | None:
-    for name, value in scope["headers"]:
-        if name == _header:
-            return str(value.decode("latin-1"))
-    return None
 
 
 def _internal_error() -> ASGIApp:

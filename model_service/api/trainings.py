@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import PlainTextResponse, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-from model_service.api.bodies import StreamRoute, StrictRoute, media_type, receive
+from model_service.api.bodies import StrictRoute, media_type, receive
 from model_service.api.dependencies import Jobs, TheSettings, each_once, no_query
 from model_service.api.errors import validation_failed
 from model_service.api.openapi import BAD_BODY, NO_QUERY, links, problems
@@ -20,7 +20,7 @@ from shared.features import CUST_ID, CUST_ID_PATTERN, INPUTS, cust_id_fault
 from shared.model_contract import CSV, ERASURES, MODELS, PARQUET, TRAININGS, Erased, Training, TrainingOptions
 from shared.problems import FieldError
 
-uploads = APIRouter(route_class=StreamRoute)
+uploads = APIRouter()
 router = APIRouter(route_class=StrictRoute, dependencies=[no_query], responses=NO_QUERY)
 
 _FILE = {"type": "string", "format": "binary"}

@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -148,14 +149,108 @@ def test_a_chunked_body_is_counted(server):
         assert connection.recv(65536).startswith(b"HTTP/1.1 413 ")
 
 
-def test_a_refusal_reaches_a_client_that_is_still_sending(server):
-    blocks = [b'{"columns": {}}\n' * 10_000] * 4
-    for _ in range(20):
-        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
-        with contextlib.closing(connection):
-            headers = {"content-type": "application/x-ndjson", "connection": "close", **KEY}
-            connection.request("POST", f"{MODELS}/20200101T000000Z-00000000/drift", iter(blocks), headers)
-            assert connection.getresponse().status == 404
+OFFERS = {
+    "h2c": "upgrade: h2c\r\nconnection: Upgrade, HTTP2-Settings\r\nhttp2-settings: AAMAAABkAAQAAP__\r\n",
+    "websocket": "Upgrade: websocket\r\nConnection: keep-alive, Upgrade\r\nSec-WebSocket-Version: 13\r\n",
+    "tls": "connection: upgrade\r\nupgrade: TLS/1.3, h2c\r\n",
+}
+
+
+def _exchange(server: Server, *pieces: bytes) -> list[bytes]:
+    """Send the pieces one after the other over a connection; return what comes until it is closed, by status line."""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
+        for piece in pieces:
+            connection.sendall(piece)
+            time.sleep(0.02)
+        text = b""
+        while piece := connection.recv(65536):
+            text += piece
+    return re.split(rb"HTTP/1\.1 (?=[0-9]{3} )", text)[1:]
+
+
+def _post(path: str, body: bytes, *headers: str, chunked: bool = False) -> tuple[bytes, bytes]:
+    framing = "transfer-encoding: chunked" if chunked else f"content-length: {len(body)}"
+    lines = [f"POST {path} HTTP/1.1", "host: x", "content-type: application/json", framing, *headers]
+    lines.append(f"authorization: {KEY['authorization']}")
+    content = b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body) if chunked else body
+    return "\r\n".join([*(line.rstrip() for line in lines), "", ""]).encode(), content
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+@pytest.mark.parametrize("offer", OFFERS)
+def test_an_offer_to_upgrade_is_passed_over(server, customers, offer, chunked):
+    body = json.dumps(customers[0]).encode()
+    head, content = _post(PREDICT, body, OFFERS[offer], chunked=chunked)
+    last, _ = _post("/health/live", b"", "connection: close")
+    last = last.replace(b"POST", b"GET")
+    whole = _exchange(server, head + content + last)  # pipelined behind it
+    in_pieces = _exchange(server, head, content[:40], content[40:], last)
+    for predicted, live in (whole, in_pieces):
+        assert predicted.startswith(b"200 "), predicted
+        assert json.loads(predicted.split(b"\r\n\r\n")[1])["segment"]["id"].startswith("seg-")
+        assert live.endswith(b'{"status":"live"}')
+
+
+def test_nothing_can_be_connected_to(server):
+    (answer,) = _exchange(server, b"CONNECT x:80 HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+    assert answer[:3] in (b"400", b"401", b"404")
+    assert b"application/problem+json" in answer
+
+
+REFUSED = [
+    (401, PREDICT, {"authorization": "Bearer no"}),
+    (415, PREDICT, {"content-type": "text/plain"}),
+    (404, "/nowhere", {}),
+    (405, ACTIVE_MODEL, {}),
+    (413, ACTIVE_MODEL.replace("active", "rollback"), {}),
+    (415, MODELS, {}),
+    (404, f"{MODELS}/20200101T000000Z-00000000/drift", {"content-type": "application/x-ndjson"}),
+]
+
+
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+@pytest.mark.parametrize("connection", ["close", "keep-alive"])
+@pytest.mark.parametrize(("status", "path", "headers"), REFUSED)
+def test_a_refusal_reaches_a_client_that_sends_everything_before_it_reads(
+    server, status, path, headers, connection, framing
+):
+    block = b'{"columns": {}}\n' * 62_500
+    client = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    sent = {"content-type": "application/json", "connection": connection, **KEY, **headers}
+    with contextlib.closing(client):
+        client.request("POST", path, 5 * block if framing == "length" else iter([block] * 5), sent)
+        answer = client.getresponse()
+        assert answer.status == status
+        assert json.loads(answer.read())["status"] == status
+
+
+def test_a_refusal_does_not_wait_for_the_body(server):
+    for more in ([], ["expect: 100-continue"]):
+        head, _ = _post(PREDICT, b" " * 500, "connection: close", *more)
+        with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
+            connection.sendall(head.replace(b"Bearer ", b"Bearer x"))
+            assert connection.recv(65536).startswith(b"HTTP/1.1 401 ")
+
+
+@pytest.mark.parametrize("host", ["", "host: a\r\nhost: b\r\n", "host: \r\n", "host: a b\r\n", "host: a/b\r\n"])
+def test_a_request_names_one_host(server, host):
+    head = f"GET /health/live HTTP/1.1\r\n{host}connection: close\r\n\r\n"
+    (answer,) = _exchange(server, head.encode())
+    assert answer.startswith(b"400 ")
+    assert b"application/problem+json" in answer
+
+
+@pytest.mark.parametrize(
+    ("request_line", "status"),
+    [("GARBAGE", 400), ("GET / HTTP/9.9", 400), ("POST / HTTP/1.1\r\ncontent-length: 1\r\ncontent-length: 2", 400)],
+)
+def test_what_the_server_itself_refuses_is_a_problem(server, request_line, status):
+    (answer,) = _exchange(server, f"{request_line}\r\nhost: x\r\n\r\n".encode())
+    head, _, body = answer.partition(b"\r\n\r\n")
+    problem = json.loads(body)
+    assert b"application/problem+json" in head
+    assert (problem["status"], problem["code"]) == (status, "bad_request")
+    assert f"x-request-id: {problem['request_id']}".encode() in head.lower()
 
 
 def test_every_line_about_a_request_has_its_id(server):

@@ -15,6 +15,7 @@ from shared.secret_rules import MODEL_SERVICE_SECRET_IN_DEVELOPMENT
 
 KEY = {"authorization": f"Bearer {MODEL_SERVICE_SECRET_IN_DEVELOPMENT}"}
 """What the gateway shows; a request may bring another."""
+HEADERS = {"host": "testserver", **KEY}
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,8 @@ class AsgiClient:
             "query_string": query.encode(),
             "root_path": "",
             "headers": [
-                (name.lower().replace("_", "-").encode(), value.encode()) for name, value in {**KEY, **headers}.items()
+                (name.lower().replace("_", "-").encode(), value.encode())
+                for name, value in {**HEADERS, **headers}.items()
             ],
             "client": ("testclient", 1),
             "server": ("testserver", 80),

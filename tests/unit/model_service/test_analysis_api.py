@@ -8,7 +8,7 @@ import numpy as np
 import orjson
 import pytest
 from analysed_customers import tiny_columns, tiny_predictor
-from asgi_client import KEY, Answer, AsgiClient, assert_problem
+from asgi_client import HEADERS, Answer, AsgiClient, assert_problem
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from registry_changes import copy_version, edit_manifest
@@ -200,7 +200,7 @@ class Client:
         self.waits = asyncio.Event()
         self.sent: list[Any] = []
         scope = {"type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "query_string": b""}
-        headers = {"content-type": NDJSON, **KEY}
+        headers = {"content-type": NDJSON, **HEADERS}
         scope |= {"headers": [(name.encode(), value.encode()) for name, value in headers.items()]}
         scope |= {"http_version": "1.1", "root_path": ""}
         self.call = client.app({**scope, "scheme": "http"}, self.receive, self.send)

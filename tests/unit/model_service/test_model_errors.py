@@ -154,7 +154,12 @@ def test_a_client_that_leaves_is_no_fault(client, caplog):
         "raw_path": PREDICT.encode(),
         "query_string": b"",
         "root_path": "",
-        "headers": [(b"content-type", b"application/json"), (b"authorization", KEY["authorization"].encode())],
+        "http_version": "1.1",
+        "headers": [
+            (b"host", b"x"),
+            (b"content-type", b"application/json"),
+            (b"authorization", KEY["authorization"].encode()),
+        ],
     }
     import asyncio
 

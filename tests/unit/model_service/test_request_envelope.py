@@ -7,7 +7,14 @@ import pytest
 
 from model_service.api.middleware import RequestLog
 
-SCOPE = {"type": "http", "method": "GET", "path": "/a b", "raw_path": b"/a%20b", "headers": []}
+SCOPE = {
+    "type": "http",
+    "http_version": "1.1",
+    "method": "GET",
+    "path": "/a b",
+    "raw_path": b"/a%20b",
+    "headers": [(b"host", b"testserver")],
+}
 
 
 def call(app, scope):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from asgi_client import KEY, Answer, AsgiClient, assert_problem
+from asgi_client import HEADERS, Answer, AsgiClient, assert_problem
 
 from model_service.api import bodies, trainings
 from model_service.training_jobs import jobs
@@ -148,7 +148,7 @@ def broken_off(service: AsgiClient, *messages: dict[str, Any], then: Any = None)
         sent.append(message)
 
     scope = {"type": "http", "method": "POST", "path": MODELS, "raw_path": MODELS.encode(), "query_string": b""}
-    headers = {"content-type": CSV, **KEY}
+    headers = {"content-type": CSV, **HEADERS}
     scope |= {"headers": [(name.encode(), value.encode()) for name, value in headers.items()]}
     scope |= {"http_version": "1.1", "root_path": "", "scheme": "http"}
     service._runner.run(service.app(scope, receive, send))
