@@ -15,7 +15,7 @@ from gateway.commands import end_without_replica_set, refuse_taken, settings_or_
 from gateway.commands.imports import import_
 from gateway.commands.keys import keys
 from gateway.development import mongod
-from gateway.middleware import request_log
+from gateway.middleware import lingering_close, request_log
 from gateway.settings import Settings
 from gateway.wiring import Services, build_services
 from gateway.worker import Duty, work
@@ -37,24 +37,34 @@ def _services(settings: Settings) -> Services:
 
 @main.command()
 def serve() -> None:
-    """Serve the REST API under granian.
+    """Serve the REST API under granian, or behind proxies (TRUSTED_PROXIES) under gunicorn.
 
-    gunicorn works too: see docs/operations.md.
+    What proxies say counts only as long as a client cannot say it as well; see docs/operations.md.
     """
     settings = settings_or_end()
     refuse_taken("gateway", settings.host, settings.port)
     end_without_replica_set(settings)
+    command = _gunicorn() if settings.trusted_proxies else _granian(settings)
+    os.execv(sys.executable, [sys.executable, "-m", *command])  # noqa: S606
+
+
+def _granian(settings: Settings) -> list[str]:
     options = {
         "interface": "wsgi",
         "host": settings.host,
         "port": settings.port,
         "workers": settings.workers,
-        "blocking-threads": settings.threads,
-        "log-level": "warning",
+        "blocking-threads": settings.threads + lingering_close.THREADS,
+        "log-level": "error",  # it would warn of more threads than twice the processors
     }
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
     flags = ["--http", "1", "--no-ws", "--respawn-failed-workers", "--factory"]
-    os.execv(sys.executable, [sys.executable, "-m", "granian", *words, *flags, "gateway.app:create_app"])  # noqa: S606
+    return ["granian", *words, *flags, "gateway.app:create_app"]
+
+
+def _gunicorn() -> list[str]:
+    """Return the server that tells ``X_Forwarded_For`` from ``X-Forwarded-For``; of both, granian gives us the last."""
+    return ["gunicorn", "-c", "python:gateway.gunicorn_conf", "gateway.app:create_app()"]
 
 
 @main.command()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import gc
+import os
 
 from flask import Flask
-from werkzeug.middleware.proxy_fix import ProxyFix
 
 from gateway.controllers import slow_clients
-from gateway.middleware import cors, errors, middleware_by_work, request_log
+from gateway.middleware import cors, errors, lingering_close, middleware_by_work, request_environ, request_log
 from gateway.middleware.security_headers import SecurityHeaders
 from gateway.openapi import document_of
 from gateway.routes import register
@@ -34,6 +34,7 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
     services : built on MongoDB and the model service over HTTP if None; tests bring services on fakes.
     """
     settings = settings or read_settings()
+    request_environ.drop_request_variables(os.environ)
     collect_seldom()
     request_log.configure(settings.log_level)
     app = Flask("gateway", static_folder=None)
@@ -42,6 +43,8 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
     slow_clients.register(app, settings.request_timeout, settings.threads)
     _surround(app, settings)
     request_log.register(app)
+    request_environ.register(app)
+    lingering_close.register(app)
     errors.register(app)
     services = services or build_services(app, settings)
     services.authentication.begin()
@@ -61,5 +64,4 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
 def _surround(app: Flask, settings: Settings) -> None:
     cors.allow(app, settings.cors_origins)
     app.wsgi_app = SecurityHeaders(app.wsgi_app, settings.hsts_seconds)  # type: ignore[method-assign]  # Flask's own way
-    if proxies := settings.trusted_proxies:  # without any, a client could name whichever address it likes
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies)  # type: ignore[method-assign]
+    app.wsgi_app = request_environ.RequestEnviron(app.wsgi_app, settings.trusted_proxies)  # type: ignore[method-assign]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from gateway.middleware.lingering_close import THREADS as _MORE_THREADS
 from gateway.settings import read_settings
 
 _settings = read_settings()
@@ -16,9 +17,11 @@ _settings = read_settings()
 bind = f"{_settings.host}:{_settings.port}"
 workers = _settings.workers
 worker_class = "gthread"
-threads = _settings.threads
+threads = _settings.threads + _MORE_THREADS
 keepalive = 75  # longer than a pooled client's idle connections live
 limit_request_line = 8190  # its most; the default is half of it
+header_map = "drop"  # X_Forwarded_For is not X-Forwarded-For, though WSGI has one name for both
+forwarded_allow_ips = ""  # whom to believe what was forwarded is TRUSTED_PROXIES' business
 control_socket_disable = True  # it would be written to the home directory, which may be read-only
 worker_tmp_dir = "/dev/shm"  # noqa: S108  # heartbeat files must not wait for a disk; exists on a read-only root too
 loglevel = "info"
@@ -37,17 +40,45 @@ def on_starting(_server: Any) -> None:
 
 
 def post_fork(_server: Any, _worker: Any) -> None:
-    """Leave out the Server header, for which gunicorn has no setting."""
-    from gunicorn.http import wsgi  # type: ignore[import-untyped]  # here because gunicorn takes every global of this module for a setting
+    """Leave out the Server header and refuse by problems, for which gunicorn has no settings."""
+    # Imported here because gunicorn takes every global of this module for a setting.
+    from gunicorn import util  # type: ignore[import-untyped]  # it ships no types
+    from gunicorn.http import wsgi  # type: ignore[import-untyped]  # the same
+
+    from shared.problems import problem_message
 
     plain = wsgi.Response.default_headers
 
     def nameless(response: Any) -> list[str]:
         return [line for line in plain(response) if not line.startswith("Server:")]
 
+    def refuse(connection: Any, status: int, _reason: str, message: str) -> None:
+        util.write_nonblock(connection, problem_message(status, message))
+
     wsgi.Response.default_headers = nameless
+    util.write_error = refuse
 
 
 def pre_request(_worker: Any, request: Any) -> None:
-    """End the wait for a client that neither sends nor reads: gunicorn would hold the thread for ever."""
-    request.unreader.sock.settimeout(60)
+    """End the wait for a client that neither sends nor reads, and let the application ask for the body."""
+    connection = request.unreader.sock
+    connection.settimeout(60)  # gunicorn would hold the thread for ever
+    if request._expected_100_continue:
+        # gunicorn would ask for every body, also for those that are then refused. One that was not asked for may come
+        # or not, so that nobody knows where the next request begins.
+        request._expected_100_continue = False
+        request.force_close()
+        request.body.read = _asking(request.body.read, connection)
+
+
+def _asking(read: Any, connection: Any) -> Any:
+    asked = False
+
+    def ask_and_read(*size: int) -> Any:
+        nonlocal asked
+        if not asked:
+            asked = True
+            connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+        return read(*size)
+
+    return ask_and_read

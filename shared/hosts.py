@@ -25,9 +25,10 @@ def host_fault(given: Sequence[str]) -> str | None:
 def _is_host(text: str) -> bool:
     """Whether `text` is a host, by name or address, with or without a port."""
     if text.startswith("["):
-        address, _, port = text[1:].partition("]")
+        address, closed, port = text[1:].partition("]")
         try:
-            return bool(ipaddress.IPv6Address(address) and "%" not in address and _PORT.fullmatch(port))
+            ipaddress.IPv6Address(address)
+            return bool(closed and "%" not in address and _PORT.fullmatch(port))
         except ValueError:
             return False
     name, colon, port = text.partition(":")

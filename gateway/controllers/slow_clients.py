@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final, NamedTuple
 
-from flask import Flask, current_app, request
+from flask import Flask, current_app, g, request
 
 from gateway.services.access.concurrency import QUEUE_SECONDS, ConcurrencyLimit
 from gateway.services.errors import ClientsTooSlow
@@ -150,5 +150,6 @@ def register(app: Flask, seconds: float, threads: int) -> None:
 
 
 def timed_body() -> TimedBody:
-    """Return the body of the request being served."""
+    """Return the body of the request being served, which is about to be read."""
+    g.body_begun = True
     return TimedBody(request.stream, current_app.extensions[_EXTENSION], request.environ.get("gunicorn.socket"))

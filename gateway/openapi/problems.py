@@ -12,7 +12,7 @@ from gateway.routes.operation import STORE
 from shared.model_contract import REFUSALS
 from shared.problems import MEDIA_TYPE, code_of
 
-ALWAYS = ("validation_failed", "internal_error")
+ALWAYS = ("bad_request", "validation_failed", "internal_error")
 COUNTED = ("rate_limited",)
 """What everything but a health check can give."""
 SCOPED = ("unauthenticated", "insufficient_scope", "issuer_unavailable", "issuer_misconfigured", *STORE)
@@ -24,7 +24,7 @@ REPEATED = (
     "idempotency_answer_not_kept",
 )
 """What whatever heeds an Idempotency-Key can give."""
-BODY_READ = ("bad_request", "body_too_large", "request_timeout", "unavailable")
+BODY_READ = ("body_too_large", "request_timeout", "unavailable")
 WITH_BODY = (*BODY_READ, "unsupported_media_type")
 NO_SUCH_ADDRESS = "not_found"
 MALFORMED = "malformed_json"

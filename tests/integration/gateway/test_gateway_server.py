@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
+import json
 import os
 import socket
 import subprocess
@@ -21,6 +23,7 @@ from support.customers import body
 from support.servers import Mongod, free_port, own_database
 
 from gateway.controllers.slow_clients import KEEP_ALIVE, enable_keep_alive
+from gateway.middleware import lingering_close
 
 ROOT = Path(__file__).resolve().parents[3]
 START_SECONDS = 60.0
@@ -58,11 +61,26 @@ class Gateway:
         return connection
 
 
+NO_HEADERS = {
+    "HTTP_X_REQUEST_ID": "from-the-environment",
+    "HTTP_IF_MATCH": '"0"',
+    "HTTP_TRANSFER_ENCODING": "chunked",
+    "CONTENT_TYPE": "text/plain",
+    "SCRIPT_NAME": "/elsewhere",
+    "REMOTE_USER": "root",
+    "gunicorn.socket": "7",
+}
+"""Variables of the process that are nobody's headers."""
+
+
 @contextlib.contextmanager
-def _running(uri: str, server: str, log: Path) -> Iterator[Gateway]:
+def _running(uri: str, server: str, log: Path, **settings: str) -> Iterator[Gateway]:
     port = free_port()
     environment = {
         **os.environ,
+        **settings,
+        "RATE_LIMIT_ANONYMOUS": "100000 per minute",
+        "RATE_LIMIT_BULK": "100000 per minute",
         "MONGODB_URI": uri,
         "MODEL_SERVICE_URL": f"http://127.0.0.1:{free_port()}",
         "GATEWAY_PORT": str(port),
@@ -71,6 +89,7 @@ def _running(uri: str, server: str, log: Path) -> Iterator[Gateway]:
     }
     create = [sys.executable, "-m", "gateway", "keys", "create", "--name", "test", "--scope", "admin"]
     key = subprocess.run(create, cwd=ROOT, env=environment, capture_output=True, text=True, check=True).stdout
+    environment |= {**NO_HEADERS, "HTTP_AUTHORIZATION": f"Bearer {key.split()[-1]}"}
     with log.open("w") as output:
         command = [sys.executable, "-m", *SERVERS[server]]
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=output)
@@ -179,6 +198,130 @@ class TestSlowClients:
             enable_keep_alive()
             assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == KEEP_ALIVE["TCP_KEEPIDLE"]
+
+
+BIG = b"x" * 5_000_000
+REFUSED = [
+    (401, "POST", "/api/v1/customers", {"Authorization": "Bearer no"}),
+    (413, "POST", "/api/v1/customers", {}),
+    (415, "POST", "/api/v1/customers", {"Content-Type": "text/plain"}),
+    (404, "POST", "/nowhere", {}),
+    (405, "PUT", "/api/v1/customers", {}),
+    (415, "POST", "/api/v1/imports", {}),
+    (422, "POST", "/api/v1/imports?unknown=1", {"Content-Type": "text/csv"}),
+    (401, "POST", "/api/v1/imports", {"Content-Type": "text/csv", "Authorization": "Basic eDp5"}),
+    (415, "POST", "/api/v1/models", {}),
+]
+
+
+class TestRefusals:
+    @pytest.mark.parametrize("framing", ["length", "chunked"])
+    @pytest.mark.parametrize("connection", ["close", "keep-alive"])
+    @pytest.mark.parametrize(("status", "method", "path", "headers"), REFUSED)
+    def test_reach_a_client_that_sends_everything_before_it_reads(
+        self,
+        gateway: Gateway,
+        status: int,
+        method: str,
+        path: str,
+        headers: dict[str, str],
+        connection: str,
+        framing: str,
+    ) -> None:
+        sent = {"Content-Type": "application/json", "Connection": connection, "Authorization": f"Bearer {gateway.key}"}
+        pieces = [BIG[start : start + 65_536] for start in range(0, len(BIG), 65_536)]
+        client = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=20)
+        with contextlib.closing(client):
+            client.request(method, path, BIG if framing == "length" else iter(pieces), {**sent, **headers})
+            answer = client.getresponse()
+            assert answer.status == status
+            assert json.loads(answer.read())["status"] == status
+
+    def test_are_there_at_once_and_hold_no_thread_that_others_need(self, gateway: Gateway) -> None:
+        clients = [gateway.raw(POST, key="none") for _ in range(3 * (THREADS + lingering_close.THREADS))]
+        try:
+            for client in clients:
+                assert client.recv(65536).decode().split()[1] == "401"
+            for _ in range(5):
+                assert gateway.ask("GET", "/api/v1/customers").ok
+        finally:
+            for client in clients:
+                client.close()
+
+    def test_come_in_the_place_of_an_invitation_to_send(self, gateway: Gateway) -> None:
+        assert _status(gateway.raw(f"{POST}\r\nExpect: 100-continue", key="none")) == "401"
+
+    def test_who_waits_for_an_invitation_gets_one(self, gateway: Gateway) -> None:
+        content = json.dumps(body("INVITED")).encode()
+        head = "PUT /api/v1/customers/INVITED HTTP/1.1\r\nContent-Type: application/json\r\nExpect: 100-continue\r\n"
+        with gateway.raw(f"{head}Content-Length: {len(content)}") as client:
+            assert client.recv(65536).startswith(b"HTTP/1.1 100 ")
+            client.sendall(content)
+            assert client.recv(65536).split()[1] in (b"200", b"201")
+
+
+class TestRequests:
+    @pytest.mark.parametrize("offer", ["h2c", "websocket", "TLS/1.3"])
+    def test_with_an_offer_to_upgrade_are_answered_without(self, gateway: Gateway, offer: str) -> None:
+        content = json.dumps(body("OFFERED")).encode()
+        head = f"PUT /api/v1/customers/OFFERED HTTP/1.1\r\nContent-Type: application/json\r\nUpgrade: {offer}\r\n"
+        head += f"Connection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAMAAABk\r\nContent-Length: {len(content)}"
+        assert _status(gateway.raw(head, content)) in ("200", "201")
+
+    @pytest.mark.parametrize("host", ["", "Host: a\r\nHost: b\r\n", "Host: \r\n", "Host: a b\r\n", "Host: a/b\r\n"])
+    def test_name_one_host(self, gateway: Gateway, host: str) -> None:
+        with socket.create_connection(("127.0.0.1", gateway.port), timeout=20) as connection:
+            connection.sendall(f"GET /health/live HTTP/1.1\r\n{host}Connection: close\r\n\r\n".encode())
+            answer = _whole_answer(connection)
+        assert answer.split()[1] == "400"
+        assert "application/problem+json" in answer
+
+    def test_have_none_of_the_environments_variables(self, gateway: Gateway) -> None:
+        answer = requests.get(f"{gateway.base}/api/v1/customers", timeout=20)
+        assert answer.status_code == 401
+        assert answer.headers["X-Request-ID"] != NO_HEADERS["HTTP_X_REQUEST_ID"]
+        assert gateway.ask("PUT", "/api/v1/customers/PLAIN", json=body("PLAIN")).ok
+        assert gateway.ask("DELETE", "/api/v1/customers/PLAIN").status_code == 204
+
+    def test_that_are_no_http_are_refused_by_a_problem(self, gateway: Gateway) -> None:
+        with socket.create_connection(("127.0.0.1", gateway.port), timeout=20) as connection:
+            connection.sendall(b"GARBAGE\r\n\r\n")
+            head, _, content = _whole_answer(connection).partition("\r\n\r\n")
+        assert head.split()[1] == "400"
+        if gateway.cuts_off:  # granian says nothing but the status, and offers no way to say more
+            assert json.loads(content)["code"] == "bad_request"
+            assert "application/problem+json" in head
+
+
+@pytest.fixture(scope="module")
+def behind_a_proxy(
+    mongod: Mongod, mongo_client: MongoClient[dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Gateway]:
+    log = tmp_path_factory.mktemp("log") / "gateway.log"
+    # By the command that is granian's: behind a proxy it takes the server that tells the names apart.
+    with (
+        own_database(mongo_client) as name,
+        _running(mongod.uri(name), "granian", log, TRUSTED_PROXIES="1") as running,
+    ):
+        yield running
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        "X-Forwarded-For: 203.0.113.7\r\nX_Forwarded_For: 198.51.100.1",
+        "X_Forwarded_For: 198.51.100.1\r\nX-Forwarded-For: 203.0.113.7",
+        "X-Forwarded-For: 198.51.100.1\r\nX-Forwarded-For: [::ffff:203.0.113.7]:4711",
+        "X-Forwarded-For: 198.51.100.1, 203.0.113.7:4711\r\nx-forwarded_for: 198.51.100.1",
+    ],
+)
+def test_behind_a_proxy_callers_are_whom_the_proxy_names(behind_a_proxy: Gateway, headers: str) -> None:
+    cust_id = f"N{abs(hash(headers))}"
+    content = json.dumps(body(cust_id)).encode()
+    head = f"PUT /api/v1/customers/{cust_id} HTTP/1.1\r\n{headers}\r\nContent-Type: application/json\r\n"
+    assert _status(behind_a_proxy.raw(f"{head}Content-Length: {len(content)}", content)) == "201"
+    (entry,) = behind_a_proxy.ask("GET", f"/api/v1/audit?subject={cust_id}").json()["items"]
+    assert entry["address"] == "203.0.113.7"
 
 
 def _until_written(gateway: Gateway) -> None:
