@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 import ssl
@@ -62,15 +63,46 @@ def _sound(value: str) -> bool:
         sound = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
     except ValueError:
         return False
-    return sound and not (url.query or url.fragment or re.search(r"\s", value))
+    return sound and not (url.query or url.fragment or re.search(r"[\s*]", value))
+
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_HOST_NAME = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.?")
 
 
 def _origin(value: str) -> str:
-    """Raise ValueError unless the value is ``*`` or an origin as browsers name it (scheme, host, port)."""
-    url = urlsplit(value)
-    if value != "*" and not (_sound(value) and value == f"{url.scheme}://{url.netloc}".lower() and "@" not in value):
-        raise ValueError("must be origins such as https://crm.example.com, with commas between them")
+    """Raise ValueError unless the value is an origin, written as browsers write it (RFC 6454 section 6.2)."""
+    if not _is_origin(value):
+        detail = "scheme, host and port as browsers send them, with no path, no default port and no pattern"
+        raise ValueError(f"must be origins such as https://crm.example.com, with commas between them: {detail}")
     return value
+
+
+def _is_origin(value: str) -> bool:
+    scheme, _, rest = value.partition("://")
+    try:
+        url = urlsplit(value)
+        host, port = _host(url.hostname or ""), url.port
+    except ValueError:
+        return False
+    written = host if port in (None, _DEFAULT_PORTS.get(scheme)) else f"{host}:{port}"
+    return scheme in _DEFAULT_PORTS and port != 0 and rest == written
+
+
+def _host(name: str) -> str:
+    """Return a host as it stands in an origin.
+
+    Raises
+    ------
+    ValueError
+        unless it is a name in ASCII or an address.
+    """
+    if ":" in name and "%" not in name:
+        return f"[{ipaddress.IPv6Address(name).compressed}]"
+    if not _HOST_NAME.fullmatch(name):
+        raise ValueError("no host")
+    last = name.rstrip(".").rpartition(".")[2]
+    return str(ipaddress.IPv4Address(name)) if last.isdigit() else name
 
 
 def _rates(value: Any) -> Any:
@@ -82,6 +114,12 @@ def _rates(value: Any) -> Any:
     if len(rates) < len(found) or not all(map(all, rates)) or len(set(rates)) < len(rates):
         raise ValueError("must be rates such as 12000 per minute; 200000 per day")
     return tuple(rates)
+
+
+def _audience(value: str) -> str:
+    if not value or "*" in value:
+        raise ValueError("must be the one audience that tokens are for, and no pattern")
+    return value
 
 
 def _list(value: Any) -> Any:
@@ -201,7 +239,7 @@ class Settings(BaseSettings):
     deployment: Literal["production", "development"] = PRODUCTION
     secret_key: str = Field(f"gateway-secret-key-{DEVELOPMENT_MARK}", repr=False)
     oidc_issuer: _TrustedUrl | None = None
-    oidc_audience: Annotated[str, Field(min_length=1)] | None = None
+    oidc_audience: Annotated[str, AfterValidator(_audience)] | None = None
     oidc_jwks_url: _TrustedUrl | None = None
     oidc_algorithms: Annotated[tuple[_Signature, ...], NoDecode, BeforeValidator(_list), Field(min_length=1)] = (
         "RS256",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from flask import Flask
@@ -46,11 +47,11 @@ def allow(app: Flask, origins: Sequence[str]) -> None:
     if origins:
         CORS(
             app,
-            origins=list(origins),
+            # As they are written: Flask-CORS takes a text with a bracket, such as an IPv6 address has, for a pattern.
+            origins=[re.compile(rf"{re.escape(origin)}\Z") for origin in origins],
             methods=list(METHODS),
             allow_headers=list(REQUEST_HEADERS),
             expose_headers=list(RESPONSE_HEADERS),
             supports_credentials=False,
-            send_wildcard="*" in origins,
             max_age=PREFLIGHT_SECONDS,
         )

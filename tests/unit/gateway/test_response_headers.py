@@ -128,8 +128,24 @@ class TestCrossOrigin:
         for answer in (gateway.client.get(CUSTOMERS, headers={"Origin": PAGE}), _preflight(gateway, CUSTOMERS, "GET")):
             assert not [name for name, _ in answer.headers if name.startswith("Access-Control")]
 
-    def test_any_origin_never_goes_with_credentials(self) -> None:
-        gateway = FakeGateway(settings=Settings(cors_origins=("*",)))
-        answer = gateway.client.get(CUSTOMERS, headers={"Origin": PAGE})
-        assert answer.headers["Access-Control-Allow-Origin"] == "*"
-        assert "Access-Control-Allow-Credentials" not in answer.headers
+    @pytest.mark.parametrize(
+        ("origin", "others"),
+        [
+            (
+                "http://[::1]:3000",
+                ["http://:", "http://1:3000", "http://[::1]:30000", "http://[::1]:3000.evil.example"],
+            ),
+            ("https://crm.example", ["https://crm-example", "https://crmxexample", "https://crm.example.evil.example"]),
+            ("https://crm.example", ["https://crm.example:443", "https://xcrm.example", "HTTPS://CRM.EXAMPLE"]),
+        ],
+    )
+    def test_an_origin_is_matched_to_the_letter(self, origin: str, others: list[str]) -> None:
+        gateway = FakeGateway(settings=Settings(cors_origins=(origin,)))
+        answer = gateway.client.get(CUSTOMERS, headers={"Origin": origin})
+        assert answer.headers["Access-Control-Allow-Origin"] == origin
+        for other in others:
+            for refused in (
+                gateway.client.get(CUSTOMERS, headers={"Origin": other}),
+                _preflight(gateway, CUSTOMERS, "POST", origin=other),
+            ):
+                assert "Access-Control-Allow-Origin" not in refused.headers
