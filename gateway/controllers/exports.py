@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from flask import Response, g, request
 from werkzeug.exceptions import NotAcceptable
 
-from gateway.controllers.http import query
+from gateway.controllers.http import preferred, query
 from gateway.files.writer import KINDS
 from gateway.schemas.customer_queries import filters_of
 from gateway.services.clock import now
@@ -54,9 +54,8 @@ class ExportController:
 
 def _preferred() -> str:
     """Return the kind of file that the Accept header likes best."""
-    accepted = request.accept_mimetypes
     kinds = {kind.media_type: name for name, kind in KINDS.items()}
-    best = accepted.best_match(kinds) if accepted else next(iter(kinds))
+    best = preferred([*kinds])
     if best is None:
         raise NotAcceptable(f"Exports are available as {', '.join(kinds)}.")
     return kinds[best]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Container, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import orjson
 from flask import Response, g, has_request_context, request
 from marshmallow import Schema, ValidationError
-from werkzeug.datastructures import ETags
+from werkzeug.datastructures import ETags, MIMEAccept
 from werkzeug.exceptions import (
     ClientDisconnected,
     LengthRequired,
@@ -71,9 +72,19 @@ def require_media_type(accepted: Sequence[str], what: str) -> None:
         named = f"{', '.join(others)} or {last}" if others else last
         sent = f"not as {request.mimetype!r}" if request.mimetype else "with a Content-Type"
         raise UnsupportedType(accepted, f"Send {what} as {named}, {sent}.")
-    encoding = request.headers.get("Content-Encoding", "identity")
-    if encoding.strip().lower() not in ("", "identity"):
+    encoding = request.headers.get("Content-Encoding", "")
+    if {coding.strip(" \t").lower() for coding in encoding.split(",")} - {"", "identity"}:
         raise UnsupportedEncoding(f"Send {what} without a Content-Encoding, not with {encoding!r}.")
+
+
+def preferred(offered: Sequence[str]) -> str | None:
+    """Return which of these media types the client likes best (Accept); None if it takes none of them.
+
+    Without a preference it is the first. What a range says beside its type, such as a charset, is no condition: each
+    type is served in one form (RFC 9110 section 12.5.1).
+    """
+    ranges = [(value.partition(";")[0].strip(), quality) for value, quality in request.accept_mimetypes]
+    return MIMEAccept(ranges).best_match(offered) if ranges else offered[0]
 
 
 def read_json(*media_types: str) -> Any:
@@ -224,7 +235,7 @@ def json_response(body: Any, status: int = 200, headers: Mapping[str, str] | Non
 
 
 _PIECE = 256 * 1024
-_CHARSETS = ("utf-8", "us-ascii")
+_CHARSETS = ("utf-8", "ascii")
 
 
 def read_upload(media_types: Sequence[str], max_bytes: int) -> Upload:
@@ -239,7 +250,7 @@ def read_upload(media_types: Sequence[str], max_bytes: int) -> Upload:
     """
     require_media_type(media_types, "the file")
     charset = request.mimetype_params.get("charset", _CHARSETS[0])
-    if charset.lower() not in _CHARSETS:
+    if _codec(charset) not in _CHARSETS:
         raise UnsupportedType(media_types, f"Send the file in {_CHARSETS[0]}, not in {charset!r}.")
     size = request.content_length if has_body() else 0
     if size is None:  # a server may not tell a chunked body that broke off from a whole one
@@ -248,6 +259,14 @@ def read_upload(media_types: Sequence[str], max_bytes: int) -> Upload:
         raise RequestEntityTooLarge(f"The file must not be larger than {max_bytes} bytes.")
     request.max_content_length = size  # checked against this route's own limit; the application's is far lower
     return Upload(request.mimetype, size, _pieces(timed_body(), size))
+
+
+def _codec(charset: str) -> str | None:
+    """Return the one name of a charset that has many, such as UTF8 and utf-8; None if there is no such charset."""
+    try:
+        return codecs.lookup(charset).name
+    except (LookupError, ValueError):
+        return None
 
 
 def _pieces(body: TimedBody, size: int) -> Iterator[bytes]:

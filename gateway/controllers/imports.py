@@ -11,7 +11,7 @@ from typing import Any
 
 from flask import Response, request
 
-from gateway.controllers.http import JSON, caller, json_response, ndjson_line, query, read_upload
+from gateway.controllers.http import JSON, caller, json_response, ndjson_line, preferred, query, read_upload
 from gateway.controllers.pages import page_by_id
 from gateway.files.reader import MEDIA_TYPES, CustomerFile
 from gateway.services.imports.imports import ImportOptions, ImportService
@@ -61,7 +61,7 @@ class ImportController:
             source.close()
             raise
         headers = {"Location": f"{request.path}/{run.record['id']}"}
-        if request.accept_mimetypes.best_match((JSON, NDJSON)) == NDJSON:
+        if preferred((JSON, NDJSON)) == NDJSON:
             return Response(_lines(run, request.path), 201, headers, mimetype=NDJSON)
         for _ in run.progress():
             pass  # the record tells whoever asks for it meanwhile

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from email.message import Message
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from fastapi.routing import APIRoute
 
 from model_service.api.errors import ApiError, validation_failed
 from model_service.store.errors import StoreNotWritable
+from shared.model_contract import CSV
 from shared.problems import FieldError
 from shared.strict_json import MalformedJSON, loads
 
@@ -112,16 +115,50 @@ def media_type(request: Request, allowed: Iterable[str], limit: int, named: Iter
     Raises
     ------
     ApiError
-        415 when it is not one of the `allowed`, 413 when the body is declared as longer than `limit` bytes.
+        415 when it is not one of the `allowed`, is a text in another charset than UTF-8, or has a Content-Encoding, 413
+        when the body is declared as longer than `limit` bytes.
     """
-    given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    kind, encoding, length = _declared(request)
+    given = kind.partition(";")[0].strip().lower()
     if given not in allowed:
-        detail = f"The Content-Type must be {' or '.join(named or allowed)}, not {given or 'missing'}."
-        raise ApiError(415, "unsupported_media_type", detail)
-    declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared) > limit:
+        raise _unsupported(f"The Content-Type must be {' or '.join(named or allowed)}, not {given or 'missing'}.")
+    if encoding and {coding.strip().lower() for coding in encoding.split(",")} - {"", "identity"}:
+        raise _unsupported(f"The body must not be compressed, as its Content-Encoding {encoding!r} says.")
+    if given == CSV and _charset(kind) not in _CHARSETS:
+        raise _unsupported(f"The file must be in UTF-8, not in {kind!r}.")
+    if length.isdecimal() and int(length) > limit:
         raise _too_large(limit)
     return given
+
+
+def _declared(request: Request) -> tuple[str, str, str]:
+    """Return Content-Type, Content-Encoding and Content-Length, in one pass: each look-up by name is another."""
+    kind = encoding = length = b""
+    for name, value in request.scope["headers"]:
+        if name == b"content-type":
+            kind = value
+        elif name == b"content-encoding":
+            encoding = value
+        elif name == b"content-length":
+            length = value
+    return kind.decode("latin-1"), encoding.decode("latin-1"), length.decode("latin-1")
+
+
+def _unsupported(detail: str) -> ApiError:
+    return ApiError(415, "unsupported_media_type", detail)
+
+
+_CHARSETS = ("utf-8", "ascii")
+
+
+def _charset(content_type: str) -> str | None:
+    """Return the one name of the charset that a media type names; UTF-8 where it names none."""
+    message = Message()
+    message["content-type"] = content_type
+    try:
+        return codecs.lookup(str(message.get_param("charset", _CHARSETS[0]))).name
+    except (LookupError, ValueError):
+        return None
 
 
 async def receive(request: Request, path: Path, limit: int) -> int:

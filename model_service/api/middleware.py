@@ -188,7 +188,7 @@ class GatewayAuthentication:
         for name, value in scope["headers"]:
             if name == b"authorization":
                 # In constant time, so that nobody can guess the secret letter by letter.
-                return value[:7].lower() == _SCHEME and hmac.compare_digest(value[7:], self._secret)
+                return value[:7].lower() == _SCHEME and hmac.compare_digest(value[7:].lstrip(b" "), self._secret)
         return False
 
 

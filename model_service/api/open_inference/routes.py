@@ -184,8 +184,6 @@ async def infer(request: Request) -> Response:
     model: ActiveModel = request.app.state.model
     settings: Settings = request.app.state.settings
     predictor = await model.of(request.path_params.get("version"))
-    if request.headers.get("content-encoding", "identity") != "identity":
-        raise ApiError(415, "unsupported_media_type", "The body must not be compressed.")
     body = await read_body(request, settings.max_body_bytes, _BODIES)
     json_length = request.headers.get(JSON_LENGTH)
     if len(body) < THREAD_BYTES:

@@ -66,6 +66,8 @@ class TestKind:
             (f"format={kind}", "*/*"),
             ("", f"text/html, {media_type};q=0.9"),
             (f"format={kind}", "image/png"),
+            ("", f"{media_type}; charset=utf-8"),
+            ("", f"{media_type.upper()};charset=UTF-8;q=0.5, */*;q=0.1"),
         ):
             answer = filled.client.get(EXPORTS, query_string=query, headers={"Accept": accept})
             assert (answer.status_code, answer.mimetype, bool(answer.data)) == (200, media_type, True)
@@ -80,7 +82,7 @@ class TestKind:
         answer = filled.client.get(EXPORTS, headers={"Accept": accept} if accept else {})
         assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
 
-    @pytest.mark.parametrize("accept", ["application/json", "image/png", "text/csv;q=0"])
+    @pytest.mark.parametrize("accept", ["application/json", "image/png", "text/csv;q=0", "text/csv; a=b; q=0"])
     def test_that_there_is_not_is_refused(self, filled: FakeGateway, accept: str) -> None:
         assert_problem(filled.client.get(EXPORTS, headers={"Accept": accept}), 406, "not_acceptable")
 

@@ -43,8 +43,13 @@ def counts(receipt: dict[str, Any]) -> list[int]:
 
 
 class TestAFile:
-    def test_may_say_that_it_is_utf_8(self, gateway: FakeGateway) -> None:
-        assert send(gateway, media_type=f"{CSV}; charset=UTF-8").status_code == 201
+    @pytest.mark.parametrize("charset", ["UTF-8", "utf8", '"Utf-8"', "us-ascii", "ASCII"])
+    def test_may_say_that_it_is_utf_8(self, gateway: FakeGateway, charset: str) -> None:
+        assert send(gateway, media_type=f"{CSV}; charset={charset}").status_code == 201
+
+    @pytest.mark.parametrize("coding", ["identity", "Identity", " IDENTITY ", "identity, identity", ""])
+    def test_may_say_that_it_is_not_compressed(self, gateway: FakeGateway, coding: str) -> None:
+        assert send(gateway, **{"Content-Encoding": coding}).status_code == 201
 
     def test_is_stored_and_its_receipt_answered(self, gateway: FakeGateway) -> None:
         answer = send(gateway, query="?name=a.csv")
@@ -103,8 +108,18 @@ class TestAFile:
 
 
 class TestAStream:
-    def test_ends_with_the_receipt(self, gateway: FakeGateway) -> None:
-        answer = send(gateway, Accept=NDJSON)
+    @pytest.mark.parametrize(
+        "accept",
+        [
+            NDJSON,
+            f"{NDJSON}; charset=utf-8",
+            "Application/X-NDJSON;q=1.0",
+            f"*/*;q=0.1, {NDJSON}",
+            f"{NDJSON}, */*;q=0.5",
+        ],
+    )
+    def test_ends_with_the_receipt(self, gateway: FakeGateway, accept: str) -> None:
+        answer = send(gateway, Accept=accept)
         assert (answer.status_code, answer.content_type) == (201, NDJSON)
         *shown, last = [json.loads(text) for text in answer.text.splitlines()]
         assert answer.headers["Location"] == f"{IMPORTS}/{last['id']}"

@@ -38,6 +38,35 @@ def test_wrong_content_types(client, path, declared):
     assert_problem(client.request("POST", path, b"{}", headers), 415, "unsupported_media_type")
 
 
+@pytest.mark.parametrize("coding", ["identity", "Identity", "IDENTITY, identity", ""])
+@pytest.mark.parametrize("path", [PREDICT, "/v2/models/customer-segmentation/infer"])
+def test_a_body_may_say_that_it_is_not_compressed(client, path, coding):
+    answer = client.request("POST", path, b"{", {"content-type": "application/json", "content-encoding": coding})
+    assert (answer.status, answer.json()["code"]) == (400, "malformed_json")
+
+
+@pytest.mark.parametrize("coding", ["gzip", "identity, GZIP", "x-unknown"])
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        (PREDICT, "application/json"),
+        ("/v1/predict/batch", "application/json"),
+        ("/v1/models/rollback", "application/json"),
+        ("/v1/models", "text/csv"),
+        ("/v1/models/active/drift", "application/x-ndjson"),
+    ],
+)
+def test_a_compressed_body_is_refused_as_such(client, path, kind, coding):
+    answer = client.request("POST", path, b"\x1f\x8b", {"content-type": kind, "content-encoding": coding})
+    assert "compressed" in assert_problem(answer, 415, "unsupported_media_type")["detail"]
+
+
+@pytest.mark.parametrize("kind", ["application/x-ndjson; charset=utf-8", "Application/X-NDJSON;CHARSET=UTF8"])
+def test_a_media_type_may_have_parameters(client, kind):
+    answer = client.request("POST", "/v1/models/active/drift", b"{", {"content-type": kind})
+    assert_problem(answer, 400, "malformed_json")
+
+
 def test_json_may_name_its_charset(client):
     answer = client.request("POST", PREDICT, b"[]", {"content-type": "Application/JSON; charset=utf-8"})
     assert_problem(answer, 422, "validation_failed", [""])

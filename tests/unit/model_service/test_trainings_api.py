@@ -55,7 +55,13 @@ def left(tmp_path: Path) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("kind", "name"), [(CSV, "upload.csv"), (f"{CSV}; charset=utf-8", "upload.csv"), (PARQUET, "upload.parquet")]
+    ("kind", "name"),
+    [
+        (CSV, "upload.csv"),
+        (f"{CSV}; charset=utf-8", "upload.csv"),
+        ('TEXT/csv;charset="UTF8"', "upload.csv"),
+        (PARQUET, "upload.parquet"),
+    ],
 )
 def test_an_uploaded_file_becomes_a_training(service, processes, kind, name):
     accepted = service.request(
@@ -303,3 +309,10 @@ def test_the_openapi_text_describes_trainings(service):
         described = paths[f"{TRAININGS}/{{id}}{rest}"][method]
         assert [p["name"] for p in described["parameters"]] == ["id"]
         assert "404" in described["responses"]
+
+
+@pytest.mark.parametrize("charset", ["iso-8859-1", "utf-16", "no-such", '""'])
+def test_a_file_in_another_charset_is_refused(service, processes, charset):
+    answer = service.request("POST", MODELS, b"x", {"content-type": f"{CSV}; charset={charset}"})
+    assert_problem(answer, 415, "unsupported_media_type")
+    assert processes.jobs == []
