@@ -140,8 +140,14 @@ def first_tried_at() -> datetime | None:
 
 
 def has_body() -> bool:
-    """Whether the request has a body, empty ones aside."""
-    return bool(request.content_length) or "Transfer-Encoding" in request.headers
+    """Whether the request has a body; an empty one is none, however it is framed."""
+    if request.content_length is not None or "Transfer-Encoding" not in request.headers:
+        return bool(request.content_length)
+    if "body" in g:
+        return bool(g.body)
+    if "first_byte" not in g:
+        g.first_byte = _read(1)
+    return bool(g.first_byte)
 
 
 def read_body() -> bytes:
@@ -163,7 +169,7 @@ def _received() -> bytes:
     too_large = RequestEntityTooLarge(f"The body must be smaller than {limit} bytes.")
     if limit is not None and (size or 0) > limit:
         raise too_large
-    body = _read() if size != 0 else b""
+    body = g.get("first_byte", b"") + _read() if size != 0 else b""
     # Without a Content-Length (chunked), Werkzeug cuts the body off at the limit and says nothing.
     if limit is not None and size is None and len(body) >= limit:
         raise too_large
@@ -172,10 +178,10 @@ def _received() -> bytes:
     return body
 
 
-def _read() -> bytes:
+def _read(size: int = -1) -> bytes:
     body = timed_body()
     try:
-        return body.read()
+        return body.read(size)
     except TimeoutError as error:
         raise RequestTimeout(f"The body did not arrive within {body.timeouts.seconds:g} seconds.") from error
     except OSError as error:
@@ -209,6 +215,7 @@ def precondition() -> Precondition:
     return Precondition(
         any_of=_revisions(request.if_match, weak=False) if "If-Match" in request.headers else None,
         none_of=_revisions(request.if_none_match, weak=True) if "If-None-Match" in request.headers else None,
+        weak=request.if_match.as_set(include_weak=True) if "If-Match" in request.headers else (),
     )
 
 

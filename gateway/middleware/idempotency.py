@@ -100,19 +100,24 @@ def idempotent(idempotency: IdempotencyService, lease: float) -> Around:
 
 def _request(route: Route, header: str, parts: dict[str, Any]) -> IdempotentRequest:
     key = load_key(header)
-    body = b"" if route.repeats.upload else read_body()
-    customers = customers_named(body)
+    body = None if route.repeats.upload else read_body()
+    customers = customers_named(body or b"")
     if cust_id := parts.get("cust_id"):
         customers.add(cust_id)
     return IdempotentRequest(key, _fingerprint(body), customers, route.repeats.again)
 
 
-def _fingerprint(body: bytes) -> str:
-    """Return what tells the request from others; the lengths keep its parts from running into each other."""
+def _fingerprint(body: bytes | None) -> str:
+    """Return what tells the request from others; the lengths keep its parts from running into each other.
+
+    How a body is framed and how its media type is spelt are no part of it; nor are the type's parameters, which nothing
+    here heeds. A file is not read (None): its length stands for it, and its digest.
+    """
     digest = hashlib.sha256()
-    headers = (request.headers.get(name, "") for name in ("Content-Type", "Content-Digest", "Repr-Digest"))
-    about = (request.method, request.path, *headers, str(request.content_length))
-    for part in (*(text.encode() for text in about), request.query_string, body):
+    length = str(request.content_length or 0) if body is None else ""
+    digests = (request.headers.get(name, "") for name in ("Content-Digest", "Repr-Digest"))
+    about = (request.method, request.path, request.mimetype, length, *digests)
+    for part in (*(text.encode() for text in about), request.query_string, body or b""):
         digest.update(b"%d:" % len(part))
         digest.update(part)
     return digest.hexdigest()

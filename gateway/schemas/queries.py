@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final, get_args
 
+from gateway.schemas.times import parse_time
 from gateway.services.audit import Action
 from gateway.services.customers.bulk_writes import Mode
 from gateway.services.customers.query import Op
@@ -164,29 +165,16 @@ def whole(name: str, description: str, least: int, most: int, **schema: Any) -> 
     return Parameter(name, read, description, found, schema.get("default"))
 
 
-_TIME = re.compile(
-    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt]([0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]{1,9}))?([Zz]|[+-][0-9]{2}:[0-9]{2})"
-)
-_TIME_RULE = "must be a time with its zone as in RFC 3339, such as 2026-01-31T12:00:00Z (write + as %2B)"
-
-
 def read_time(value: str, op: Op) -> datetime:
-    """Return a time in UTC, without a zone, to the millisecond, as times are stored.
+    """Return a time.
 
-    A finer one is rounded so that the comparison with what is stored comes out the same: up for what is at least
-    or less, down for the others.
+    One that is finer than those stored is rounded so that the comparison comes out the same: up for what is at least or
+    less, down for the others.
     """
-    found = _TIME.fullmatch(value)
-    if not found:
-        raise ValueError(_TIME_RULE)
-    day, clock, fraction, zone = found.groups()
-    digits = (fraction or "").ljust(9, "0")
-    up = op in (Op.GTE, Op.LT) and digits[3:].strip("0") != ""
     try:
-        whole = datetime.fromisoformat(f"{day}T{clock}{zone.upper()}").astimezone(UTC).replace(tzinfo=None)
-        return whole + timedelta(milliseconds=int(digits[:3]) + up)
-    except (ValueError, OverflowError):
-        raise ValueError(_TIME_RULE) from None
+        return parse_time(value, up=op in (Op.GTE, Op.LT))
+    except ValueError as error:
+        raise ValueError(f"{error} (write + as %2B)") from None
 
 
 # ---- parameters of several routes -------------------------------------------------------------------------------

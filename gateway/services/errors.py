@@ -184,10 +184,21 @@ class CustomerNotNew(SegmentationError):
 
 
 class StaleRevision(SegmentationError):
-    """The customer has changed since the revision the caller knows."""
+    """The customer does not have the revision that the caller names, as it has changed since, or is not there."""
 
-    def __init__(self, cust_id: str):
-        super().__init__(f"Customer {cust_id!r} no longer has the revision that the request names; read it again.")
+    def __init__(self, cust_id: str, reason: str = "no longer has the revision that the request names; read it again"):
+        super().__init__(f"Customer {cust_id!r} {reason}.")
+
+    @classmethod
+    def of_nobody(cls, cust_id: str) -> StaleRevision:
+        """Return the error where there is no such customer."""
+        return cls(cust_id, "does not exist, so that it has no revision; the request is only for one that is there")
+
+    @classmethod
+    def named_weakly(cls, cust_id: str) -> StaleRevision:
+        """Return the error where the revision is the right one, and named as one of several equivalent ones."""
+        reason = "has this revision, but the request names it weakly (W/), which is not enough to change it: something"
+        return cls(cust_id, f"{reason} on the way, such as a proxy that compresses, has weakened it; leave the W/ out")
 
 
 class RevisionRequired(SegmentationError):

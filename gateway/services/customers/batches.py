@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gateway.services.customers.bulk_writes import BulkWriter, Mode, Outcome, RowStatus, Verdict
@@ -56,9 +56,10 @@ class RowResult:
     error: SegmentationError | None = None
 
 
-_REFUSALS = {
+_REFUSALS: Mapping[Verdict, Callable[[str], SegmentationError]] = {
     Verdict.EXISTS: CustomerExists,
     Verdict.STALE: StaleRevision,
+    Verdict.ABSENT: StaleRevision.of_nobody,
     Verdict.REVISION_REQUIRED: RevisionRequired,
 }
 

@@ -33,7 +33,7 @@ class Mode(StrEnum):
 
 
 class Verdict(StrEnum):
-    """What became of one customer; the last three were not written."""
+    """What became of one customer; the last four were not written."""
 
     CREATED = "created"
     UPDATED = "updated"
@@ -42,6 +42,8 @@ class Verdict(StrEnum):
     """There is one already, and only new ones were wanted."""
     STALE = "stale"
     """It does not have the revision that the caller named."""
+    ABSENT = "absent"
+    """It is not there, and the caller named a revision."""
     REVISION_REQUIRED = "revision_required"
     """It would change, and the caller did not name the revision that it replaces, which is required."""
 
@@ -125,7 +127,7 @@ def _outcome(verdict: Verdict, new: Customer, old: Customer | None) -> Outcome:
 
 
 _EXISTS, _STALE = Outcome(Verdict.EXISTS), Outcome(Verdict.STALE)
-_REVISION_REQUIRED = Outcome(Verdict.REVISION_REQUIRED)
+_ABSENT, _REVISION_REQUIRED = Outcome(Verdict.ABSENT), Outcome(Verdict.REVISION_REQUIRED)
 _NONE: Mapping[str, str] = {}
 
 
@@ -229,10 +231,10 @@ class BulkWriter:
 
     def _settled(self, old: Customer | None, features: Features, expected: str | None) -> Outcome | None:
         """Return what becomes of a customer that need not, or must not, be written."""
-        if expected is not None and (old is None or old["revision"] != expected):
-            return _STALE
         if old is None:
-            return None
+            return None if expected is None else _ABSENT
+        if expected is not None and old["revision"] != expected:
+            return _STALE
         if same_features(old, features):
             return Outcome(Verdict.UNCHANGED, old["revision"], old["revision"], old["segment"] is None)
         return _REVISION_REQUIRED if self._require_revision and expected is None else None

@@ -19,10 +19,12 @@ class Precondition:
     ----------
     any_of : the stored customer must have one of these; None where it may have any, or not be there at all.
     none_of : if there is a customer, it must have none of these.
+    weak : revisions that were named as well, but weakly: they satisfy nothing, and are a reason to be told.
     """
 
     any_of: Revisions | None = None
     none_of: Revisions | None = None
+    weak: Revisions = ()
 
     def check(self, cust_id: str, stored: Customer | None, *, require_revision: bool = False) -> None:
         """Do nothing if all is as expected.
@@ -36,13 +38,18 @@ class Precondition:
         StaleRevision, CustomerNotNew, RevisionRequired
         """
         if self.any_of is not None and (stored is None or stored["revision"] not in self.any_of):
-            raise StaleRevision(cust_id)
+            raise self._mismatch(cust_id, stored)
         if stored is None:
             return
         if self.none_of is not None and stored["revision"] in self.none_of:
             raise CustomerNotNew(cust_id)
         if require_revision and self.any_of is None:
             raise RevisionRequired(cust_id)
+
+    def _mismatch(self, cust_id: str, stored: Customer | None) -> StaleRevision:
+        if stored is None:
+            return StaleRevision.of_nobody(cust_id)
+        return StaleRevision.named_weakly(cust_id) if stored["revision"] in self.weak else StaleRevision(cust_id)
 
 
 ANY_STATE = Precondition()

@@ -84,7 +84,8 @@ class TestCreate:
     def test_expires_at_the_time_asked_for_whatever_its_offset(self, gateway: FakeGateway) -> None:
         at = datetime.now(UTC).replace(microsecond=123000) + timedelta(days=3)
         offset = at.astimezone(datetime.fromisoformat("2020-01-01T00:00:00+05:30").tzinfo)
-        assert _time(_new(gateway, expires_at=offset.isoformat())["expires_at"]) == at
+        for text in (offset.isoformat(), offset.isoformat().replace("T", "t"), f"{at:%Y-%m-%dT%H:%M:%S}.123999999z"):
+            assert _time(_new(gateway, expires_at=text)["expires_at"]) == at
 
     @pytest.mark.parametrize(
         ("change", "pointers"),
@@ -110,6 +111,11 @@ class TestCreate:
             ({"expires_at": "9999-12-31T23:59:59Z"}, ["/expires_at"]),
             ({"expires_at": "9999-12-31T23:59:59-10:00"}, ["/expires_at"]),
             ({"expires_at": "tomorrow"}, ["/expires_at"]),
+            ({"expires_at": "9999-12-31T23:59:59.9999Z"}, ["/expires_at"]),
+            ({"expires_at": "2029-01-01 00:00:00+00:00"}, ["/expires_at"]),
+            ({"expires_at": "2029-01-01T00:00Z"}, ["/expires_at"]),
+            ({"expires_at": "20290101T000000Z"}, ["/expires_at"]),
+            ({"expires_at": "2029-W01-1T00:00:00Z"}, ["/expires_at"]),
             ({"expires_at": "2029-01-01T00:00:00"}, ["/expires_at"]),
             ({"expires_at": 5}, ["/expires_at"]),
             ({"expires_at": "2029-01-01T00:00:00Z", "expires_in_days": 5}, ["/expires_at"]),

@@ -91,7 +91,7 @@ class TestUpsert:
         store.insert_many([known, other])
         revisions = {"known": known["revision"], "other": "older", "nobody": "any"}
         outcomes = writer.write(wanted("known", "other", "nobody"), expected=revisions)
-        assert verdicts(outcomes) == {"known": "updated", "nobody": "stale", "other": "stale"}
+        assert verdicts(outcomes) == {"known": "updated", "nobody": "absent", "other": "stale"}
         assert store.customers.keys() == {"known", "other"}
 
     def test_where_revisions_must_be_known(self, store: InMemoryCustomerStore, model: FakeModel) -> None:

@@ -204,3 +204,29 @@ class TestRequestId:
 
 def test_a_doubled_slash_is_another_address(gateway: FakeGateway) -> None:
     assert_problem(gateway.client.get("/api/v1//customers"), 404, "not_found")
+
+
+CHUNKED = {"wsgi.input_terminated": True, "HTTP_TRANSFER_ENCODING": "chunked"}
+
+
+@pytest.mark.parametrize("path", ["/api/v1/models/rollback", "/api/v1/models", "/api/v1/api-keys/ID/rotate"])
+def test_an_empty_chunked_body_is_none(gateway: FakeGateway, path: str) -> None:
+    if "ID" in path:
+        key = gateway.client.post("/api/v1/api-keys", json={"name": "a", "scopes": ["admin"]}).get_json()
+        path = path.replace("ID", key["id"])
+    answer = gateway.client.post(path, environ_overrides={**CHUNKED, "wsgi.input": io.BytesIO()})
+    assert answer.status_code in (200, 202, 409), answer.text  # 409: nothing to roll back to
+
+
+def test_a_chunked_body_is_read_from_its_first_byte(gateway: FakeGateway) -> None:
+    content = io.BytesIO(b'{"reason": "why"}')
+    environ = {**CHUNKED, "wsgi.input": content, "CONTENT_TYPE": "application/json"}
+    answer = gateway.client.post("/api/v1/models/rollback", environ_overrides=environ)
+    assert_problem(answer, 409, "nothing_to_roll_back")
+    content = io.BytesIO(b"reason")
+    environ = {**CHUNKED, "wsgi.input": content, "CONTENT_TYPE": "application/json"}
+    answer = gateway.client.post("/api/v1/models/rollback", environ_overrides=environ)
+    assert_problem(answer, 400, "malformed_json")
+    environ = {**CHUNKED, "wsgi.input": io.BytesIO(b"a,b")}
+    answer = gateway.client.post("/api/v1/models", environ_overrides={**environ, "CONTENT_TYPE": "text/csv"})
+    assert_problem(answer, 411, "length_required")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -135,6 +136,31 @@ def test_another_request_under_the_same_key_is_refused(change: dict[str, Any]) -
     things.post()
     assert_problem(things.post(**change), 422, "idempotency_key_reused")
     assert things.calls == 1
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "application/json; charset=utf-8",
+        "Application/JSON",
+        'application/json;Charset="UTF-8"',
+        " application/json ; a=b",
+    ],
+)
+def test_a_media_type_may_be_spelt_in_another_way(content_type: str) -> None:
+    things = Guarded()
+    first = things.post(**{"Content-Type": "application/json"})
+    second = things.post(**{"Content-Type": content_type})
+    assert (first.status_code, second.status_code, things.calls) == (201, 201, 1)
+
+
+@pytest.mark.parametrize("data", [b"x", b""])
+def test_a_body_may_be_framed_in_another_way(data: bytes) -> None:
+    things = Guarded()
+    first = things.post(data)
+    chunked = {"wsgi.input": io.BytesIO(data), "wsgi.input_terminated": True, "HTTP_TRANSFER_ENCODING": "chunked"}
+    second = things.client.post("/things", headers={"Idempotency-Key": "k"}, environ_overrides=chunked)
+    assert (first.status_code, second.status_code, things.calls) == (201, 201, 1)
 
 
 def test_while_the_first_is_running_a_repetition_has_to_wait() -> None:

@@ -63,6 +63,44 @@ class TestReading:
 
 
 @each_write
+class TestTheReason:
+    def test_a_weak_tag_of_the_right_state_is_named_as_such(
+        self, gateway: FakeGateway, etag: str, method: str, path: str, sent: Any
+    ) -> None:
+        for tags in (f"W/{etag}", f'"other", W/{etag}', f'W/"other", W/{etag}'):
+            answer = gateway.client.open(path, method=method, json=sent, headers={"If-Match": tags})
+            detail = assert_problem(answer, 412, "revision_mismatch")["detail"]
+            assert "weak" in detail
+            assert "proxy" in detail
+            assert "no longer" not in detail
+        assert gateway.client.get(ONE).headers["ETag"] == etag
+
+    def test_a_weak_tag_of_another_state_has_changed(
+        self, gateway: FakeGateway, etag: str, method: str, path: str, sent: Any
+    ) -> None:
+        answer = gateway.client.open(path, method=method, json=sent, headers={"If-Match": 'W/"other"'})
+        assert "no longer has" in assert_problem(answer, 412, "revision_mismatch")["detail"]
+        assert gateway.client.get(ONE).headers["ETag"] == etag
+
+
+@pytest.mark.parametrize("tags", ["*", '"other"', 'W/"other"'])
+def test_of_a_customer_that_is_not_there_nothing_has_changed(gateway: FakeGateway, tags: str) -> None:
+    put = gateway.client.put(ONE, json=inputs(), headers={"If-Match": tags})
+    erased = gateway.client.delete(f"{ONE}?erase=true", headers={"If-Match": tags})
+    rows = [{**body("C1"), "if_revision": "other"}]
+    (row,) = gateway.client.post(f"{CUSTOMERS}/batch", json={"customers": rows}).get_json()["results"]
+    for problem in (*(assert_problem(answer, 412, "revision_mismatch") for answer in (put, erased)), row["error"]):
+        assert (problem["status"], problem["code"]) == (412, "revision_mismatch")
+        assert "does not exist" in problem["detail"]
+        assert "no longer" not in problem["detail"]
+
+
+def test_a_weak_tag_is_named_when_reading_too(gateway: FakeGateway, etag: str) -> None:
+    answer = gateway.client.get(ONE, headers={"If-Match": f"W/{etag}"})
+    assert "weak" in assert_problem(answer, 412, "revision_mismatch")["detail"]
+
+
+@each_write
 class TestIfNoneMatch:
     @pytest.mark.parametrize("tags", ["{}", "W/{}", "*", '"other", {}'])
     def test_a_state_that_is_ruled_out_is_left_alone(
