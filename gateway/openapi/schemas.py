@@ -16,7 +16,7 @@ from mashumaro.jsonschema.plugins import BasePlugin
 from mashumaro.jsonschema.schema import Instance
 from typing_extensions import is_typeddict
 
-from gateway.schemas.customers import CheckedField
+from gateway.schemas.customers import CheckedField, ShownField
 from gateway.schemas.queries import CUST_ID_SCHEMA
 from shared.features import Feature
 
@@ -113,6 +113,8 @@ def body_schema(schema: marshmallow.Schema) -> dict[str, Any]:
 
 
 def _of_the_data_dictionary(_: Any, field: marshmallow.fields.Field[Any], **__: Any) -> dict[str, Any]:
+    if isinstance(field, ShownField):
+        return {"readOnly": True, "description": "Set by the service; what is sent back unchanged is ignored"}
     if not isinstance(field, CheckedField):
         return {}
     return feature_schema(field.feature, nullable=field.allow_none) if field.feature else dict(CUST_ID_SCHEMA)

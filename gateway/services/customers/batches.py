@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gateway.services.customers.bulk_writes import BulkWriter, Mode, Outcome, RowStatus, Verdict
-from gateway.services.customers.customer import ASSIGNED, PENDING, Features, SegmentStatus
+from gateway.services.customers.customer import ASSIGNED, PENDING, Features, SegmentStatus, ignored
 from gateway.services.errors import (
     CustomerExists,
     DuplicateInBatch,
@@ -103,4 +103,5 @@ def _result(
     if refusal := _REFUSALS.get(outcome.verdict):
         return RowResult(cust_id, "rejected", error=refusal(cust_id))
     segment_status: SegmentStatus = PENDING if outcome.pending else ASSIGNED
-    return RowResult(cust_id, outcome.status, outcome.revision, segment_status, findings(features[cust_id], row.sent))
+    warnings = findings(features[cust_id], row.sent) + ignored(row.sent)
+    return RowResult(cust_id, outcome.status, outcome.revision, segment_status, warnings)

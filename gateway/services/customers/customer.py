@@ -15,6 +15,7 @@ from typing import Any, Final, Literal, TypedDict, cast
 from gateway.services.clock import later_than, now
 from gateway.services.errors import InvalidInput
 from shared.features import CUST_ID, INPUT_NAMES, INPUTS, complete
+from shared.findings import Finding
 from shared.problems import FieldError
 
 SegmentStatus = Literal["assigned", "pending"]
@@ -134,6 +135,31 @@ def same_features(customer: Customer, features: Features) -> bool:
     """Whether a stored customer already has these features."""
     # The first says the same of nearly all, in a fifth of the time; a feature younger than the customer is not in it.
     return features.items() <= customer.items() or all(customer.get(name) == value for name, value in features.items())
+
+
+KEPT_BY_SERVICE: Final = ("segment", "segment_status", "revision", "created_at", "updated_at")
+"""What the service adds to a stored customer."""
+ADDED: Final = (*KEPT_BY_SERVICE, "deleted_at", "expires_at", "warnings")
+"""What the service adds to customers in its answers; who sends one back changes none of it."""
+
+
+def refuse_changes(old: Customer, sent: Features) -> None:
+    """Raise InvalidInput where a customer is sent back with other members of the service than it has."""
+    changed = [name for name in KEPT_BY_SERVICE if name in sent and sent[name] != old.get(name)]
+    if changed:
+        detail = "is set by the service, which now has another value: leave it out, or read the customer again"
+        raise InvalidInput([FieldError(pointer=f"/{name}", detail=detail) for name in changed])
+
+
+def ignored(sent: Features) -> list[Finding]:
+    """Return a finding for every member of the service that was sent: it is not used."""
+    return [
+        Finding(
+            pointer=f"/{name}", code="member_ignored", detail=f"{name} is set by the service; what was sent is unused"
+        )
+        for name in ADDED
+        if name in sent
+    ]
 
 
 def refuse_gaps(features: Features) -> None:

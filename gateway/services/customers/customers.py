@@ -12,8 +12,10 @@ from gateway.services.customers.customer import (
     Customer,
     Features,
     changed_customer,
+    ignored,
     inputs_of,
     new_customer,
+    refuse_changes,
     refuse_gaps,
     same_features,
 )
@@ -85,14 +87,16 @@ class CustomerService:
             if not same_features(stored, features):
                 raise
             customer = stored
-        return Written(customer, True, findings(features, sent))
+        return Written(customer, True, findings(features, sent) + ignored(sent))
 
     def replace(self, cust_id: str, sent: Features, expected: Precondition = ANY_STATE) -> Written:
         """Create the customer, or replace all its features; where nothing is expected, the last writer wins.
 
+        Members of the service may be sent along, if they are those that it has.
+
         Raises
         ------
-        StaleRevision, CustomerNotNew, RevisionRequired
+        StaleRevision, CustomerNotNew, RevisionRequired, InvalidInput
         """
         for _ in range(MAX_ATTEMPTS):
             old = self._store.get(cust_id)
@@ -111,7 +115,7 @@ class CustomerService:
 
         Raises
         ------
-        CustomerNotFound, StaleRevision, CustomerNotNew, RevisionRequired
+        CustomerNotFound, StaleRevision, CustomerNotNew, RevisionRequired, InvalidInput
         """
         for _ in range(MAX_ATTEMPTS):
             old = self.get(cust_id)
@@ -130,8 +134,9 @@ class CustomerService:
         """Write the edited features over `old`; None when somebody else was faster."""
         sent = edit(inputs_of(old))
         refuse_gaps(sent)
+        refuse_changes(old, sent)
         features = complete(sent)
-        warnings = findings(features, sent)
+        warnings = findings(features, sent) + ignored(sent)
         if same_features(old, features):
             return Written(old, False, warnings)
         customer = changed_customer(old, features, self._assigner.assign(features))

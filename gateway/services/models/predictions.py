@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gateway.services.customers.customer import Features
+from gateway.services.customers.customer import Features, ignored
 from gateway.services.models.model import DEFAULT_OPTIONS, Model, PredictionOptions
 from shared.contract import Prediction, RowError
 from shared.features import complete
@@ -32,7 +32,7 @@ class PredictionService:
         """
         features = complete(sent)
         prediction = self._model.predict(features, self._deadline, options)
-        prediction["warnings"] = findings(features, sent) + prediction["warnings"]
+        prediction["warnings"] = findings(features, sent) + ignored(sent) + prediction["warnings"]
         return prediction
 
     def predict_batch(
@@ -53,5 +53,5 @@ class PredictionService:
         answers = self._model.predict_batch(completed, options)
         for sent, features, answer in zip(rows, completed, answers, strict=True):
             if "error" not in answer:
-                answer["warnings"] = findings(features, sent) + answer["warnings"]
+                answer["warnings"] = findings(features, sent) + ignored(sent) + answer["warnings"]
         return answers
