@@ -14,6 +14,7 @@ from gateway.openapi import document_of
 from gateway.routes import register
 from gateway.settings import Settings, read_settings
 from gateway.wiring import Services, build_resources, build_services
+from shared.processes import end_with_parent
 
 _COLLECT_AFTER = (50_000, 10, 10)
 """New containers after which Python looks for cycles among them. After the usual 700 it would look through the rows of
@@ -35,6 +36,7 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
     """
     settings = settings or read_settings()
     request_environ.drop_request_variables(os.environ)
+    end_with_parent()
     collect_seldom()
     request_log.configure(settings.log_level)
     app = Flask("gateway", static_folder=None)

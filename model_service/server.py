@@ -18,6 +18,7 @@ from model_service.api.middleware import configure_logging
 from model_service.app import create_app
 from model_service.protocol import Protocol
 from model_service.settings import Settings, load_settings
+from shared.processes import end_with_parent
 
 KEEP_ALIVE_SECONDS = 75
 """Longer than a pooled client's idle connections live."""
@@ -27,6 +28,7 @@ GRACE_SECONDS = 3
 
 def served_app() -> FastAPI:
     """Return the application for one server process, with its logging set up."""
+    end_with_parent()
     configure_logging(load_settings().log_level)
     app = create_app()
     # What is loaded by now stays for good: walking through scikit-learn at every garbage collection took a fifth of a

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import click
@@ -15,6 +18,7 @@ from gateway.commands import refuse_taken
 from gateway.development.credentials import kept_secret
 from gateway.development.welcome import WITH_SAMPLE
 from gateway.settings import DEVELOPMENT, Settings, read_settings
+from shared.processes import adopt_orphans, signal_at_death_of_parent
 from shared.secret_rules import SettingsError
 
 SAMPLE = Path("data/sample.csv")
@@ -60,16 +64,46 @@ def refuse_taken_ports(settings: Settings) -> None:
 
 
 def run_all() -> int:
-    """Run the Procfile's processes until one ends or somebody stops them; return the exit status."""
+    """Run the Procfile's processes until one ends or somebody stops them; return the exit status.
+
+    Nothing is left behind if this process is killed (honcho then stops the others in order), or if honcho is.
+    """
     os.environ["PYTHONUNBUFFERED"] = "1"  # or a process's lines would show only when it ends
     # A closed terminal must not leave five processes behind: honcho would die of the hang-up before it stops them.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    adopt_orphans()
     command = [sys.executable, "-m", "honcho", "start", "--env", os.devnull]  # .env is read already
-    with subprocess.Popen(command) as honcho:  # noqa: S603  # our own Procfile
+    tie = partial(signal_at_death_of_parent, signal.SIGTERM)
+    with subprocess.Popen(command, preexec_fn=tie) as honcho:  # noqa: S603  # our Procfile; no threads yet
         signal.signal(signal.SIGHUP, lambda *_: honcho.terminate())
         signal.signal(signal.SIGTERM, lambda *_: honcho.terminate())
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches honcho too, which stops the others in order
-        return honcho.wait()
+        status = honcho.wait()
+    stop_orphans()
+    return status
+
+
+def stop_orphans() -> None:
+    """Stop what descends from this process still: honcho has ended without stopping it."""
+    while children := _children(os.getpid()):
+        for process in _descendants(children):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGTERM)
+        os.waitpid(children[0], 0)
+
+
+def _descendants(processes: list[int]) -> Iterator[int]:
+    for process in processes:
+        yield process
+        yield from _descendants(_children(process))
+
+
+def _children(process: int) -> list[int]:
+    try:
+        found = Path(f"/proc/{process}/task/{process}/children").read_text(encoding="ascii")
+    except OSError:  # it has ended, or this system has no such file
+        return []
+    return [*map(int, found.split())]
 
 
 if __name__ == "__main__":

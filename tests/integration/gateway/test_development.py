@@ -121,3 +121,35 @@ def test_the_data_of_a_mongod_can_move_to_another_port(tmp_path: Path) -> None:
                 assert client.get_default_database()["moved"].count_documents({}) == number + 1
         finally:
             server.stop()
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _wait_until(port: int, *, listens: bool) -> None:
+    give_up_at = time.monotonic() + STOP_SECONDS
+    while _listens(port) is not listens:
+        assert time.monotonic() < give_up_at
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("killed", ["make run", "honcho"])
+def test_whoever_is_killed_nothing_is_left_behind(tmp_path: Path, killed: str) -> None:
+    port, other = free_port(), free_port()
+    line = f"{sys.executable} -m http.server --bind 127.0.0.1"
+    (tmp_path / "Procfile").write_text(f"one: {line} {port}\ntwo: {line} {other} & wait\n", encoding="utf-8")
+    run = [sys.executable, "-c", "from gateway.development.__main__ import run_all; run_all()"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    process = subprocess.Popen(run, cwd=tmp_path, env=environment)
+    try:
+        for one in (port, other):
+            _wait_until(one, listens=True)
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text(encoding="ascii").split()
+        os.kill(process.pid if killed == "make run" else int(children[0]), signal.SIGKILL)
+        for one in (port, other):
+            _wait_until(one, listens=False)
+        process.wait(STOP_SECONDS)
+    finally:
+        process.terminate()

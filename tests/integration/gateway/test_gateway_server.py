@@ -44,6 +44,7 @@ class Gateway:
     key: str
     cuts_off: bool
     """Whether the server lets a slow client be cut off."""
+    process: subprocess.Popen[bytes]
 
     @property
     def base(self) -> str:
@@ -93,7 +94,7 @@ def _running(uri: str, server: str, log: Path, **settings: str) -> Iterator[Gate
     with log.open("w") as output:
         command = [sys.executable, "-m", *SERVERS[server]]
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=output)
-    gateway = Gateway(port, key.split()[-1], server == "gunicorn")
+    gateway = Gateway(port, key.split()[-1], server == "gunicorn", process)
     try:
         _wait(gateway, process, log)
         yield gateway
@@ -322,6 +323,20 @@ def test_behind_a_proxy_callers_are_whom_the_proxy_names(behind_a_proxy: Gateway
     assert _status(behind_a_proxy.raw(f"{head}Content-Length: {len(content)}", content)) == "201"
     (entry,) = behind_a_proxy.ask("GET", f"/api/v1/audit?subject={cust_id}").json()["items"]
     assert entry["address"] == "203.0.113.7"
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_workers_end_with_a_master_that_is_killed(
+    server: str, mongod: Mongod, mongo_client: MongoClient[dict[str, Any]], tmp_path: Path
+) -> None:
+    with own_database(mongo_client) as name, _running(mongod.uri(name), server, tmp_path / "log") as running:
+        running.process.kill()
+        give_up_at = time.monotonic() + START_SECONDS
+        with contextlib.suppress(ConnectionRefusedError):
+            while time.monotonic() < give_up_at:
+                socket.create_connection(("127.0.0.1", running.port), timeout=20).close()
+                time.sleep(0.05)
+            pytest.fail("somebody still listens")
 
 
 def _until_written(gateway: Gateway) -> None:

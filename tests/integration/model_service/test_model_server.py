@@ -311,6 +311,18 @@ def test_it_stops_in_order_when_told(store, tmp_path, name):
     assert "Traceback" not in server.log.read_text()
 
 
+@pytest.mark.parametrize("name", SERVERS)
+def test_workers_end_with_a_master_that_is_killed(store, tmp_path, name):
+    with running(store.directory, tmp_path / "server.log", name, MODEL_WORKERS="2") as server:
+        server.process.kill()
+        give_up_at = time.monotonic() + START_SECONDS
+        with contextlib.suppress(ConnectionRefusedError):
+            while time.monotonic() < give_up_at:
+                socket.create_connection(("127.0.0.1", server.port), timeout=20).close()
+                time.sleep(0.05)
+            pytest.fail("somebody still listens")
+
+
 def test_a_wrong_setting_ends_it_with_one_clear_line(tmp_path):
     command = [sys.executable, "-m", "model_service", "serve"]
     done = subprocess.run(
