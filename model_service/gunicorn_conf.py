@@ -23,6 +23,7 @@ asgi_lifespan = "on"
 keepalive = 75  # longer than a pooled client's idle connections live
 timeout = 60
 graceful_timeout = 3  # idle pooled connections count as unfinished; no answer takes as long
+forwarded_allow_ips = ""  # nothing here asks who called the gateway
 control_socket_disable = True  # it would be written to the home directory, which may be read-only
 worker_tmp_dir = "/dev/shm"  # noqa: S108  # heartbeat files must not wait for a disk; exists on a read-only root too
 certfile = str(_settings.model_tls_cert) if _settings.model_tls_cert else None
