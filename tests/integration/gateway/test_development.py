@@ -129,7 +129,7 @@ def _listens(port: int) -> bool:
 
 
 def _wait_until(port: int, *, listens: bool) -> None:
-    give_up_at = time.monotonic() + STOP_SECONDS
+    give_up_at = time.monotonic() + 4 * STOP_SECONDS
     while _listens(port) is not listens:
         assert time.monotonic() < give_up_at
         time.sleep(0.05)
