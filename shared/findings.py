@@ -74,7 +74,7 @@ _RULES = (
     _Rule(
         "PURCHASES",
         "purchase_identity",
-        "PURCHASES differs from ONEOFF_PURCHASES + INSTALLMENTS_PURCHASES by more than 1 %",
+        "PURCHASES differs from ONEOFF_PURCHASES + INSTALLMENTS_PURCHASES by more than 1%",
         _broken_identity,
     ),
     _above("ONEOFF_PURCHASES_FREQUENCY", "PURCHASES_FREQUENCY"),

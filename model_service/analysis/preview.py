@@ -14,6 +14,7 @@ from model_service.scoring.rows import distance_matrix
 from model_service.store.labels import displayed_name
 from shared.contract import BORDERLINE
 from shared.model_contract import Moved, Mover, Preview, PreviewSegment
+from shared.typography import percent
 
 CENTS = 2
 """Decimals of sums of money."""
@@ -240,8 +241,9 @@ def _overall(preview: Preview, sure: int) -> Iterator[str]:
         yield f"None of the {preview['rows']:,} customers moves."
         return
     yield (
-        f"{moved['customers']:,} of {preview['rows']:,} customers move ({moved['share']:.1%}), with "
-        f"{moved['balance_share']:.1%} of all balances and {moved['credit_limit_share']:.1%} of all known limits."
+        f"{moved['customers']:,} of {preview['rows']:,} customers move ({percent(moved['share'])}), with "
+        f"{percent(moved['balance_share'])} of all balances and {percent(moved['credit_limit_share'])} of all known "
+        "limits."
     )
     of = f"{sure:,}" if sure else "none"
     yield f"Of those who move, both versions are sure (confidence {BORDERLINE} or more) of {of}."
@@ -254,7 +256,7 @@ def _leaving(segment: PreviewSegment, counts: Sequence[int], after: Sequence[Pre
         return
     others = [0 if other["id"] == segment["id"] else count for count, other in zip(counts, after, strict=True)]
     if sum(others) > LEAVING * total:
-        yield f"{_title(segment)} loses {sum(others) / total:.1%}; {_shares(others, total, 'go to', after)}."
+        yield f"{_title(segment)} loses {percent(sum(others) / total)}; {_shares(others, total, 'go to', after)}."
 
 
 def _coming(segment: PreviewSegment, counts: Sequence[int], before: Sequence[PreviewSegment]) -> Iterator[str]:
@@ -268,7 +270,7 @@ def _shares(counts: Sequence[int], total: int, way: str, segments: Sequence[Prev
         return "it has no customers here"
     order = sorted(range(len(counts)), key=lambda place: -counts[place])
     named = [place for place in order if counts[place] >= FLOW * total] or order[:1]
-    shares = ", ".join(f"{counts[place] / total:.1%} {way} {segments[place]['id']}" for place in named)
+    shares = ", ".join(f"{percent(counts[place] / total)} {way} {segments[place]['id']}" for place in named)
     return f"of its {total:,} customers, {shares}"
 
 
