@@ -13,13 +13,16 @@ from shared.features import BY_NAME, Kind
 WHOLE_FROM = 100
 """Amounts from this on are written without decimals."""
 
+HUGE = 1e15
+"""What is no smaller is no number of anything that is counted here."""
+
 _SIZES = ((1e12, "tn"), (1e9, "bn"), (1e6, "M"), (1e3, "k"))
 
 
 def number(value: float, decimals: int = 0) -> str:
-    """Write a value with at most so many decimals: "1,234.5"; one that would round to zero in three digits."""
+    """Write a value with at most so many decimals: "1,234.5"; a huge one, and one that would be 0, in three digits."""
     text = f"{value:,.{decimals}f}"
-    if value and not text.strip("-0."):
+    if abs(value) >= HUGE or (value and not text.strip("-0.")):
         text = f"{value:.3g}"
     elif decimals:
         text = text.rstrip("0").rstrip(".")

@@ -13,6 +13,7 @@ from model_service.scoring.predictor import DECIMALS, Predictor
 from model_service.scoring.rows import distance_matrix
 from model_service.store.artefact import reading
 from model_service.store.errors import NoEvidence
+from model_service.store.labels import displayed_name
 from model_service.store.manifest import Evidence
 from shared.features import DERIVED, FEATURES, INPUT_NAMES
 from shared.model_contract import DistanceDrift, Drift, FeatureDrift, MixDrift
@@ -100,6 +101,7 @@ class DriftCounter:
             tier=tier(index, limit, MIX),
             training=dict(zip(ids, (training / training.sum()).round(DECIMALS).tolist(), strict=True)),
             now=dict(zip(ids, (now / now.sum()).round(DECIMALS).tolist(), strict=True)),
+            names={s["id"]: displayed_name(s, self._predictor.labels) for s in segments},
         )
 
     def _distance(self) -> DistanceDrift | None:

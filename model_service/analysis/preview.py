@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from model_service.scoring.pipeline import Clusters, Matrix
 from model_service.scoring.predictor import DECIMALS, Predictor
 from model_service.scoring.rows import distance_matrix
-from model_service.store.labels import displayed_name
+from model_service.store.labels import Labels, displayed_name
 from shared.contract import BORDERLINE
 from shared.model_contract import Moved, Mover, Preview, PreviewSegment
 from shared.typography import percent
@@ -75,8 +75,13 @@ class PreviewCounter:
             transitions=self._transitions.tolist(),
             customers=self._top.movers,
         )
-        preview["remarks"] = remarks(preview, self._top.sure)
+        preview["remarks"] = remarks(preview, self.sure)
         return preview
+
+    @property
+    def sure(self) -> int:
+        """How many customers move of whom both versions are sure."""
+        return self._top.sure
 
     def _moved(self) -> Moved:
         elsewhere = self._before.ids[:, None] != self._after.ids[None, :]
@@ -89,6 +94,24 @@ class PreviewCounter:
             credit_limit=round(self._credit_limit.moved, CENTS),
             credit_limit_share=_share(self._credit_limit.moved, self._credit_limit.total),
         )
+
+
+def renamed(preview: Preview, labels: Labels, sure: int) -> Preview:
+    """Return `preview` with the segments called as people call them now.
+
+    Parameters
+    ----------
+    sure : how many customers move of whom both versions are sure.
+    """
+
+    def called(segment: PreviewSegment) -> PreviewSegment:
+        label = labels.get(segment["id"])
+        return {**segment, "name": (label and label["name"]) or segment["name"]}
+
+    found = preview.copy()
+    found["before"], found["after"] = (list(map(called, preview[side])) for side in ("before", "after"))
+    found["remarks"] = remarks(found, sure)
+    return found
 
 
 class _Placed(NamedTuple):
