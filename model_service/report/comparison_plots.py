@@ -45,6 +45,8 @@ FEW = 8
 """Up to so many segments there is room for their names."""
 
 STAYED = "#e2e2e2"
+NOBODY = 1e-9
+"""Where the colours begin: a cell that nobody moves to has none."""
 
 
 class _Tier(NamedTuple):
@@ -150,8 +152,8 @@ def transitions(found: Preview, title: str = "") -> Figure:
     axes = figure.subplots()
     texts = [[_cell(n, share, few) for n, share in zip(*row, strict=True)] for row in zip(counts, by_row, strict=True)]
     moving = np.where(stayed, np.nan, by_row)
-    colours = mpl.colormaps["Oranges"].with_extremes(bad=STAYED)
-    mesh = heat_map(axes, moving, texts, colours, (0.0, _largest(moving)))
+    colours = mpl.colormaps["Oranges"].with_extremes(bad=STAYED, under="white")
+    mesh = heat_map(axes, moving, texts, colours, (NOBODY, _largest(moving)))
     label_cells(
         axes,
         [_head(s, 26, few) for s in before],

@@ -281,12 +281,14 @@ class TestTransitions:
             mesh = mesh_of(transitions(a_preview(3, 3, counts=counts)))
         shown = np.ma.filled(mesh.get_array().astype(float), np.nan).reshape(3, 3)
         assert np.isnan(np.diag(shown)).all()
-        assert mesh.get_clim() == (0.0, 0.03)
+        assert mesh.get_clim() == pytest.approx((0.0, 0.03), abs=1e-6)
+        assert mesh.cmap.get_under().tolist() == [1.0, 1.0, 1.0, 1.0], "nobody is no colour"
+        assert mesh.get_clim()[0] > 0
 
     def test_nobody_moves(self):
         with settings():
             mesh = mesh_of(transitions(a_preview(2, 2, counts=[[5, 0], [0, 5]])))
-        assert mesh.get_clim() == (0.0, 1.0)
+        assert mesh.get_clim() == pytest.approx((0.0, 1.0), abs=1e-6)
 
 
 class TestMap:
