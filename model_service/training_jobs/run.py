@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
 import logging
 import os
 import re
@@ -167,7 +166,12 @@ def _train(
     given = job.record["options"]
     options = Options(ks=tuple(range(given["k_min"], given["k_max"] + 1)), seed=given["seed"])
     progress.expect(options.work_units())
-    manifest = train_version(models, data, options, progress, functools.partial(write, note=job.record["note"]))
+    note = job.record["note"]
+
+    def draw(folder: Path, manifest: Manifest, data: TrainingData, parent: Manifest | None) -> None:
+        write(folder, manifest, data, parent, note)
+
+    manifest = train_version(models, data, options, progress, draw)
     version = manifest["version"]
     job.commit(version)
     log.info("%s\n\nstored as %s", summary(manifest), version)
