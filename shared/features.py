@@ -53,6 +53,8 @@ class Feature:
     name : the column's name in CSV, JSON, MongoDB and the model.
     kind : what it measures.
     description : one sentence for people.
+    label : its plain name, for tables and pictures; by default the first words of the description.
+    clause : how a sentence gives a value, with ``{}`` for it; by default label and value with a colon between.
     minimum, maximum : inclusive bounds, in the column's unit.
     exclusive_minimum : the value must be greater than ``minimum``, not equal to it.
     nullable : may be null or absent; the model then imputes the training median.
@@ -69,6 +71,14 @@ class Feature:
     nullable: bool = False
     in_distance: bool = True
     derive: Callable[[Mapping[str, Any]], float] | None = None
+    label: str = ""
+    clause: str = ""
+
+    def __post_init__(self) -> None:
+        label = self.label or re.split("[,:]", self.description)[0]
+        clause = self.clause or f"{label[:1].lower()}{label[1:]}: {{}}"
+        object.__setattr__(self, "label", label)
+        object.__setattr__(self, "clause", clause)
 
     @property
     def unit(self) -> str:
@@ -125,38 +135,90 @@ def _amount(name: str, description: str, **rest: Any) -> Feature:
     return Feature(name, Kind.AMOUNT, description, maximum=MAX_AMOUNT, **rest)
 
 
-def _frequency(name: str, description: str, maximum: float = 1.0) -> Feature:
-    return Feature(name, Kind.FREQUENCY, description, maximum=maximum)
+def _frequency(name: str, description: str, maximum: float = 1.0, **texts: Any) -> Feature:
+    return Feature(name, Kind.FREQUENCY, description, maximum=maximum, **texts)
 
 
-def _count(name: str, description: str) -> Feature:
-    return Feature(name, Kind.COUNT, description, maximum=MAX_COUNT)
+def _count(name: str, description: str, **texts: Any) -> Feature:
+    return Feature(name, Kind.COUNT, description, maximum=MAX_COUNT, **texts)
 
 
+def _yearly(name: str, what: str, **rest: Any) -> Feature:
+    """Return an amount that adds up over a year: `what`, such as "cash advances"."""
+    label = f"{what.capitalize()} in 12 months"
+    clause = f"{what} in 12 months come to {{}}"
+    return _amount(name, f"Total amount of {what} in 12 months", label=label, clause=clause, **rest)
+
+
+def _active_months(name: str, what: str, maximum: float = 1.0) -> Feature:
+    """Return the frequency of months with `what`."""
+    clause = f"there are {what} in {{}} of months"
+    return _frequency(name, f"Share of months with {what}", maximum, label=f"Months with {what}", clause=clause)
+
+
+def _number(name: str, what: str) -> Feature:
+    """Return the count of `what` in a year."""
+    label = f"Number of {what}"
+    return _count(name, f"{label} in 12 months", label=label, clause=f"the number of {what} is {{}}")
+
+
+# What the columns mean is said as the data dictionary of the public data has it. A balance is a debt: what is owed.
 FEATURES: tuple[Feature, ...] = (
-    _amount("BALANCE", "Balance left in the account to make purchases"),
-    _frequency("BALANCE_FREQUENCY", "How often the balance is updated"),
-    _amount("PURCHASES", "Total amount of purchases"),
-    _amount("ONEOFF_PURCHASES", "Amount of purchases paid in one go"),
-    _amount("INSTALLMENTS_PURCHASES", "Amount of purchases paid in instalments"),
-    _amount("CASH_ADVANCE", "Cash taken in advance"),
-    _frequency("PURCHASES_FREQUENCY", "How often purchases are made"),
-    _frequency("ONEOFF_PURCHASES_FREQUENCY", "How often purchases are paid in one go"),
-    _frequency("PURCHASES_INSTALLMENTS_FREQUENCY", "How often purchases are paid in instalments"),
+    _amount(
+        "BALANCE",
+        "Monthly average balance, which is what the customer owes on average",
+        label="Average balance owed",
+        clause="the average balance owed is {}",
+    ),
+    _frequency(
+        "BALANCE_FREQUENCY",
+        "Share of months with a balance",
+        label="Months with a balance",
+        clause="there is a balance in {} of months",
+    ),
+    _yearly("PURCHASES", "purchases"),
+    _yearly("ONEOFF_PURCHASES", "one-off purchases"),
+    _yearly("INSTALLMENTS_PURCHASES", "instalment purchases"),
+    _yearly("CASH_ADVANCE", "cash advances"),
+    _active_months("PURCHASES_FREQUENCY", "purchases"),
+    _active_months("ONEOFF_PURCHASES_FREQUENCY", "one-off purchases"),
+    _active_months("PURCHASES_INSTALLMENTS_FREQUENCY", "instalment purchases"),
     # Twelve months in the numerator, TENURE (down to 6) in the denominator: real values reach 1.5.
-    _frequency("CASH_ADVANCE_FREQUENCY", "How often cash is taken in advance", maximum=2.0),
-    _count("CASH_ADVANCE_TRX", "Number of cash advance transactions"),
-    _count("PURCHASES_TRX", "Number of purchase transactions"),
-    _amount("CREDIT_LIMIT", "Limit of the credit card", exclusive_minimum=True, nullable=True),
-    _amount("PAYMENTS", "Amount of payments made"),
-    _amount("MINIMUM_PAYMENTS", "Amount of minimum payments", nullable=True),
-    _frequency("PRC_FULL_PAYMENT", "Share of months in which the full balance was paid"),
-    Feature("TENURE", Kind.MONTHS, "Months in which the card was used, within a year", minimum=1, maximum=12),
+    _active_months("CASH_ADVANCE_FREQUENCY", "cash advances", maximum=2.0),
+    _number("CASH_ADVANCE_TRX", "cash advances"),
+    _number("PURCHASES_TRX", "purchases"),
+    _amount(
+        "CREDIT_LIMIT",
+        "Credit limit of the card",
+        exclusive_minimum=True,
+        nullable=True,
+        label="Credit limit",
+        clause="the credit limit is {}",
+    ),
+    _yearly("PAYMENTS", "payments"),
+    _yearly("MINIMUM_PAYMENTS", "minimum payments", nullable=True),
+    _frequency(
+        "PRC_FULL_PAYMENT",
+        "Share of months in which the balance was paid in full",
+        label="Months paid in full",
+        clause="the balance was paid in full in {} of months",
+    ),
+    Feature(
+        "TENURE",
+        Kind.MONTHS,
+        "Months as a customer, of the last 12",
+        minimum=1,
+        maximum=12,
+        label="Months as a customer",
+        clause="the time as a customer is {}",
+    ),
     _amount(
         "AVERAGE_PURCHASE_TRX",
         "Mean amount of one purchase: PURCHASES / PURCHASES_TRX, 0 with no transactions",
         in_distance=False,
         derive=average_purchase,
+        label="Average purchase",
+        clause="the average purchase is {}",
     ),
 )
 

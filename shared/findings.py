@@ -74,7 +74,7 @@ _RULES = (
     _Rule(
         "PURCHASES",
         "purchase_identity",
-        "PURCHASES differs from ONEOFF_PURCHASES + INSTALLMENTS_PURCHASES by more than 1 %",
+        "PURCHASES differs from ONEOFF_PURCHASES + INSTALLMENTS_PURCHASES by more than 1%",
         _broken_identity,
     ),
     _above("ONEOFF_PURCHASES_FREQUENCY", "PURCHASES_FREQUENCY"),
@@ -152,7 +152,7 @@ def outside_training_range(column: str, low: float, high: float) -> Finding:
     ----------
     low, high : the column's 0.1 % and 99.9 % quantiles in training, in its unit.
     """
-    detail = f"{column} is outside the range of 99.8 % of the training customers, {low:g} to {high:g}"
+    detail = f"{column} is outside the range of 99.8% of the training customers, {low:g} to {high:g}"
     return Finding(pointer=f"/{column}", code="outside_training_range", detail=detail)
 
 

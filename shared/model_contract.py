@@ -96,8 +96,16 @@ class TrainingOptions(TypedDict):
     activate: bool
 
 
+STORED_CUSTOMERS = "the customers stored in the gateway"
+"""What a training calls them in place of a file's name."""
+
+
 class Training(TypedDict):
-    """A training: a background process with a record. ``reason`` says why it failed or was not activated."""
+    """A training: a background process with a record. ``reason`` says why it failed or was not activated.
+
+    ``data`` is the name of the file, as far as it is known, or says that these are stored customers; ``stored`` says so
+    too, and is missing in records from before it was asked.
+    """
 
     id: str
     status: Literal["queued", "running", "completed", "failed", "cancelled"]
@@ -108,6 +116,7 @@ class Training(TypedDict):
     note: str
     options: TrainingOptions
     data: str
+    stored: NotRequired[bool]
     bytes: int
     progress: Progress
     version: str | None
@@ -144,13 +153,14 @@ class FeatureDrift(TypedDict):
 
 
 class MixDrift(TypedDict):
-    """How the shares of the segments differ from training; shares by segment id."""
+    """How the shares of the segments differ from training; shares, and what the segments are called, by segment id."""
 
     psi: float
     limit: float
     tier: Literal["none", "detected", "material", "severe"]
     training: dict[str, float]
     now: dict[str, float]
+    names: NotRequired[dict[str, str]]
 
 
 class DistanceDrift(TypedDict):

@@ -32,12 +32,13 @@ class Match(TypedDict):
 
 
 class DataSource(TypedDict):
-    """Which data trained the model."""
+    """Which data trained the model: a file, or the customers that the gateway had stored at the time ``stored_at``."""
 
     name: str
     sha256: str
     rows: int
     refused: int
+    stored_at: NotRequired[str]
 
 
 class ReliabilityBin(TypedDict):

@@ -99,9 +99,9 @@ _LIST_ACTIVATIONS = Operation(
 _GET_REPORT = Operation(
     "getReport",
     "Get the report of a version",
-    "A single self-contained page, to be filed or printed.",
+    "A single self-contained page, to be filed or printed. Segments are called what people call them now.",
     {200: Answer("The report", TEXT, ("text/html",), headers=("ETag",)), 304: UNCHANGED},
-    problems=(*_VERSION_PROBLEMS, "report_not_found"),
+    problems=(*_VERSION_PROBLEMS, "report_not_found", "analysis_busy"),
     headers=("If-None-Match",),
 )
 _LIST_PLOTS = Operation(
@@ -114,9 +114,9 @@ _LIST_PLOTS = Operation(
 _GET_PLOT = Operation(
     "getPlot",
     "Get a plot of a version",
-    "",
+    "Segments are called what people call them now.",
     {200: Answer("The plot", others=_PICTURES, headers=("ETag",)), 304: UNCHANGED},
-    problems=(*_VERSION_PROBLEMS, "plot_not_found"),
+    problems=(*_VERSION_PROBLEMS, "plot_not_found", "analysis_busy"),
     headers=("If-None-Match",),
 )
 _TRAIN_MODEL = Operation(

@@ -257,6 +257,9 @@ TRAINING = (
     _judged_elsewhere(
         "note", "Why, or where the customers come from", {"type": "string", "maxLength": 1000, "default": ""}
     ),
+    _judged_elsewhere(
+        "name", "Name of the file in the body, for the report", {"type": "string", "maxLength": 200, "default": ""}
+    ),
 )
 
 

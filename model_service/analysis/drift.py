@@ -13,9 +13,11 @@ from model_service.scoring.predictor import DECIMALS, Predictor
 from model_service.scoring.rows import distance_matrix
 from model_service.store.artefact import reading
 from model_service.store.errors import NoEvidence
+from model_service.store.labels import displayed_name
 from model_service.store.manifest import Evidence
 from shared.features import DERIVED, FEATURES, INPUT_NAMES
 from shared.model_contract import DistanceDrift, Drift, FeatureDrift, MixDrift
+from shared.typography import percent
 
 MINIMUM_ROWS = 200
 """Below this there is no verdict: of 100 unchanged customers, 96 % have an index above 0.1 somewhere
@@ -99,6 +101,7 @@ class DriftCounter:
             tier=tier(index, limit, MIX),
             training=dict(zip(ids, (training / training.sum()).round(DECIMALS).tolist(), strict=True)),
             now=dict(zip(ids, (now / now.sum()).round(DECIMALS).tolist(), strict=True)),
+            names={s["id"]: displayed_name(s, self._predictor.labels) for s in segments},
         )
 
     def _distance(self) -> DistanceDrift | None:
@@ -146,7 +149,7 @@ FAR = 0.01
 
 UNSEEN = (
     "What this cannot see: the index compares one feature at a time, over all customers. A modest change among some "
-    "of them stays below the limit of chance (on the public data, 20 % more cash advances for 30 % of the customers "
+    "of them stays below the limit of chance (on the public data, 20% more cash advances for 30% of the customers "
     "gave an index below 0.002), and so does a change in how features are related."
 )
 
@@ -207,7 +210,7 @@ def _on_mix(mix: MixDrift) -> Iterator[str]:
         return
     training, now = mix["training"], mix["now"]
     order = sorted(training, key=lambda identity: -abs(now[identity] - training[identity]))
-    changes = ", ".join(f"{i} {training[i]:.1%} → {now[i]:.1%}" for i in order[:NAMED_CHANGES])
+    changes = ", ".join(f"{i} {percent(training[i])} → {percent(now[i])}" for i in order[:NAMED_CHANGES])
     meaning = {"detected": "more than chance, but too little to matter"}.get(mix["tier"], mix["tier"])
     yield f"The mix of segments has shifted ({meaning}, index {mix['psi']:.3f}): {changes}."
 
@@ -216,8 +219,8 @@ def _on_distance(distance: DistanceDrift | None) -> Iterator[str]:
     if distance and distance["inflation"] >= INFLATED:
         yield f"Customers lie {distance['inflation']:.2f} times as far from their segment's centroid as in training."
     if distance and distance["beyond_limit"] >= FAR:
-        share = f"{distance['beyond_limit']:.1%} of the customers"
-        yield f"{share} lie farther from every segment than 99.9 % of those in training."
+        share = f"{percent(distance['beyond_limit'])} of the customers"
+        yield f"{share} lie farther from every segment than 99.9% of those in training."
 
 
 EDGES = np.geomspace(1e-3, 1e5, 16_001)

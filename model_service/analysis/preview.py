@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from model_service.scoring.pipeline import Clusters, Matrix
 from model_service.scoring.predictor import DECIMALS, Predictor
 from model_service.scoring.rows import distance_matrix
-from model_service.store.labels import displayed_name
+from model_service.store.labels import Labels, displayed_name
 from shared.contract import BORDERLINE
 from shared.model_contract import Moved, Mover, Preview, PreviewSegment
+from shared.typography import percent
 
 CENTS = 2
 """Decimals of sums of money."""
@@ -74,8 +75,13 @@ class PreviewCounter:
             transitions=self._transitions.tolist(),
             customers=self._top.movers,
         )
-        preview["remarks"] = remarks(preview, self._top.sure)
+        preview["remarks"] = remarks(preview, self.sure)
         return preview
+
+    @property
+    def sure(self) -> int:
+        """How many customers move of whom both versions are sure."""
+        return self._top.sure
 
     def _moved(self) -> Moved:
         elsewhere = self._before.ids[:, None] != self._after.ids[None, :]
@@ -88,6 +94,24 @@ class PreviewCounter:
             credit_limit=round(self._credit_limit.moved, CENTS),
             credit_limit_share=_share(self._credit_limit.moved, self._credit_limit.total),
         )
+
+
+def renamed(preview: Preview, labels: Labels, sure: int) -> Preview:
+    """Return `preview` with the segments called as people call them now.
+
+    Parameters
+    ----------
+    sure : how many customers move of whom both versions are sure.
+    """
+
+    def called(segment: PreviewSegment) -> PreviewSegment:
+        label = labels.get(segment["id"])
+        return {**segment, "name": (label and label["name"]) or segment["name"]}
+
+    found = preview.copy()
+    found["before"], found["after"] = (list(map(called, preview[side])) for side in ("before", "after"))
+    found["remarks"] = remarks(found, sure)
+    return found
 
 
 class _Placed(NamedTuple):
@@ -240,8 +264,9 @@ def _overall(preview: Preview, sure: int) -> Iterator[str]:
         yield f"None of the {preview['rows']:,} customers moves."
         return
     yield (
-        f"{moved['customers']:,} of {preview['rows']:,} customers move ({moved['share']:.1%}), with "
-        f"{moved['balance_share']:.1%} of all balances and {moved['credit_limit_share']:.1%} of all known limits."
+        f"{moved['customers']:,} of {preview['rows']:,} customers move ({percent(moved['share'])}), with "
+        f"{percent(moved['balance_share'])} of all balances and {percent(moved['credit_limit_share'])} of all known "
+        "limits."
     )
     of = f"{sure:,}" if sure else "none"
     yield f"Of those who move, both versions are sure (confidence {BORDERLINE} or more) of {of}."
@@ -254,7 +279,7 @@ def _leaving(segment: PreviewSegment, counts: Sequence[int], after: Sequence[Pre
         return
     others = [0 if other["id"] == segment["id"] else count for count, other in zip(counts, after, strict=True)]
     if sum(others) > LEAVING * total:
-        yield f"{_title(segment)} loses {sum(others) / total:.1%}; {_shares(others, total, 'go to', after)}."
+        yield f"{_title(segment)} loses {percent(sum(others) / total)}; {_shares(others, total, 'go to', after)}."
 
 
 def _coming(segment: PreviewSegment, counts: Sequence[int], before: Sequence[PreviewSegment]) -> Iterator[str]:
@@ -268,7 +293,7 @@ def _shares(counts: Sequence[int], total: int, way: str, segments: Sequence[Prev
         return "it has no customers here"
     order = sorted(range(len(counts)), key=lambda place: -counts[place])
     named = [place for place in order if counts[place] >= FLOW * total] or order[:1]
-    shares = ", ".join(f"{counts[place] / total:.1%} {way} {segments[place]['id']}" for place in named)
+    shares = ", ".join(f"{percent(counts[place] / total)} {way} {segments[place]['id']}" for place in named)
     return f"of its {total:,} customers, {shares}"
 
 

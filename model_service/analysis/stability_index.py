@@ -14,8 +14,9 @@ from scipy.special import chdtri
 from model_service.scoring.pipeline import Matrix
 from model_service.scoring.predictor import DECIMALS
 from model_service.store.manifest import Histogram
-from shared.features import FEATURES, Feature
+from shared.features import FEATURES, Feature, Kind
 from shared.model_contract import FeatureDrift
+from shared.typography import number, percent
 
 Counts = NDArray[np.int64]
 Tier = Literal["none", "detected", "material", "severe"]
@@ -112,8 +113,8 @@ class FeatureShift:
         used = self._used()
         training, now = self._training[used], self._now[used]
         place = int(contributions(training, now).argmax())
-        shares = f"{now[place] / now.sum():.1%} of customers now, {training[place] / training.sum():.1%} in training"
-        return f"{self._range(place)}: {shares}"
+        shares = (percent(float(counts[place] / counts.sum())) for counts in (now, training))
+        return "{}: {} of customers now, {} in training".format(self._range(place), *shares)
 
     def _used(self) -> NDArray[np.intp]:
         """Return the bins that count: that for missing values only where there are any."""
@@ -123,10 +124,13 @@ class FeatureShift:
     def _range(self, place: int) -> str:
         if place > len(self._edges):
             return "missing"
-        low = f"{self._edges[place - 1]:,.4g}" if place else None
-        high = f"{self._edges[place]:,.4g}" if place < len(self._edges) else None
+        low = self._edge(place - 1) if place else None
+        high = self._edge(place) if place < len(self._edges) else None
+        unit = "of months" if self.feature.kind is Kind.FREQUENCY else self.feature.unit
         if low and high:
-            return f"{low} to {high} {self.feature.unit}"
-        return (
-            f"below {high} {self.feature.unit}" if high else f"above {low} {self.feature.unit}" if low else "any value"
-        )
+            return f"{low} to {high} {unit}"
+        return f"below {high} {unit}" if high else f"above {low} {unit}" if low else "any value"
+
+    def _edge(self, place: int) -> str:
+        edge = float(self._edges[place])
+        return f"{number(100 * edge, 1)}%" if self.feature.kind is Kind.FREQUENCY else f"{edge:,.4g}"

@@ -1,8 +1,13 @@
-"""Reports and plots: those stored with a version, and drift and transitions drawn on demand by another process."""
+"""Reports and plots: those of a version, and drift and transitions drawn on demand by another process.
+
+Versions are immutable, but what people call their segments is not: what shows names is stored with those made by rule,
+drawn again with people's when it is asked for, by another process, and kept in memory.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import sys
 from pathlib import Path
@@ -19,9 +24,9 @@ from model_service.api.bodies import parse, read_body
 from model_service.api.dependencies import Model, Store, no_query
 from model_service.api.errors import ApiError, field_errors, validation_failed
 from model_service.api.openapi import BAD_BODY, NO_MODEL, NO_QUERY, Version, accepts, problems, schema_of
-from model_service.store.artefact import INDEX_FILE, PLOT_FOLDER, REPORT_FILE
+from model_service.store.artefact import FIGURES_FILE, INDEX_FILE, PLOT_FOLDER, REPORT_FILE
 from model_service.store.errors import ArtefactDamaged
-from shared.model_contract import ACTIVE, MODELS, PLOTS, Drift, Plot, Preview
+from shared.model_contract import ACTIVE, MODELS, PLOTS, Drift, Label, Plot, Preview
 from shared.problems import FieldError
 
 log = logging.getLogger(__name__)
@@ -45,13 +50,20 @@ MAX_CONCURRENT = 2
 TIMEOUT_SECONDS = 30.0
 """Longest time a drawing may take."""
 
+REPORT_SECONDS = 60.0
+"""The same of a report, which has many; even if nobody waits for it any more, it is kept for who asks next."""
+
 MAX_SEGMENTS = 100
 MAX_COUNT = 10**12
 
 SUBJECTS: dict[str, TypeAdapter[Any]] = {"drift": TypeAdapter(Drift), "transitions": TypeAdapter(Preview)}
 """What can be drawn, and the shape of what describes it."""
 
+KEPT = 12
+"""Files drawn again that a process keeps; a report takes 2 MB."""
+
 _program = (sys.executable, "-m", "model_service.report.comparison_plots")
+_again = (sys.executable, "-m", "model_service.report.redraw")
 _root = Path(model_service.__file__).parent.parent
 
 
@@ -60,10 +72,36 @@ class Drawing:
 
     def __init__(self) -> None:
         self._places = asyncio.Semaphore(MAX_CONCURRENT)
+        self._kept: dict[_Renamed, bytes] = {}
 
-    def busy(self) -> bool:
-        """Whether as many plots are being drawn as may be."""
-        return self._places.locked()
+    def refuse_if_busy(self) -> None:
+        """Do nothing unless as many plots are being drawn as may be.
+
+        Raises
+        ------
+        ApiError
+        """
+        if self._places.locked():
+            detail = f"Too many plots are being drawn; try again in {RETRY_SECONDS} seconds."
+            raise ApiError(503, "analysis_busy", detail, headers={"retry-after": str(RETRY_SECONDS)})
+
+    async def again(self, wanted: _Renamed, version: Path) -> bytes:
+        """Return a file of a version, drawn with the names of now.
+
+        Raises
+        ------
+        ApiError
+            503 when too many plots are being drawn; 500 when the drawing fails or takes longer than `REPORT_SECONDS`.
+        """
+        content = self._kept.pop(wanted, None)
+        if content is None:
+            self.refuse_if_busy()
+            async with self._places:
+                content = self._kept.pop(wanted, None) or await _run(
+                    [*_again, str(version), wanted.file], wanted.labels, REPORT_SECONDS
+                )
+        self._kept = dict([*self._kept.items(), (wanted, content)][-KEPT:])  # the last one used stays longest
+        return content
 
     async def draw(self, subject: str, kind: str, body: bytes) -> bytes:
         """Return the plot of what `body` describes in JSON.
@@ -75,7 +113,16 @@ class Drawing:
         """
         async with self._places:
             await asyncio.to_thread(_check, subject, body)
-            return await _run([*_program, subject, kind], body)
+            return await _run([*_program, subject, kind], body, TIMEOUT_SECONDS)
+
+
+class _Renamed(NamedTuple):
+    """A file of a version, and the labels to draw it with, in JSON; ``tag`` tells it from what it was before."""
+
+    version: str
+    file: str
+    tag: str
+    labels: bytes
 
 
 def _check(subject: str, body: bytes) -> None:
@@ -112,13 +159,13 @@ def _size_faults(pointer: str, rows: list[Any]) -> list[FieldError]:
     return [FieldError(pointer=pointer, detail=f"must have at most {MAX_SEGMENTS} entries")] if many else []
 
 
-async def _run(command: list[str], given: bytes) -> bytes:
+async def _run(command: list[str], given: bytes, seconds: float) -> bytes:
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=pipe, cwd=_root)
     try:
-        plot, complaint = await asyncio.wait_for(process.communicate(given), TIMEOUT_SECONDS)
+        plot, complaint = await asyncio.wait_for(process.communicate(given), seconds)
     except TimeoutError:
-        raise ApiError(500, "drawing_failed", f"The drawing took longer than {TIMEOUT_SECONDS:g} seconds.") from None
+        raise ApiError(500, "drawing_failed", f"The drawing took longer than {seconds:g} seconds.") from None
     finally:
         if process.returncode is None:  # too slow, or the client left
             process.kill()
@@ -134,6 +181,11 @@ _REFUSALS = {
     **NO_MODEL,
     "s404": "No version with this name is stored, or it has no report and no plots",
     "s409": "The files of the version are damaged",
+}
+_BUSY = "Too many plots are being drawn"
+_REDRAWN = {
+    "s500": "Drawing it with the names of now failed or took too long",
+    "s503": "No model is loaded, or too many plots are being drawn",
 }
 _UNCHANGED = {"description": "The client has it already (If-None-Match)"}
 _DRAWN = [f"{subject}.{kind}" for subject in SUBJECTS for kind in MEDIA_TYPES]
@@ -172,15 +224,19 @@ async def _drawing(request: Request) -> Drawing:
     return cast(Drawing, request.app.state.drawing)
 
 
+Drawer = Annotated[Drawing, Depends(_drawing)]
+
+
 @router.get(
     MODELS + "/{version}/report",
     operation_id="show_report",
     response_class=Response,
-    responses=problems(**_REFUSALS) | {200: _shown({"text/html": {}}), 304: _UNCHANGED},
+    responses=problems(**(_REFUSALS | _REDRAWN)) | {200: _shown({"text/html": {}}), 304: _UNCHANGED},
 )
-def show_report(request: Request, version: Wanted) -> Response:
+async def show_report(request: Request, version: Wanted, store: Store, drawing: Drawer) -> Response:
     """Show a version's report: one HTML page that holds all it shows and can be filed or printed."""
-    return _stored(request, version, REPORT_FILE, "text/html; charset=utf-8")
+    files = _Files(version, store, drawing)
+    return await files.answer(request, REPORT_FILE, "text/html; charset=utf-8")
 
 
 @router.get(
@@ -199,14 +255,15 @@ def list_plots(version: Wanted) -> dict[str, list[Plot]]:
     MODELS + "/{version}/plots/{file}",
     operation_id="show_plot",
     response_class=Response,
-    responses=problems(**_REFUSALS) | {200: _shown(_PLOT), 304: _UNCHANGED},
+    responses=problems(**(_REFUSALS | _REDRAWN)) | {200: _shown(_PLOT), 304: _UNCHANGED},
 )
-def show_plot(request: Request, version: Wanted, file: File) -> Response:
+async def show_plot(request: Request, version: Wanted, file: File, store: Store, drawing: Drawer) -> Response:
     """Show a plot of a version."""
     name, _, kind = file.rpartition(".")
-    if name not in _titles(version.path) or kind not in MEDIA_TYPES:
+    if name not in await asyncio.to_thread(_titles, version.path) or kind not in MEDIA_TYPES:
         raise ApiError(404, "plot_not_found", f"Version {version.path.name} has no such plot.")
-    return _stored(request, version, f"{PLOT_FOLDER}/{file}", MEDIA_TYPES[kind])
+    files = _Files(version, store, drawing)
+    return await files.answer(request, f"{PLOT_FOLDER}/{file}", MEDIA_TYPES[kind])
 
 
 @router.post(
@@ -217,19 +274,17 @@ def show_plot(request: Request, version: Wanted, file: File) -> Response:
         **BAD_BODY,
         s404="Neither drift nor transitions, or neither svg nor png",
         s500="The drawing failed or took too long",
-        s503="Too many plots are being drawn",
+        s503=_BUSY,
     )
     | {200: _shown(_PLOT)},
 )
-async def draw(request: Request, file: DrawnFile, drawing: Annotated[Drawing, Depends(_drawing)]) -> Response:
+async def draw(request: Request, file: DrawnFile, drawing: Drawer) -> Response:
     """Draw the answer of a drift or a preview."""
     subject, _, kind = file.rpartition(".")
     if subject not in SUBJECTS or kind not in MEDIA_TYPES:
         raise ApiError(404, "plot_not_found", f"Only {' and '.join(SUBJECTS)} can be drawn, as svg or png.")
     body = await read_body(request, MAX_BYTES)
-    if drawing.busy():
-        detail = f"Too many plots are being drawn; try again in {RETRY_SECONDS} seconds."
-        raise ApiError(503, "analysis_busy", detail, headers={"retry-after": str(RETRY_SECONDS)})
+    drawing.refuse_if_busy()
     plot = await drawing.draw(subject, kind, body)
     return Response(plot, headers=_guarded({"cache-control": "no-store"}), media_type=MEDIA_TYPES[kind])
 
@@ -248,19 +303,75 @@ def _plot(base: str, name: str, title: str) -> Plot:
     return Plot(name=name, title=title, svg=f"{base}/{name}.svg", png=f"{base}/{name}.png")
 
 
-def _stored(request: Request, version: _Wanted, file: str, media_type: str) -> Response:
-    """Answer with a file of a version, or with 304 when the client has it already."""
-    _refuse_missing(version.path / file, version.path)
-    tag = f'"{version.path.name}/{file}"'  # versions are immutable, so their files need no hash
-    caching = "private, no-cache" if version.alias else "private, max-age=31536000, immutable"
-    headers = _guarded({"etag": tag, "cache-control": caching})
-    if _has(request.headers.get("if-none-match", ""), tag):
-        return Response(status_code=304, headers=headers)
+class _Files:
+    """The files of a version, as they are to be shown now."""
+
+    def __init__(self, version: _Wanted, store: Store, drawing: Drawing) -> None:
+        self._version = version
+        self._store = store
+        self._drawing = drawing
+
+    async def answer(self, request: Request, file: str, media_type: str) -> Response:
+        """Answer with a file, or with 304 when the client has it already."""
+        version = self._version.path
+        _refuse_missing(version / file, version)
+        names = await asyncio.to_thread(self._names, file)
+        # Versions are immutable, so their files need no hash, but for the names that people change.
+        tag = f'"{version.name}/{file}{names.tag}"'
+        lasting = not names.tag and not self._version.alias
+        caching = "private, max-age=31536000, immutable" if lasting else "private, no-cache"
+        headers = _guarded({"etag": tag, "cache-control": caching})
+        if _has(request.headers.get("if-none-match", ""), tag):
+            return Response(status_code=304, headers=headers)
+        if names.labels:
+            content = await self._drawing.again(_Renamed(version.name, file, names.tag, names.labels), version)
+        else:
+            content = await asyncio.to_thread(_read, version, file)
+        return Response(content, headers=headers, media_type=media_type)
+
+    def _names(self, file: str) -> _Names:
+        """Return the labels with which `file` is to be shown; versions from before there were figures show none."""
+        path = self._version.path / PLOT_FOLDER / FIGURES_FILE
+        try:
+            if not path.exists():
+                return _Names(b"", "")
+            figures = orjson.loads(path.read_bytes())
+            if file != REPORT_FILE and Path(file).stem not in figures["named"]:
+                return _Names(b"", "")
+            note, shown = str(figures["note"]), set(figures["segments"])
+        except (OSError, ValueError, TypeError, LookupError) as error:
+            detail = f"What the plots of version {self._version.path.name} are drawn from cannot be read ({error!r})."
+            raise ArtefactDamaged(detail) from error
+        said = {
+            identity: shown_label
+            for identity, label in self._store.labels.usable().items()
+            if identity in shown and (shown_label := _said(label, in_full=file == REPORT_FILE))
+        }
+        text = orjson.dumps(said, option=orjson.OPT_SORT_KEYS)
+        digest = hashlib.sha256(text + note.encode()).hexdigest()
+        return _Names(text if said else b"", f"/{digest[:16]}")
+
+
+def _said(label: Label, in_full: bool) -> dict[str, str | None] | None:
+    """Return what of a label is shown, in the report (`in_full`) or in a plot; None where nothing is."""
+    said: dict[str, str | None] = {"name": label["name"], "description": None, "owner": None}
+    if in_full:
+        said |= {"description": label["description"], "owner": label["owner"]}
+    return {**said, "derived_name": label["derived_name"]} if any(said.values()) else None
+
+
+class _Names(NamedTuple):
+    """Labels as JSON, empty where the stored file has none to show, and what tells them from others."""
+
+    labels: bytes
+    tag: str
+
+
+def _read(version: Path, file: str) -> bytes:
     try:
-        content = (version.path / file).read_bytes()
+        return (version / file).read_bytes()
     except OSError as error:
-        raise ArtefactDamaged(f"{file} of version {version.path.name} cannot be read ({error.strerror}).") from error
-    return Response(content, headers=headers, media_type=media_type)
+        raise ArtefactDamaged(f"{file} of version {version.name} cannot be read ({error.strerror}).") from error
 
 
 def _refuse_missing(file: Path, version: Path) -> None:

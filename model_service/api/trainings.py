@@ -17,7 +17,17 @@ from model_service.store.labels import Line, Reason
 from model_service.training_jobs.folder import UPLOADS
 from model_service.training_jobs.jobs import Draft, TrainingJobs, start_process
 from shared.features import CUST_ID, CUST_ID_PATTERN, INPUTS, cust_id_fault
-from shared.model_contract import CSV, ERASURES, MODELS, PARQUET, TRAININGS, Erased, Training, TrainingOptions
+from shared.model_contract import (
+    CSV,
+    ERASURES,
+    MODELS,
+    PARQUET,
+    STORED_CUSTOMERS,
+    TRAININGS,
+    Erased,
+    Training,
+    TrainingOptions,
+)
 from shared.problems import FieldError
 
 uploads = APIRouter()
@@ -46,6 +56,7 @@ class TrainingQuery(BaseModel):
     activate: Literal["true", "false"] = Field("false", description="Activate the new version if it passes the gate")
     by: Line = Field("", description="Who starts the training")
     note: Reason = Field("", description="Why, or where the data come from")
+    name: Line = Field("", description="Name of the file, for the report")
 
     @field_validator("k_min", "k_max")
     @classmethod
@@ -66,6 +77,18 @@ class TrainingQuery(BaseModel):
         if low > high:
             raise validation_failed([FieldError(pointer="?k_min", detail="is greater than k_max")])
         return TrainingOptions(k_min=low, k_max=high, seed=self.seed, activate=self.activate == "true")
+
+
+class UploadQuery(TrainingQuery):
+    """The parameters of a training, and what only the gateway knows of the file it hands over."""
+
+    stored: Literal["true", "false"] = Field(
+        "false", description="The file holds the customers that the gateway has stored; the report says so"
+    )
+
+    def called(self, kind: str) -> str:
+        """Return what the customers are called, who come in a file of this media type."""
+        return STORED_CUSTOMERS if self.stored == "true" else self.name or UPLOADS[kind]
 
 
 def _sound(cust_id: str) -> str:
@@ -111,27 +134,27 @@ class Erasure(BaseModel):
     },
 )
 async def train(
-    request: Request, response: Response, query: Annotated[TrainingQuery, Query()], jobs: Jobs, settings: TheSettings
+    request: Request, response: Response, query: Annotated[UploadQuery, Query()], jobs: Jobs, settings: TheSettings
 ) -> Training:
     """Train a model on an uploaded file of customers, as a background process."""
     options = query.options()
-    name = UPLOADS[media_type(request, UPLOADS, settings.max_upload_bytes)]
+    kind = media_type(request, UPLOADS, settings.max_upload_bytes)
     await asyncio.to_thread(jobs.refuse_second)  # now rather than after a gigabyte
     draft = await asyncio.to_thread(jobs.draft)
     try:
-        size = await receive(request, draft.folder.path / name, settings.max_upload_bytes)
+        size = await receive(request, draft.folder.path / UPLOADS[kind], settings.max_upload_bytes)
     except BaseException:  # a client that left, too
         await asyncio.to_thread(jobs.discard, draft)
         raise
-    record = await asyncio.to_thread(_begin, jobs, draft, query, options, name, size)
+    record = await asyncio.to_thread(_begin, jobs, draft, query, options, query.called(kind), size)
     response.headers["location"] = f"{TRAININGS}/{record['id']}"
     return record
 
 
 def _begin(
-    jobs: TrainingJobs, draft: Draft, query: TrainingQuery, options: TrainingOptions, name: str, size: int
+    jobs: TrainingJobs, draft: Draft, query: UploadQuery, options: TrainingOptions, name: str, size: int
 ) -> Training:
-    job = jobs.begin(draft, query.by, query.note, options, name, size)
+    job = jobs.begin(draft, query.by, query.note, options, name, size, query.stored == "true")
     start_process(jobs, job)
     return job.record
 

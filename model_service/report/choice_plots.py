@@ -10,10 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from model_service.report.style import FAINT, INK, new_figure
+from model_service.report.style import FAINT, INK, bar, new_figure
 from model_service.store.gate import MIN_SHARE, MIN_STABILITY
 from model_service.store.manifest import Manifest
 from shared.model_description import ReliabilityBin
+from shared.typography import number, percent
 
 CHOSEN = "#0173b2"
 ELBOW = "#d55e00"
@@ -36,9 +37,9 @@ _SCORES = (
 )
 
 
-def elbow(manifest: Manifest) -> Figure:
+def elbow(manifest: Manifest, title: str) -> Figure:
     """Draw the six scores over k, with the k chosen and the elbow of the inertia."""
-    figure = new_figure(4.2)
+    figure = new_figure(4.2, title)
     evidence = manifest.get("evidence")
     elbow_k = evidence["elbow"]["k"] if evidence else None
     for axes, score in zip(figure.subplots(2, 3, sharex=True).flat, _SCORES, strict=True):
@@ -72,21 +73,28 @@ def _curve(axes: Axes, scores: Sequence[dict[str, Any]], score: _Score) -> None:
         axes.set_xlim(ks[0] - 1, ks[0] + 1)
 
 
-def reliability(bins: Sequence[ReliabilityBin]) -> Figure:
+def reliability(bins: Sequence[ReliabilityBin], title: str) -> Figure:
     """Draw predicted confidence against how often held-out refits kept the segment, and the difference by bin."""
-    figure = new_figure(0.6 + max(2.8, 0.26 * len(bins)))
+    figure = new_figure(0.6 + max(2.8, 0.26 * len(bins)), title)
     against, gaps = figure.subplots(1, 2)
     predicted, observed = (np.array([b[key] for b in bins]) for key in ("predicted", "observed"))
     low = min(predicted.min(), observed.min())
     against.plot([low, 1], [low, 1], color=FAINT, linestyle="--", label="perfectly calibrated")
     against.plot(predicted, observed, color=CHOSEN, marker="o", linestyle="", markersize=5, label="bin of customers")
     against.set(xlabel="predicted confidence (mean of the bin)", ylabel="observed share that kept the segment")
+    for axis in (against.xaxis, against.yaxis):
+        axis.set_major_formatter(PercentFormatter(1, decimals=0))
     against.legend(loc="upper left")
-    gaps.barh(range(len(bins)), 100 * (observed - predicted), color=CHOSEN, edgecolor=INK, linewidth=0.5, height=0.6)
+    for place, gap in enumerate(100 * (observed - predicted)):
+        bar(gaps, place, gap, 0.6, color=CHOSEN)
     gaps.axvline(0, color=INK, linewidth=0.8)
     widest = max(1.0, 120 * float(np.abs(observed - predicted).max()))
     gaps.set_xlim(-widest, widest)
-    gaps.set_yticks(range(len(bins)), [f"{b['low']:.3f}–{b['high']:.3f}\nn = {b['customers']:,}" for b in bins])
+    gaps.set_yticks(range(len(bins)), [_bin(b) for b in bins])
     gaps.tick_params(axis="y", labelsize=6)
     gaps.set(xlabel="observed minus predicted (percentage points)", ylabel="bin of predicted confidence")
     return figure
+
+
+def _bin(found: ReliabilityBin) -> str:
+    return f"{percent(found['low'])}–{percent(found['high'])}\n{number(found['customers'])} customers"

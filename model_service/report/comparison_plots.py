@@ -18,53 +18,72 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.ticker import PercentFormatter
 
+from model_service.report.glyphs import named
 from model_service.report.style import (
     INK,
+    bar,
+    beside,
     file_content,
     heat_map,
     label_cells,
     new_figure,
+    plain_name,
     segment_styles,
     settings,
     wrap,
 )
+from model_service.scoring.pipeline import Matrix
 from shared.model_contract import Drift, FeatureDrift, MixDrift, Preview, PreviewSegment
+from shared.typography import day, number, percent
 
 LEAST_PSI, MOST_PSI = 1e-4, 1e2
-"""The axis of the PSI is logarithmic; less and more than these are drawn as these."""
+"""The axis of the PSI is logarithmic; more than the one is drawn as that, and less than the other not at all."""
 
 FEW = 8
 """Up to so many segments there is room for their names."""
 
+STAYED = "#e2e2e2"
+NOBODY = 1e-9
+"""Where the colours begin: a cell that nobody moves to has none."""
+
 
 class _Tier(NamedTuple):
     colour: str
-    hatch: str
+    marker: str
     text: str
 
 
 _TIERS = {
-    "none": _Tier("#c9c9c9", "", "none: no more than chance"),
-    "detected": _Tier("#56b4e9", "///", "detected: more than chance, but small"),
-    "material": _Tier("#de8f05", "xxx", "material"),
-    "severe": _Tier("#a03000", "", "severe"),
+    "none": _Tier("#c9c9c9", "o", "none: no more than chance"),
+    "detected": _Tier("#56b4e9", "s", "detected: more than chance, but small"),
+    "material": _Tier("#de8f05", "D", "material"),
+    "severe": _Tier("#a03000", "X", "severe"),
+}
+
+_VERDICTS = {
+    "stable": "The customers are still those of the training",
+    "watch": "Some features have shifted: watch",
+    "retrain": "The customers have changed: retrain",
+    "not_enough_data": "Too few customers for a verdict",
 }
 
 
-def drift(found: Drift) -> Figure:
+def drift(found: Drift, title: str = "") -> Figure:
     """Draw each feature's PSI with its limit of chance, and the mix of segments in training and now."""
     mix = found["segment_mix"]
     features, segments = len(found["features"]), len(mix["training"]) if mix else 0
-    figure = new_figure(1.5 + 0.2 * features + (0.6 + 0.22 * segments if mix else 0))
-    title = f"{found['verdict'].replace('_', ' ')}: {found['rows']:,} customers against {found['model_version']}"
-    title = wrap(title, 90)
+    heading = title or (
+        f"Drift. {_VERDICTS[found['verdict']]} ({number(found['rows'])} customers on {day(found['as_of'])} against "
+        f"version {found['model_version']})"
+    )
+    figure = new_figure(1.5 + 0.2 * features + (0.6 + 0.22 * segments if mix else 0), heading)
     if not found["features"] or mix is None:
-        figure.text(0.5, 0.5, f"{title}\n\n{wrap(' '.join(found['remarks']), 90, lines=6)}", ha="center", va="center")
+        figure.text(0.5, 0.45, wrap(" ".join(found["remarks"]), 90, lines=6), ha="center", va="center")
         return figure
     upper, lower = figure.subplots(2, 1, height_ratios=[features + 3, 1.1 * segments + 2.5])
-    upper.set_title(title)
-    _psi_bars(upper, found["features"])
+    _psi_marks(upper, found["features"])
     _mix_bars(lower, mix)
     figure.legend(handles=_key(), loc="outside lower left", ncols=3)
     return figure
@@ -72,81 +91,125 @@ def drift(found: Drift) -> Figure:
 
 def _key() -> list[Artist]:
     tiers = [
-        Patch(facecolor=t.colour, hatch=t.hatch, edgecolor=INK, linewidth=0.4, label=t.text) for t in _TIERS.values()
+        Line2D([], [], color=t.colour, marker=t.marker, markeredgecolor=INK, linestyle="", label=t.text)
+        for t in _TIERS.values()
     ]
-    return [*tiers, Line2D([], [], color=INK, linewidth=1.6, label="limit of chance")]
+    return [*tiers, Line2D([], [], color=INK, linewidth=1.6, marker="|", linestyle="", label="limit of chance")]
 
 
-def _psi_bars(axes: Axes, features: Sequence[FeatureDrift]) -> None:
+def _psi_marks(axes: Axes, features: Sequence[FeatureDrift]) -> None:
+    """Draw marks, not bars: on a logarithmic axis a bar's length says nothing."""
     for place, feature in enumerate(features):
         tier = _TIERS[feature["tier"]]
-        length, limit = (float(np.clip(feature[key], LEAST_PSI, MOST_PSI)) for key in ("psi", "limit"))
-        axes.barh(place, length, color=tier.colour, hatch=tier.hatch, edgecolor=INK, linewidth=0.4, height=0.7)
-        axes.plot([limit, limit], [place - 0.42, place + 0.42], color=INK, linewidth=1.6)
-        _beside(axes, max(length, limit), place, f"{feature['psi']:.2g}")
+        index, limit = (float(np.clip(feature[key], 0, MOST_PSI)) for key in ("psi", "limit"))
+        if index >= LEAST_PSI:
+            axes.plot(index, place, color=tier.colour, marker=tier.marker, markersize=6, markeredgecolor=INK)
+        if limit >= LEAST_PSI:
+            axes.plot([limit, limit], [place - 0.42, place + 0.42], color=INK, linewidth=1.6)
+        beside(axes, max(index, limit, LEAST_PSI), place, number(feature["psi"], 3))
     axes.set_xscale("log")
     axes.set_xlim(left=LEAST_PSI / 1.5)
     axes.xaxis.set_major_formatter("{x:g}")
     axes.margins(x=0.1)
-    _name_rows(axes, [f["feature"] for f in features])
+    _name_rows(axes, [plain_name(f["feature"]) for f in features])
     axes.set_xlabel("population stability index (no unit, logarithmic)")
 
 
 def _mix_bars(axes: Axes, mix: MixDrift) -> None:
     styles = segment_styles(mix["training"])
     for place, (identity, share) in enumerate(mix["training"].items()):
-        before, now = (100 * min(max(s, 0.0), 1.0) for s in (share, mix["now"].get(identity, 0.0)))
-        axes.barh(place - 0.2, before, 0.36, color="white", edgecolor=INK, linewidth=0.5)
-        axes.barh(place + 0.2, now, 0.36, color=styles[identity].colour, edgecolor=INK, linewidth=0.5)
-        _beside(axes, max(before, now), place, f"{before:.1f} → {now:.1f}")
-    _name_rows(axes, list(mix["training"]))
+        before, now = (min(max(s, 0.0), 1.0) for s in (share, mix["now"].get(identity, 0.0)))
+        bar(axes, place - 0.2, before, 0.36, color="white")
+        bar(axes, place + 0.2, now, 0.36, color=styles[identity].colour)
+        beside(axes, max(before, now), place, f"{percent(before)} → {percent(now)}")
+    names = mix.get("names", {})
+    _name_rows(axes, [named(identity, names.get(identity, "")) for identity in mix["training"]])
     axes.margins(x=0.12)
-    axes.set_xlabel("share of customers (%): white in training, coloured now")
-    axes.set_title(f"Mix of segments: index {mix['psi']:.2g}, limit of chance {mix['limit']:.2g}, tier {mix['tier']}")
-
-
-def _beside(axes: Axes, x: float, y: float, text: str) -> None:
-    axes.annotate(text, (x, y), (5, 0), textcoords="offset points", va="center", fontsize=6.5)
+    axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes.set_xlabel("share of the customers: white in training, coloured now")
+    index, limit = number(mix["psi"], 3), number(mix["limit"], 3)
+    axes.set_title(f"Mix of segments: index {index}, limit of chance {limit}, tier {mix['tier']}")
 
 
 def _name_rows(axes: Axes, names: Sequence[str]) -> None:
-    axes.set_yticks(range(len(names)), [wrap(name, 40, lines=1) for name in names])
+    axes.set_yticks(range(len(names)), [wrap(name, 46, lines=1) for name in names])
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.grid(visible=False, axis="y")
 
 
-def transitions(found: Preview) -> Figure:
-    """Draw how many customers go from which segment of the active model to which of the candidate."""
-    counts = np.array(found["transitions"], dtype=np.float64).reshape(len(found["before"]), len(found["after"]))
+def transitions(found: Preview, title: str = "") -> Figure:
+    """Draw how many customers go from which segment of the active model to which of the candidate.
+
+    Both sides have one order. Colour is for those who move; those who stay are many, and would swamp them.
+    """
+    found = in_one_order(found)
+    before, after = found["before"], found["after"]
+    counts = np.array(found["transitions"], dtype=np.float64).reshape(len(before), len(after))
     by_row = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    few = len(found["after"]) <= FEW
-    figure = new_figure(1.7 + (0.42 if few else 0.3) * len(counts))
+    stayed = np.array([[one["id"] == other["id"] for other in after] for one in before])
+    few = len(after) <= FEW
+    figure = new_figure(1.7 + (0.42 if few else 0.3) * len(counts), title or _moved(counts, stayed))
     axes = figure.subplots()
     texts = [[_cell(n, share, few) for n, share in zip(*row, strict=True)] for row in zip(counts, by_row, strict=True)]
-    mesh = heat_map(axes, by_row, texts, mpl.colormaps["Blues"], (0.0, 1.0))
+    moving = np.where(stayed, np.nan, by_row)
+    colours = mpl.colormaps["Oranges"].with_extremes(bad=STAYED, under="white")
+    mesh = heat_map(axes, moving, texts, colours, (NOBODY, _largest(moving)))
     label_cells(
         axes,
-        [_head(s, 26, few) for s in found["before"]],
-        [_head(s, max(90 // counts.shape[1], 9), few) for s in found["after"]],
+        [_head(s, 26, few) for s in before],
+        [_head(s, max(84 // counts.shape[1], 9), few) for s in after],
         upright=not few,
     )
     axes.set_ylabel(wrap(f"before ({found['active']})", 40))
     axes.set_xlabel(wrap(f"after ({found['candidate']})", 60))
     axes.xaxis.set_label_position("top")
-    bar = figure.colorbar(mesh, ax=axes, orientation="horizontal", aspect=50, pad=0.02)
-    bar.set_label("share of the row: of those who were in the segment before")
+    key = figure.colorbar(mesh, ax=axes, orientation="horizontal", aspect=50, pad=0.02)
+    key.ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=None))
+    key.set_label("movers, as a share of the row: of those who were in the segment before")
+    figure.legend(handles=[Patch(facecolor=STAYED, label="stayed in their segment")], loc="outside lower right")
     return figure
+
+
+def in_one_order(preview: Preview) -> Preview:
+    """Return `preview` with the segments of both sides in one order, so that who stays is on the diagonal.
+
+    The kept ones come first, as they stand before; then those that are retired, and those that are new.
+    """
+    before, after = preview["before"], preview["after"]
+    places = {segment["id"]: place for place, segment in enumerate(after)}
+    kept = [place for place, segment in enumerate(before) if segment["id"] in places]
+    rows = [*kept, *(place for place in range(len(before)) if place not in kept)]
+    stayed = [places[before[place]["id"]] for place in kept]
+    columns = [*stayed, *(place for place in range(len(after)) if place not in stayed)]
+    counts = preview["transitions"]
+    ordered = preview.copy()
+    ordered["before"] = [before[row] for row in rows]
+    ordered["after"] = [after[column] for column in columns]
+    ordered["transitions"] = [[counts[row][column] for column in columns] for row in rows]
+    return ordered
+
+
+def _moved(counts: Matrix, stayed: Matrix) -> str:
+    moved, everybody = counts[stayed == 0].sum(), counts.sum()
+    return (
+        f"Who goes where: {number(moved)} of {number(everybody)} customers move ({percent(moved / max(everybody, 1))})"
+    )
+
+
+def _largest(moving: Matrix) -> float:
+    found = moving[~np.isnan(moving)]
+    return float(found.max()) if found.size and found.max() > 0 else 1.0
 
 
 def _cell(count: float, share: float, few: bool) -> str:
     if not count:
         return "·"
-    return f"{count:,.0f}\n{share:.1%}" if few else f"{count:,.0f}"
+    return f"{number(count)}\n{percent(share)}" if few else number(count)
 
 
 def _head(segment: PreviewSegment, width: int, few: bool) -> str:
     status = "" if segment["status"] == "kept" else f" ({segment['status']})"
-    name = wrap(segment["name"], width, lines=2 if width > 20 else 5) if few else ""
+    name = wrap(named("", segment["name"]), width, lines=2 if width > 20 else 5) if few else ""
     return f"{segment['id']}{status}\n{name}".strip()
 
 

@@ -1,48 +1,72 @@
-"""The report of a version: one HTML file that holds everything it shows, written beside the plots."""
+"""The plots and the report of a version: written beside the model, and drawn again when segments are renamed.
+
+The report is one HTML file that holds everything it shows. It begins with what the segments are and ends with how they
+were made.
+"""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from model_service.report.plots import PLOTS, PlotSpec, Subject
-from model_service.report.style import file_content, settings
-from model_service.report.subject import compare, score_rows
-from model_service.store.artefact import INDEX_FILE, PLOT_FOLDER, REPORT_FILE
+from model_service.report.figures import Figures, certainty, compare, on_map, silhouettes
+from model_service.report.overview import answers, described_source, marks, overview
+from model_service.report.plots import PLOTS, PlotSpec, Subject, subject_of
+from model_service.report.style import file_content, plain_name, settings
+from model_service.report.subject import score_rows
+from model_service.store.artefact import FIGURES_FILE, INDEX_FILE, PLOT_FOLDER, REPORT_FILE
+from model_service.store.labels import name_warning
 from model_service.store.manifest import Manifest
 from model_service.training.dataset import TrainingData
-from shared.features import BY_NAME, Kind
+from shared import typography
+from shared.features import BY_NAME
 from shared.model_description import Baseline
+from shared.typography import fixed
 
 
-def write(folder: Path, manifest: Manifest, data: TrainingData, parent: Manifest | None) -> None:
-    """Write ``plots/*.svg``, ``plots/*.png``, ``plots/index.json`` and ``report.html`` into `folder`.
+def write(folder: Path, manifest: Manifest, data: TrainingData, parent: Manifest | None, note: str = "") -> None:
+    """Write plots (SVG and PNG), what they are drawn from, their list, and ``report.html`` into `folder`.
 
-    The same version and data always give the same bytes.
+    Segments have the names that the rules made: what people call them belongs to no version, may change, and may have
+    to be erased. `model_service.report.redraw` puts it in. The same version and data always give the same bytes.
 
     Parameters
     ----------
     parent : the version whose segments this one continues, if any.
+    note : what the person said who started the training.
     """
-    rows = score_rows(manifest, data)
-    subject = Subject(manifest, rows, compare(manifest, rows, parent))
     plots = folder / PLOT_FOLDER
     plots.mkdir()
+    rows = score_rows(manifest, data)
+    shown = [*(segment["id"] for segment in manifest["segments"]), *manifest["retired"]]
+    figures = Figures(
+        segments=shown,
+        named=[plot.name for plot in PLOTS if plot.named],
+        note=note,
+        notes=list(data.notes),
+        certainty=certainty(manifest, rows),
+        map=on_map(rows),
+        silhouette=silhouettes(rows),
+        comparison=compare(manifest, rows, parent),
+    )
+    subject = subject_of(manifest, figures, {}, rows)
     with settings():
         drawn = list(_draw_all(subject, plots))
     index = [{"name": d.plot.name, "title": d.plot.title} for d in drawn]
     (plots / INDEX_FILE).write_bytes(orjson.dumps(index, option=orjson.OPT_INDENT_2))
-    (folder / REPORT_FILE).write_text(render(subject, drawn, data.notes), encoding="utf-8")
+    (plots / FIGURES_FILE).write_bytes(orjson.dumps(figures))
+    (folder / REPORT_FILE).write_text(render(subject, drawn), encoding="utf-8")
 
 
 def _draw_all(subject: Subject, plots: Path) -> Iterator[DrawnPlot]:
     for plot in PLOTS:
-        figure = plot.draw(subject)
+        figure = plot.draw(subject, plot.title)
         if figure is None:  # nothing to show: no parent, or no evidence
             continue
         svg = file_content(figure, "svg")
@@ -66,13 +90,8 @@ class DrawnPlot(NamedTuple):
         return "data:image/svg+xml;base64," + base64.b64encode(self.svg).decode()
 
 
-def render(subject: Subject, drawn: Sequence[DrawnPlot], notes: Sequence[str]) -> str:
-    """Return the report as HTML.
-
-    Parameters
-    ----------
-    notes : what was left out of the training data, in words.
-    """
+def render(subject: Subject, drawn: Sequence[DrawnPlot]) -> str:
+    """Return the report as HTML."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -80,17 +99,38 @@ def render(subject: Subject, drawn: Sequence[DrawnPlot], notes: Sequence[str]) -
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"in_unit": in_unit, "unit": unit}
     manifest = subject.manifest
+    names = {segment["id"]: segment["name"] for segment in manifest["segments"]}
+    environment.filters |= _filters(names)
     return environment.get_template(TEMPLATE).render(
         manifest=manifest,
+        source=described_source(manifest),
+        note=subject.figures["note"],
         evidence=manifest.get("evidence"),
-        comparison=subject.comparison,
+        comparison=subject.figures["comparison"],
+        certainty=subject.figures["certainty"],
+        labels=subject.labels,
+        warnings={segment["id"]: name_warning(segment, subject.labels) for segment in manifest["segments"]},
+        overview=overview(subject),
+        answers=answers(subject),
+        marks={segment["id"]: marks(segment, manifest) for segment in manifest["segments"]},
         plots={d.plot.name: d for d in drawn},
-        notes=notes,
+        notes=subject.figures["notes"],
         limits=limits(manifest),
         glossary=GLOSSARY,
     )
+
+
+def _filters(names: Mapping[str, str]) -> dict[str, Callable[..., Any]]:
+    columns = re.compile(rf"\b({'|'.join(sorted(BY_NAME, key=len, reverse=True))})\b")
+    ids = re.compile(rf"\b({'|'.join(map(re.escape, names))})\b(?! \()")
+    return {
+        **{name: getattr(typography, name) for name in ("number", "fixed", "signed", "percent", "in_unit", "day")},
+        "plain_name": plain_name,
+        "unit": unit,
+        "in_words": lambda text: columns.sub(lambda found: plain_name(found[1]), text),
+        "with_names": lambda text: ids.sub(lambda found: f"{found[1]} ({names[found[1]]})", text),
+    }
 
 
 NATURAL = 0.5
@@ -132,7 +172,7 @@ def limits(manifest: Manifest) -> list[str]:
         said.append(_baseline(evidence["baseline"]))
     return [
         *said,
-        f"Stability ({chosen['stability_mean']:.2f}) is agreement between models fitted on halves of the same "
+        f"Stability ({fixed(chosen['stability_mean'], 2)}) is agreement between models fitted on halves of the same "
         "customers. It says nothing about next month: the data are one cross-section, without time.",
         "Confidence is the chance that a customer keeps its segment if the model is refitted on a similar sample "
         "with the same k. It is not the chance that the segment is true.",
@@ -143,31 +183,22 @@ def limits(manifest: Manifest) -> list[str]:
 
 
 def _structure(silhouette: float) -> str:
+    value = fixed(silhouette, 2)
     if silhouette < NATURAL:
         return (
-            f"The segments are cuts through a continuum, not natural islands: the mean silhouette is {silhouette:.2f} "
+            f"The segments are cuts through a continuum, not natural islands: the mean silhouette is {value} "
             "(1 would be far apart, 0 touching). Customers near a border differ little from their neighbours across it."
         )
-    return f"The segments stand apart in these data: the mean silhouette is {silhouette:.2f} (1 far apart, 0 touching)."
+    return f"The segments stand apart in these data: the mean silhouette is {value} (1 far apart, 0 touching)."
 
 
 def _baseline(baseline: Baseline) -> str:
     b = baseline
     return (
-        f"A plain on/off rule ({b['rule']}, {b['cells']} of them with customers) reaches η² {b['eta2_rule']:.2f} "
-        f"against {b['eta2_model']:.2f} for this model; the two groupings agree with an adjusted Rand index of "
-        f"{b['agreement']:.2f}."
+        f"A plain on/off rule ({b['rule']}, {b['cells']} of them with customers) reaches η² {fixed(b['eta2_rule'], 2)} "
+        f"against {fixed(b['eta2_model'], 2)} for this model; the two groupings agree with an adjusted Rand index of "
+        f"{fixed(b['agreement'], 2)}."
     )
-
-
-def in_unit(value: float | None, feature: str) -> str:
-    """Write a value of a feature (or of utilisation) as a person would."""
-    if value is None:
-        return "missing"
-    kind = BY_NAME[feature].kind if feature in BY_NAME else Kind.FREQUENCY
-    if kind is Kind.FREQUENCY:
-        return f"{value:.2f}"
-    return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:,.1f}"
 
 
 def unit(feature: str) -> str:

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from sklearn.decomposition import PCA
-from sklearn.metrics import silhouette_samples
 
-from model_service.report.segment_plots import label
-from model_service.report.style import INK, SegmentStyle, new_figure
-from model_service.report.subject import ScoredRows
-from model_service.scoring.pipeline import Clusters, Matrix
-from shared.features import DISTANCE_NAMES
+from model_service.report.figures import Direction, MapFigures, SilhouetteFigures
+from model_service.report.segment_plots import Segments, label, styles_of
+from model_service.report.style import INK, new_figure, plain_name, wrap
+from model_service.scoring.pipeline import Matrix
+from shared.typography import fixed, percent
 
-SILHOUETTE_ROWS = 5_000
-"""Most rows whose silhouette is drawn: its cost grows with their square."""
-CURVE_POINTS = 101
-"""Points of a segment's curve: every percentile."""
-MAP_ROWS = 6_000
-"""Most customers drawn on the map: of more, one hides the other."""
 NAMED = 3
 """Features that an axis of the map names."""
 LABEL_GAP = 10.5
@@ -28,68 +22,68 @@ LABEL_SHAPE = 3.0
 """How many times farther it must be from those beside it: a label is wider than high."""
 
 
-def silhouette(rows: ScoredRows) -> Figure | None:
-    """Draw the customers' silhouettes, sorted within their segment; None if the rows drawn are all of one segment."""
-    picked = rows.sample(SILHOUETTE_ROWS)
-    labels = rows.labels[picked]
-    if len(np.unique(labels)) < 2:
-        return None
-    values = silhouette_samples(rows.z[picked], labels)
-    figure = new_figure(0.8 + 0.42 * len(rows.segments))
+def silhouette(segments: Segments, found: SilhouetteFigures, title: str) -> Figure:
+    """Draw the customers' silhouettes, sorted within their segment."""
+    figure = new_figure(0.8 + 0.42 * len(segments), title)
     axes = figure.subplots()
-    for place, segment in enumerate(rows.segments):
-        own = values[labels == place]
-        if len(own):  # a tiny segment may be missing in a sample
-            _curve(axes, place, own, rows.styles[segment["id"]])
-    axes.axvline(values.mean(), color=INK, linestyle="--", label=f"mean of all customers, {values.mean():.2f}")
-    axes.set_yticks(range(len(rows.segments)), [label(s) for s in rows.segments])
-    axes.set(ylim=(len(rows.segments) - 0.4, -0.6), xlabel="silhouette: −1 in the wrong segment, 0 between two, 1 far")
+    for place, (style, curve, mean) in enumerate(
+        zip(styles_of(segments), found["curves"], found["means"], strict=True)
+    ):
+        if mean is None:
+            continue
+        heights = place + np.linspace(-0.45, 0.45, len(curve))
+        axes.fill_betweenx(heights, 0, curve, facecolor=style.colour, hatch=style.hatch, edgecolor=INK, linewidth=0.4)
+        axes.text(1.01, place, f"mean {fixed(mean, 2)}", va="center", transform=axes.get_yaxis_transform())
+    axes.axvline(found["mean"], color=INK, linestyle="--", label=f"mean of all customers, {fixed(found['mean'], 2)}")
+    axes.set_yticks(range(len(segments)), [label(s) for s in segments])
+    axes.set(ylim=(len(segments) - 0.4, -0.6), xlabel="silhouette: −1 in the wrong segment, 0 between two, 1 far")
     axes.grid(visible=False, axis="y")
-    figure.legend(loc="outside upper right")
+    figure.legend(loc="outside lower right")
     return figure
 
 
-def _curve(axes: Axes, place: int, values: Matrix, style: SegmentStyle) -> None:
-    quantiles = np.quantile(values, np.linspace(1, 0, CURVE_POINTS))
-    heights = place + np.linspace(-0.45, 0.45, CURVE_POINTS)
-    axes.fill_betweenx(heights, 0, quantiles, facecolor=style.colour, hatch=style.hatch, edgecolor=INK, linewidth=0.4)
-    axes.text(1.01, place, f"mean {values.mean():.2f}", va="center", transform=axes.get_yaxis_transform())
-
-
-def segment_map(rows: ScoredRows) -> Figure:
+def segment_map(segments: Segments, features: Sequence[str], found: MapFigures, title: str) -> Figure:
     """Draw the customers on the two directions in which they differ most, with the segments' centroids."""
-    pca = PCA(2, svd_solver="full").fit(rows.z)
-    centroids = pca.transform(rows.centroids)
-    figure = new_figure(5.2 + 0.09 * len(rows.segments))
+    centroids = np.array(found["centroids"])
+    figure = new_figure(5.2 + 0.09 * len(segments), title)
     axes = figure.subplots()
-    picked = rows.sample(MAP_ROWS)
-    _draw_customers(axes, rows, pca.transform(rows.z[picked]), rows.labels[picked])
-    for segment, (x, y) in zip(rows.segments, centroids, strict=True):
-        style = rows.styles[segment["id"]]
+    _draw_customers(axes, segments, found)
+    for segment, style, (x, y) in zip(segments, styles_of(segments), centroids, strict=True):
         axes.scatter(
             x, y, s=70, color=style.colour, marker=style.marker, edgecolor=INK, zorder=5, label=label(segment, 52)
         )
-    axes.set_xlabel(_axis_text(pca, 0))
-    axes.set_ylabel(_axis_text(pca, 1))
+    across, up = found["directions"]
+    axes.set_xlabel(axis_text(across, features, 100))
+    axes.set_ylabel(axis_text(up, features, 78))
+    axes.tick_params(labelbottom=False, labelleft=False, length=0)  # positions in this space have no unit
     figure.legend(loc="outside lower left", ncols=2)
     figure.draw_without_rendering()  # settles the layout, on which the labels' places depend
-    _label_points(axes, centroids, [s["id"] for s in rows.segments])
+    _label_points(axes, centroids, [s["id"] for s in segments])
     return figure
 
 
-def _draw_customers(axes: Axes, rows: ScoredRows, points: Matrix, labels: Clusters) -> None:
-    for place, segment in enumerate(rows.segments):
-        style = rows.styles[segment["id"]]
-        x, y = points[labels == place].T
+def _draw_customers(axes: Axes, segments: Segments, found: MapFigures) -> None:
+    points, places = np.array(found["points"]), np.array(found["segments"])
+    for place, style in enumerate(styles_of(segments)):
+        x, y = points[places == place].T
         # As pixels: thousands of vector marks would make the file many times larger.
         axes.scatter(x, y, s=5, color=style.colour, marker=style.marker, alpha=0.4, linewidth=0, rasterized=True)
 
 
-def _axis_text(pca: PCA, axis: int) -> str:
-    weights = pca.components_[axis]
-    strongest = np.argsort(-np.abs(weights))[:NAMED]
-    names = ", ".join(f"{'+' if weights[i] > 0 else '−'} {DISTANCE_NAMES[i]}" for i in strongest)
-    return f"principal component {axis + 1} ({pca.explained_variance_ratio_[axis]:.0%} of the variance)\n{names}"
+def axis_text(direction: Direction, features: Sequence[str], width: int) -> str:
+    """Say in words which customers lie at the two ends of a direction. Along an upright axis, "→" points up."""
+    weights = np.array(direction["weights"])
+    strongest = np.argsort(-np.abs(weights))[:NAMED].tolist()
+    names = [plain_name(feature) for feature in features]
+    more = ", ".join(_lower(names[i]) for i in strongest if weights[i] > 0)
+    less = ", ".join(_lower(names[i]) for i in strongest if weights[i] < 0)
+    ends = [f"→ higher: {more}" if more else "", f"← higher: {less}" if less else ""]
+    share = f"({percent(direction['share'], 0)} of the differences between customers)"
+    return "\n".join([*(wrap(end, width, lines=2) for end in ends if end), share])
+
+
+def _lower(name: str) -> str:
+    return name[0].lower() + name[1:]
 
 
 def _label_points(axes: Axes, points: Matrix, texts: list[str]) -> None:

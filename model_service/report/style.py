@@ -20,7 +20,10 @@ from matplotlib.collections import QuadMesh
 from matplotlib.colors import Colormap, to_rgb
 from matplotlib.figure import Figure
 
+from model_service.report.glyphs import FONT, printable
 from model_service.scoring.pipeline import Matrix
+from model_service.training.segments import UTILISATION
+from shared.features import BY_NAME
 
 FileKind = Literal["svg", "png"]
 
@@ -56,7 +59,10 @@ _SETTINGS: dict[Any, Any] = {
     "axes.spines.top": False,
     "axes.titlelocation": "left",
     "axes.titlesize": 8.5,
-    "font.family": "DejaVu Sans",  # comes with matplotlib, so every machine draws the same
+    "axes.unicode_minus": True,
+    "figure.titlesize": 10,
+    "figure.titleweight": "bold",
+    "font.family": FONT,  # comes with matplotlib, so every machine draws the same
     "font.size": 8,
     "grid.color": "#e4e4e4",
     "grid.linewidth": 0.6,
@@ -109,15 +115,41 @@ def _style(place: int) -> SegmentStyle:
     )
 
 
-def new_figure(height: float) -> Figure:
-    """Return an empty page-wide figure, `height` inches high, that lays itself out without overlaps."""
-    return Figure(figsize=(WIDTH, height), layout="constrained")
+TITLE_HEIGHT = 0.25
+"""What a line of a title takes, in inches."""
+
+
+def new_figure(height: float, title: str = "") -> Figure:
+    """Return an empty page-wide figure, `height` inches high below its title, that lays itself out without overlaps."""
+    heading = wrap(title, 85)
+    figure = Figure(figsize=(WIDTH, height + TITLE_HEIGHT * len(heading.splitlines())), layout="constrained")
+    if heading:
+        figure.suptitle(heading, x=0.01, ha="left")
+    return figure
 
 
 def wrap(text: str, width: int, lines: int = 3) -> str:
-    """Break `text` into at most so many lines of `width` characters; what cannot be printed becomes a space."""
-    printable = "".join(c if c.isprintable() else " " for c in text)
-    return "\n".join(textwrap.wrap(printable, width, max_lines=lines, placeholder=" …"))
+    """Break `text` into at most so many lines of `width` characters; what cannot be drawn becomes a space."""
+    return "\n".join(textwrap.wrap(printable(text), width, max_lines=lines, placeholder=" …"))
+
+
+LABELS = {UTILISATION: "Share of the limit in use"}
+
+
+def plain_name(feature: str) -> str:
+    """Return what people call a feature, or what is computed from features; an unknown one as it is."""
+    return BY_NAME[feature].label if feature in BY_NAME else LABELS.get(feature, feature)
+
+
+def bar(axes: Axes, place: float, length: float, height: float, **look: Any) -> None:
+    """Draw a horizontal bar, edged; none for nothing."""
+    if length:
+        axes.barh(place, length, height, edgecolor=INK, linewidth=0.5, **look)
+
+
+def beside(axes: Axes, x: float, y: float, text: str) -> None:
+    """Write `text` to the right of a place."""
+    axes.annotate(text, (x, y), (5, 0), textcoords="offset points", va="center", fontsize=6.5)
 
 
 def frame_off(axes: Axes) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,6 +11,7 @@ from model_service.scoring.counterfactual import DECIMALS, Changes, Counterfactu
 from model_service.scoring.pipeline import Clusters, CompiledScorer, Matrix
 from shared.contract import Change, Contribution, Counterfactual, Explanation, Prediction, SegmentRef
 from shared.features import DISTANCE, Feature, Kind
+from shared.typography import WHOLE_FROM, number
 
 FOR, AGAINST = 3, 2
 """Most features that a sentence names for the own segment and for the rival."""
@@ -92,8 +92,7 @@ class _Case:
         return sentence + (f"; on the other hand, {_enumerated(objections)}." if objections else ".")
 
     def _clause(self, f: int) -> str:
-        number = _rough(DISTANCE[f], self.used[f])
-        return _worded(f, self._shown(f, number), number)
+        return _worded(f, self._shown(f, _rough(DISTANCE[f], self.used[f])))
 
     def _shown(self, f: int, number: str) -> str:
         return f"unknown (taken as {number})" if self._missing(f) else number
@@ -111,50 +110,30 @@ class _Case:
 
     def _changed_clause(self, f: int, changed: float) -> str:
         now, then = (_exact(DISTANCE[f], value) for value in (self.used[f], changed))
-        return _worded(f, f"{then} instead of {self._shown(f, now)}", now)
+        return _worded(f, f"{then} instead of {self._shown(f, now)}")
 
 
-def _clause_template(feature: Feature) -> str:
-    """Make a clause with a place for the value, and one for its unit if that has a plural, out of a description.
-
-    "How often cash is taken in advance" gives "cash is taken in advance in {} of months", "Limit of the credit card"
-    gives "the limit of the credit card is {}".
-    """
-    when = re.match(r"(?:How often|Share of months in which|Months in which) ([^,:]+)", feature.description)
-    if when:
-        return f"{when[1]} in {{}} {'{}' if feature.kind is Kind.MONTHS else 'of months'}"
-    subject = re.split("[,:]", feature.description)[0]
-    return f"the {subject[0].lower()}{subject[1:]} is {{}}"
-
-
-_CLAUSES = tuple(map(_clause_template, DISTANCE))
-
-
-def _worded(f: int, value: str, number: str) -> str:
-    """Return a feature's clause with `value` in it, which ends with `number`."""
-    return _CLAUSES[f].format(value, "month" if number == "1" else "months")
+def _worded(f: int, value: str) -> str:
+    return DISTANCE[f].clause.format(value)
 
 
 def _rough(feature: Feature, value: float) -> str:
     """Write a value as one would say it: whole percents, no cents from 100 on."""
     if feature.kind is Kind.FREQUENCY:
-        return f"{_number(100 * value, 0)} %"
-    return _number(value, 0 if feature.whole or value >= 100 else 2)
+        return _written(feature, value, 0)
+    return _written(feature, value, 0 if feature.whole or value >= WHOLE_FROM else 2)
 
 
 def _exact(feature: Feature, value: float) -> str:
     """Write a value to the precision of changes."""
+    return _written(feature, value, DECIMALS[feature.kind] - (2 if feature.kind is Kind.FREQUENCY else 0))
+
+
+def _written(feature: Feature, value: float, decimals: int) -> str:
     if feature.kind is Kind.FREQUENCY:
-        return f"{_number(100 * value, DECIMALS[feature.kind] - 2)} %"
-    return _number(value, DECIMALS[feature.kind])
-
-
-def _number(value: float, decimals: int) -> str:
-    """Write a value with at most so many decimals, but never one that is not zero as zero."""
-    text = f"{value:,.{decimals}f}"
-    if value and not text.strip("-0."):
-        return f"{value:.3g}"
-    return text.rstrip("0").rstrip(".") if decimals else text
+        return f"{number(100 * value, decimals)}%"
+    unit = {Kind.MONTHS: " month" if value == 1 else " months"}.get(feature.kind, "")
+    return f"{number(value, decimals)}{unit}"
 
 
 def _enumerated(clauses: Sequence[str]) -> str:

@@ -124,6 +124,6 @@ class Predictor:
         found = [outside_training_range(DISTANCE_NAMES[i], self._low[i], self._high[i]) for i in outside]
         if distance > self._distance_limit:
             nearest = f"(the nearest is at distance {distance:.2f})"
-            detail = f"the customer is farther from every segment than 99.9 % of the training customers {nearest}"
+            detail = f"the customer is farther from every segment than 99.9% of the training customers {nearest}"
             found.append(Finding(pointer="", code="far_from_all_segments", detail=detail))
         return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -13,10 +13,12 @@ import joblib
 import numpy as np
 import orjson
 import sklearn
+from markupsafe import escape
 from sklearn.pipeline import Pipeline
 
 from model_service.scoring.pipeline import CompiledScorer, Parameters, label_differences
 from model_service.store.errors import ArtefactDamaged, IncompatibleModel, LabelsDiffer, cause
+from model_service.store.files import replace_files
 from model_service.store.manifest import Manifest
 from shared.features import DISTANCE_NAMES
 
@@ -140,7 +142,33 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def rewrite_note(directory: Path, change: Callable[[str], str]) -> bool:
+    """Change the note of the training where a version quotes it; say whether there was anything to change.
+
+    Versions are immutable but for this: a note may quote a customer who asks to be erased.
+
+    Raises
+    ------
+    OSError
+    """
+    report, figures_file = directory / REPORT_FILE, directory / PLOT_FOLDER / FIGURES_FILE
+    try:
+        figures = orjson.loads(figures_file.read_bytes())
+        note = figures["note"]
+    except (FileNotFoundError, ValueError, LookupError):
+        return False  # no note is quoted there
+    changed = change(note)
+    if changed == note:
+        return False
+    page = report.read_text(encoding="utf-8").replace(escape(note), escape(changed))
+    replace_files(page.encode(), report)
+    replace_files(orjson.dumps({**figures, "note": changed}), figures_file)  # last: until then, it is found again
+    return True
+
+
 REPORT_FILE = "report.html"
 PLOT_FOLDER = "plots"
+FIGURES_FILE = "figures.json"
+"""In the same folder: what plots and report are drawn from."""
 INDEX_FILE = "index.json"
 """In the folder of the plots: the name and title of each, in the order in which they are shown."""

@@ -26,6 +26,18 @@ COMPOSITES = {
     "tenure": ("TENURE",),
 }
 
+COMPOSITE_LABELS = {
+    "spend": "spend",
+    "oneoff": "one-off purchases",
+    "instalment": "instalment purchases",
+    "cash": "cash advances",
+    "debt": "debt",
+    "repayment": "repayment",
+    "limit": "limit",
+    "tenure": "tenure",
+}
+"""What people call the composites, in names and pictures. The debt is what the balance and its traces say is owed."""
+
 Composites = Mapping[str, float]
 
 
@@ -52,7 +64,7 @@ _KINDS = (
         (
             "Offer an instalment plan cheaper than a cash advance",
             "Tie purchase rewards to automatic payment",
-            "Raise no limit above 50 % utilisation",
+            "Raise no limit above 50% utilisation",
         ),
     ),
     _Kind(
@@ -67,7 +79,7 @@ _KINDS = (
     _Kind(
         "instalment buyers",
         lambda z: z["instalment"] >= _T,
-        ("Run a 0 % instalment campaign", "Give everyday cashback", "Raise the limit a little where it is earned"),
+        ("Run a 0% instalment campaign", "Give everyday cashback", "Raise the limit a little where it is earned"),
     ),
     _Kind(
         "one-off shoppers",
@@ -164,7 +176,7 @@ def _split_equal(names: Sequence[str], positions: Sequence[Composites]) -> list[
         by = max(COMPOSITES, key=lambda c: max(positions[i][c] for i in same) - min(positions[i][c] for i in same))
         ranked = sorted(same, key=lambda i: -positions[i][by])
         for rank, i in enumerate(ranked):
-            result[i] = f"{name}, {_degree(rank, len(ranked))} {by}"
+            result[i] = f"{name}, {_degree(rank, len(ranked))} {COMPOSITE_LABELS[by]}"
     return result
 
 

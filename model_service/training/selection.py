@@ -30,6 +30,7 @@ from model_service.store.gate import MIN_SHARE, MIN_STABILITY
 from model_service.training.errors import DataRefused
 from model_service.training.parallel import STUDY_ROWS, ProgressReporter, fit, run_all, study_sample
 from shared.model_description import Elbow
+from shared.typography import fixed, percent
 
 SPLITS = 12
 SILHOUETTE_MB = 64
@@ -103,7 +104,7 @@ def choose(scores: Sequence[KScores]) -> tuple[int, str]:
         best = max(qualified, key=lambda s: s.k)
         return best.k, (
             f"k = {best.k} is the largest k tried with {rule} "
-            f"(stability {best.stability_mean:.3f}, smallest segment {best.smallest_share:.1%})"
+            f"(stability {best.stability_mean:.3f}, smallest segment {percent(best.smallest_share)})"
         )
     candidates = [s for s in scores if s.smallest_share >= MIN_SHARE] or list(scores)
     best = max(candidates, key=lambda s: (s.stability_mean, s.k))
@@ -228,7 +229,7 @@ def _criterion_remark(criterion: _Criterion, scores: Sequence[KScores], own: KSc
     extreme = "highest" if criterion.sign > 0 else "lowest"
     if best is own:
         return f"{criterion.title} agrees: it is {extreme}, which is best, at k = {own.k}"
-    here, there = (f"{value(s):.{criterion.digits}f}" for s in (own, best))
+    here, there = (fixed(value(s), criterion.digits) for s in (own, best))
     return (
         f"{criterion.title} disagrees: it is {extreme}, which is best, at k = {best.k} ({there} against {here} at "
         f"k = {own.k})"
@@ -245,5 +246,5 @@ def _near_miss(s: KScores) -> str:
     if s.stability_mean < MIN_STABILITY:
         misses.append(f"stability {s.stability_mean:.3f} ({MIN_STABILITY} required)")
     if s.smallest_share < MIN_SHARE:
-        misses.append(f"smallest segment {s.smallest_share:.1%} ({MIN_SHARE:.0%} required)")
+        misses.append(f"smallest segment {percent(s.smallest_share)} ({MIN_SHARE:.0%} required)")
     return f"k = {s.k} narrowly misses the rule: {', '.join(misses)}"

@@ -17,6 +17,7 @@ from sklearn.tree import DecisionTreeClassifier
 from model_service.scoring.pipeline import Clusters, Matrix
 from shared.features import BY_NAME, Feature, Kind
 from shared.model_description import Condition, Rule
+from shared.typography import in_unit, percent
 
 MAX_DEPTH = 5
 LEAVES_PER_SEGMENT = 3
@@ -171,18 +172,14 @@ def _share(part: NDArray[np.bool_], whole: NDArray[np.bool_]) -> float:
 def _sentence(conditions: Sequence[Condition], precision: float, coverage: float) -> str:
     texts: dict[str, str] = {}
     for c in conditions:
-        bound = f"{'above' if c['operator'] == '>' else 'at most'} {_number(c['value'])}"
-        texts[c["feature"]] = f"{texts[c['feature']]} up to {_number(c['value'])}" if c["feature"] in texts else bound
-    *first, last = (f"{name} {text}" for name, text in texts.items())
+        value = in_unit(c["value"], c["feature"])
+        bound = f"{'above' if c['operator'] == '>' else 'at most'} {value}"
+        texts[c["feature"]] = f"{texts[c['feature']]} up to {value}" if c["feature"] in texts else bound
+    *first, last = (f"{_lower(BY_NAME[name].label)} {text}" for name, text in texts.items())
     rule = f"{', '.join(first)} and {last}" if first else last
-    inside, part = _percent(precision), _percent(coverage)
-    return f"{rule}: {inside} of these customers are in the segment, and they make up {part} of it"
+    inside, part = percent(precision, 0), percent(coverage, 0)
+    return f"{rule[0].upper()}{rule[1:]}: {inside} of these customers are in the segment, and they make up {part} of it"
 
 
-def _number(value: float) -> str:
-    return f"{value:,.2f}".rstrip("0").rstrip(".")
-
-
-def _percent(share: float) -> str:
-    text = f"{share:.0%}"
-    return "over 99%" if text == "100%" and share < 1 else text
+def _lower(label: str) -> str:
+    return label[0].lower() + label[1:]

@@ -26,6 +26,9 @@ from shared.model_contract import CSV, PARQUET, Progress, Training, TrainingOpti
 UPLOADS = {CSV: "upload.csv", PARQUET: "upload.parquet"}
 """How an upload is called in its folder, by its media type."""
 
+UNNAMED = {"upload.csv": "an uploaded CSV file", "upload.parquet": "an uploaded Parquet file"}
+"""How the report calls one whose name nobody said."""
+
 ENDED = frozenset({"completed", "failed", "cancelled"})
 
 
@@ -44,7 +47,8 @@ class Folder:
         """Return the record; for a damaged one a record that says so."""
         try:
             record = orjson.loads(self.record.read_bytes())
-            if set(record) == set(Training.__annotations__) and record["id"] == self.id:
+            known = Training.__required_keys__ <= set(record) <= set(Training.__annotations__)
+            if known and record["id"] == self.id:
                 return cast(Training, record)
         except (OSError, ValueError, TypeError):
             pass  # damaged: answered below
@@ -75,14 +79,32 @@ class Folder:
             os.close(descriptor)
         return False
 
+    def upload(self) -> Path:
+        """Return the file with the customers.
+
+        Raises
+        ------
+        StopIteration
+            when there is none.
+        """
+        return next(path for name in UPLOADS.values() if (path := self.path / name).exists())
+
     def delete_upload(self) -> None:
         """Delete the customers: they are personal data."""
         for name in UPLOADS.values():
             (self.path / name).unlink(missing_ok=True)
 
 
-def new_record(identity: str, by: str, note: str, options: TrainingOptions, data: str, size: int) -> Training:
-    """Return the record of a training that waits for its process."""
+def new_record(
+    identity: str, by: str, note: str, options: TrainingOptions, data: str, size: int, stored: bool = False
+) -> Training:
+    """Return the record of a training that waits for its process.
+
+    Parameters
+    ----------
+    data : the name of the file, or what else its customers are.
+    stored : they are the customers stored in the gateway.
+    """
     return Training(
         id=identity,
         status="queued",
@@ -93,6 +115,7 @@ def new_record(identity: str, by: str, note: str, options: TrainingOptions, data
         note=note,
         options=options,
         data=data,
+        stored=stored,
         bytes=size,
         progress=Progress(phase="waiting to start", done=0, total=0),
         version=None,

@@ -15,10 +15,11 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from model_service.store.artefact import rewrite_note
 from model_service.store.errors import StoreNotWritable, TrainingEnded, TrainingNotFound, TrainingRunning
 from model_service.store.files import exclusive, fsync
-from model_service.store.versions import clear_drafts
-from model_service.training_jobs.folder import ENDED, Folder, erase, new_record, now
+from model_service.store.versions import Versions, clear_drafts, writable
+from model_service.training_jobs.folder import ENDED, Folder, erase, new_record, now, without
 from model_service.training_jobs.job import Job
 from shared.model_contract import Training, TrainingOptions
 
@@ -100,7 +101,7 @@ class TrainingJobs:
                 )
 
     def erase(self, cust_id: str) -> int:
-        """Take a customer's id out of all records and logs; return how many quoted it.
+        """Take a customer's id out of all records, logs and notes in reports; return how many quoted it.
 
         Raises
         ------
@@ -108,15 +109,23 @@ class TrainingJobs:
             while there is a file of customers, which may hold this one and be quoted later.
         StoreNotWritable
         """
-        if not self.directory.is_dir():
-            return 0
+        if not self.directory.is_dir():  # as where versions were brought from elsewhere
+            return self._erase_from_reports(cust_id)
         with self._alone():
             self.refuse_second()
             if any(Folder(path).is_locked() for path in self.directory.glob(f"{_DRAFT}*")):
                 raise TrainingRunning(
                     "The customers of another training are being uploaded; try again when it has ended."
                 )
-            return sum(erase(folder, cust_id) for folder in self._folders())
+            return self._erase_from_reports(cust_id) + sum(erase(folder, cust_id) for folder in self._folders())
+
+    def _erase_from_reports(self, cust_id: str) -> int:
+        versions = Versions(self._store)
+        paths = [versions.path(version) for version in versions.versions()]
+        if not paths:
+            return 0
+        with writable(self._store):
+            return sum(rewrite_note(path, lambda note: without(note, cust_id)) for path in paths)
 
     def draft(self) -> Draft:
         """Make a folder for the customers of a training to come.
@@ -134,7 +143,9 @@ class TrainingJobs:
             shutil.rmtree(draft.folder.path)
         os.close(draft.lock)
 
-    def begin(self, draft: Draft, by: str, note: str, options: TrainingOptions, data: str, size: int) -> Job:
+    def begin(
+        self, draft: Draft, by: str, note: str, options: TrainingOptions, data: str, size: int, stored: bool = False
+    ) -> Job:
         """Turn a draft into a queued training, or discard it; over all processes, one succeeds at a time.
 
         Raises
@@ -146,7 +157,7 @@ class TrainingJobs:
                 self.refuse_second()
                 identity = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}Z-{secrets.token_hex(2)}"
                 folder = Folder(self.directory / identity)
-                record = new_record(identity, by, note, options, data, size)
+                record = new_record(identity, by, note, options, data, size, stored)
                 draft.folder.write(record)
                 draft.folder.path.rename(folder.path)
         except BaseException:

@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import logging
 import os
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -17,6 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from model_service.store.active_file import UNKNOWN
 from model_service.store.errors import GateRefused, RegistryError
 from model_service.training.errors import TrainingError
+from model_service.training_jobs.folder import UNNAMED
 from model_service.training_jobs.job import Job
 from shared.model_contract import Progress
 
@@ -102,12 +105,24 @@ def perform(job: Job, order: TrainingTask, progress: RecordedProgress) -> Outcom
         with models.training_lock():
             job.start()
             progress.phase("reading the data")
-            data = read_customers(order.data)
+            data = _described(read_customers(order.data), job)
             for note in data.notes:
                 log.warning("note: %s", note)
             done = _train(job, models, data, order, progress)
         job.finish("completed", done.refused, activated=job.record["options"]["activate"] and done.refused is None)
         return done
+
+
+def _described(data: TrainingData, job: Job) -> TrainingData:
+    """Call the customers what they are: stored ones come from no file, so that they have no line in one either."""
+    record = job.record
+    source = data.source.copy()
+    source["name"] = UNNAMED.get(record["data"], record["data"])
+    if not record.get("stored"):
+        return dataclasses.replace(data, source=source)
+    source["stored_at"] = record["created_at"]
+    notes = [re.sub(r"^(line|row) \d+: ", "a stored customer: ", note) for note in data.notes]
+    return dataclasses.replace(data, source=source, notes=notes, lines=None)
 
 
 @contextlib.contextmanager
@@ -151,7 +166,12 @@ def _train(
     given = job.record["options"]
     options = Options(ks=tuple(range(given["k_min"], given["k_max"] + 1)), seed=given["seed"])
     progress.expect(options.work_units())
-    manifest = train_version(models, data, options, progress, write)
+    note = job.record["note"]
+
+    def draw(folder: Path, manifest: Manifest, data: TrainingData, parent: Manifest | None) -> None:
+        write(folder, manifest, data, parent, note)
+
+    manifest = train_version(models, data, options, progress, draw)
     version = manifest["version"]
     job.commit(version)
     log.info("%s\n\nstored as %s", summary(manifest), version)
@@ -181,7 +201,7 @@ def main() -> None:
     job.watch(_stop)
     _give_way()
     try:
-        perform(job, TrainingTask(store=path.parent.parent, data=path / job.record["data"]), RecordedProgress(job))
+        perform(job, TrainingTask(store=path.parent.parent, data=job.folder.upload()), RecordedProgress(job))
     except (TrainingError, RegistryError, OSError, MemoryError):
         sys.exit(1)  # it is on record; of anything else the log gets the traceback
 

@@ -88,6 +88,25 @@ def test_train_on_the_stored_base_see_who_moves_activate_and_roll_back(loaded: S
     report = call(loaded, "GET", f"/models/{version}/report")
     assert report.headers["Content-Type"].startswith("text/html")
     assert version in report.text
+    assert "segments of the 6,000 customers stored in the gateway on " in report.text
+    assert "quarterly" in report.text
+    assert "upload.csv" not in report.text
+
+
+def test_a_renamed_segment_carries_its_name_in_the_report_and_the_plots(loaded: System) -> None:
+    version = train(loaded, k=3)["version"]
+    call(loaded, "POST", f"/models/{version}/activate", json={"force": True, "reason": "to be renamed"})
+    addresses = [f"/models/active/{path}" for path in ("report", "plots/shares.svg", "plots/shares.png")]
+    before = [call(loaded, "GET", address) for address in addresses]
+    named = call(loaded, "PATCH", "/segments/seg-01", json={"name": "Umbrella people"})
+    assert named.status_code == 200, named.text
+    for address, old in zip(addresses, before, strict=True):
+        known = {"If-None-Match": old.headers["ETag"]}
+        new = call(loaded, "GET", address, headers=known)
+        assert (new.status_code, new.content == old.content) == (200, False), new.text[:500]
+        same = call(loaded, "GET", address, headers={"If-None-Match": new.headers["ETag"]})
+        assert same.status_code == 304
+    assert "Umbrella people" in call(loaded, "GET", "/models/active/report").text
 
 
 def test_a_worker_killed_while_it_reassigns_harms_nothing(loaded: System) -> None:

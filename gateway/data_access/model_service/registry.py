@@ -43,7 +43,8 @@ class Deadlines(NamedTuple):
     """Seconds to wait for an answer.
 
     ``reading`` is for what lies ready; ``carrying`` for calls with many customers: trainings, previews, drift;
-    ``changing`` for orders, since an activation checks the whole artefact; ``drawing`` for plots of an analysis.
+    ``changing`` for orders, since an activation checks the whole artefact; ``drawing`` for plots and reports, which are
+    drawn again when a segment was renamed.
     """
 
     reading: float
@@ -104,16 +105,17 @@ class HttpRegistry:
         return self._order(Erased, "POST", ERASURES, {CUST_ID: cust_id})["erased"]
 
     def report(self, version: str, known: str | None) -> ServedFile:
-        return self._document(_address(MODELS, version, "report"), "text/html", known)
+        return self._document(_address(MODELS, version, "report"), "text/html", known, self._deadlines.drawing)
 
     def plots(self, version: str) -> Plots:
         return self._get(Plots, _address(MODELS, version, "plots"))
 
     def plot(self, version: str, name: str, kind: Format, known: str | None) -> ServedFile:
-        return self._document(_address(MODELS, version, "plots", f"{name}.{kind}"), MEDIA_TYPES[kind], known)
+        path = _address(MODELS, version, "plots", f"{name}.{kind}")
+        return self._document(path, MEDIA_TYPES[kind], known, self._deadlines.drawing)
 
     def openapi_document(self, known: str | None) -> ServedFile:
-        return self._document(INTERFACE, JSON, known)
+        return self._document(INTERFACE, JSON, known, self._deadlines.reading)
 
     def draw(self, figure: Drift | Preview, kind: Format) -> ServedFile:
         subject = "transitions" if "transitions" in figure else "drift"
@@ -136,9 +138,9 @@ class HttpRegistry:
         seconds = self._deadlines.carrying if deadline is None else deadline
         return decoded(kind, self._call("POST", path, seconds, Body(NDJSON, lines)).body)
 
-    def _document(self, path: str, media_type: str, known: str | None) -> ServedFile:
+    def _document(self, path: str, media_type: str, known: str | None, deadline: float) -> ServedFile:
         headers = {"If-None-Match": known} if known else {}
-        return _document(self._call("GET", path, self._deadlines.reading, headers=headers), media_type)
+        return _document(self._call("GET", path, deadline, headers=headers), media_type)
 
     def _call(
         self,

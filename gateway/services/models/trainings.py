@@ -14,8 +14,6 @@ from shared.model_contract import CSV, Training
 
 BLOCK_ROWS = 10_000
 """Customers held in memory at a time."""
-DEFAULT_NOTE = "the customers stored in the gateway"
-"""Where the data come from, for a training's record, unless the caller sends a note."""
 
 
 class TrainingService:
@@ -43,7 +41,7 @@ class TrainingService:
         RegistryRefusal, ModelServiceError, StoreError
         """
         pieces = csv_of(self._store.stream(INPUT_NAMES, BLOCK_ROWS))
-        return self._train(Upload(CSV, None, pieces), {"note": DEFAULT_NOTE, **query})
+        return self._train(Upload(CSV, None, pieces), {**query, "stored": "true"})
 
     def _train(self, upload: Upload, query: Mapping[str, str]) -> Training:
         change = Change("training.started", "training", None, by=named(query))

@@ -31,6 +31,7 @@ from shared.secret_rules import MODEL_SERVICE_SECRET_IN_DEVELOPMENT
 ROOT = Path(__file__).resolve().parents[3]
 TIMEOUT = 90.0
 ONE_K = "?k=3"
+LINE = b"\n"
 LONG = "?k_min=2&k_max=20"
 """So many fits that a training is met in the middle of them."""
 
@@ -184,6 +185,25 @@ def test_a_parquet_file_trains_too(service, customers, tmp_path):
     queued = service.train((tmp_path / "customers.parquet").read_bytes(), ONE_K, PARQUET)
     record = service.ended(queued["id"])
     assert (record["status"], record["activated"], record["data"]) == ("completed", False, "upload.parquet"), record
+
+
+def test_stored_customers_and_named_files_are_called_so_in_the_report(service, customers):
+    for query, told in (
+        ("&stored=true&note=the+spring+campaign", f"{customers.count(LINE) - 1} customers stored in the gateway on "),
+        ("&name=march.csv", f"{customers.count(LINE) - 1} customers in march.csv"),
+        ("", f"{customers.count(LINE) - 1} customers in an uploaded CSV file"),
+    ):
+        record = service.ended(service.train(customers, ONE_K + query)["id"])
+        assert record["status"] == "completed", record
+        folder = service.store / record["version"]
+        page = (folder / "report.html").read_text(encoding="utf-8")
+        assert told in page
+        assert ("the spring campaign" in page) is ("note" in query)
+        assert (">line " in page) is ("stored" not in query)
+        assert "upload.csv" not in page
+        members = json.loads((folder / "manifest.json").read_bytes())["evidence"]["segments"].values()
+        lines = {m["line"] for segment in members for m in (*segment["typical"], *segment["borderline"])}
+        assert (lines == {None}) is ("stored" in query)
 
 
 @pytest.mark.parametrize(

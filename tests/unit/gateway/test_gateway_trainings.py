@@ -139,7 +139,7 @@ class TestOnTheStored:
         assert [row["BALANCE"] for row in rows] == ["0.0", "1.0", "2.0"]
         assert {row["MINIMUM_PAYMENTS"] for row in rows} == {""}
         assert {row["TENURE"] for row in rows} == {"12"}
-        assert gateway.registry.orders == [("train", None, {"k": "2", "by": "ann", "note": trainings.DEFAULT_NOTE})]
+        assert gateway.registry.orders == [("train", None, {"k": "2", "by": "ann", "stored": "true"})]
 
     def test_keeps_the_callers_note(self, gateway: FakeGateway) -> None:
         gateway.client.post(f"{MODELS}?note=quarterly")

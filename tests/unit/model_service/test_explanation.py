@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from asgi_client import AsgiClient, assert_problem
@@ -23,6 +25,7 @@ from shared.contract import (
 )
 from shared.features import BY_NAME, DISTANCE, DISTANCE_NAMES, INPUTS
 
+VERBS = r" (?:is|are|was|come) "
 EXPLAINED = PREDICT + "?explain=true"
 BATCH_EXPLAINED = PREDICT_BATCH + "?explain=true"
 
@@ -118,25 +121,25 @@ CASE = (
         (
             {"CREDIT_LIMIT": 3000, "PURCHASES_FREQUENCY": 0.25, "TENURE": 11, "PAYMENTS": 18.5},
             False,
-            "In Own rather than Others, mainly because the limit of the credit card is 3,000, the card was used in 11 "
-            "months and purchases are made in 25 % of months; on the other hand, the amount of payments made is 18.5.",
+            "In Own rather than Others, mainly because the credit limit is 3,000, the time as a customer is 11 "
+            "months and there are purchases in 25% of months; on the other hand, payments in 12 months come to 18.5.",
         ),
         (
             {"CREDIT_LIMIT": 4200.4, "PURCHASES_FREQUENCY": 1 / 12, "TENURE": 12, "PAYMENTS": 10},
             False,
-            "In Own rather than Others, mainly because the limit of the credit card is 4,200, the amount of payments "
-            "made is 10 and the card was used in 12 months.",
+            "In Own rather than Others, mainly because the credit limit is 4,200, payments in 12 months "
+            "come to 10 and the time as a customer is 12 months.",
         ),
         (
             {"CREDIT_LIMIT": 200_000, "TENURE": 12, "PURCHASES_FREQUENCY": 1.0, "PAYMENTS": 14},
             False,
-            "In Own rather than Others, mainly because the limit of the credit card is 200,000.",
+            "In Own rather than Others, mainly because the credit limit is 200,000.",
         ),
         (
             {"CREDIT_LIMIT": np.nan, "PURCHASES_FREQUENCY": 1.0, "TENURE": 9, "PAYMENTS": 10},
             True,
-            "Only just in Own rather than Others, mainly because the limit of the credit card is unknown (taken as "
-            "3,000) and the amount of payments made is 10; on the other hand, purchases are made in 100 % of months.",
+            "Only just in Own rather than Others, mainly because the credit limit is unknown (taken as "
+            "3,000) and payments in 12 months come to 10; on the other hand, there are purchases in 100% of months.",
         ),
     ],
 )
@@ -151,11 +154,11 @@ LIMITS = ({"CREDIT_LIMIT": 3000}, {"CREDIT_LIMIT": 999})
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        ({"TENURE": 1}, "the card was used in 1 month."),
-        ({"CREDIT_LIMIT": 1e-300}, "the limit of the credit card is 1e-300."),
-        ({"CREDIT_LIMIT": 0.001}, "the limit of the credit card is 0.001."),
-        ({"PURCHASES_FREQUENCY": 0.001}, "purchases are made in 0.1 % of months."),
-        ({"PURCHASES_FREQUENCY": 0.0}, "purchases are made in 0 % of months."),
+        ({"TENURE": 1}, "the time as a customer is 1 month."),
+        ({"CREDIT_LIMIT": 1e-300}, "the credit limit is 1e-300."),
+        ({"CREDIT_LIMIT": 0.001}, "the credit limit is 0.001."),
+        ({"PURCHASES_FREQUENCY": 0.001}, "there are purchases in 0.1% of months."),
+        ({"PURCHASES_FREQUENCY": 0.0}, "there are purchases in 0% of months."),
     ],
 )
 def test_numbers_are_said_as_people_read_them(values, said):
@@ -174,19 +177,19 @@ def test_customers_on_top_of_each_other_have_no_reasons():
 @pytest.mark.parametrize(
     ("segments", "customer", "sentence"),
     [
-        (LIMITS, {"CREDIT_LIMIT": 3000}, "the limit of the credit card is 1,731.33 instead of 3,000"),
+        (LIMITS, {"CREDIT_LIMIT": 3000}, "the credit limit is 1,731.33 instead of 3,000"),
         (
             LIMITS,
             {"CREDIT_LIMIT": np.nan},
-            "the limit of the credit card is 1,731.33 instead of unknown (taken as 3,000)",
+            "the credit limit is 1,731.33 instead of unknown (taken as 3,000)",
         ),
         (
             ({"PURCHASES_FREQUENCY": 0.0}, {"PURCHASES_FREQUENCY": 0.5}),
             {"PURCHASES_FREQUENCY": 1 / 12},
-            "purchases are made in 22.5 % instead of 8.3 % of months",
+            "there are purchases in 22.5% instead of 8.3% of months",
         ),
-        (({"TENURE": 12}, {"TENURE": 6}), {"TENURE": 12}, "the card was used in 8 instead of 12 months"),
-        (({"TENURE": 1}, {"TENURE": 12}), {"TENURE": 1}, "the card was used in 5 instead of 1 month"),
+        (({"TENURE": 12}, {"TENURE": 6}), {"TENURE": 12}, "the time as a customer is 8 months instead of 12 months"),
+        (({"TENURE": 1}, {"TENURE": 12}), {"TENURE": 1}, "the time as a customer is 5 months instead of 1 month"),
     ],
 )
 def test_the_change_is_said_exactly(segments, customer, sentence):
@@ -205,8 +208,8 @@ def test_sentences_are_short_whole_and_the_same_again(seed, borderline):
         assert "nan" not in sentence
         assert "{" not in sentence
         reasons, _, objections = sentence.partition("; on the other hand, ")
-        assert reasons.count(" is ") + reasons.count(" are ") + reasons.count(" was ") <= FOR
-        assert objections.count(" is ") + objections.count(" are ") + objections.count(" was ") <= AGAINST
+        assert len(re.findall(VERBS, reasons)) <= FOR
+        assert len(re.findall(VERBS, objections)) <= AGAINST
 
 
 def test_a_batch_is_explained_like_each_customer_alone(client, tiny):

@@ -22,9 +22,11 @@ from model_service.api.plots import POLICY
 from model_service.app import create_app
 from model_service.report import document
 from model_service.settings import Settings
+from model_service.store.registry import ModelStore
 from model_service.training.parallel import NoProgress
 from model_service.training.trainer import Options, train_version
-from shared.model_contract import ACTIVE, MODELS, PLOTS
+from shared.features import CUST_ID
+from shared.model_contract import ACTIVE, ERASURES, MODELS, PLOTS, SEGMENTS
 
 PAGE, SVG, PNG = b"<!DOCTYPE html><p>report</p>", b"<svg/>", b"\x89PNG"
 JSON = {"content-type": "application/json"}
@@ -297,3 +299,129 @@ def test_the_openapi_text_describes_pictures(client):
     drawn = paths[f"{PLOTS}/{{file}}"]["post"]
     assert set(drawn["responses"]["200"]["content"]) == {"image/svg+xml", "image/png"}
     assert len(drawn["requestBody"]["content"]["application/json"]["schema"]["oneOf"]) == 2
+
+
+@pytest.fixture(scope="module")
+def drawn(tiny, tmp_path_factory):
+    """A copy of the tiny store whose version has its report and plots, with a note."""
+    directory = tmp_path_factory.mktemp("drawn") / "models"
+    shutil.copytree(tiny.store, directory)
+    store = ModelStore(directory)
+    (version,) = store.versions()
+    document.write(store.path(version), store.manifest(version), tiny.data, None, "asked for by C77")
+    return store
+
+
+@pytest.fixture
+def renaming(drawn, connect, tmp_path):
+    shutil.copytree(drawn.directory, tmp_path / "models")
+    return connect(model_store=tmp_path / "models")
+
+
+def rename(service, **label) -> str:
+    segment = service.get(f"{MODELS}/{ACTIVE}").json()["segments"][0]["id"]
+    assert service.request("PATCH", f"{SEGMENTS}/{segment}", orjson.dumps(label), JSON).status == 200
+    return segment
+
+
+def test_a_renamed_segment_carries_its_name_in_the_report(renaming):
+    address = f"{MODELS}/{ACTIVE}/report"
+    before = renaming.get(address)
+    assert b"Umbrella people" not in before.body
+    rename(renaming, name="Umbrella people", description="Buy when it rains", owner="Retail")
+    known = before.headers["etag"]
+    after = renaming.get(address, if_none_match=known)
+    assert after.status == 200, after.body
+    text = after.body.decode()
+    assert text.count("Umbrella people") > 5
+    assert "Buy when it rains" in text
+    assert "Owner: Retail" in text
+    assert "asked for by C77" in text
+    assert after.headers["etag"] != known
+    assert renaming.get(address, if_none_match=after.headers["etag"]).status == 304
+    assert_guarded(after)
+
+
+def test_names_that_people_take_back_leave_the_report_as_it_was(renaming):
+    address = f"{MODELS}/{ACTIVE}/report"
+    before = renaming.get(address)
+    rename(renaming, name="Umbrella people")
+    rename(renaming, name=None)
+    after = renaming.get(address)
+    assert (after.body, after.headers["etag"]) == (before.body, before.headers["etag"])
+
+
+def test_a_renamed_segment_carries_its_name_in_plots_in_every_format(renaming):
+    addresses = [f"{MODELS}/{ACTIVE}/plots/shares.{kind}" for kind in ("svg", "png")]
+    before = [renaming.get(address) for address in addresses]
+    rename(renaming, name="Umbrella people")
+    for address, old in zip(addresses, before, strict=True):
+        new = renaming.get(address, if_none_match=old.headers["etag"])
+        assert new.status == 200, new.body
+        assert new.body != old.body
+        assert new.headers["content-type"] == old.headers["content-type"]
+
+
+def test_what_names_no_segment_or_shows_no_description_is_not_drawn_again(renaming, no_drawing):
+    addresses = [f"{MODELS}/{ACTIVE}/plots/{name}.svg" for name in ("amounts", "elbow", "reliability")]
+    before = [renaming.get(address).headers["etag"] for address in addresses]
+    rename(renaming, name="Umbrella people")
+    assert [renaming.get(address).headers["etag"] for address in addresses] == before
+    rename(renaming, name=None, description="Buy when it rains")
+    assert renaming.get(f"{MODELS}/{ACTIVE}/plots/shares.svg").status == 200
+
+
+def test_files_that_show_names_may_change_and_the_others_may_not(renaming, drawn):
+    (version,) = drawn.versions()
+    for file, lasting in (("report", False), ("plots/shares.svg", False), ("plots/amounts.svg", True)):
+        caching = renaming.get(f"{MODELS}/{version}/{file}").headers["cache-control"]
+        assert ("immutable" in caching) is lasting, file
+
+
+@pytest.fixture
+def no_drawing(monkeypatch):
+    """Fail if anything is drawn again all the same."""
+    monkeypatch.setattr(plots_api, "_again", ("/nonexistent/program",))
+
+
+def test_it_is_drawn_again_once(renaming, monkeypatch):
+    rename(renaming, name="Umbrella people")
+    address = f"{MODELS}/{ACTIVE}/plots/shares.svg"
+    first = renaming.get(address)
+    monkeypatch.setattr(plots_api, "_again", ("/nonexistent/program",))
+    assert renaming.get(address).body == first.body
+
+
+def test_while_too_much_is_drawn_renamed_ones_are_asked_for_later(renaming, monkeypatch, connect, tmp_path):
+    rename(renaming, name="Umbrella people")
+    monkeypatch.setattr(plots_api, "MAX_CONCURRENT", 0)
+    busy = connect(model_store=tmp_path / "models")
+    answer = busy.get(f"{MODELS}/{ACTIVE}/report")
+    assert_problem(answer, 503, "analysis_busy")
+    assert int(answer.headers["retry-after"]) > 0
+
+
+def test_a_drawing_of_names_that_fails_says_so(renaming, monkeypatch):
+    rename(renaming, name="Umbrella people")
+    monkeypatch.setattr(plots_api, "_again", (sys.executable, "-c", "import sys; sys.exit('no')"))
+    assert_problem(renaming.get(f"{MODELS}/{ACTIVE}/report"), 500, "drawing_failed")
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"named": []}'])
+def test_damaged_figures_are_said(renaming, drawn, tmp_path, content):
+    (version,) = drawn.versions()
+    (tmp_path / "models" / version / "plots" / "figures.json").write_bytes(content)
+    assert_problem(renaming.get(f"{MODELS}/{version}/report"), 409, "artefact_damaged")
+
+
+def test_an_erased_customer_is_erased_from_the_note(renaming, drawn):
+    (version,) = drawn.versions()
+    address = f"{MODELS}/{version}/report"
+    before = renaming.get(address)
+    assert b"asked for by C77" in before.body
+    assert renaming.post(ERASURES, {CUST_ID: "C77"}).json() == {"erased": 1}
+    after = renaming.get(address, if_none_match=before.headers["etag"])
+    assert (after.status, b"C77" in after.body, b"asked for by [erased]" in after.body) == (200, False, True)
+    rename(renaming, name="Umbrella people")
+    assert b"C77" not in renaming.get(address).body
+    assert renaming.post(ERASURES, {CUST_ID: "C77"}).json() == {"erased": 0}

@@ -18,13 +18,15 @@ from matplotlib import pyplot
 from model_service.report import document
 from model_service.report.document import write
 from model_service.report.plots import PLOTS
-from model_service.report.style import DPI, WIDTH
+from model_service.report.style import DPI, WIDTH, plain_name
 from model_service.report.subject import score_rows
 from model_service.store.registry import ModelStore
 from model_service.training.segments import UTILISATION
-from shared.features import FEATURES
+from shared.features import DISTANCE_NAMES, FEATURES
+from shared.typography import signed
 
 HOSTILE = "<script>alert('1')</script> & \"both\" $x^{2}$ \u202e\x07 " + "endless" * 20
+SAID = "For the <i>spring</i> campaign"
 NOTE = "line 7: BALANCE must be <b>at least</b> 0"
 
 
@@ -77,7 +79,7 @@ def folder(tiny, manifest, parent, tmp_path_factory) -> Path:
     into = tmp_path_factory.mktemp("report")
     data = tiny.data
     noted = type(data)(frame=data.frame, source=data.source, notes=[NOTE], lines=data.lines)
-    write(into, manifest, noted, parent)
+    write(into, manifest, noted, parent, SAID)
     return into
 
 
@@ -89,7 +91,7 @@ def page(folder) -> Page:
 def test_every_picture_is_there_twice_and_listed_in_order(folder):
     listed = orjson.loads((folder / "plots" / "index.json").read_bytes())
     assert listed == [{"name": p.name, "title": p.title} for p in PLOTS]
-    files = {p.name for p in (folder / "plots").iterdir()} - {"index.json"}
+    files = {p.name for p in (folder / "plots").iterdir()} - {"index.json", "figures.json"}
     assert files == {f"{p.name}.{kind}" for p in PLOTS for kind in ("svg", "png")}
     assert {p.name for p in folder.iterdir()} == {"plots", "report.html"}
 
@@ -158,8 +160,10 @@ def test_the_page_says_what_an_auditor_asks(page, manifest):
         evidence["elbow"]["detail"],
         *evidence["remarks"],
         *manifest["libraries"].values(),
-        *(f.name for f in FEATURES),
-        UTILISATION,
+        *(f.label for f in FEATURES),
+        *DISTANCE_NAMES,
+        plain_name(UTILISATION),
+        SAID,
         f"{evidence['fidelity']:.1%}",
         f"{evidence['calibration_error']:.3f}",
         *document.GLOSSARY,
@@ -179,7 +183,7 @@ def test_the_page_describes_every_segment(page, manifest):
         for rule in manifest["evidence"]["segments"][segment["id"]]["rules"]:
             assert rule["sentence"] in said
         for number in segment["profile"].values():
-            assert f"{number['z']:+.2f}" in said
+            assert signed(number["z"], 2) in said
     assert "Kept from the parent" in said or "New in this version" in said
 
 
@@ -188,7 +192,7 @@ def test_nothing_in_the_data_becomes_markup(folder, page):
     assert "&lt;script&gt;alert(" in text
     assert "&lt;customers&gt;.csv" in text
     assert "&lt;b&gt;at least&lt;/b&gt;" in text
-    assert page.all("script") == page.all("b") == []
+    assert page.all("script") == page.all("b") == page.all("i") == []
     assert "$x^{2}$" in page.text
 
 
@@ -209,7 +213,7 @@ def test_a_version_without_evidence_and_parent_has_a_report_too(tiny, parent, tm
     monkeypatch.setattr(document, "PLOTS", [p for p in PLOTS if p.name in names])
     write(tmp_path, plain, tiny.data, None)
     found = orjson.loads((tmp_path / "plots" / "index.json").read_bytes())
-    assert [p["name"] for p in found] == ["elbow", "shares"]
+    assert [p["name"] for p in found] == ["shares", "elbow"]
     page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
     assert len(page.all("img")) == 2
     assert "no parent" in page.text
@@ -260,19 +264,3 @@ def test_limits_are_said_as_they_are(parent, silhouette, words_said):
     assert "buys or not" in said
     assert "η² 0.45 against 0.52" in said
     assert "one cross-section" in said
-
-
-@pytest.mark.parametrize(
-    ("value", "feature", "text"),
-    [
-        (None, "MINIMUM_PAYMENTS", "missing"),
-        (1234.56, "BALANCE", "1,235"),
-        (12.34, "BALANCE", "12.3"),
-        (0.0, "BALANCE", "0"),
-        (7.0, "PURCHASES_TRX", "7"),
-        (0.5, "BALANCE_FREQUENCY", "0.50"),
-        (0.123, UTILISATION, "0.12"),
-    ],
-)
-def test_values_are_written_in_their_unit(value, feature, text):
-    assert document.in_unit(value, feature) == text

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from matplotlib import pyplot
 
 from model_service.report.comparison_plots import drift, transitions
-from model_service.report.space_plots import LABEL_GAP, LABEL_SHAPE, _push, silhouette
+from model_service.report.figures import silhouettes
+from model_service.report.space_plots import LABEL_GAP, LABEL_SHAPE, _push
 from model_service.report.style import file_content, heat_map, new_figure, segment_styles, settings, wrap
 from model_service.report.subject import score_rows
 from model_service.store.registry import ModelStore
@@ -154,4 +155,4 @@ def test_a_cell_is_written_in_ink_that_can_be_read_on_it():
 def test_rows_of_one_segment_have_no_silhouette(tiny):
     store = ModelStore(tiny.store)
     alone = type(tiny.data)(frame=tiny.data.frame.iloc[:1], source=tiny.data.source, notes=[], lines=tiny.data.lines)
-    assert silhouette(score_rows(store.manifest(store.versions()[0]), alone)) is None
+    assert silhouettes(score_rows(store.manifest(store.versions()[0]), alone)) is None

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model_service.training.naming import COMPOSITES, name_segments
+from model_service.training.naming import COMPOSITE_LABELS, COMPOSITES, name_segments
 from shared.contract import Quartiles
 from shared.features import BY_NAME
 
@@ -73,3 +73,10 @@ def test_names_are_unique_and_the_same_each_time(segments, taken):
     names = [n.name for n in name_segments(profiles, taken)]
     assert len({*names, *taken}) == len(names) + len(taken)
     assert names == [n.name for n in name_segments(profiles, taken)]
+
+
+def test_names_are_told_apart_in_words():
+    pair = [profile(cash=0.6, spend=0.2, oneoff=0.1), profile(cash=0.6, spend=0.2, oneoff=0.3)]
+    names = [n.name for n in name_segments(pair)]
+    assert names == ["Spend-and-cash users, lower one-off purchases", "Spend-and-cash users, higher one-off purchases"]
+    assert set(COMPOSITE_LABELS) == set(COMPOSITES)

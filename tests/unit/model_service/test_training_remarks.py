@@ -56,7 +56,7 @@ def test_disagreements_and_near_misses_are_said():
         "the elbow disagrees with k = 6: the inertia curve bends most at k = 5",
         "silhouette disagrees: it is highest, which is best, at k = 7 (0.232 against 0.230 at k = 6)",
         "Davies-Bouldin disagrees: it is lowest, which is best, at k = 7 (1.390 against 1.430 at k = 6)",
-        "Calinski-Harabasz disagrees: it is highest, which is best, at k = 3 (2716 against 2085 at k = 6)",
+        "Calinski-Harabasz disagrees: it is highest, which is best, at k = 3 (2,716 against 2,085 at k = 6)",
         "k = 7 narrowly misses the rule: stability 0.843 (0.85 required), smallest segment 4.9% (5% required)",
     ]
 

@@ -28,10 +28,10 @@ def test_an_obvious_rule_is_found_and_said():
     assert (condition["feature"], condition["operator"]) == ("CASH_ADVANCE", ">")
     assert 30 <= condition["value"] <= 40
     assert cash["sentence"] == (
-        f"CASH_ADVANCE above {condition['value']:g}: "
+        f"Cash advances in 12 months above {condition['value']:g}: "
         "100% of these customers are in the segment, and they make up 100% of it"
     )
-    assert other["sentence"].startswith(f"CASH_ADVANCE at most {condition['value']:g}: ")
+    assert other["sentence"].startswith(f"Cash advances in 12 months at most {condition['value']:g}: ")
 
 
 def test_rules_are_measured_after_rounding():
@@ -56,7 +56,7 @@ def test_a_range_is_two_conditions_and_one_phrase():
     rule = rule_sheet(rows, NAMES, labels, 2).rules[1][0]
     assert [(c["feature"], c["operator"]) for c in rule["conditions"]] == [("PURCHASES", ">"), ("PURCHASES", "<=")]
     low, high = (c["value"] for c in rule["conditions"])
-    assert rule["sentence"].startswith(f"PURCHASES above {low:,.0f} up to {high:,.0f}: ")
+    assert rule["sentence"].startswith(f"Purchases in 12 months above {low:,.0f} up to {high:,.0f}: ")
 
 
 def test_rules_never_say_the_same_twice():

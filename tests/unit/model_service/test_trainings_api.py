@@ -302,7 +302,8 @@ def test_without_a_store_the_list_is_empty(service, tmp_path):
 def test_the_openapi_text_describes_trainings(service):
     paths = service.get("/openapi.json").json()["paths"]
     create = paths[MODELS]["post"]
-    assert {p["name"] for p in create["parameters"]} == {"k", "k_min", "k_max", "seed", "activate", "by", "note"}
+    known = {"k", "k_min", "k_max", "seed", "activate", "by", "note", "name", "stored"}
+    assert {p["name"] for p in create["parameters"]} == known
     assert set(create["requestBody"]["content"]) == {CSV, PARQUET}
     assert {"202", "409", "413", "415", "422"} <= set(create["responses"])
     for rest, method in (("", "get"), ("/log", "get"), ("/cancel", "post")):

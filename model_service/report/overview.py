@@ -1,0 +1,113 @@
+"""What the report says first: which segments there are, what marks them, and who owes, buys or is in doubt most."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from model_service.report.plots import Subject
+from model_service.report.style import plain_name
+from model_service.store.manifest import Manifest, StoredSegment
+from model_service.training.segments import UTILISATION
+from shared.features import BY_NAME
+from shared.typography import day, in_unit, number, percent
+
+MARKED = 0.5
+"""Standard deviations from all customers' mean from which on a feature marks a segment."""
+
+MOST_MARKS = 5
+"""Most features that are said to mark a segment."""
+
+AMOUNTS = ("BALANCE", "PURCHASES", "CASH_ADVANCE", "CREDIT_LIMIT")
+"""What the overview compares the segments by."""
+
+
+def described_source(manifest: Manifest) -> str:
+    """Say whose segments these are: the customers stored in the gateway on a day, or those of a file."""
+    source = manifest["data"]
+    customers = f"the {number(manifest['rows'])} customers"
+    if "stored_at" in source:
+        return f"{customers} stored in the gateway on {day(source['stored_at'])}"
+    return f"{customers} in {source['name']}"
+
+
+class Line(NamedTuple):
+    """A segment in the overview: its values as they are shown, by feature, and its share of all balances."""
+
+    segment: StoredSegment
+    values: dict[str, str]
+    balance_share: str
+    borderline: str
+
+
+def overview(subject: Subject) -> list[Line]:
+    """Return a line for each segment, in the manifest's order."""
+    segments = subject.manifest["segments"]
+    lines = []
+    for segment, share in zip(segments, _shares_of(segments, "BALANCE"), strict=True):
+        values = {name: number(round(segment["profile"][name]["mean"])) for name in AMOUNTS}
+        values[UTILISATION] = in_unit(segment["profile"][UTILISATION]["median"], UTILISATION)
+        unsure = subject.figures["certainty"][segment["id"]]["borderline"]
+        lines.append(Line(segment, values, percent(share), percent(unsure)))
+    return lines
+
+
+def _shares_of(segments: Sequence[StoredSegment], feature: str) -> list[float]:
+    """Return which part of all customers' total each segment has; missing values count as the segment's mean."""
+    totals = np.array([segment["size"] * segment["profile"][feature]["mean"] for segment in segments])
+    return [float(share) for share in totals / (totals.sum() or 1.0)]
+
+
+def answers(subject: Subject) -> list[str]:
+    """Answer what is asked first: who owes, buys, and takes cash most, and where the model is least sure."""
+    segments = subject.manifest["segments"]
+    said = [
+        _most(segments, "BALANCE", "Owes most", "a customer on average", "of all balances"),
+        _most(segments, "PURCHASES", "Buys most", "a customer in 12 months", "of all purchases"),
+        _most(segments, "CASH_ADVANCE", "Takes most cash", "a customer in 12 months", "of all cash advances"),
+    ]
+    found = subject.figures["certainty"]
+    unsure = max(segments, key=lambda segment: found[segment["id"]]["borderline"])
+    own = found[unsure["id"]]
+    if own["borderline"] and own["rival"]:
+        rival = next(segment for segment in segments if segment["id"] == own["rival"])
+        said.append(
+            f"Least certain: {_called(unsure)}. {percent(own['borderline'])} of its customers are borderline, and "
+            f"{percent(own['rival_share'], 0)} of these are closest to {_called(rival)}."
+        )
+    return said
+
+
+def _most(segments: Sequence[StoredSegment], feature: str, who: str, how: str, whole: str) -> str:
+    """Say whose customers have most of a feature each and, where that is another segment, whose have most together."""
+    shares = _shares_of(segments, feature)
+    means = [segment["profile"][feature]["mean"] for segment in segments]
+    each, together = means.index(max(means)), shares.index(max(shares))
+    said = (
+        f"{who}: {_called(segments[each])}, with {number(round(means[each]))} {how}. It is "
+        f"{percent(segments[each]['share'])} of the customers and has {percent(shares[each])} {whole}."
+    )
+    if each != together:
+        said += f" Together, the customers of {_called(segments[together])} have more: {percent(shares[together])}."
+    return said
+
+
+def _called(segment: StoredSegment) -> str:
+    return f"{segment['id']} ({segment['name']})"
+
+
+def marks(segment: StoredSegment, manifest: Manifest) -> list[str]:
+    """Say what marks a segment, the most remarkable first, each with its median and that of all customers."""
+    medians = dict(zip(manifest["features"], manifest["parameters"]["fill"], strict=True))
+    profile = segment["profile"]
+    order = sorted((name for name in medians if name in profile), key=lambda name: -abs(profile[name]["z"]))
+    said = []
+    for name in order[:MOST_MARKS]:
+        own = profile[name]
+        if abs(own["z"]) >= MARKED and name in BY_NAME:
+            how = "high" if own["z"] > 0 else "low"
+            value, others = in_unit(own["median"], name), in_unit(medians[name], name)
+            said.append(f"{plain_name(name)}: {how} (median {value}, of all customers {others})")
+    return said or ["Close to the average of all customers in every feature."]

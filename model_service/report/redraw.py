@@ -1,0 +1,56 @@
+"""``python -m model_service.report.redraw FOLDER FILE``: draw a file of a stored version again, with the names of now.
+
+FOLDER is the version's, FILE ``report.html`` or ``plots/<name>.svg`` or ``.png``. The labels come as JSON on standard
+input, the file goes to standard output. Serving runs it as a process of its own, like `comparison_plots`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import orjson
+
+from model_service.report.document import DrawnPlot, render
+from model_service.report.plots import PLOTS, PlotSpec, Subject, subject_of
+from model_service.report.style import FileKind, file_content, settings
+from model_service.store.artefact import FIGURES_FILE, INDEX_FILE, PLOT_FOLDER, REPORT_FILE, read_manifest
+from model_service.store.labels import Labels
+
+
+def redrawn(folder: Path, file: str, labels: Labels) -> bytes:
+    """Return a file of the version in `folder`, with the segments called as `labels` have it."""
+    figures = orjson.loads((folder / PLOT_FOLDER / FIGURES_FILE).read_bytes())
+    subject = subject_of(read_manifest(folder), figures, labels)
+    with settings():
+        if file == REPORT_FILE:
+            return render(subject, list(_plots(subject, folder / PLOT_FOLDER))).encode()
+        name, _, kind = Path(file).name.rpartition(".")
+        plot = next(plot for plot in PLOTS if plot.name == name)
+        return _drawn(plot, subject, "svg" if kind == "svg" else "png")
+
+
+def _plots(subject: Subject, stored: Path) -> Iterator[DrawnPlot]:
+    """Yield the plots that the version has; those without names as they are stored."""
+    there = {plot["name"] for plot in orjson.loads((stored / INDEX_FILE).read_bytes())}
+    for plot in PLOTS:
+        if plot.name in there:
+            again = plot.named
+            yield DrawnPlot(plot, _drawn(plot, subject, "svg") if again else (stored / f"{plot.name}.svg").read_bytes())
+
+
+def _drawn(plot: PlotSpec, subject: Subject, kind: FileKind) -> bytes:
+    figure = plot.draw(subject, plot.title)
+    assert figure is not None, "a plot that was drawn once has what it is drawn from"
+    return file_content(figure, kind)
+
+
+def main(folder: str, file: str) -> None:
+    """Draw the file, and write it to standard output."""
+    labels = orjson.loads(sys.stdin.buffer.read())
+    sys.stdout.buffer.write(redrawn(Path(folder), file, labels))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
