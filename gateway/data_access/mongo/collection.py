@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import TracebackType
-from typing import Any
+from typing import Any, Final, TypeVar
 
 from bson.errors import BSONError
 from pymongo import IndexModel, MongoClient, ReadPreference, WriteConcern, timeout
@@ -28,12 +29,14 @@ from gateway.services.transactions import Result
 
 Document = dict[str, Any]
 Documents = Collection[Document]
+Answer = TypeVar("Answer")
 
 _LOGIN_FAILED = 18
 _NO_REPLICA_SET = 20
 _INDEX_OPTIONS_CONFLICT = 85
-# No primary, stepping down, shutting down, exceeded time: the same call may succeed later.
-_PASSING = {50, 89, 91, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436}
+_NO_SNAPSHOT = {239, 246}
+# No primary, stepping down, shutting down, exceeded time, no snapshot: the same call may succeed later.
+_PASSING = {50, 89, 91, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436, *_NO_SNAPSHOT}
 _PASSING_LABELS = ("RetryableWriteError", "TransientTransactionError", "UnknownTransactionCommitResult")
 NO_REPLICA_SET = (
     "MongoDB is not the replica set that is needed: a standalone server has no transactions. One node is enough: start "
@@ -65,6 +68,28 @@ def require_replica_set(client: MongoClient[Document], seconds: float) -> None:
 def is_replicated(hello: Mapping[str, Any]) -> bool:
     """Return whether the answer to `hello` is that of a replica set's member, maybe a future one, or of a cluster."""
     return "setName" in hello or bool(hello.get("isreplicaset")) or hello.get("msg") == "isdbgrid"
+
+
+SNAPSHOT: Final = ReadConcern("snapshot")
+"""How to read what lists, counts and walks consist of: the whole query sees one moment.
+
+Otherwise a query that goes along an index can miss a document whose entry moves meanwhile, or meet it twice; and one
+that sorts drops those that have ceased to match before it hands them out, so that a page is short though others follow.
+What has been written with majority is seen. It costs no more than the plain read. Needs MongoDB 5 and a replica set.
+"""
+_ATTEMPTS, _PAUSE_SECONDS = 5, 0.02
+
+
+def at_one_moment(read: Callable[[], Answer]) -> Answer:
+    """Return what a read with `SNAPSHOT` gives; MongoDB refuses some for a moment after a change of the schema."""
+    for _ in range(_ATTEMPTS - 1):
+        try:
+            return read()
+        except OperationFailure as error:
+            if error.code not in _NO_SNAPSHOT:
+                raise
+        time.sleep(_PAUSE_SECONDS)
+    return read()
 
 
 @contextmanager
@@ -180,7 +205,7 @@ class MongoTransactions:
         with store_errors(), timeout(self._seconds), self._client.start_session() as own:
             return own.with_transaction(
                 lambda session: _within(session, work),
-                read_concern=ReadConcern("snapshot"),
+                read_concern=SNAPSHOT,
                 write_concern=WriteConcern("majority", j=True),
                 read_preference=ReadPreference.PRIMARY,
             )

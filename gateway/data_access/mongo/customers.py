@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 from pymongo import ReplaceOne, UpdateOne, timeout
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from gateway.data_access.mongo.collection import (
     NO_REPLICA_SET,
+    SNAPSHOT,
     Document,
     Documents,
     StoreCollection,
+    at_one_moment,
     is_replicated,
     session,
 )
@@ -49,6 +51,7 @@ class MongoCustomerStore:
 
     def __init__(self, collection: Documents, bulk_deadline: float = 30.0, query_timeout: float = 3.0) -> None:
         self._customers = StoreCollection(collection, INDEXES, prepare)
+        self._snapshot = collection.with_options(read_concern=SNAPSHOT)
         self._bulk_deadline = bulk_deadline
         self._queries = LimitedQueries(query_timeout)
 
@@ -63,16 +66,17 @@ class MongoCustomerStore:
         return {document["_id"]: _customer(document) for document in found}
 
     def find(self, query: CustomerQuery) -> list[CustomerPart]:
-        with self._customers as customers:
-            return [_customer(document) for document in self._queries.find(customers, query)]
+        with self._customers:
+            return [_customer(document) for document in self._queries.find(self._snapshot, query)]
 
     def count(self, filters: Filters, exact: bool) -> Total:
-        with self._customers as customers:
-            return self._queries.count(customers, filters, exact)
+        with self._customers:
+            return self._queries.count(self._snapshot, filters, exact)
 
     def due(self, model_version: str, after: str | None, limit: int) -> list[Customer]:
         due: Document = {"segment.model_version": {"$ne": model_version}}  # which those without a segment have not
-        return self._find(due if after is None else {"_id": {"$gt": after}, **due}, limit)
+        found = self._block(due if after is None else {"_id": {"$gt": after}, **due}, None, limit)
+        return [_customer(document) for document in found]
 
     def stream(self, features: Sequence[str], rows: int) -> Iterator[Block]:
         after: Document = {}
@@ -145,8 +149,9 @@ class MongoCustomerStore:
             return int(collection.bulk_write(requests, ordered=False).matched_count)
 
     def segment_counts(self) -> SegmentCounts:
-        with self._customers as collection:
-            groups = list(collection.aggregate([{"$group": {"_id": "$segment.id", "n": {"$sum": 1}}}]))
+        by_segment: list[Document] = [{"$group": {"_id": "$segment.id", "n": {"$sum": 1}}}]
+        with self._customers:
+            groups = at_one_moment(lambda: list(self._snapshot.aggregate(by_segment)))
         counts = {group["_id"]: group["n"] for group in groups}
         return SegmentCounts(pending=counts.pop(None, 0), by_segment=counts)
 
@@ -166,16 +171,12 @@ class MongoCustomerStore:
         if not is_replicated(hello):
             raise StoreUnavailable(NO_REPLICA_SET)
 
-    def _block(self, query: Document, fields: Document, rows: int) -> list[Document]:
+    def _block(self, query: Document, fields: Document | None, rows: int) -> list[Document]:
         # A query for each block rather than one cursor for all: it may be retried after a fail-over, and nothing stays
         # open on the server when the caller takes its time or leaves.
-        with timeout(self._bulk_deadline), self._customers as collection:
-            return list(collection.find(query, fields, sort=[("_id", 1)], limit=rows, batch_size=rows))
-
-    def _find(self, query: Document, limit: int) -> list[Customer]:
-        with self._customers as collection:
-            found = list(collection.find(query, sort=[("_id", 1)], limit=limit, batch_size=limit))
-        return [_customer(document) for document in found]
+        options: dict[str, Any] = {"sort": [("_id", 1)], "limit": rows, "batch_size": rows}
+        with timeout(self._bulk_deadline), self._customers:
+            return at_one_moment(lambda: list(self._snapshot.find(query, fields, **options)))
 
 
 def _at(cust_id: str, revision: str) -> Document:

@@ -62,7 +62,8 @@ class CustomerStore(BulkStore, Protocol):
     def find(self, query: CustomerQuery) -> list[CustomerPart]:
         """Return the customers that `query` asks for, in its order, with at least its fields; may raise `QueryTimeout`.
 
-        A customer that keeps its values while others are written has one place in any order.
+        A customer that keeps its values while others are written has one place in any order. All are as
+        they were at one moment: fewer than the limit are the last ones.
         """
 
     def count(self, filters: Filters, exact: bool) -> Total:

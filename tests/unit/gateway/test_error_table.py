@@ -76,6 +76,9 @@ class RaisingCollection:
     def __init__(self, error: Exception) -> None:
         self._error = error
 
+    def with_options(self, **_: object) -> RaisingCollection:
+        return self
+
     def __getattr__(self, name: str) -> Callable[..., Any]:
         raise self._error
 
@@ -140,6 +143,7 @@ def test_every_driver_error_becomes_one_of_the_stores(error: Exception, method: 
         pymongo.errors.ExecutionTimeout("x"),
         pymongo.errors.OperationFailure("not primary", 10107),
         pymongo.errors.OperationFailure("shutting down", 91),
+        pymongo.errors.OperationFailure("pending collection catalog changes", 246),
         pymongo.errors.WriteConcernError("stepped down", 11602),
         pymongo.errors.OperationFailure("x", 1, {"errorLabels": ["RetryableWriteError"]}),
         pymongo.errors.BulkWriteError({"writeErrors": [], "writeConcernErrors": [{"code": 11602}]}),
@@ -177,6 +181,9 @@ class UnpreparedDatabase:
     def __init__(self, error: Exception) -> None:
         self.database = self
         self._error = error
+
+    def with_options(self, **_: object) -> UnpreparedDatabase:
+        return self
 
     def create_collection(self, name: str, **options: object) -> None:
         raise self._error
