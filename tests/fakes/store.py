@@ -27,9 +27,6 @@ from gateway.services.errors import CustomerExists, StoreError
 from shared.contract import BORDERLINE
 from shared.features import CUST_ID
 
-SORT_INDEXES = 2
-"""How many sort indexes the store pretends to have."""
-
 
 class InMemoryCustomerStore:
     """Customers in a dict. Set `failure` to make every call raise it."""
@@ -37,7 +34,7 @@ class InMemoryCustomerStore:
     def __init__(self) -> None:
         self.customers: dict[str, Customer] = {}
         self.failure: StoreError | None = None
-        self.sort_indexes = SORT_INDEXES
+        self.sort_indexes = True
         self._lock = RLock()
 
     def get(self, cust_id: str) -> Customer | None:
@@ -134,14 +131,7 @@ class InMemoryCustomerStore:
 
     def drop_sort_indexes(self) -> None:
         self._use()
-        self.sort_indexes = 0
-
-    def build_sort_indexes(self, heartbeat: Callable[[], None] = lambda: None) -> int:
-        self._use()
-        missing, self.sort_indexes = SORT_INDEXES - self.sort_indexes, SORT_INDEXES
-        for _ in range(missing):
-            heartbeat()
-        return missing
+        self.sort_indexes = False
 
     def ping(self) -> None:
         self._use()

@@ -1,16 +1,16 @@
-"""What the stores here need of the driver: documents, its errors as the services' own, collections, transactions."""
+"""What the stores here need of the driver: documents, its errors as the services' own, snapshots, transactions."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Final, TypeVar
 
 from bson.errors import BSONError
-from pymongo import IndexModel, MongoClient, ReadPreference, WriteConcern, timeout
+from pymongo import MongoClient, ReadPreference, WriteConcern, timeout
 from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
 from pymongo.database import Database
@@ -33,10 +33,10 @@ Answer = TypeVar("Answer")
 
 _LOGIN_FAILED = 18
 _NO_REPLICA_SET = 20
-_INDEX_OPTIONS_CONFLICT = 85
 _NO_SNAPSHOT = {239, 246}
-# No primary, stepping down, shutting down, exceeded time, no snapshot: the same call may succeed later.
-_PASSING = {50, 89, 91, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436, *_NO_SNAPSHOT}
+# No primary, stepping down, shutting down, exceeded time, index build aborted, no snapshot: the same call may succeed
+# later.
+_PASSING = {50, 89, 91, 189, 262, 276, 9001, 10107, 11600, 11602, 13435, 13436, *_NO_SNAPSHOT}
 _PASSING_LABELS = ("RetryableWriteError", "TransientTransactionError", "UnknownTransactionCommitResult")
 NO_REPLICA_SET = (
     "MongoDB is not the replica set that is needed: a standalone server has no transactions. One node is enough: start "
@@ -120,51 +120,29 @@ def _codes(error: OperationFailure) -> set[int | None]:
     return {error.code, *(part.get("code") for part in parts)}
 
 
-def make_indexes(collection: Documents, indexes: Sequence[IndexModel]) -> None:
-    """Make those indexes that are missing; documents that expire do so after the time that is set now."""
-    expiring = [index for index in indexes if index.document.get("expireAfterSeconds")]
-    if others := [index for index in indexes if index not in expiring]:
-        collection.create_indexes(others)
-    for index in expiring:
-        try:
-            collection.create_indexes([index])
-        except OperationFailure as error:
-            if error.code != _INDEX_OPTIONS_CONFLICT:
-                raise
-            changed = {name: index.document[name] for name in ("name", "expireAfterSeconds")}
-            collection.database.command("collMod", collection.name, index=changed)
-
-
 class StoreCollection:
     """A collection as the stores use it: ``with collection as documents: documents.find_one(…)``.
 
     The driver's errors leave the block as in `store_errors`, but for those within a transaction, which has to see them
-    (`MongoTransactions`). Indexes are made at the first use in a process, not at construction, so that the gateway
-    starts while the database is unavailable.
+    (`MongoTransactions`). Nothing here looks at validators and indexes, let alone makes them: that is the worker's
+    (`data_access.mongo.schema`), and whoever serves must not wait for it.
 
     Parameters
     ----------
-    prepare : makes the indexes, and whatever else the collection needs.
+    prepare : brings documents of earlier versions into today's form, before the first use in a process.
     """
 
-    def __init__(
-        self,
-        collection: Documents,
-        indexes: Sequence[IndexModel] = (),
-        prepare: Callable[[Documents, Sequence[IndexModel]], None] = make_indexes,
-    ) -> None:
+    def __init__(self, collection: Documents, prepare: Callable[[Documents], None] | None = None) -> None:
         self._collection = collection
-        self._indexes = indexes
         self._prepare = prepare
-        self.prepared = False
 
     def __enter__(self) -> Documents:
-        if not self.prepared:
+        if self._prepare is not None:
             if session() is not None:
                 raise _NotPrepared(self)
             with store_errors():
-                self._prepare(self._collection, self._indexes)
-            self.prepared = True
+                self._prepare(self._collection)
+            self._prepare = None
         return self._collection
 
     def __exit__(

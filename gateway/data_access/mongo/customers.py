@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal, cast
 
 from pymongo import ReplaceOne, UpdateOne, timeout
@@ -19,7 +19,8 @@ from gateway.data_access.mongo.collection import (
     session,
 )
 from gateway.data_access.mongo.customer_queries import LimitedQueries, both, mongo_filter
-from gateway.data_access.mongo.customer_schema import INDEXES, build_sort_indexes, drop_sort_indexes, prepare
+from gateway.data_access.mongo.customer_schema import SORT_INDEXES
+from gateway.data_access.mongo.schema import drop_indexes
 from gateway.services.customers.customer import Customer, CustomerPart
 from gateway.services.customers.query import CustomerQuery, Filters, Total
 from gateway.services.customers.store import Block, Row, SegmentCounts
@@ -50,7 +51,7 @@ class MongoCustomerStore:
     """
 
     def __init__(self, collection: Documents, bulk_deadline: float = 30.0, query_timeout: float = 3.0) -> None:
-        self._customers = StoreCollection(collection, INDEXES, prepare)
+        self._customers = StoreCollection(collection)
         self._snapshot = collection.with_options(read_concern=SNAPSHOT)
         self._bulk_deadline = bulk_deadline
         self._queries = LimitedQueries(query_timeout)
@@ -157,11 +158,7 @@ class MongoCustomerStore:
 
     def drop_sort_indexes(self) -> None:
         with timeout(self._bulk_deadline), self._customers as collection:
-            drop_sort_indexes(collection)
-
-    def build_sort_indexes(self, heartbeat: Callable[[], None] = lambda: None) -> int:
-        with self._customers as collection:
-            return build_sort_indexes(collection, heartbeat)
+            drop_indexes(collection, [index.document["name"] for index in SORT_INDEXES])
 
     def ping(self) -> None:
         with self._customers as collection:

@@ -43,8 +43,8 @@ class MongoImportRecords:
     """
 
     def __init__(self, records: Documents, faults: Documents, kept: timedelta) -> None:
-        self._records = StoreCollection(records, RECORD_INDEXES)
-        self._faults = StoreCollection(faults, FAULT_INDEXES)
+        self._records = StoreCollection(records)
+        self._faults = StoreCollection(faults)
         self._kept = kept
 
     def begin(self, record: Import, *, first_load: bool = False) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -114,13 +114,7 @@ class CustomerStore(BulkStore, Protocol):
         """Drop what only filtered and sorted lists need, so that a first load is several times as fast.
 
         Lists stay right and become slow, for many customers up to `QueryTimeout`. Only for a store that is nearly
-        empty; `build_sort_indexes` has to follow, from whoever dropped them or, if that one dies, from the worker.
-        """
-
-    def build_sort_indexes(self, heartbeat: Callable[[], None] = lambda: None) -> int:
-        """Build what lists need and is missing, calling `heartbeat` after each index; return how many were missing.
-
-        Others may read and write meanwhile. Harmless when nothing is missing, or when somebody else builds the same.
+        empty; the worker makes them again when no first load is running (`services.schema`).
         """
 
     def ping(self) -> None:

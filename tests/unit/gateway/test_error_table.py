@@ -12,6 +12,7 @@ import pytest
 from support.customers import stored
 
 from gateway.data_access.mongo.customers import MongoCustomerStore
+from gateway.data_access.mongo.schema import CollectionSchema, MongoSchema
 from gateway.middleware.errors import STATUSES
 from gateway.services import errors
 from gateway.services.customers.query import CustomerQuery
@@ -101,15 +102,12 @@ CALLS: dict[str, tuple[Any, ...]] = {
     "assign_many": ([(CUSTOMER, "r")],),
     "segment_counts": (),
     "drop_sort_indexes": (),
-    "build_sort_indexes": (),
     "ping": (),
 }
 
 
 def _store(error: Exception) -> MongoCustomerStore:
-    store = MongoCustomerStore(RaisingCollection(error))  # type: ignore[arg-type]
-    store._customers.prepared = True
-    return store
+    return MongoCustomerStore(RaisingCollection(error))  # type: ignore[arg-type]
 
 
 def test_the_calls_above_are_the_whole_port() -> None:
@@ -173,19 +171,16 @@ def test_what_does_not_pass_is_an_error(error: Exception) -> None:
     assert type(caught.value) is StoreError
 
 
-class UnpreparedDatabase:
-    """A collection and its database in one, in which the server refuses to make the collection."""
-
-    name = "customers"
+class RaisingDatabase:
+    """A database in which the server refuses to say what there is."""
 
     def __init__(self, error: Exception) -> None:
-        self.database = self
         self._error = error
 
-    def with_options(self, **_: object) -> UnpreparedDatabase:
-        return self
+    def __getitem__(self, name: str) -> None:
+        return None
 
-    def create_collection(self, name: str, **options: object) -> None:
+    def list_collections(self, **_: object) -> None:
         raise self._error
 
 
@@ -196,7 +191,9 @@ class UnpreparedDatabase:
         (pymongo.errors.OperationFailure("not authorised", 13), StoreError),
     ],
 )
-def test_preparing_fails_like_any_use(error: Exception, kind: type[StoreError]) -> None:
+@pytest.mark.parametrize("method", ["missing", "bring_up_to_date"])
+def test_the_schema_fails_like_a_store(error: Exception, kind: type[StoreError], method: str) -> None:
+    schema = MongoSchema(RaisingDatabase(error), [CollectionSchema("customers", (), {})])  # type: ignore[arg-type]
     with pytest.raises(StoreError) as caught:
-        MongoCustomerStore(UnpreparedDatabase(error)).get("A")  # type: ignore[arg-type]
+        getattr(schema, method)()
     assert type(caught.value) is kind

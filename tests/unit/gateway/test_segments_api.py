@@ -157,7 +157,7 @@ class TestHealth:
     def test_ready(self, gateway: FakeGateway) -> None:
         answer = gateway.client.get("/health/ready")
         assert answer.status_code == 200
-        damage = {"fallback": None, "labels": None}
+        damage = {"fallback": None, "labels": None, "schema_missing": []}
         assert answer.json == {"status": "ok", "database": "ok", "model_service": "ok", "model_version": "v1"} | damage
 
     @pytest.mark.parametrize("member", ["fallback", "labels"])
