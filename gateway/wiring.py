@@ -64,6 +64,7 @@ from gateway.services.models.analyses import AnalysisService
 from gateway.services.models.model import Model
 from gateway.services.models.predictions import PredictionService
 from gateway.services.models.registry import ModelRegistry
+from gateway.services.models.segment_sizes import SegmentSizes
 from gateway.services.models.segments import SegmentService
 from gateway.services.models.trainings import ErasableTrainings, TrainingService
 from gateway.services.schema import SchemaUpkeep
@@ -153,7 +154,7 @@ def assemble(
         batches=BatchService(writer),
         customer_segments=CustomerSegmentService(writing, store, model, assigner, deadline, bound.waits, auditor),
         predictions=PredictionService(model, deadline),
-        segments=SegmentService(store, model, registry, deadline, auditor),
+        segments=SegmentService(SegmentSizes(store.segment_counts), model, registry, deadline, auditor),
         registry=registry,
         trainings=TrainingService(store, registry, auditor),
         analyses=AnalysisService(store, registry),

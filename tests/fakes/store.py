@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from threading import RLock
@@ -126,8 +127,12 @@ class InMemoryCustomerStore:
 
     def segment_counts(self) -> SegmentCounts:
         self._use()
-        ids = [c["segment"] and c["segment"]["id"] for c in self.customers.values()]
-        return SegmentCounts(by_segment={i: ids.count(i) for i in set(ids) - {None}}, pending=ids.count(None))
+        segments = [c["segment"] for c in self.customers.values() if c["segment"]]
+        return SegmentCounts(
+            by_segment=Counter(segment["id"] for segment in segments),
+            by_version=Counter(segment["model_version"] for segment in segments),
+            pending=len(self.customers) - len(segments),
+        )
 
     def drop_sort_indexes(self) -> None:
         self._use()

@@ -18,7 +18,7 @@ from gateway.data_access.mongo.collection import (
     is_replicated,
     session,
 )
-from gateway.data_access.mongo.customer_queries import LimitedQueries, both, mongo_filter
+from gateway.data_access.mongo.customer_queries import PATHS, LimitedQueries, both, mongo_filter
 from gateway.data_access.mongo.customer_schema import SORT_INDEXES
 from gateway.data_access.mongo.schema import drop_indexes
 from gateway.services.customers.customer import Customer, CustomerPart
@@ -150,11 +150,25 @@ class MongoCustomerStore:
             return int(collection.bulk_write(requests, ordered=False).matched_count)
 
     def segment_counts(self) -> SegmentCounts:
-        by_segment: list[Document] = [{"$group": {"_id": "$segment.id", "n": {"$sum": 1}}}]
-        with self._customers:
-            groups = at_one_moment(lambda: list(self._snapshot.aggregate(by_segment)))
-        counts = {group["_id"]: group["n"] for group in groups}
-        return SegmentCounts(pending=counts.pop(None, 0), by_segment=counts)
+        with timeout(self._bulk_deadline), self._customers:
+            return at_one_moment(self._segment_counts)
+
+    def _segment_counts(self) -> SegmentCounts:
+        # Counting the entries of an index that have one value takes a sixth of the time of grouping the customers
+        # (0.6 µs for each). All versions but one are counted, and nearly always there is but one.
+        segments, versions = PATHS["segment"], PATHS["model_version"]
+        with self._snapshot.database.client.start_session(snapshot=True) as session:
+
+            def count(path: str, value: object) -> int:
+                return self._snapshot.count_documents({path: value}, session=session)
+
+            by_segment = {id_: count(segments, id_) for id_ in self._snapshot.distinct(segments, session=session)}
+            pending = by_segment.pop(None, 0)
+            found = [version for version in self._snapshot.distinct(versions, session=session) if version is not None]
+            by_version = {version: count(versions, version) for version in found[1:]}
+        if found:
+            by_version[found[0]] = sum(by_segment.values()) - sum(by_version.values())
+        return SegmentCounts(by_segment=by_segment, by_version=by_version, pending=pending)
 
     def drop_sort_indexes(self) -> None:
         with timeout(self._bulk_deadline), self._customers as collection:

@@ -15,9 +15,10 @@ MAX_ATTEMPTS = 20
 
 @dataclass(frozen=True, slots=True)
 class SegmentCounts:
-    """How many customers are stored, by segment id; ``pending`` ones have no segment yet."""
+    """How many customers are stored, by segment id and by model version; ``pending`` ones have no segment yet."""
 
     by_segment: Mapping[str, int]
+    by_version: Mapping[str, int]
     pending: int
 
     @property
@@ -108,7 +109,7 @@ class CustomerStore(BulkStore, Protocol):
         """Write the segments and revisions alone of (customer, expected revision) pairs; return how many matched."""
 
     def segment_counts(self) -> SegmentCounts:
-        """Count the stored customers by segment."""
+        """Count the stored customers by segment, and by the version that put them there; all as of one moment."""
 
     def drop_sort_indexes(self) -> None:
         """Drop what only filtered and sorted lists need, so that a first load is several times as fast.
