@@ -90,8 +90,14 @@ class ImportService:
             self._records.begin(record, first_load=first_load)
         if first_load:
             _drop_sort_indexes(self._store)
-        ended = Change("import.ended", "import", record["id"])
-        return ImportRun(record, source, writer, self._records, lambda: auditor.note(ended), self._comparison)
+        return ImportRun(
+            record,
+            source,
+            writer,
+            self._records,
+            lambda: self._audit_end(record["id"], auditor),
+            self._comparison,
+        )
 
     def get(self, import_id: str) -> Import:
         """Return one import.
@@ -145,12 +151,23 @@ class ImportService:
     def run_once(self, heartbeat: Callable[[], None] = lambda: None) -> int:
         """Note which imports have died with their process; return how many. One of the worker's duties.
 
+        The end of each import is in the audit trail once, whoever notes it: its run, or somebody here after the run has
+        died before it could.
+
         Raises
         ------
         StoreError
         """
         heartbeat()
-        return self._records.interrupt_stale(HEARTBEAT_TIMEOUT, DIED)
+        died = self._records.interrupt_stale(HEARTBEAT_TIMEOUT, DIED)
+        for import_id, by in self._records.unaudited(HEARTBEAT_TIMEOUT):
+            self._audit_end(import_id, self._auditor.on_behalf_of(by))
+        return died
+
+    def _audit_end(self, import_id: str, auditor: Auditor) -> None:
+        ended = Change("import.ended", "import", import_id)
+        auditor.note_once(ended, lambda proposed: self._records.end_entry(import_id, proposed))
+        self._records.audited(import_id)
 
     def _faults(self, import_id: str, more: bool) -> Iterator[RowFault]:
         for some in self._records.faults(import_id):
