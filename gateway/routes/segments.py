@@ -16,10 +16,10 @@ _DESCRIPTION_PROBLEMS = ("labels_damaged", "artefact_damaged", "version_not_foun
 _LIST_SEGMENTS = Operation(
     "listSegments",
     "List the segments of the active model",
-    "Sizes and shares are those of the stored customers at `as_of`, beside those of the training data. Up to some tens "
-    "of thousands of customers that is now. More are counted in the background, for at most a twentieth of the time: a "
-    "million, about every quarter of a minute. Sizes are at most five minutes old (or twice as old as they are kept, "
-    "if counting takes that long).\n\n"
+    "Sizes and shares are those of the stored customers at `as_of`, beside those of the training data. Up to about "
+    "a hundred thousand customers that is now. More are counted in the background, for at most a twentieth of the "
+    "time: a million, about every quarter of a minute. Sizes are at most five minutes old (or twice as old as they "
+    "are kept, if counting takes that long).\n\n"
     "`pending` customers have no segment yet, `outdated` ones a segment by another version than `model_version`: the "
     "worker scores both. `retired` ones are in a segment that this version does not have.",
     {

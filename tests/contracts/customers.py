@@ -219,5 +219,10 @@ class CustomerStoreContract(SingleOperations):
         assert store.get("B") == b
         assert b["segment_status"] == PENDING
 
+    def test_somewhere_is_a_customer(self, store: CustomerStore) -> None:
+        assert store.somewhere() is None
+        store.insert_many([stored(name) for name in "ABC"])
+        assert store.somewhere() in ("A", "B", "C", None)
+
     def test_ping_of_a_store_that_works(self, store: CustomerStore) -> None:
         store.ping()

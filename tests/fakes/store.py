@@ -114,6 +114,10 @@ class InMemoryCustomerStore:
     def due(self, model_version: str, after: str | None, limit: int) -> list[Customer]:
         return [c for c in self._block_after(after, (), len(self.customers)) if _is_due(c, model_version)][:limit]
 
+    def somewhere(self) -> str | None:
+        self._use()
+        return None  # where a worker begins decides how it cuts its batches: tests count them
+
     def assign_many(self, customers: Sequence[tuple[Customer, str]]) -> int:
         self._use()
         matched = 0

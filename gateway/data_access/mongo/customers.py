@@ -79,6 +79,11 @@ class MongoCustomerStore:
         found = self._block(due if after is None else {"_id": {"$gt": after}, **due}, None, limit)
         return [_customer(document) for document in found]
 
+    def somewhere(self) -> str | None:
+        with self._customers as collection:
+            found = list(collection.aggregate([{"$sample": {"size": 1}}, {"$project": {"_id": 1}}]))
+        return found[0]["_id"] if found else None
+
     def stream(self, features: Sequence[str], rows: int) -> Iterator[Block]:
         after: Document = {}
         while found := self._block(after, dict.fromkeys(features, 1), rows):
@@ -162,9 +167,13 @@ class MongoCustomerStore:
             def count(path: str, value: object) -> int:
                 return self._snapshot.count_documents({path: value}, session=session)
 
-            by_segment = {id_: count(segments, id_) for id_ in self._snapshot.distinct(segments, session=session)}
-            pending = by_segment.pop(None, 0)
-            found = [version for version in self._snapshot.distinct(versions, session=session) if version is not None]
+            def values(path: str) -> list[str]:
+                # Null is among them only where an index has the path.
+                return [each for each in self._snapshot.distinct(path, session=session) if each is not None]
+
+            pending = count(segments, None)
+            by_segment = {segment: count(segments, segment) for segment in values(segments)}
+            found = values(versions)
             by_version = {version: count(versions, version) for version in found[1:]}
         if found:
             by_version[found[0]] = sum(by_segment.values()) - sum(by_version.values())

@@ -105,6 +105,9 @@ class CustomerStore(BulkStore, Protocol):
     def due(self, model_version: str, after: str | None, limit: int) -> list[Customer]:
         """Return customers that are pending or assigned by another model version, in CUST_ID order."""
 
+    def somewhere(self) -> str | None:
+        """Return the CUST_ID of any customer; None where there is none, or to begin at the first."""
+
     def assign_many(self, customers: Sequence[tuple[Customer, str]]) -> int:
         """Write the segments and revisions alone of (customer, expected revision) pairs; return how many matched."""
 

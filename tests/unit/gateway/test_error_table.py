@@ -99,6 +99,7 @@ CALLS: dict[str, tuple[Any, ...]] = {
     "insert_many": ([CUSTOMER],),
     "replace_many": ([(CUSTOMER, "r")],),
     "due": ("v1", None, 1),
+    "somewhere": (),
     "assign_many": ([(CUSTOMER, "r")],),
     "segment_counts": (),
     "drop_sort_indexes": (),

@@ -15,6 +15,7 @@ from support.problems import assert_problem
 from gateway.services.clock import now
 from gateway.services.customers.store import SegmentCounts
 from gateway.services.errors import SegmentsBeingCounted, StoreUnavailable
+from gateway.services.models import segment_sizes
 from gateway.services.models.segment_sizes import OLDEST_SECONDS, SHARE, SegmentSizes, Sizes
 
 
@@ -42,11 +43,11 @@ def slow() -> SlowStore:
 
 @pytest.fixture
 def sizes(slow: SlowStore) -> SegmentSizes:
-    return SegmentSizes(slow.segment_counts, patience=0.05, clock=lambda: slow.time)
+    return SegmentSizes(slow.segment_counts, wait_seconds=0.05, clock=lambda: slow.time)
 
 
 def test_a_small_base_is_counted_each_time(slow: SlowStore) -> None:
-    sizes = SegmentSizes(slow.segment_counts, patience=10, clock=lambda: slow.time)
+    sizes = SegmentSizes(slow.segment_counts, wait_seconds=10, clock=lambda: slow.time)
     slow.may_count.set()
     for customers in range(3):
         before = now()
@@ -56,7 +57,7 @@ def test_a_small_base_is_counted_each_time(slow: SlowStore) -> None:
 
 
 def test_a_large_one_is_counted_again_only_after_a_multiple_of_what_that_takes(slow: SlowStore) -> None:
-    sizes = SegmentSizes(slow.segment_counts, patience=10, clock=lambda: slow.time)
+    sizes = SegmentSizes(slow.segment_counts, wait_seconds=10, clock=lambda: slow.time)
     slow.may_count.set()
     slow.takes = 1.0
     first = sizes.now()
@@ -69,7 +70,7 @@ def test_a_large_one_is_counted_again_only_after_a_multiple_of_what_that_takes(s
 
 
 def test_while_it_is_counted_the_older_sizes_are_told_and_nobody_counts_beside(slow: SlowStore) -> None:
-    sizes = SegmentSizes(slow.segment_counts, patience=0.05, clock=lambda: slow.time)
+    sizes = SegmentSizes(slow.segment_counts, wait_seconds=0.05, clock=lambda: slow.time)
     slow.takes = 1.0
     with pytest.raises(SegmentsBeingCounted):
         sizes.now()
@@ -102,7 +103,7 @@ def test_nobody_waits_long_where_nothing_has_been_counted_yet(slow: SlowStore, s
 
 
 def test_sizes_that_are_too_old_are_not_told(slow: SlowStore) -> None:
-    sizes = SegmentSizes(slow.segment_counts, patience=0.05, clock=lambda: slow.time)
+    sizes = SegmentSizes(slow.segment_counts, wait_seconds=0.05, clock=lambda: slow.time)
     slow.may_count.set()
     _once_counted(sizes)
     slow.may_count.clear()
@@ -113,7 +114,7 @@ def test_sizes_that_are_too_old_are_not_told(slow: SlowStore) -> None:
 
 
 def test_what_stops_the_counting_is_told_and_it_is_tried_again(slow: SlowStore) -> None:
-    sizes = SegmentSizes(slow.segment_counts, patience=10, clock=lambda: slow.time)
+    sizes = SegmentSizes(slow.segment_counts, wait_seconds=10, clock=lambda: slow.time)
     slow.may_count.set()
     slow.failure = StoreUnavailable("away")
     with pytest.raises(StoreUnavailable):
@@ -130,7 +131,8 @@ def test_counting_takes_no_place_from_predictions(slow: SlowStore) -> None:
     slow.may_count.set()
 
 
-def test_segments_say_as_of_when_and_how_many_are_outdated() -> None:
+def test_segments_say_as_of_when_and_how_many_are_outdated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(segment_sizes, "CHEAP_SECONDS", 60.0)  # however busy this machine is
     gateway = FakeGateway()
     gateway.store.insert_many([stored("A", assignment()), stored("B", assignment(version="v0")), stored("C")])
     before = now()
