@@ -155,6 +155,7 @@ class MongoCustomerStore:
             return int(collection.bulk_write(requests, ordered=False).matched_count)
 
     def segment_counts(self) -> SegmentCounts:
+        self.ping()  # or a database that is away would be waited for as long as counting may take
         with timeout(self._bulk_deadline), self._customers:
             return at_one_moment(self._segment_counts)
 

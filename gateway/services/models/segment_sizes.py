@@ -87,6 +87,7 @@ class SegmentSizes:
         self._wait_seconds = wait_seconds
         self._clock = clock
         self._last: _Count | None = None
+        self._failure: Exception | None = None
         self._current: _Count | None = None
         self._lock = Lock()
 
@@ -102,7 +103,8 @@ class SegmentSizes:
         with self._lock:
             current = self._current
             if current and current.done.is_set():
-                self._last, current = (current, None) if current.sizes else (self._last, None)
+                self._failure = current.failure
+                self._last, current = (current if current.sizes else self._last), None
             if self._last and self._last.sizes and self._clock() < self._last.kept_until:
                 return self._last.sizes
             current = self._current = current or _Count(self._count, self._clock)
@@ -116,6 +118,6 @@ class SegmentSizes:
 
     def _from_before(self) -> Sizes:
         last = self._last
-        if last is None or last.sizes is None or self._clock() >= last.told_until:
-            raise SegmentsBeingCounted
-        return last.sizes
+        if last and last.sizes and self._clock() < last.told_until:
+            return last.sizes
+        raise self._failure or SegmentsBeingCounted()

@@ -64,7 +64,7 @@ def records(customers: Documents) -> MongoErasureRecords:
 @pytest.fixture
 def trail(customers: Documents) -> MongoAuditTrail:
     """An empty audit trail."""
-    return MongoAuditTrail(customers.database["audit"], 30)
+    return MongoAuditTrail(customers.database["audit"])
 
 
 @pytest.fixture

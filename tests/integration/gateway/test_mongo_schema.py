@@ -168,6 +168,11 @@ class TestMongoSchema(SchemaContract):
         MongoCustomerStore(database["customers"]).insert(stored("A"))
         assert "segment_status" not in database["customers"].index_information()
 
+    def test_what_expires_has_an_index_for_it(self, database: Database[dict[str, Any]], schema: MongoSchema) -> None:
+        schema.bring_up_to_date()
+        for name in ("deleted_customers", "idempotency", "imports", "import_faults", "rate_limits"):
+            assert database[name].index_information()["expiry"]["expireAfterSeconds"] == 0
+
     def test_it_follows_a_new_retention(self, database: Database[dict[str, Any]]) -> None:
         for days in (30, 31):
             MongoSchema(database, schema_of(Settings(audit_retention_days=days))).bring_up_to_date()

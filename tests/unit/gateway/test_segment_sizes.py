@@ -123,6 +123,27 @@ def test_what_stops_the_counting_is_told_and_it_is_tried_again(slow: SlowStore) 
     assert sizes.now().counts.total == 0
 
 
+def test_what_stopped_the_last_count_is_told_while_another_goes_on(slow: SlowStore) -> None:
+    """Such as a database that is away, for which a count waits longer than a request does."""
+    sizes = SegmentSizes(slow.segment_counts, wait_seconds=0.05, clock=lambda: slow.time)
+    slow.failure = StoreUnavailable("away")
+    with pytest.raises(SegmentsBeingCounted):
+        sizes.now()
+    slow.may_count.set()
+    while True:
+        try:
+            sizes.now()
+        except SegmentsBeingCounted:
+            continue
+        except StoreUnavailable:
+            break
+    slow.may_count.clear()
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable):
+            sizes.now()
+    slow.may_count.set()
+
+
 def test_counting_takes_no_place_from_predictions(slow: SlowStore) -> None:
     gateway = FakeGateway(store=slow)
     for _ in range(2 * gateway.settings.threads):
