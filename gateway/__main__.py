@@ -18,7 +18,7 @@ from gateway.development import mongod
 from gateway.middleware import lingering_close, request_log
 from gateway.settings import Settings
 from gateway.wiring import Services, build_services
-from gateway.worker import Duty, work
+from gateway.worker import Beside, Duty, work
 
 
 @click.group(help="Customers and their segments: the gateway, its worker and its tools.")
@@ -76,7 +76,8 @@ def worker() -> None:
     signal.signal(signal.SIGINT, _exit)
     end_without_replica_set(settings)
     services = _services(settings)
-    duties: list[Duty] = [services.imports, services.erasures, services.reconciler, services.sort_indexes]
+    schema = Beside(services.schema_upkeep, "schema")
+    duties: list[Duty] = [schema, services.imports, services.erasures, services.reconciler]
     work(duties, settings.worker_interval, settings.worker_heartbeat)
 
 

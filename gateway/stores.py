@@ -12,15 +12,17 @@ from pymongo import WriteConcern
 from pymongo.database import Database
 from pymongo.read_concern import ReadConcern
 
-from gateway.data_access.mongo import collection
+from gateway.data_access.mongo import audit, collection, deletions, erasures, idempotency, imports, rate_limits
 from gateway.data_access.mongo.api_keys import MongoKeyStore
 from gateway.data_access.mongo.audit import MongoAuditTrail
+from gateway.data_access.mongo.customer_schema import customer_schema
 from gateway.data_access.mongo.customers import MongoCustomerStore
 from gateway.data_access.mongo.deletions import MongoDeletedCustomers
 from gateway.data_access.mongo.erasures import MongoErasureRecords
 from gateway.data_access.mongo.idempotency import MongoIdempotencyStore
 from gateway.data_access.mongo.imports import MongoImportRecords
 from gateway.data_access.mongo.rate_limits import MongoQuotaStore
+from gateway.data_access.mongo.schema import CollectionSchema, MongoSchema
 from gateway.services.access.api_keys import KeyStore
 from gateway.services.access.idempotency import IdempotencyStore
 from gateway.services.access.rate_limits import QuotaStore
@@ -29,6 +31,7 @@ from gateway.services.customers.deletions import DeletedCustomers
 from gateway.services.customers.erasures import ErasureRecords
 from gateway.services.customers.store import CustomerStore
 from gateway.services.imports.records import ImportRecords
+from gateway.services.schema import Schema
 from gateway.services.transactions import Transactions
 from gateway.settings import Settings
 
@@ -46,6 +49,7 @@ class Stores:
     imports: ImportRecords
     quotas: QuotaStore
     transactions: Transactions
+    schema: Schema
 
 
 def connect(app: Flask, settings: Settings) -> Database[dict[str, Any]]:
@@ -89,11 +93,26 @@ def mongo_stores(database: Database[dict[str, Any]], settings: Settings) -> Stor
         deleted=MongoDeletedCustomers(database["deleted_customers"]),
         erasures=MongoErasureRecords(database["erasures"]),
         keys=MongoKeyStore(database["api_keys"]),
-        audit=MongoAuditTrail(database["audit"], settings.audit_retention_days),
+        audit=MongoAuditTrail(database["audit"]),
         idempotency=MongoIdempotencyStore(database["idempotency"]),
         imports=MongoImportRecords(
             database["imports"], database["import_faults"], timedelta(days=settings.import_retention_days)
         ),
         quotas=MongoQuotaStore(database["rate_limits"]),
         transactions=collection.MongoTransactions(database, settings.mongodb_timeout),
+        schema=MongoSchema(database, schema_of(settings)),
+    )
+
+
+def schema_of(settings: Settings) -> tuple[CollectionSchema, ...]:
+    """Return what the collections should have."""
+    return (
+        customer_schema("customers"),
+        CollectionSchema("deleted_customers", deletions.INDEXES),
+        CollectionSchema("erasures", erasures.INDEXES),
+        CollectionSchema("audit", audit.indexes(settings.audit_retention_days)),
+        CollectionSchema("idempotency", idempotency.INDEXES),
+        CollectionSchema("imports", imports.RECORD_INDEXES),
+        CollectionSchema("import_faults", imports.FAULT_INDEXES),
+        CollectionSchema("rate_limits", rate_limits.INDEXES),
     )

@@ -58,15 +58,16 @@ from gateway.services.customers.exports import ExportService
 from gateway.services.customers.lists import CustomerLists
 from gateway.services.customers.segment import CustomerSegmentService
 from gateway.services.imports.comparison import TrainingComparison
-from gateway.services.imports.first_load import SortIndexes
 from gateway.services.imports.imports import ImportService
 from gateway.services.models.activations import ActivationService
 from gateway.services.models.analyses import AnalysisService
 from gateway.services.models.model import Model
 from gateway.services.models.predictions import PredictionService
 from gateway.services.models.registry import ModelRegistry
+from gateway.services.models.segment_sizes import SegmentSizes
 from gateway.services.models.segments import SegmentService
 from gateway.services.models.trainings import ErasableTrainings, TrainingService
+from gateway.services.schema import SchemaUpkeep
 from gateway.services.service import HealthService
 from gateway.settings import Settings
 from gateway.stores import Stores, connect, mongo_stores
@@ -99,7 +100,7 @@ class Services:
     imports: ImportService
     exports: ExportService
     reconciler: Reconciler
-    sort_indexes: SortIndexes
+    schema_upkeep: SchemaUpkeep
     concurrency_limits: ConcurrencyLimits
     limits: Limits
 
@@ -153,15 +154,15 @@ def assemble(
         batches=BatchService(writer),
         customer_segments=CustomerSegmentService(writing, store, model, assigner, deadline, bound.waits, auditor),
         predictions=PredictionService(model, deadline),
-        segments=SegmentService(store, model, registry, deadline, auditor),
+        segments=SegmentService(SegmentSizes(store.segment_counts), model, registry, deadline, auditor),
         registry=registry,
         trainings=TrainingService(store, registry, auditor),
         analyses=AnalysisService(store, registry),
-        health=HealthService(store, model),
+        health=HealthService(store, model, stores.schema),
         imports=ImportService(store, assigner, stores.imports, auditor, comparison),
         exports=ExportService(store),
         reconciler=Reconciler(store, model, assigner),
-        sort_indexes=SortIndexes(store, stores.imports.loading),
+        schema_upkeep=SchemaUpkeep(stores.schema, stores.imports.loading),
         concurrency_limits=bound,
         limits=limits(stores.quotas, settings.rate_limit, settings.rate_limit_bulk, settings.rate_limit_anonymous),
     )

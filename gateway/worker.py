@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from threading import Thread
 from typing import Protocol
 
 from gateway.services.errors import SegmentationError
@@ -20,6 +21,37 @@ class Duty(Protocol):
 
     def run_once(self, heartbeat: Callable[[], None]) -> int:
         """Do what there is to do now, calling `heartbeat` after each part; may raise any `SegmentationError`."""
+
+
+class Beside:
+    """A duty that can take long, such as the building of indexes: it goes on in a thread while the others are done.
+
+    What stops it is raised at the next look.
+    """
+
+    def __init__(self, duty: Duty, name: str) -> None:
+        self._duty = duty
+        self._name = name
+        self._thread: Thread | None = None
+        self._failure: BaseException | None = None
+
+    def run_once(self, heartbeat: Callable[[], None]) -> int:
+        """Begin the duty anew, unless it is still going on."""
+        if self._thread and self._thread.is_alive():
+            return 0
+        failure, self._failure = self._failure, None
+        # A daemon, so that a worker that is told to stop does not wait for it.
+        self._thread = Thread(target=self._run, args=[heartbeat], daemon=True, name=self._name)
+        self._thread.start()
+        if failure:
+            raise failure
+        return 0
+
+    def _run(self, heartbeat: Callable[[], None]) -> None:
+        try:
+            self._duty.run_once(heartbeat)
+        except Exception as error:  # noqa: BLE001  # raised by run_once
+            self._failure = error
 
 
 def work(duties: Sequence[Duty], interval: float, heartbeat: Path | None = None) -> None:

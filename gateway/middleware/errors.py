@@ -37,6 +37,7 @@ STATUSES: dict[type[Exception], tuple[int, str]] = {
     e.ErasureNotFound: (404, "erasure_not_found"),
     e.Contended: (409, "contended"),
     e.SegmentNotFound: (404, "segment_not_found"),
+    e.SegmentsBeingCounted: (503, "segments_being_counted"),
     e.IdempotencyKeyReused: (422, "idempotency_key_reused"),
     e.RequestInProgress: (409, "idempotency_in_progress"),
     e.OutcomeUnknown: (409, "idempotency_outcome_unknown"),

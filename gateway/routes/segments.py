@@ -9,13 +9,19 @@ from gateway.routes.operation import MODEL, STORE, Answer, Body, Link, Operation
 from gateway.services.models.segments import SegmentInFull, SegmentList
 from gateway.services.principal import Scope
 
+_SIZES = ("segments_being_counted", *STORE)
 _DESCRIPTION_PROBLEMS = ("labels_damaged", "artefact_damaged", "version_not_found")
 
 
 _LIST_SEGMENTS = Operation(
     "listSegments",
     "List the segments of the active model",
-    "Sizes and shares are those of the stored customers now, beside those of the training data.",
+    "Sizes and shares are those of the stored customers at `as_of`, beside those of the training data. Up to about "
+    "a hundred thousand customers that is now. More are counted in the background, for at most a twentieth of the "
+    "time: a million, about every quarter of a minute. Sizes are at most five minutes old (or twice as old as they "
+    "are kept, if counting takes that long).\n\n"
+    "`pending` customers have no segment yet, `outdated` ones a segment by another version than `model_version`: the "
+    "worker scores both. `retired` ones are in a segment that this version does not have.",
     {
         200: Answer(
             "All segments",
@@ -23,14 +29,14 @@ _LIST_SEGMENTS = Operation(
             links={"read": Link("getSegment", {"segment_id": "$response.body#/items/0/id"})},
         )
     },
-    problems=(*MODEL, *STORE),
+    problems=(*MODEL, *_SIZES),
 )
 _GET_SEGMENT = Operation(
     "getSegment",
     "Get a segment in full",
     "With the rules that describe it and typical and borderline members of the training data.",
     {200: Answer("The segment", SegmentInFull)},
-    problems=("segment_not_found", *_DESCRIPTION_PROBLEMS, *MODEL, *STORE),
+    problems=("segment_not_found", *_DESCRIPTION_PROBLEMS, *MODEL, *_SIZES),
 )
 _LABEL_SEGMENT = Operation(
     "labelSegment",
@@ -39,7 +45,7 @@ _LABEL_SEGMENT = Operation(
     "labels stay with the segment's id across retrainings.",
     {200: Answer("The updated segment", SegmentInFull)},
     Body("SegmentLabel", media_types=(MERGE_PATCH, JSON), required=False),
-    ("segment_not_found", "name_taken", "store_not_writable", *_DESCRIPTION_PROBLEMS, *MODEL, *STORE),
+    ("segment_not_found", "name_taken", "store_not_writable", *_DESCRIPTION_PROBLEMS, *MODEL, *_SIZES),
 )
 
 

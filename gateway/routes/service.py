@@ -16,7 +16,8 @@ _GET_LIVENESS = Operation("getLiveness", "Check that the process is alive", "", 
 _GET_READINESS = Operation(
     "getReadiness",
     "Check that the database accepts writes",
-    "The state of the model service is reported but not required: writes do not depend on it.",
+    "The state of the model service is reported but not required: writes do not depend on it. So are the indexes and "
+    "validators that the worker has still to make (`schema_missing`): lists are slower until then.",
     {200: Answer("Ready", Health)},
     problems=STORE,
 )

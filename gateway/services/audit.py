@@ -207,6 +207,11 @@ class Auditor:
         origin = self._origin()
         return Auditor(self._trail, lambda: origin)
 
+    def on_behalf_of(self, actor: Actor) -> Auditor:
+        """Return an auditor for what somebody else began; it knows neither the request nor the address."""
+        caller = Principal(actor["kind"], actor["id"], actor["name"], frozenset())  # type: ignore[arg-type]  # one of them
+        return Auditor(self._trail, lambda: Origin(caller))
+
     def signed(self, order: Mapping[str, Any]) -> dict[str, Any]:
         """Return an order for the model service, with the caller's name as its ``by`` unless it names somebody."""
         caller = self._origin().caller
@@ -248,6 +253,17 @@ class Auditor:
     def note(self, *changes: Change) -> None:
         """Write down what happens in the same transaction, or what has happened already, such as an import's end."""
         self._trail.record(entries_of(changes, self._origin()), durably=True)
+
+    def note_once(self, change: Change, entry_id: Callable[[str], str]) -> None:
+        """Write down what has happened already, where others may do so as well, such as the end of an import.
+
+        Parameters
+        ----------
+        entry_id : returns the id of the entry that all of them write, given a new one.
+        """
+        (entry,) = entries_of([change], self._origin())
+        entry["id"] = entry_id(entry["id"])
+        self._trail.record([entry], durably=True)
 
 
 def named(order: Mapping[str, Any]) -> str | None:

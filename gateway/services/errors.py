@@ -20,6 +20,7 @@ SegmentationError
 ├── ErasureNotFound
 ├── Contended                    others kept changing the customer
 ├── SegmentNotFound
+├── SegmentsBeingCounted         no sizes of segments are known that are young enough
 ├── IdempotencyKeyReused         for another request than the first one under it
 ├── RequestInProgress            the same request is being carried out just now
 ├── OutcomeUnknown               an earlier attempt at the same request was interrupted
@@ -340,6 +341,13 @@ class ImportUnreadable(ImportInterrupted):
 
 class ImportFailed(ImportInterrupted):
     """The database rejects what is imported: sending it again would not help."""
+
+
+class SegmentsBeingCounted(SegmentationError):
+    """The sizes of the segments are being counted, and none are known that are young enough."""
+
+    def __init__(self) -> None:
+        super().__init__("The customers of each segment are being counted; try again in a moment.")
 
 
 class AnalysisBusy(SegmentationError):

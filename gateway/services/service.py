@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import math
+import time
+from collections.abc import Callable
 from typing import TypedDict
 
 from gateway.services.customers.store import CustomerStore
 from gateway.services.errors import ModelServiceError
 from gateway.services.models.model import Model
+from gateway.services.schema import Schema
 
 
 class Health(TypedDict):
     """State of the gateway; ``model_service`` may be away while ``status`` is ok: writes do not depend on it.
 
     ``fallback`` and ``labels`` are those of `ModelStatus`: the model service works, but a person should look after it.
+    ``schema_missing`` names the indexes and validators that the worker has still to make; lists are slower until then.
     """
 
     status: str
@@ -21,14 +26,25 @@ class Health(TypedDict):
     model_version: str | None
     fallback: str | None
     labels: str | None
+    schema_missing: list[str]
+
+
+SCHEMA_SECONDS = 5.0
+"""How old the answer about the schema may be: asking takes several calls of the database."""
 
 
 class HealthService:
     """Asks what the gateway stands on."""
 
-    def __init__(self, store: CustomerStore, model: Model) -> None:
+    def __init__(
+        self, store: CustomerStore, model: Model, schema: Schema, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._store = store
         self._model = model
+        self._schema = schema
+        self._clock = clock
+        self._missing: list[str] = []
+        self._ask_again_at = -math.inf
 
     def check(self) -> Health:
         """Return the state of everything the gateway needs.
@@ -50,4 +66,11 @@ class HealthService:
             model_version=model.version if model else None,
             fallback=model.fallback if model else None,
             labels=model.labels if model else None,
+            schema_missing=self._schema_missing(),
         )
+
+    def _schema_missing(self) -> list[str]:
+        if self._clock() >= self._ask_again_at:
+            self._missing = self._schema.missing()
+            self._ask_again_at = self._clock() + SCHEMA_SECONDS
+        return self._missing

@@ -23,7 +23,9 @@ import requests
 from bson.raw_bson import RawBSONDocument
 from flask import Flask
 
+from gateway.data_access.mongo.customer_schema import customer_schema
 from gateway.data_access.mongo.customers import MongoCustomerStore
+from gateway.data_access.mongo.schema import MongoSchema
 from gateway.development import mongod
 from gateway.schemas.customer_queries import LIST, list_request
 from gateway.schemas.paging import Cursors
@@ -91,12 +93,12 @@ def running(folder: Path, cache: float) -> Iterator[System]:
 def load(system: System, csv: Path, model: Predictor) -> float:
     """Store the file's customers with their segments, as a first load does; return how long the indexes took."""
     store = system.store
-    store.get("nobody")  # prepares the collection
-    store.drop_sort_indexes()
+    schema = MongoSchema(store._collection.database, [customer_schema("customers")])
+    schema.bring_up_to_date(put_off=True)
     for rows in pd.read_csv(csv, chunksize=10_000):
         store._collection.insert_many(_documents(rows, model), ordered=False)
     began = time.monotonic()
-    store.build_sort_indexes()
+    schema.bring_up_to_date()
     return time.monotonic() - began
 
 

@@ -180,19 +180,21 @@ class SingleOperations:
         store.insert(customer)
         assert store.due("v1", None, 1) == [customer]
 
+
+class CustomerStoreContract(SingleOperations):
+    """All of the port."""
+
     def test_segment_counts(self, store: CustomerStore) -> None:
         old = assignment("seg-02", "v0")
         store.insert_many([stored("A"), stored("B", assignment()), stored("C", old), stored("D", old)])
         counts = store.segment_counts()
         assert (counts.by_segment, counts.pending, counts.total) == ({"seg-01": 1, "seg-02": 2}, 1, 4)
+        assert counts.by_version == {"v0": 2, "v1": 1}
 
     def test_segment_counts_of_an_empty_store(self, store: CustomerStore) -> None:
         counts = store.segment_counts()
         assert (counts.by_segment, counts.pending, counts.total) == ({}, 0, 0)
-
-
-class CustomerStoreContract(SingleOperations):
-    """All of the port."""
+        assert counts.by_version == {}
 
     def test_replace_many_writes_those_of_the_expected_revision(self, store: CustomerStore) -> None:
         old = [stored(name) for name in "ABC"]
@@ -216,6 +218,11 @@ class CustomerStoreContract(SingleOperations):
         assert store.get("A") == {**new[0], **{name: a[name] for name in ("BALANCE", "created_at", "updated_at")}}
         assert store.get("B") == b
         assert b["segment_status"] == PENDING
+
+    def test_somewhere_is_a_customer(self, store: CustomerStore) -> None:
+        assert store.somewhere() is None
+        store.insert_many([stored(name) for name in "ABC"])
+        assert store.somewhere() in ("A", "B", "C", None)
 
     def test_ping_of_a_store_that_works(self, store: CustomerStore) -> None:
         store.ping()

@@ -138,3 +138,22 @@ class ImportRecordsContract:
         found = records.get("A")
         assert found is not None
         assert (found["status"], found["reason"], found["rows"]) == ("completed", None, 5)
+
+    def test_the_end_of_each_is_audited_once(self, records: ImportRecords) -> None:
+        for import_id in ("A", "B", "C"):
+            records.begin(record(import_id))
+            records.note(import_id, {"rows": 1})
+        records.note("B", {"status": "completed"})
+        records.note("C", {"status": "completed"})
+        records.audited("C")
+        assert records.unaudited(60) == []
+        assert records.unaudited(-1) == [("B", actor_of(COMMAND_LINE))]
+        records.interrupt_stale(-1, "died")
+        assert sorted(import_id for import_id, _ in records.unaudited(-1)) == ["A", "B"]
+        assert [records.end_entry("A", proposed) for proposed in ("first", "second")] == ["first", "first"]
+        assert records.end_entry("B", "another") == "another"
+        records.audited("A")
+        assert [import_id for import_id, _ in records.unaudited(-1)] == ["B"]
+        found = records.get("A")
+        assert found is not None
+        assert set(found) == set(record())

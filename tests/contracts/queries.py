@@ -118,14 +118,9 @@ class QueryContract:
         (found,) = store.find(CustomerQuery(fields=("segment", "BALANCE")))
         assert found == {name: customer[name] for name in (CUST_ID, "segment", "BALANCE")}
 
-    def test_sort_indexes_are_built_once_they_are_dropped(self, store: CustomerStore) -> None:
+    def test_lists_are_right_without_the_sort_indexes(self, store: CustomerStore) -> None:
         store.insert(stored("A"))
-        store.build_sort_indexes()
-        assert store.build_sort_indexes() == 0
         store.drop_sort_indexes()
         store.drop_sort_indexes()
         assert store.find(CustomerQuery(order=_sorted_by("BALANCE")))
         assert store.find(CustomerQuery((Condition("segment_status", Op.EQ, "pending"),), _sorted_by("BALANCE")))
-        built: list[None] = []
-        missing = store.build_sort_indexes(lambda: built.append(None))
-        assert missing == len(built) > 0

@@ -10,10 +10,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from flask import Flask
 from support import api_story
 from support.documented import Documented, DocumentedClient, Reply
 from support.recorded_examples import STALE, differences, examples, record, recorded
 
+from gateway.data_access.mongo.schema import MongoSchema
+from gateway.settings import Settings
+from gateway.stores import connect, schema_of
 from tests.conftest import SAMPLE_CSV
 from tests.e2e.conftest import GRANIAN, System, wait_until
 
@@ -25,6 +29,10 @@ def api(system: System, tmp_path: Path) -> DocumentedClient:
     some.write_text("".join(SAMPLE_CSV.read_text().splitlines(keepends=True)[:800]))
     done = system.run("model_service", "train", str(some), "--k", "3", "--no-activate")
     assert done.returncode == 0, done.stderr
+    settings = Settings(mongodb_uri=system.env["MONGODB_URI"])
+    database = connect(Flask("examples"), settings)
+    MongoSchema(database, schema_of(settings)).bring_up_to_date()  # as the worker does, without which the story goes on
+    database.client.close()
     system.start_model()
     system.start_gateway(GRANIAN)
     assert system.run("gateway", "import", str(SAMPLE_CSV)).returncode == 0

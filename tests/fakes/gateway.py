@@ -21,6 +21,7 @@ from fakes.imports import InMemoryImportRecords
 from fakes.model import FakeModel
 from fakes.rate_limits import InMemoryQuotaStore
 from fakes.registry import FakeRegistry
+from fakes.schema import InMemorySchema
 from fakes.store import InMemoryCustomerStore
 from gateway.app import create_app
 from gateway.settings import Settings
@@ -77,6 +78,7 @@ class FakeGateway:
     imports: Any = field(default_factory=InMemoryImportRecords)
     quotas: Any = field(default_factory=InMemoryQuotaStore)
     transactions: Any = None
+    schema: Any = field(default_factory=InMemorySchema)
     model: FakeModel = field(default_factory=FakeModel)
     registry: FakeRegistry = field(default_factory=FakeRegistry)
 
@@ -93,6 +95,7 @@ class FakeGateway:
             imports=self.imports,
             quotas=self.quotas,
             transactions=self.transactions or InMemoryTransactions(self._states),
+            schema=self.schema,
         )
 
     def _states(self) -> list[dict[Any, Any]]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from threading import RLock
 
+from gateway.services.audit import Actor
 from gateway.services.clock import now
 from gateway.services.errors import StoreError
 from gateway.services.imports.records import DETAILS, Import, ImportSummary, Progress
@@ -24,6 +25,8 @@ class InMemoryImportRecords:
         self.records: dict[str, Import] = {}
         self.noted: list[Progress] = []
         self.first_loads: set[str] = set()
+        self.end_entries: dict[str, str] = {}
+        self.audits: set[str] = set()
         self.failure: StoreError | None = None
         self._faults: dict[str, dict[int, Sequence[RowFault]]] = {}
         self._lock = RLock()
@@ -79,6 +82,19 @@ class InMemoryImportRecords:
             for record in silent:
                 record |= {"status": "interrupted", "reason": reason, "finished_at": now()}
         return len(silent)
+
+    def unaudited(self, seconds: float) -> list[tuple[str, Actor]]:
+        self._use()
+        ended = [r for r in self.records.values() if r["status"] != "running" and _silence(r) > seconds]
+        return [(record["id"], record["by"]) for record in ended if record["id"] not in self.audits]
+
+    def end_entry(self, import_id: str, proposed: str) -> str:
+        self._use()
+        return self.end_entries.setdefault(import_id, proposed)
+
+    def audited(self, import_id: str) -> None:
+        self._use()
+        self.audits.add(import_id)
 
     def _use(self) -> None:
         if self.failure:

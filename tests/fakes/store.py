@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from threading import RLock
@@ -27,9 +28,6 @@ from gateway.services.errors import CustomerExists, StoreError
 from shared.contract import BORDERLINE
 from shared.features import CUST_ID
 
-SORT_INDEXES = 2
-"""How many sort indexes the store pretends to have."""
-
 
 class InMemoryCustomerStore:
     """Customers in a dict. Set `failure` to make every call raise it."""
@@ -37,7 +35,7 @@ class InMemoryCustomerStore:
     def __init__(self) -> None:
         self.customers: dict[str, Customer] = {}
         self.failure: StoreError | None = None
-        self.sort_indexes = SORT_INDEXES
+        self.sort_indexes = True
         self._lock = RLock()
 
     def get(self, cust_id: str) -> Customer | None:
@@ -116,6 +114,10 @@ class InMemoryCustomerStore:
     def due(self, model_version: str, after: str | None, limit: int) -> list[Customer]:
         return [c for c in self._block_after(after, (), len(self.customers)) if _is_due(c, model_version)][:limit]
 
+    def somewhere(self) -> str | None:
+        self._use()
+        return None  # where a worker begins decides how it cuts its batches: tests count them
+
     def assign_many(self, customers: Sequence[tuple[Customer, str]]) -> int:
         self._use()
         matched = 0
@@ -129,19 +131,16 @@ class InMemoryCustomerStore:
 
     def segment_counts(self) -> SegmentCounts:
         self._use()
-        ids = [c["segment"] and c["segment"]["id"] for c in self.customers.values()]
-        return SegmentCounts(by_segment={i: ids.count(i) for i in set(ids) - {None}}, pending=ids.count(None))
+        segments = [c["segment"] for c in self.customers.values() if c["segment"]]
+        return SegmentCounts(
+            by_segment=Counter(segment["id"] for segment in segments),
+            by_version=Counter(segment["model_version"] for segment in segments),
+            pending=len(self.customers) - len(segments),
+        )
 
     def drop_sort_indexes(self) -> None:
         self._use()
-        self.sort_indexes = 0
-
-    def build_sort_indexes(self, heartbeat: Callable[[], None] = lambda: None) -> int:
-        self._use()
-        missing, self.sort_indexes = SORT_INDEXES - self.sort_indexes, SORT_INDEXES
-        for _ in range(missing):
-            heartbeat()
-        return missing
+        self.sort_indexes = False
 
     def ping(self) -> None:
         self._use()

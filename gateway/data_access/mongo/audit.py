@@ -43,20 +43,23 @@ INDEXES = (
 """Each filter with the newest first; ``_id`` begins with the time, so that it serves for the time alone."""
 
 
+def indexes(days: int) -> tuple[IndexModel, ...]:
+    """Return the indexes of a trail whose entries are kept for so many days."""
+    return (*INDEXES, IndexModel("at", name="expiry", expireAfterSeconds=days * _DAY))
+
+
 class MongoAuditTrail:
     """The `AuditTrail` in MongoDB.
 
     Parameters
     ----------
     collection : with write concern majority and journal.
-    days : how long entries are kept.
     """
 
     name = "audit"
 
-    def __init__(self, collection: Documents, days: int) -> None:
-        expiry = IndexModel("at", name="expiry", expireAfterSeconds=days * _DAY)
-        self._entries = StoreCollection(collection, (*INDEXES, expiry))
+    def __init__(self, collection: Documents) -> None:
+        self._entries = StoreCollection(collection)
         # Entries that have not reached a majority yet are read, too: whoever looks wants to know what is going on.
         self._quick = collection.with_options(write_concern=WriteConcern(w=1), read_concern=ReadConcern("local"))
 

@@ -1,15 +1,16 @@
-"""What the stores here need of the driver: documents, its errors as the services' own, collections, transactions."""
+"""What the stores here need of the driver: documents, its errors as the services' own, snapshots, transactions."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import TracebackType
-from typing import Any
+from typing import Any, Final, TypeVar
 
 from bson.errors import BSONError
-from pymongo import IndexModel, MongoClient, ReadPreference, WriteConcern, timeout
+from pymongo import MongoClient, ReadPreference, WriteConcern, timeout
 from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
 from pymongo.database import Database
@@ -28,12 +29,14 @@ from gateway.services.transactions import Result
 
 Document = dict[str, Any]
 Documents = Collection[Document]
+Answer = TypeVar("Answer")
 
 _LOGIN_FAILED = 18
 _NO_REPLICA_SET = 20
-_INDEX_OPTIONS_CONFLICT = 85
-# No primary, stepping down, shutting down, exceeded time: the same call may succeed later.
-_PASSING = {50, 89, 91, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436}
+_NO_SNAPSHOT = {239, 246}
+# No primary, stepping down, shutting down, exceeded time, index build aborted, no snapshot: the same call may succeed
+# later.
+_PASSING = {50, 89, 91, 189, 262, 276, 9001, 10107, 11600, 11602, 13435, 13436, *_NO_SNAPSHOT}
 _PASSING_LABELS = ("RetryableWriteError", "TransientTransactionError", "UnknownTransactionCommitResult")
 NO_REPLICA_SET = (
     "MongoDB is not the replica set that is needed: a standalone server has no transactions. One node is enough: start "
@@ -67,6 +70,28 @@ def is_replicated(hello: Mapping[str, Any]) -> bool:
     return "setName" in hello or bool(hello.get("isreplicaset")) or hello.get("msg") == "isdbgrid"
 
 
+SNAPSHOT: Final = ReadConcern("snapshot")
+"""How to read what lists, counts and walks consist of: the whole query sees one moment.
+
+Otherwise a query that goes along an index can miss a document whose entry moves meanwhile, or meet it twice; and one
+that sorts drops those that have ceased to match before it hands them out, so that a page is short though others follow.
+What has been written with majority is seen. It costs no more than the plain read. Needs MongoDB 5 and a replica set.
+"""
+_ATTEMPTS, _PAUSE_SECONDS = 5, 0.02
+
+
+def at_one_moment(read: Callable[[], Answer]) -> Answer:
+    """Return what a read with `SNAPSHOT` gives; MongoDB refuses some for a moment after a change of the schema."""
+    for _ in range(_ATTEMPTS - 1):
+        try:
+            return read()
+        except OperationFailure as error:
+            if error.code not in _NO_SNAPSHOT:
+                raise
+        time.sleep(_PAUSE_SECONDS)
+    return read()
+
+
 @contextmanager
 def store_errors() -> Iterator[None]:
     """Turn the driver's errors into the services' own, which say whether trying again later makes sense."""
@@ -95,51 +120,29 @@ def _codes(error: OperationFailure) -> set[int | None]:
     return {error.code, *(part.get("code") for part in parts)}
 
 
-def make_indexes(collection: Documents, indexes: Sequence[IndexModel]) -> None:
-    """Make those indexes that are missing; documents that expire do so after the time that is set now."""
-    expiring = [index for index in indexes if index.document.get("expireAfterSeconds")]
-    if others := [index for index in indexes if index not in expiring]:
-        collection.create_indexes(others)
-    for index in expiring:
-        try:
-            collection.create_indexes([index])
-        except OperationFailure as error:
-            if error.code != _INDEX_OPTIONS_CONFLICT:
-                raise
-            changed = {name: index.document[name] for name in ("name", "expireAfterSeconds")}
-            collection.database.command("collMod", collection.name, index=changed)
-
-
 class StoreCollection:
     """A collection as the stores use it: ``with collection as documents: documents.find_one(…)``.
 
     The driver's errors leave the block as in `store_errors`, but for those within a transaction, which has to see them
-    (`MongoTransactions`). Indexes are made at the first use in a process, not at construction, so that the gateway
-    starts while the database is unavailable.
+    (`MongoTransactions`). Nothing here looks at validators and indexes, let alone makes them: that is the worker's
+    (`data_access.mongo.schema`), and whoever serves must not wait for it.
 
     Parameters
     ----------
-    prepare : makes the indexes, and whatever else the collection needs.
+    prepare : brings documents of earlier versions into today's form, before the first use in a process.
     """
 
-    def __init__(
-        self,
-        collection: Documents,
-        indexes: Sequence[IndexModel] = (),
-        prepare: Callable[[Documents, Sequence[IndexModel]], None] = make_indexes,
-    ) -> None:
+    def __init__(self, collection: Documents, prepare: Callable[[Documents], None] | None = None) -> None:
         self._collection = collection
-        self._indexes = indexes
         self._prepare = prepare
-        self.prepared = False
 
     def __enter__(self) -> Documents:
-        if not self.prepared:
+        if self._prepare is not None:
             if session() is not None:
                 raise _NotPrepared(self)
             with store_errors():
-                self._prepare(self._collection, self._indexes)
-            self.prepared = True
+                self._prepare(self._collection)
+            self._prepare = None
         return self._collection
 
     def __exit__(
@@ -180,7 +183,7 @@ class MongoTransactions:
         with store_errors(), timeout(self._seconds), self._client.start_session() as own:
             return own.with_transaction(
                 lambda session: _within(session, work),
-                read_concern=ReadConcern("snapshot"),
+                read_concern=SNAPSHOT,
                 write_concern=WriteConcern("majority", j=True),
                 read_preference=ReadPreference.PRIMARY,
             )

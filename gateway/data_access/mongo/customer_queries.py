@@ -5,8 +5,9 @@ put together from such runs: first the rest of the customers who share the last 
 ordered by the other keys; then those with further values, of whom whole groups of equals are sorted here; and of the
 last group, which the page may cut, again the first by the other keys. MongoDB alone would sort all that follow.
 
-A customer that keeps its values while others are written has one place in this, so it comes exactly once. One whose
-value of a sort key or of a filtered field changes meanwhile may move: it can come twice or not at all.
+Each page is read as the collection was at one moment (`collection.SNAPSHOT`), so that a short page is the last one: on
+all pages together, a customer that fits and keeps its place in the order while others are written comes exactly once.
+One whose value of a sort key or of a filtered field changes meanwhile may move: it can come twice or not at all.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ from functools import partial
 from typing import Any
 
 from pymongo import timeout
+from pymongo.client_session import ClientSession
 from pymongo.errors import ExecutionTimeout, OperationFailure
+from pymongo.read_concern import ReadConcern
 
-from gateway.data_access.mongo.collection import Document, Documents
+from gateway.data_access.mongo.collection import Document, Documents, at_one_moment
 from gateway.services.customers.customer import PENDING
 from gateway.services.customers.query import (
     ESTIMATE_LIMIT,
@@ -81,6 +84,8 @@ _BAD_VALUE = 2
 class LimitedQueries:
     """Finds and counts customers; the server stops each query after some `seconds`, which makes a `QueryTimeout`.
 
+    The collections are to be read with `collection.SNAPSHOT`.
+
     Within ``timeoutMS`` the driver overwrites ``maxTimeMS`` with all the time that is left, and gives up when the
     server does: a slow query could not be told from a server that is gone. So that is off here (``timeout(0)``), and
     the socket has its own, longer limit (`stores.connect`).
@@ -92,19 +97,28 @@ class LimitedQueries:
 
     def find(self, customers: Documents, query: CustomerQuery) -> list[Document]:
         """Return the documents of the customers that `query` asks for."""
-        fields = None if query.fields is None else dict.fromkeys(query.fields, 1)
         with self._limit():
-            return find_page(partial(self._run, customers, fields), query)
+            return at_one_moment(lambda: self._page(customers, query))
 
     def count(self, customers: Documents, filters: Filters, exact: bool) -> Total:
         """Count the customers that all filters hold for; an estimate stops at `ESTIMATE_LIMIT` of them."""
         limits = {} if exact else {"limit": ESTIMATE_LIMIT}
         with self._limit():
             if not filters and not exact:
-                return Total(customers.estimated_document_count(maxTimeMS=self._milliseconds), "estimated")
+                books = customers.with_options(read_concern=ReadConcern())
+                return Total(books.estimated_document_count(maxTimeMS=self._milliseconds), "estimated")
             options: dict[str, Any] = {"maxTimeMS": self._milliseconds, **limits}
-            total = customers.count_documents(mongo_filter(filters), **options)
+            total = at_one_moment(lambda: customers.count_documents(mongo_filter(filters), **options))
         return Total(total, "exact" if exact or total < ESTIMATE_LIMIT else "estimated")
+
+    def _page(self, customers: Documents, query: CustomerQuery) -> list[Document]:
+        fields = None if query.fields is None else dict.fromkeys(query.fields, 1)
+        if _has_index(query.order):
+            return find_page(partial(self._run, customers, fields, None), query)
+        # Whoever stays in place is found by one of several queries also if they see different moments; but a group of
+        # equals that has shrunk between two of them would make the page short.
+        with customers.database.client.start_session(snapshot=True) as session:
+            return find_page(partial(self._run, customers, fields, session), query)
 
     @contextmanager
     def _limit(self) -> Iterator[None]:
@@ -118,12 +132,14 @@ class LimitedQueries:
         self,
         customers: Documents,
         fields: Document | None,
+        session: ClientSession | None,
         query: Document,
         sort: list[tuple[str, int]],
         limit: int,
         hint: str | None,
     ) -> list[Document]:
         options: dict[str, Any] = {"sort": sort, "limit": limit, "batch_size": limit, "max_time_ms": self._milliseconds}
+        options["session"] = session
         try:
             return list(customers.find(query, fields, hint=hint, **options))
         except OperationFailure as error:

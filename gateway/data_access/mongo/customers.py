@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Literal, cast
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal, cast
 
 from pymongo import ReplaceOne, UpdateOne, timeout
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from gateway.data_access.mongo.collection import (
     NO_REPLICA_SET,
+    SNAPSHOT,
     Document,
     Documents,
     StoreCollection,
+    at_one_moment,
     is_replicated,
     session,
 )
-from gateway.data_access.mongo.customer_queries import LimitedQueries, both, mongo_filter
-from gateway.data_access.mongo.customer_schema import INDEXES, build_sort_indexes, drop_sort_indexes, prepare
+from gateway.data_access.mongo.customer_queries import PATHS, LimitedQueries, both, mongo_filter
+from gateway.data_access.mongo.customer_schema import SORT_INDEXES
+from gateway.data_access.mongo.schema import drop_indexes
 from gateway.services.customers.customer import Customer, CustomerPart
 from gateway.services.customers.query import CustomerQuery, Filters, Total
 from gateway.services.customers.store import Block, Row, SegmentCounts
@@ -48,7 +51,8 @@ class MongoCustomerStore:
     """
 
     def __init__(self, collection: Documents, bulk_deadline: float = 30.0, query_timeout: float = 3.0) -> None:
-        self._customers = StoreCollection(collection, INDEXES, prepare)
+        self._customers = StoreCollection(collection)
+        self._snapshot = collection.with_options(read_concern=SNAPSHOT)
         self._bulk_deadline = bulk_deadline
         self._queries = LimitedQueries(query_timeout)
 
@@ -63,16 +67,22 @@ class MongoCustomerStore:
         return {document["_id"]: _customer(document) for document in found}
 
     def find(self, query: CustomerQuery) -> list[CustomerPart]:
-        with self._customers as customers:
-            return [_customer(document) for document in self._queries.find(customers, query)]
+        with self._customers:
+            return [_customer(document) for document in self._queries.find(self._snapshot, query)]
 
     def count(self, filters: Filters, exact: bool) -> Total:
-        with self._customers as customers:
-            return self._queries.count(customers, filters, exact)
+        with self._customers:
+            return self._queries.count(self._snapshot, filters, exact)
 
     def due(self, model_version: str, after: str | None, limit: int) -> list[Customer]:
         due: Document = {"segment.model_version": {"$ne": model_version}}  # which those without a segment have not
-        return self._find(due if after is None else {"_id": {"$gt": after}, **due}, limit)
+        found = self._block(due if after is None else {"_id": {"$gt": after}, **due}, None, limit)
+        return [_customer(document) for document in found]
+
+    def somewhere(self) -> str | None:
+        with self._customers as collection:
+            found = list(collection.aggregate([{"$sample": {"size": 1}}, {"$project": {"_id": 1}}]))
+        return found[0]["_id"] if found else None
 
     def stream(self, features: Sequence[str], rows: int) -> Iterator[Block]:
         after: Document = {}
@@ -145,18 +155,34 @@ class MongoCustomerStore:
             return int(collection.bulk_write(requests, ordered=False).matched_count)
 
     def segment_counts(self) -> SegmentCounts:
-        with self._customers as collection:
-            groups = list(collection.aggregate([{"$group": {"_id": "$segment.id", "n": {"$sum": 1}}}]))
-        counts = {group["_id"]: group["n"] for group in groups}
-        return SegmentCounts(pending=counts.pop(None, 0), by_segment=counts)
+        self.ping()  # or a database that is away would be waited for as long as counting may take
+        with timeout(self._bulk_deadline), self._customers:
+            return at_one_moment(self._segment_counts)
+
+    def _segment_counts(self) -> SegmentCounts:
+        # Counting the entries of an index that have one value takes a sixth of the time of grouping the customers
+        # (0.6 µs for each). All versions but one are counted, and nearly always there is but one.
+        segments, versions = PATHS["segment"], PATHS["model_version"]
+        with self._snapshot.database.client.start_session(snapshot=True) as session:
+
+            def count(path: str, value: object) -> int:
+                return self._snapshot.count_documents({path: value}, session=session)
+
+            def values(path: str) -> list[str]:
+                # Null is among them only where an index has the path.
+                return [each for each in self._snapshot.distinct(path, session=session) if each is not None]
+
+            pending = count(segments, None)
+            by_segment = {segment: count(segments, segment) for segment in values(segments)}
+            found = values(versions)
+            by_version = {version: count(versions, version) for version in found[1:]}
+        if found:
+            by_version[found[0]] = sum(by_segment.values()) - sum(by_version.values())
+        return SegmentCounts(by_segment=by_segment, by_version=by_version, pending=pending)
 
     def drop_sort_indexes(self) -> None:
         with timeout(self._bulk_deadline), self._customers as collection:
-            drop_sort_indexes(collection)
-
-    def build_sort_indexes(self, heartbeat: Callable[[], None] = lambda: None) -> int:
-        with self._customers as collection:
-            return build_sort_indexes(collection, heartbeat)
+            drop_indexes(collection, [index.document["name"] for index in SORT_INDEXES])
 
     def ping(self) -> None:
         with self._customers as collection:
@@ -166,16 +192,12 @@ class MongoCustomerStore:
         if not is_replicated(hello):
             raise StoreUnavailable(NO_REPLICA_SET)
 
-    def _block(self, query: Document, fields: Document, rows: int) -> list[Document]:
+    def _block(self, query: Document, fields: Document | None, rows: int) -> list[Document]:
         # A query for each block rather than one cursor for all: it may be retried after a fail-over, and nothing stays
         # open on the server when the caller takes its time or leaves.
-        with timeout(self._bulk_deadline), self._customers as collection:
-            return list(collection.find(query, fields, sort=[("_id", 1)], limit=rows, batch_size=rows))
-
-    def _find(self, query: Document, limit: int) -> list[Customer]:
-        with self._customers as collection:
-            found = list(collection.find(query, sort=[("_id", 1)], limit=limit, batch_size=limit))
-        return [_customer(document) for document in found]
+        options: dict[str, Any] = {"sort": [("_id", 1)], "limit": rows, "batch_size": rows}
+        with timeout(self._bulk_deadline), self._customers:
+            return at_one_moment(lambda: list(self._snapshot.find(query, fields, **options)))
 
 
 def _at(cust_id: str, revision: str) -> Document:

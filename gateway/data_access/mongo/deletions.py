@@ -19,7 +19,7 @@ class MongoDeletedCustomers:
     """`DeletedCustomers` in MongoDB, keyed by CUST_ID as ``_id`` as customers are; they expire by themselves."""
 
     def __init__(self, collection: Documents) -> None:
-        self._copies = StoreCollection(collection, INDEXES, upgraded)
+        self._copies = StoreCollection(collection, upgraded)
 
     def keep(self, copies: Sequence[DeletedCustomer]) -> None:
         requests = [ReplaceOne({"_id": copy[CUST_ID]}, _document(copy), upsert=True) for copy in copies]

@@ -10,22 +10,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pymongo import ASCENDING, DESCENDING, IndexModel, ReplaceOne
+from pymongo import ASCENDING, DESCENDING, ReplaceOne
 from pymongo.errors import OperationFailure
 
-from gateway.data_access.mongo.collection import Document, Documents, MongoTransactions, make_indexes, session
+from gateway.data_access.mongo.collection import Document, Documents, MongoTransactions, session
 from shared.features import CUST_ID
 
 _SIGN = "latest"
 _LATEST_FIRST = [(CUST_ID, ASCENDING), ("updated_at", DESCENDING), ("deleted_at", DESCENDING)]
 _OF_OLD = {CUST_ID: {"$type": "string"}}
 _INDEX_NOT_FOUND = 27
+_INDEX_BUILD_UNDER_WAY = 12587
 _BATCH = 500
 _SECONDS = 60.0
 
 
-def upgraded(collection: Documents, indexes: Sequence[IndexModel]) -> None:
-    """Upgrade what is there, and make the indexes; harmless when all is as it should be.
+def upgraded(collection: Documents) -> None:
+    """Upgrade what is there; harmless when all is as it should be.
 
     A process does so before it first uses deleted customers or erasures. Several may do so at the same time.
     """
@@ -39,7 +40,6 @@ def upgraded(collection: Documents, indexes: Sequence[IndexModel]) -> None:
         while some := {copy[CUST_ID] for copy in deleted.find(_OF_OLD, {CUST_ID: 1}, limit=_BATCH)}:
             transactions.run(lambda: _keep_latest(deleted, list(some)))  # called at once
         _drop_sign(deleted)
-    make_indexes(collection, indexes)
 
 
 def _finish(deleted: Documents, erasure: Document) -> None:
@@ -70,5 +70,6 @@ def _drop_sign(deleted: Documents) -> None:
     try:
         deleted.drop_index(_SIGN)
     except OperationFailure as error:
-        if error.code != _INDEX_NOT_FOUND:  # another process was faster
+        # Another process was faster, or the worker is building an index: the next process will look again.
+        if error.code not in (_INDEX_NOT_FOUND, _INDEX_BUILD_UNDER_WAY):
             raise

@@ -23,7 +23,7 @@ class MongoErasureRecords:
     """`ErasureRecords` in MongoDB; an unfinished one has a ``cust_id``, a complete one has not."""
 
     def __init__(self, collection: Documents) -> None:
-        self._records = StoreCollection(collection, INDEXES, upgraded)
+        self._records = StoreCollection(collection, upgraded)
 
     def add(self, erasure: Erasure) -> None:
         document = asdict(erasure)

@@ -35,7 +35,7 @@ class MongoIdempotencyStore:
     name = "idempotency"
 
     def __init__(self, collection: Documents) -> None:
-        self._records = StoreCollection(collection, INDEXES)
+        self._records = StoreCollection(collection)
         # What an attempt has just claimed may not have reached a majority yet, and must be seen all the same.
         self._latest = collection.with_options(read_concern=ReadConcern("local"))
 

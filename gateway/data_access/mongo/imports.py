@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import cast
 
-from pymongo import ASCENDING, DESCENDING, IndexModel
+from pymongo import ASCENDING, DESCENDING, IndexModel, ReturnDocument
 
 from gateway.data_access.mongo.collection import Document, Documents, StoreCollection
+from gateway.services.audit import Actor
 from gateway.services.clock import now
 from gateway.services.imports.records import DETAILS, Import, ImportSummary, Progress
 from gateway.services.imports.source import RowFault
@@ -17,13 +18,18 @@ FAULTS_A_DOCUMENT = 2_000
 """Faults that are kept together: some 300 kB, far below MongoDB's 16 MB."""
 
 _EXPIRY = IndexModel([("expires_at", ASCENDING)], name="expiry", expireAfterSeconds=0)
-RECORD_INDEXES = (IndexModel([("status", ASCENDING)], name="status"), _EXPIRY)
+RECORD_INDEXES = (
+    IndexModel([("status", ASCENDING)], name="status"),
+    # Of those alone whose end is still to be audited: few, and for a moment.
+    IndexModel([("audited", ASCENDING)], name="unaudited", partialFilterExpression={"audited": False}),
+    _EXPIRY,
+)
 FAULT_INDEXES = (
     IndexModel([("import", ASCENDING), ("batch", ASCENDING), ("part", ASCENDING)], name="order"),
     _EXPIRY,
 )
 _RUNNING = "running"
-_OURS = {"expires_at": 0, "first_load": 0}
+_OURS = {"expires_at": 0, "first_load": 0, "audited": 0, "end_entry": 0}
 _YOUNGER: Document = {
     "warnings": [],
     "segment_changes": {"count": 0, "unknown": 0, "moves": []},
@@ -43,13 +49,13 @@ class MongoImportRecords:
     """
 
     def __init__(self, records: Documents, faults: Documents, kept: timedelta) -> None:
-        self._records = StoreCollection(records, RECORD_INDEXES)
-        self._faults = StoreCollection(faults, FAULT_INDEXES)
+        self._records = StoreCollection(records)
+        self._faults = StoreCollection(faults)
         self._kept = kept
 
     def begin(self, record: Import, *, first_load: bool = False) -> None:
         document = {name: value for name, value in record.items() if name not in ("id", "updated_at")}
-        own = {"expires_at": record["created_at"] + self._kept, "first_load": first_load}
+        own = {"expires_at": record["created_at"] + self._kept, "first_load": first_load, "audited": False}
         new = {"$setOnInsert": document | own, **_HEARTBEAT}
         with self._records as records:
             records.update_one({"_id": record["id"]}, new, upsert=True)
@@ -99,17 +105,41 @@ class MongoImportRecords:
             return records.update_one(running, {"$set": {"cancel_requested": True}}).matched_count == 1
 
     def interrupt_stale(self, seconds: float, reason: str) -> int:
-        # The server's clock says both when an import was heard of and what time it is, and the condition is part of the
-        # write: one that is slow but alive is never given up for another machine's clock, nor after it was heard of.
-        silence = {"$gt": [{"$subtract": ["$$NOW", "$updated_at"]}, int(seconds * 1000)]}
-        given_up = {"$set": {"status": "interrupted", "reason": reason}, "$currentDate": {"finished_at": True}}
+        # The condition is part of the write: one that is slow but alive is never given up after it was heard of.
+        given_up: Document = {"status": "interrupted", "reason": reason, "audited": False}
+        update = {"$set": given_up, "$currentDate": {"finished_at": True}}
         with self._records as records:
-            return records.update_many({"status": _RUNNING, "$expr": silence}, given_up).modified_count
+            return records.update_many({"status": _RUNNING, **_silent(seconds)}, update).modified_count
+
+    def unaudited(self, seconds: float) -> list[tuple[str, Actor]]:
+        ended = {"audited": False, "status": {"$ne": _RUNNING}, **_silent(seconds)}
+        with self._records as records:
+            return [(document["_id"], document["by"]) for document in records.find(ended, {"by": 1})]
+
+    def end_entry(self, import_id: str, proposed: str) -> str:
+        # A pipeline, so that one operation keeps the first.
+        first = {"$set": {"end_entry": {"$ifNull": ["$end_entry", proposed]}}}
+        after = ReturnDocument.AFTER
+        with self._records as records:
+            found = records.find_one_and_update({"_id": import_id}, [first], {"end_entry": 1}, return_document=after)
+        return found["end_entry"] if found else proposed  # the record may have expired
+
+    def audited(self, import_id: str) -> None:
+        with self._records as records:
+            records.update_one({"_id": import_id}, {"$set": {"audited": True}})
 
     def _part(self, import_id: str, after: Document) -> Document | None:
         order = [("batch", ASCENDING), ("part", ASCENDING)]
         with self._faults as faults:
             return faults.find_one({"import": import_id, **after}, sort=order)
+
+
+def _silent(seconds: float) -> Document:
+    """Return the filter of imports that were last heard of so long ago.
+
+    The server's clock says both when that was and what time it is: no other machine's clock decides.
+    """
+    return {"$expr": {"$gt": [{"$subtract": ["$$NOW", "$updated_at"]}, int(seconds * 1000)]}}
 
 
 def _record(document: Document) -> Document:

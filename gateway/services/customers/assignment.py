@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple, TypeVar
 
 from gateway.services.clock import now
 from gateway.services.customers.customer import Assignment, Customer, Features, assigned_customer
@@ -123,10 +123,18 @@ def _assignments(answer: ColumnarAnswer) -> list[Assignment]:
 BATCH = 1_000
 
 
+class _Outcome(NamedTuple):
+    """How many of a batch were assigned, and how many somebody else had changed since they were read."""
+
+    assigned: int = 0
+    contested: int = 0
+
+
 class Reconciler:
     """Assigns customers that are pending or were assigned by another model version.
 
-    One of the worker's duties (`gateway.worker.Duty`).
+    One of the worker's duties (`gateway.worker.Duty`). Any number of workers share the customers without knowing of
+    each other: each begins at another place, and goes elsewhere where it meets another.
     """
 
     def __init__(self, store: CustomerStore, model: Model, assigner: Assigner) -> None:
@@ -135,7 +143,7 @@ class Reconciler:
         self._assigner = assigner
 
     def run_once(self, heartbeat: Callable[[], None] = lambda: None) -> int:
-        """Go through all due customers once, in CUST_ID order; return how many were assigned.
+        """Go through all due customers once; return how many were assigned.
 
         Parameters
         ----------
@@ -147,27 +155,53 @@ class Reconciler:
             the pass ends there; the next one carries on.
         """
         version = self._model.version()
-        assigned, after = 0, None
-        while due := self._store.due(version, after, BATCH):
-            assigned += self._assign(due)
-            after = due[-1][CUST_ID]
-            heartbeat()
+        assigned, contested = 0, True
+        while contested and self._store.due(version, None, 1):
+            some, contested = self._go_round(version, heartbeat)
+            assigned += some
         if assigned:
             log.info("assigned %d customers by model %s", assigned, version)
         return assigned
 
-    def _assign(self, due: list[Customer]) -> int:
+    def _go_round(self, version: str, heartbeat: Callable[[], None]) -> tuple[int, bool]:
+        """Go round all due customers, from anywhere, or until another worker is met.
+
+        Return how many were assigned, and whether one was met.
+        """
+        assigned = 0
+        for due in self._batches(version, self._store.somewhere()):
+            outcome = self._assign(due)
+            assigned += outcome.assigned
+            heartbeat()
+            if outcome.contested > len(due) // 2:
+                return assigned, True
+        return assigned, False
+
+    def _batches(self, version: str, start: str | None) -> Iterator[list[Customer]]:
+        """Yield the due customers that follow `start`, in CUST_ID order, and then those from the first one up to it."""
+        after = start
+        while due := self._store.due(version, after, BATCH):
+            yield due
+            after = due[-1][CUST_ID]
+        after = None
+        while start and (due := [c for c in self._store.due(version, after, BATCH) if c[CUST_ID] <= start]):
+            yield due
+            after = due[-1][CUST_ID]
+
+    def _assign(self, due: list[Customer]) -> _Outcome:
         """Assign a batch; one customer that cannot be assigned must not hold up the others."""
         try:
             segments = self._assigner.score(due)
-            return self._store.assign_many(
+            matched = self._store.assign_many(
                 [(assigned_customer(c, segment), c["revision"]) for c, segment in zip(due, segments, strict=True)]
             )
+            return _Outcome(matched, len(due) - matched)
         except StoreUnavailable:
             raise
         except (ModelRefused, StoreError) as error:
             if len(due) == 1:
                 log.error("customer %s cannot be assigned until its data are corrected: %s", due[0][CUST_ID], error)
-                return 0
+                return _Outcome()
         half = len(due) // 2
-        return self._assign(due[:half]) + self._assign(due[half:])
+        first, second = self._assign(due[:half]), self._assign(due[half:])
+        return _Outcome(first.assigned + second.assigned, first.contested + second.contested)

@@ -24,7 +24,7 @@ class CustomerLists:
 
         It has up to ``query.limit`` customers with ``query.fields``. A customer that keeps its values while others
         are written comes exactly once on the pages of a walk; one whose value of a sort key or of a filtered field
-        changes meanwhile may come twice or not at all.
+        changes meanwhile may come twice or not at all. A page without an end is the last one of that moment.
         """
         found = self._store.find(replace(query, limit=query.limit + 1, fields=_needed(query)))
         items = found[: query.limit]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -15,9 +15,10 @@ MAX_ATTEMPTS = 20
 
 @dataclass(frozen=True, slots=True)
 class SegmentCounts:
-    """How many customers are stored, by segment id; ``pending`` ones have no segment yet."""
+    """How many customers are stored, by segment id and by model version; ``pending`` ones have no segment yet."""
 
     by_segment: Mapping[str, int]
+    by_version: Mapping[str, int]
     pending: int
 
     @property
@@ -62,7 +63,8 @@ class CustomerStore(BulkStore, Protocol):
     def find(self, query: CustomerQuery) -> list[CustomerPart]:
         """Return the customers that `query` asks for, in its order, with at least its fields; may raise `QueryTimeout`.
 
-        A customer that keeps its values while others are written has one place in any order.
+        A customer that keeps its values while others are written has one place in any order. All are as
+        they were at one moment: fewer than the limit are the last ones.
         """
 
     def count(self, filters: Filters, exact: bool) -> Total:
@@ -103,23 +105,20 @@ class CustomerStore(BulkStore, Protocol):
     def due(self, model_version: str, after: str | None, limit: int) -> list[Customer]:
         """Return customers that are pending or assigned by another model version, in CUST_ID order."""
 
+    def somewhere(self) -> str | None:
+        """Return the CUST_ID of any customer; None where there is none, or to begin at the first."""
+
     def assign_many(self, customers: Sequence[tuple[Customer, str]]) -> int:
         """Write the segments and revisions alone of (customer, expected revision) pairs; return how many matched."""
 
     def segment_counts(self) -> SegmentCounts:
-        """Count the stored customers by segment."""
+        """Count the stored customers by segment, and by the version that put them there; all as of one moment."""
 
     def drop_sort_indexes(self) -> None:
         """Drop what only filtered and sorted lists need, so that a first load is several times as fast.
 
         Lists stay right and become slow, for many customers up to `QueryTimeout`. Only for a store that is nearly
-        empty; `build_sort_indexes` has to follow, from whoever dropped them or, if that one dies, from the worker.
-        """
-
-    def build_sort_indexes(self, heartbeat: Callable[[], None] = lambda: None) -> int:
-        """Build what lists need and is missing, calling `heartbeat` after each index; return how many were missing.
-
-        Others may read and write meanwhile. Harmless when nothing is missing, or when somebody else builds the same.
+        empty; the worker makes them again when no first load is running (`services.schema`).
         """
 
     def ping(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,9 +13,8 @@ from gateway.services.clock import now
 from gateway.services.customers.assignment import Assigner
 from gateway.services.customers.bulk_writes import BulkWriter, DryRunStore, Mode, RowCounts
 from gateway.services.customers.store import CustomerStore
-from gateway.services.errors import ImportEnded, ImportNotFound
+from gateway.services.errors import ImportEnded, ImportNotFound, StoreError
 from gateway.services.imports.comparison import TrainingComparison
-from gateway.services.imports.first_load import drop_sort_indexes, is_first_load
 from gateway.services.imports.records import (
     DIED,
     HEARTBEAT_TIMEOUT,
@@ -30,6 +30,13 @@ from gateway.services.imports.source import RowFault, Source
 from gateway.services.pages import Page
 from gateway.services.principal import Principal
 
+log = logging.getLogger(__name__)
+
+_LARGE = 4 * 1024 * 1024
+"""Bytes of a file from which keeping the indexes up to date takes longer than to build them anew."""
+_BYTES_A_ROW = 100
+_FEW = 20_000
+"""Customers of whom a list takes some hundredths of a second without an index."""
 _NOT_KEPT = RowFault(line=0, column=None, detail=f"only the first {MAX_KEPT_FAULTS:,} faults are kept")
 
 
@@ -78,13 +85,19 @@ class ImportService:
         record = _new_record(source, order, by)
         writer = self._dry_run if order.dry_run else self._writer
         auditor = self._auditor.for_later()
-        first_load = not order.dry_run and is_first_load(self._store, order.size or 0)
+        first_load = not order.dry_run and _is_first_load(self._store, order.size or 0)
         with auditor.change(Change("import.started", "import", record["id"])):
             self._records.begin(record, first_load=first_load)
         if first_load:
-            drop_sort_indexes(self._store)
-        ended = Change("import.ended", "import", record["id"])
-        return ImportRun(record, source, writer, self._records, lambda: auditor.note(ended), self._comparison)
+            _drop_sort_indexes(self._store)
+        return ImportRun(
+            record,
+            source,
+            writer,
+            self._records,
+            lambda: self._audit_end(record["id"], auditor),
+            self._comparison,
+        )
 
     def get(self, import_id: str) -> Import:
         """Return one import.
@@ -138,18 +151,50 @@ class ImportService:
     def run_once(self, heartbeat: Callable[[], None] = lambda: None) -> int:
         """Note which imports have died with their process; return how many. One of the worker's duties.
 
+        The end of each import is in the audit trail once, whoever notes it: its run, or somebody here after the run has
+        died before it could.
+
         Raises
         ------
         StoreError
         """
         heartbeat()
-        return self._records.interrupt_stale(HEARTBEAT_TIMEOUT, DIED)
+        died = self._records.interrupt_stale(HEARTBEAT_TIMEOUT, DIED)
+        for import_id, by in self._records.unaudited(HEARTBEAT_TIMEOUT):
+            self._audit_end(import_id, self._auditor.on_behalf_of(by))
+        return died
+
+    def _audit_end(self, import_id: str, auditor: Auditor) -> None:
+        ended = Change("import.ended", "import", import_id)
+        auditor.note_once(ended, lambda proposed: self._records.end_entry(import_id, proposed))
+        self._records.audited(import_id)
 
     def _faults(self, import_id: str, more: bool) -> Iterator[RowFault]:
         for some in self._records.faults(import_id):
             yield from some
         if more:
             yield _NOT_KEPT
+
+
+def _is_first_load(store: CustomerStore, size: int) -> bool:
+    """Whether a file of so many bytes brings far more customers than there are.
+
+    It goes in without the indexes that lists need: keeping them up to date makes it several times as slow, and the
+    worker makes them again when it has ended. Those that are stored must be so few that lists of them need no index:
+    the size is only what the sender says.
+    """
+    if size < _LARGE:
+        return False
+    stored = store.count((), exact=False).total
+    return stored <= _FEW and stored * _BYTES_A_ROW * 10 < size
+
+
+def _drop_sort_indexes(store: CustomerStore) -> None:
+    """Drop the indexes that only lists need, if that is possible just now."""
+    try:
+        store.drop_sort_indexes()
+    except StoreError as error:  # the import will tell whether the database is there
+        log.warning("the import will be slow, as the indexes of lists could not be dropped: %s", error)
 
 
 def _new_record(source: Source, order: ImportOptions, by: Principal) -> Import:

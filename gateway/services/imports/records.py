@@ -163,6 +163,15 @@ class ImportRecords(Protocol):
     def interrupt_stale(self, seconds: float, reason: str) -> int:
         """Note as interrupted what runs and has had no heartbeat for `seconds`; return how many those were."""
 
+    def unaudited(self, seconds: float) -> list[tuple[str, Actor]]:
+        """Return the imports that ended, were last heard of `seconds` ago and are not `audited`; and who began each."""
+
+    def end_entry(self, import_id: str, proposed: str) -> str:
+        """Return the id of the audit entry of an import's end: the one that was proposed first, by whomever."""
+
+    def audited(self, import_id: str) -> None:
+        """Note that the audit trail has the end of an import."""
+
 
 def actor_of(principal: Principal) -> Actor:
     """Return who calls, as a record has it."""

@@ -1,4 +1,4 @@
-"""The segments of the active model, with how many stored customers each has now."""
+"""The segments of the active model, with how many stored customers each has."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from datetime import datetime
 from typing import Any, NotRequired, TypedDict, cast
 
 from gateway.services.audit import Auditor, Change, named
-from gateway.services.clock import now
-from gateway.services.customers.store import CustomerStore, SegmentCounts
+from gateway.services.customers.store import SegmentCounts
 from gateway.services.errors import SegmentNotFound
 from gateway.services.models.model import Model
 from gateway.services.models.registry import ModelRegistry, Payload
+from gateway.services.models.segment_sizes import SegmentSizes, Sizes
 from shared.contract import Quartiles
 from shared.model_description import Member, Rule
 
@@ -46,15 +46,21 @@ class SegmentInFull(SegmentNow):
     rules: NotRequired[list[Rule]]
     typical: NotRequired[list[Member]]
     borderline: NotRequired[list[Member]]
+    as_of: datetime
 
 
 class SegmentList(TypedDict):
-    """All segments of the active model; `pending` customers have none yet, `retired` ones that of an older model."""
+    """All segments of the active model, with what was counted ``as_of`` a time.
+
+    ``pending`` customers have no segment yet, ``outdated`` ones a segment by another version than ``model_version``;
+    the worker scores both. ``retired`` ones are in a segment that this version does not have.
+    """
 
     items: list[SegmentNow]
     model_version: str
     customers: int
     pending: int
+    outdated: int
     retired: int
     as_of: datetime
 
@@ -68,9 +74,9 @@ class SegmentService:
     """
 
     def __init__(
-        self, store: CustomerStore, model: Model, registry: ModelRegistry, deadline: float, auditor: Auditor
+        self, sizes: SegmentSizes, model: Model, registry: ModelRegistry, deadline: float, auditor: Auditor
     ) -> None:
-        self._store = store
+        self._sizes = sizes
         self._model = model
         self._registry = registry
         self._deadline = deadline
@@ -81,18 +87,20 @@ class SegmentService:
 
         Raises
         ------
-        ModelServiceError
+        ModelServiceError, SegmentsBeingCounted, StoreError
         """
         model = self._model.active(self._deadline)
-        counts = self._store.segment_counts()
+        sizes = self._sizes.now()
+        counts, assigned = sizes.counts, sizes.counts.total - sizes.counts.pending
         items = [_now(segment, counts) for segment in model["segments"]]
         return SegmentList(
             items=items,
             model_version=model["version"],
             customers=counts.total,
             pending=counts.pending,
-            retired=counts.total - counts.pending - sum(item["size"] for item in items),
-            as_of=now(),
+            outdated=assigned - counts.by_version.get(model["version"], 0),
+            retired=assigned - sum(item["size"] for item in items),
+            as_of=sizes.as_of,
         )
 
     def get(self, segment_id: str) -> SegmentInFull:
@@ -100,23 +108,22 @@ class SegmentService:
 
         Raises
         ------
-        SegmentNotFound, ModelServiceError
+        SegmentNotFound, ModelServiceError, SegmentsBeingCounted, StoreError
         """
-        segment = self._described(segment_id)
-        reading = {name: segment[name] for name in DETAILS if name in segment}
-        return cast(SegmentInFull, {**_now(segment, self._store.segment_counts()), **reading})
+        return _in_full(self._described(segment_id), self._sizes.now())
 
     def label(self, segment_id: str, changes: Payload) -> SegmentInFull:
         """Change what people call a segment of the active model, and return it.
 
         Raises
         ------
-        SegmentNotFound, RegistryRefusal, ModelServiceError
+        SegmentNotFound, RegistryRefusal, ModelServiceError, SegmentsBeingCounted, StoreError
         """
         self._described(segment_id)  # an older version's segment can be labelled, but not shown
+        sizes = self._sizes.now()  # before the change, so that there is an answer to it
         with self._auditor.change(Change("segment.labelled", "segment", segment_id, by=named(changes)), elsewhere=True):
             self._registry.label(segment_id, self._auditor.signed(changes))
-        return self.get(segment_id)
+        return _in_full(self._described(segment_id), sizes)
 
     def _described(self, segment_id: str) -> Mapping[str, Any]:
         # By its name, since the model service reads that from disk: "active" may be a moment behind a change of names.
@@ -124,6 +131,11 @@ class SegmentService:
             if segment["id"] == segment_id:
                 return cast(Mapping[str, Any], segment)
         raise SegmentNotFound(segment_id)
+
+
+def _in_full(segment: Mapping[str, Any], sizes: Sizes) -> SegmentInFull:
+    reading = {name: segment[name] for name in DETAILS if name in segment}
+    return cast(SegmentInFull, {**_now(segment, sizes.counts), **reading, "as_of": sizes.as_of})
 
 
 def _now(segment: Mapping[str, Any], counts: SegmentCounts) -> SegmentNow:

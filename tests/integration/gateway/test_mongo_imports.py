@@ -9,7 +9,8 @@ import pytest
 from contracts.imports import ImportRecordsContract, fault, record
 from pymongo.collection import Collection
 
-from gateway.data_access.mongo.imports import MongoImportRecords
+from gateway.data_access.mongo.imports import FAULT_INDEXES, RECORD_INDEXES, MongoImportRecords
+from gateway.data_access.mongo.schema import CollectionSchema, MongoSchema
 from gateway.services.imports.records import DETAILS
 
 KEPT = timedelta(days=3)
@@ -19,6 +20,8 @@ KEPT = timedelta(days=3)
 def records(customers: Collection) -> MongoImportRecords:
     """Without any import."""
     database = customers.database
+    kept = [CollectionSchema("imports", RECORD_INDEXES), CollectionSchema("import_faults", FAULT_INDEXES)]
+    MongoSchema(database, kept).bring_up_to_date()
     return MongoImportRecords(database["imports"], database["import_faults"], KEPT)
 
 

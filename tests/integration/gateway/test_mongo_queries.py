@@ -105,6 +105,23 @@ def test_a_sorted_page_reads_no_more_than_itself(
     assert sum(query["docsExamined"] for query in queries) <= 100  # MongoDB tries some plans before it settles on one
 
 
+def test_sizes_of_segments_are_counted_without_reading_customers(
+    store: MongoCustomerStore, customers: Collection
+) -> None:
+    """Grouping a million customers takes six times as long."""
+    store.insert_many([stored(f"C{n}", assignment(f"seg-0{n % 3}", f"v{n % 2}")) for n in range(900)])
+    store.insert_many([stored("PENDING")])
+    customers.database.command("profile", 2)
+    counts = store.segment_counts()
+    customers.database.command("profile", 0)
+    assert counts.by_segment == {"seg-00": 300, "seg-01": 300, "seg-02": 300}
+    assert (counts.by_version, counts.pending) == ({"v0": 450, "v1": 450}, 1)
+    commands = list(customers.database["system.profile"].find({"ns": customers.full_name, "op": "command"}))
+    assert len(commands) == 7
+    assert sum(command["docsExamined"] for command in commands) <= 1
+    assert sum(command["keysExamined"] for command in commands) < 1_500
+
+
 @pytest.fixture
 def impatient(store: MongoCustomerStore, customers: Collection) -> MongoCustomerStore:
     """A store with many customers that gives queries a millisecond."""

@@ -23,10 +23,9 @@ from pymongo.errors import AutoReconnect
 from support.customers import body
 from support.servers import Mongod, running_mongod
 
-from gateway.data_access.mongo.audit import INDEXES as AUDIT_INDEXES
 from gateway.data_access.mongo.audit import MongoAuditTrail
 from gateway.data_access.mongo.customers import MongoCustomerStore
-from gateway.data_access.mongo.idempotency import INDEXES, MongoIdempotencyStore
+from gateway.data_access.mongo.idempotency import MongoIdempotencyStore
 from gateway.development import mongod as development
 from gateway.services.access.idempotency import StoredResponse
 from gateway.services.errors import StoreError, StoreUnavailable
@@ -51,7 +50,7 @@ def idempotency(customers: Collection) -> Documents:
 class TestMongoAuditTrail(AuditTrailContract):
     @pytest.fixture
     def trail(self, audit: Documents) -> MongoAuditTrail:
-        return MongoAuditTrail(audit, 30)
+        return MongoAuditTrail(audit)
 
 
 class TestMongoIdempotencyStore(IdempotencyStoreContract):
@@ -60,19 +59,8 @@ class TestMongoIdempotencyStore(IdempotencyStoreContract):
         return MongoIdempotencyStore(idempotency)
 
 
-def test_the_audit_trail_makes_its_indexes_and_follows_a_new_retention(audit: Documents) -> None:
-    MongoAuditTrail(audit, 30).record(entries("A"), durably=False)
-    MongoAuditTrail(audit, 31).page(ALL, None, 1)
-    made = audit.index_information()
-    assert set(made) == {"_id_", "expiry", *(index.document["name"] for index in AUDIT_INDEXES)}
-    assert made["expiry"]["expireAfterSeconds"] == 31 * 24 * 3600
-
-
-def test_idempotency_keys_expire_by_an_index(idempotency: Documents) -> None:
+def test_idempotency_keys_say_when_they_expire(idempotency: Documents) -> None:
     MongoIdempotencyStore(idempotency).claim(claim())
-    made = idempotency.index_information()
-    assert set(made) == {"_id_", *(index.document["name"] for index in INDEXES)}
-    assert made["expiry"]["expireAfterSeconds"] == 0
     (stored,) = idempotency.find()
     assert stored["expires_at"] == AT + timedelta(days=1)
 
@@ -113,7 +101,7 @@ def own_database(own_mongod: Mongod) -> Iterator[Database[dict[str, Any]]]:
 def test_the_term_changes_with_an_election_and_only_then(
     own_database: Database[dict[str, Any]], own_mongod: Mongod
 ) -> None:
-    trail = MongoAuditTrail(own_database["audit"], 30)
+    trail = MongoAuditTrail(own_database["audit"])
     trail.record(entries("A"), durably=True)
     before = trail.term()
     trail.record(entries("B"), durably=False)
@@ -131,7 +119,7 @@ def test_the_term_changes_with_an_election_and_only_then(
 def test_an_entry_outlives_a_killed_mongod_if_its_change_does(
     own_database: Database[dict[str, Any]], own_mongod: Mongod
 ) -> None:
-    store, trail = MongoCustomerStore(own_database["customers"]), MongoAuditTrail(own_database["audit"], 30)
+    store, trail = MongoCustomerStore(own_database["customers"]), MongoAuditTrail(own_database["audit"])
     gateway = FakeGateway(store=store, audit=trail)
     names = [f"C{number}" for number in range(30)]
     for name in names:
@@ -179,7 +167,7 @@ ERRORS = [
 def test_every_driver_error_of_the_trail_becomes_one_of_the_stores(
     name: str, error: Exception, kind: type[StoreError]
 ) -> None:
-    trail = MongoAuditTrail(RaisingCollection(error), 1)  # type: ignore[arg-type]
+    trail = MongoAuditTrail(RaisingCollection(error))  # type: ignore[arg-type]
     arguments, options = TRAIL_CALLS[name]
     with pytest.raises(StoreError) as caught:
         getattr(trail, name)(*arguments, **options)

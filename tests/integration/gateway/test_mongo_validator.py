@@ -12,7 +12,8 @@ from pymongo.errors import WriteError
 from support.customers import stored
 from support.servers import own_database
 
-from gateway.data_access.mongo.customer_schema import prepare, validator
+from gateway.data_access.mongo.customer_schema import customer_schema, validator
+from gateway.data_access.mongo.schema import MongoSchema
 from shared.features import CUST_ID, FEATURES, INPUTS, Feature, Kind
 
 
@@ -25,7 +26,7 @@ def _document(**changes: object) -> dict[str, object]:
 def customers(mongo_client: MongoClient) -> Iterator[Collection]:
     """A prepared collection; all documents here are refused, so the tests can share it."""
     with own_database(mongo_client) as name:
-        prepare(mongo_client[name]["customers"])
+        MongoSchema(mongo_client[name], [customer_schema("customers")]).bring_up_to_date()
         yield mongo_client[name]["customers"]
 
 

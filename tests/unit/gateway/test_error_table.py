@@ -12,6 +12,7 @@ import pytest
 from support.customers import stored
 
 from gateway.data_access.mongo.customers import MongoCustomerStore
+from gateway.data_access.mongo.schema import CollectionSchema, MongoSchema
 from gateway.middleware.errors import STATUSES
 from gateway.services import errors
 from gateway.services.customers.query import CustomerQuery
@@ -76,6 +77,9 @@ class RaisingCollection:
     def __init__(self, error: Exception) -> None:
         self._error = error
 
+    def with_options(self, **_: object) -> RaisingCollection:
+        return self
+
     def __getattr__(self, name: str) -> Callable[..., Any]:
         raise self._error
 
@@ -95,18 +99,16 @@ CALLS: dict[str, tuple[Any, ...]] = {
     "insert_many": ([CUSTOMER],),
     "replace_many": ([(CUSTOMER, "r")],),
     "due": ("v1", None, 1),
+    "somewhere": (),
     "assign_many": ([(CUSTOMER, "r")],),
     "segment_counts": (),
     "drop_sort_indexes": (),
-    "build_sort_indexes": (),
     "ping": (),
 }
 
 
 def _store(error: Exception) -> MongoCustomerStore:
-    store = MongoCustomerStore(RaisingCollection(error))  # type: ignore[arg-type]
-    store._customers.prepared = True
-    return store
+    return MongoCustomerStore(RaisingCollection(error))  # type: ignore[arg-type]
 
 
 def test_the_calls_above_are_the_whole_port() -> None:
@@ -140,6 +142,7 @@ def test_every_driver_error_becomes_one_of_the_stores(error: Exception, method: 
         pymongo.errors.ExecutionTimeout("x"),
         pymongo.errors.OperationFailure("not primary", 10107),
         pymongo.errors.OperationFailure("shutting down", 91),
+        pymongo.errors.OperationFailure("pending collection catalog changes", 246),
         pymongo.errors.WriteConcernError("stepped down", 11602),
         pymongo.errors.OperationFailure("x", 1, {"errorLabels": ["RetryableWriteError"]}),
         pymongo.errors.BulkWriteError({"writeErrors": [], "writeConcernErrors": [{"code": 11602}]}),
@@ -169,16 +172,16 @@ def test_what_does_not_pass_is_an_error(error: Exception) -> None:
     assert type(caught.value) is StoreError
 
 
-class UnpreparedDatabase:
-    """A collection and its database in one, in which the server refuses to make the collection."""
-
-    name = "customers"
+class RaisingDatabase:
+    """A database in which the server refuses to say what there is."""
 
     def __init__(self, error: Exception) -> None:
-        self.database = self
         self._error = error
 
-    def create_collection(self, name: str, **options: object) -> None:
+    def __getitem__(self, name: str) -> None:
+        return None
+
+    def list_collections(self, **_: object) -> None:
         raise self._error
 
 
@@ -189,7 +192,9 @@ class UnpreparedDatabase:
         (pymongo.errors.OperationFailure("not authorised", 13), StoreError),
     ],
 )
-def test_preparing_fails_like_any_use(error: Exception, kind: type[StoreError]) -> None:
+@pytest.mark.parametrize("method", ["missing", "bring_up_to_date"])
+def test_the_schema_fails_like_a_store(error: Exception, kind: type[StoreError], method: str) -> None:
+    schema = MongoSchema(RaisingDatabase(error), [CollectionSchema("customers", (), {})])  # type: ignore[arg-type]
     with pytest.raises(StoreError) as caught:
-        MongoCustomerStore(UnpreparedDatabase(error)).get("A")  # type: ignore[arg-type]
+        getattr(schema, method)()
     assert type(caught.value) is kind

@@ -30,6 +30,4 @@ class TestMongoCustomerStoreOnMongomock(SingleOperations):
 
     @pytest.fixture
     def store(self) -> MongoCustomerStore:
-        store = MongoCustomerStore(mongomock.MongoClient()["test"]["customers"])
-        store._customers.prepared = True  # mongomock knows no validators
-        return store
+        return MongoCustomerStore(mongomock.MongoClient()["test"]["customers"])

@@ -12,7 +12,7 @@ from support.addresses import routes_of
 from support.customers import body
 
 from gateway.controllers.service import FILES
-from gateway.services.models import segments
+from gateway.services.models import segment_sizes
 from shared.problems import REQUEST_ID_HEADER
 
 EXAMPLES = {"cust_id": "C1", "segment_id": "seg-01", "version": OLD, "kind": "svg", "name": "elbow", "file": min(FILES)}
@@ -31,7 +31,7 @@ def _addresses(method: str) -> list[str]:
 @pytest.fixture(autouse=True)
 def _at_one_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the clock stand still where an answer shows it: its length must not depend on the moment."""
-    monkeypatch.setattr(segments, "now", lambda: datetime(2026, 1, 1))
+    monkeypatch.setattr(segment_sizes, "now", lambda: datetime(2026, 1, 1))
 
 
 @pytest.mark.parametrize("address", _addresses("GET"))

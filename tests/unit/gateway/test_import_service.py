@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -32,7 +33,7 @@ from gateway.services.errors import (
 )
 from gateway.services.imports.comparison import TrainingComparison
 from gateway.services.imports.imports import ImportOptions, ImportService
-from gateway.services.imports.records import MAX_LISTED_ERRORS, Import
+from gateway.services.imports.records import HEARTBEAT_TIMEOUT, MAX_LISTED_ERRORS, Import
 from gateway.services.imports.run import ImportRun
 from gateway.services.imports.source import Batch, RowFault
 from gateway.services.principal import COMMAND_LINE
@@ -153,6 +154,102 @@ class TestAReceipt:
             ("import.started", receipt["id"]),
             ("import.ended", receipt["id"]),
         ]
+
+
+def _ends(trail: InMemoryAuditTrail) -> list[dict[str, Any]]:
+    return [entry for entry in trail.entries.values() if entry["action"] == "import.ended"]  # type: ignore[misc]
+
+
+def _long_ago(records: InMemoryImportRecords) -> None:
+    for record in records.records.values():
+        record["updated_at"] -= timedelta(seconds=HEARTBEAT_TIMEOUT + 1)
+
+
+class TestAnEnd:
+    """Is in the audit trail once, whoever was killed."""
+
+    def test_of_a_killed_import_is_audited_once(
+        self, imports: ImportService, records: InMemoryImportRecords, trail: InMemoryAuditTrail
+    ) -> None:
+        killed = begin(imports, batch(("A", {}))).record
+        imports.run_once()
+        assert _ends(trail) == []
+        _long_ago(records)
+        for _ in range(3):
+            assert imports.get(killed["id"])["status"] == "interrupted"
+            imports.run_once()
+        (ended,) = _ends(trail)
+        assert ended["subject"] == {"type": "import", "id": killed["id"]}
+        assert ended["actor"] == killed["by"]
+        assert ended["id"] in trail.durable
+
+    def test_of_an_import_that_was_killed_after_its_last_row_is_audited_too(
+        self, imports: ImportService, records: InMemoryImportRecords, trail: InMemoryAuditTrail
+    ) -> None:
+        receipt = run(imports, batch(("A", {})))
+        (ended,) = _ends(trail)
+        trail.withdraw([ended["id"]])  # as if the process had died before it wrote that
+        records.audits.clear()
+        _long_ago(records)
+        imports.run_once()
+        assert [entry["subject"]["id"] for entry in _ends(trail)] == [receipt["id"]]
+        assert imports.get(receipt["id"])["status"] == "completed"
+
+    @pytest.mark.parametrize("method", ["unaudited", "end_entry", "audited"])
+    @pytest.mark.parametrize("after", [False, True])
+    def test_is_audited_once_though_whoever_notes_it_is_killed(
+        self,
+        imports: ImportService,
+        records: InMemoryImportRecords,
+        trail: InMemoryAuditTrail,
+        monkeypatch: pytest.MonkeyPatch,
+        method: str,
+        after: bool,
+    ) -> None:
+        begin(imports, batch(("A", {})))
+        _long_ago(records)
+        use = getattr(records, method)
+
+        def killed(*arguments: Any) -> None:
+            if after:
+                use(*arguments)
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as dying:
+            dying.setattr(records, method, killed)
+            with pytest.raises(KeyboardInterrupt):
+                imports.run_once()
+        imports.run_once()
+        imports.run_once()
+        assert len(_ends(trail)) == 1
+
+    def test_of_one_that_was_given_up_too_early_is_audited_once(
+        self, imports: ImportService, records: InMemoryImportRecords, trail: InMemoryAuditTrail
+    ) -> None:
+        slow = begin(imports, batch(("A", {})))
+        _long_ago(records)
+        imports.run_once()
+        *_, last = slow.progress()
+        assert last["status"] == "completed"
+        assert len(_ends(trail)) == 1
+
+    def test_is_audited_once_by_many_at_once(
+        self,
+        store: InMemoryCustomerStore,
+        model: FakeModel,
+        records: InMemoryImportRecords,
+        trail: InMemoryAuditTrail,
+    ) -> None:
+        many = [service(store, model, records, trail) for _ in range(8)]
+        for each in many:
+            begin(each, batch(("A", {})))
+        _long_ago(records)
+        threads = [threading.Thread(target=each.run_once) for each in many]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(_ends(trail)) == len({entry["subject"]["id"] for entry in _ends(trail)}) == 8
 
 
 class TestRows:
