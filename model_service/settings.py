@@ -47,6 +47,9 @@ class Settings(BaseSettings):
     max_upload_bytes: Annotated[int, Field(ge=1024, description="Largest accepted file of customers to train on")] = (
         1024**3
     )
+    max_training_rows: Annotated[
+        int, Field(ge=1, description="Most customers that a training holds in memory, about 1 KB each")
+    ] = 2_000_000
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], Field(description="Least severity logged")] = (
         "INFO"
     )

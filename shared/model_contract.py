@@ -18,6 +18,7 @@ ACTIVE = "active"
 """Stands for the active version wherever an address or a query names one."""
 
 CSV = "text/csv"
+TSV = "text/tab-separated-values"
 PARQUET = "application/vnd.apache.parquet"
 NDJSON = "application/x-ndjson"
 """Of column blocks, for preview and drift: each line is ``{"ids": [...], "columns": {FEATURE: [...]}}``, ``ids``
@@ -88,12 +89,16 @@ class Progress(TypedDict):
 
 
 class TrainingOptions(TypedDict):
-    """What a training was told: the range of k, the seed, and whether to activate what it makes."""
+    """What a training was told: the range of k, the seed, and whether to activate what it makes.
+
+    ``columns`` are the names in the file of columns whose own it does not have, by column.
+    """
 
     k_min: int
     k_max: int
     seed: int
     activate: bool
+    columns: NotRequired[dict[str, str]]
 
 
 STORED_CUSTOMERS = "the customers stored in the gateway"

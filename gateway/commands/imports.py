@@ -17,14 +17,16 @@ from tqdm import tqdm
 from gateway import wiring
 from gateway.app import collect_seldom
 from gateway.commands import settings_or_end
-from gateway.files.reader import SUFFIXES, CustomerFile
+from gateway.files.reader import CustomerFile
 from gateway.middleware import request_log
 from gateway.services.customers.bulk_writes import Mode
 from gateway.services.errors import ImportInterrupted, SegmentationError
 from gateway.services.imports.imports import ImportOptions, ImportService
 from gateway.services.imports.records import Import
 from gateway.services.principal import COMMAND_LINE
-from shared.model_contract import CSV
+from shared.customer_files.columns_option import columns_option
+from shared.customer_files.header import ColumnMapping, renamed
+from shared.customer_files.reader import media_type_of
 
 ROWS_REJECTED = 3
 """Exit status of an import that stored what it could and refused some rows."""
@@ -35,11 +37,12 @@ _PIECE = 256 * 1024
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--mode", type=click.Choice([mode.value for mode in Mode]), default=Mode.UPSERT.value, show_default=True)
 @click.option("--dry-run", is_flag=True, help="Do everything but write, and say what would happen.")
+@columns_option
 @click.option("--json", "as_json", is_flag=True, help="Print the receipt as JSON.")
-def import_(file: Path, mode: str, dry_run: bool, as_json: bool) -> None:
+def import_(file: Path, mode: str, dry_run: bool, columns: ColumnMapping | None, as_json: bool) -> None:
     """Store the customers of a FILE of any size with their segments, and print a receipt.
 
-    CSV, NDJSON (.ndjson, .jsonl) or Parquet (.parquet), by the end of its name. A customer that exists is updated if
+    CSV, NDJSON (.ndjson, .jsonl) or Parquet, by its name and its first bytes. A customer that exists is updated if
     anything differs; with --mode insert it stays as it is. Bad rows are listed and do not stop the good ones; the exit
     status is then 3. After an interruption, import the same file again: what is stored counts as unchanged.
     """
@@ -49,13 +52,19 @@ def import_(file: Path, mode: str, dry_run: bool, as_json: bool) -> None:
     imports = wiring.build_services(Flask("gateway"), settings).imports
     name = os.fsencode(file.name).decode("utf-8", "replace")  # in a file system of another encoding it is no UTF-8
     order = ImportOptions(Mode(mode), dry_run, name, file.stat().st_size)
-    receipt = import_file(imports, file, order, settings.upload_folder)
+    receipt = import_file(imports, file, order, settings.upload_folder, columns)
     click.echo(orjson.dumps(receipt, option=orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z) if as_json else described(receipt))
     if receipt["rejected"]:
         sys.exit(ROWS_REJECTED)
 
 
-def import_file(imports: ImportService, file: Path, order: ImportOptions, folder: Path | None = None) -> Import:
+def import_file(
+    imports: ImportService,
+    file: Path,
+    order: ImportOptions,
+    folder: Path | None = None,
+    columns: ColumnMapping | None = None,
+) -> Import:
     """Import a file with a progress bar over its bytes.
 
     Raises
@@ -65,14 +74,16 @@ def import_file(imports: ImportService, file: Path, order: ImportOptions, folder
     """
     bar = tqdm(total=order.size, unit="B", unit_scale=True, desc=file.name, disable=None)
     try:
-        with file.open("rb") as raw, bar:
-            media_type = SUFFIXES.get(file.suffix.lower(), CSV)
-            with closing(CustomerFile(media_type, _pieces(raw), folder)) as source:
-                run = imports.begin(source, order, COMMAND_LINE)
-                for record in run.progress():
-                    bar.update(record["bytes"] - bar.n)
-                    bar.set_postfix(rows=record["rows"], rejected=record["rejected"])
-                run.check()
+        with (
+            file.open("rb") as raw,
+            bar,
+            closing(CustomerFile(media_type_of(file), _pieces(raw), folder, columns)) as source,
+        ):
+            run = imports.begin(source, order, COMMAND_LINE)
+            for record in run.progress():
+                bar.update(record["bytes"] - bar.n)
+                bar.set_postfix(rows=record["rows"], rejected=record["rejected"])
+            run.check()
     except ImportInterrupted as error:
         raise click.ClickException(f"{error}\n{described(run.record)}") from error
     except SegmentationError as error:
@@ -91,8 +102,14 @@ def described(receipt: Import) -> str:
         away = "the model service is unavailable; the worker assigns them later"
         lines.append(f"{receipt['pending']} have no segment yet: {away}")
     lines += _remarks(receipt)
+    lines += [f"{column} is read from {written!r}" for column, written in renamed(receipt["columns"])]
     if receipt["ignored_columns"]:
         lines.append(f"ignored columns: {', '.join(receipt['ignored_columns'])}")
+    if receipt["blank_rows"]:
+        lines.append(f"blank rows, skipped: {receipt['blank_rows']}")
+    if receipt["missing_words"]:
+        words = ", ".join(f"{word} ({count})" for word, count in sorted(receipt["missing_words"].items()))
+        lines.append(f"words for missing values: {words}")
     lines += [f"  line {f['line']}, {f['column'] or 'whole row'}: {f['detail']}" for f in receipt["errors"]]
     if len(receipt["errors"]) < receipt["faults"]:
         lines.append("  … and more: only the first are listed")

@@ -13,12 +13,13 @@ from flask import Response, request
 
 from gateway.controllers.http import JSON, caller, json_response, ndjson_line, preferred, query, read_upload
 from gateway.controllers.pages import page_by_id
-from gateway.files.reader import MEDIA_TYPES, CustomerFile
+from gateway.files.reader import CustomerFile
 from gateway.services.imports.imports import ImportOptions, ImportService
 from gateway.services.imports.records import Import, ImportSummary
 from gateway.services.imports.run import ImportRun
 from gateway.services.imports.source import RowFault
 from gateway.services.pages import Page
+from shared.customer_files.reader import MEDIA_TYPES
 from shared.model_contract import CSV, NDJSON
 
 _FAULTS_A_PIECE = 2_000
@@ -54,7 +55,7 @@ class ImportController:
         """POST /imports: read the whole file, or answer while it is read where the client accepts NDJSON."""
         upload = read_upload(MEDIA_TYPES, self._max_upload_bytes)
         order = ImportOptions(query()["mode"], query()["dry_run"], query().get("name"), upload.size)
-        source = CustomerFile(upload.media_type, upload.pieces, self._folder)
+        source = CustomerFile(upload.media_type, upload.pieces, self._folder, query().get("columns"))
         try:
             run = self._imports.begin(source, order, caller())
         except BaseException:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from flask import Response, request
 
 from gateway.controllers.http import has_body, json_response, query, read_object, read_upload
+from gateway.schemas.queries import refused
 from gateway.services.errors import InvalidInput
 from gateway.services.models.activations import ActivationService
 from gateway.services.models.analyses import AnalysisService
 from gateway.services.models.registry import Format, ModelRegistry, ServedFile
 from gateway.services.models.trainings import TrainingService
-from shared.model_contract import CSV, PARQUET, Drift, Preview
+from shared.customer_files.reader import MEDIA_TYPES
+from shared.model_contract import Drift, Preview
 from shared.problems import FieldError
 
 
@@ -66,9 +68,11 @@ class TrainingController:
         """POST /models."""
         asked = query()
         if has_body():
-            training = self._trainings.train_on_file(read_upload((CSV, PARQUET), self._max_upload_bytes), asked)
+            training = self._trainings.train_on_file(read_upload(MEDIA_TYPES, self._max_upload_bytes), asked)
         else:
             _refuse_empty_file()
+            if "columns" in asked:
+                raise refused("columns", "says how a file names its columns, and there is no file")
             training = self._trainings.train_on_stored(asked)
         address = f"{request.path.removesuffix('models')}trainings/{training['id']}"
         return json_response(training, 202, {"Location": address})
@@ -97,7 +101,7 @@ def _plot_format() -> Format | None:
 
 
 def _refuse_empty_file() -> None:
-    if request.mimetype in (CSV, PARQUET):
+    if request.mimetype in MEDIA_TYPES:
         detail = "The file is empty; to train on the stored customers, send no Content-Type either."
         raise InvalidInput([FieldError(pointer="", detail=detail)])
 

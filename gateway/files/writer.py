@@ -12,13 +12,9 @@ import orjson
 from gateway.services.customers.query import FIELDS, FieldKind
 from gateway.services.customers.store import Row
 from shared.contract import BORDERLINE
+from shared.customer_files.csv import FORMULA_MARKS, NEUTRAL
 from shared.features import FEATURES
 from shared.model_contract import CSV, NDJSON, PARQUET
-
-FORMULA_MARKS = ("=", "+", "-", "@", "\t", "\r")
-"""A text that begins with one of these is a formula to spreadsheet programs (OWASP, "CSV Injection")."""
-NEUTRAL = "'"
-"""Stands before such a text, which is then shown as it is; an import takes it off again."""
 
 _UTC = orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z
 _LINE = _UTC | orjson.OPT_APPEND_NEWLINE

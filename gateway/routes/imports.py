@@ -6,14 +6,14 @@ from gateway.controllers.imports import ImportController, ImportReceipt, ListedI
 from gateway.routes import Repeats, Resource, Route, Work
 from gateway.routes.operation import BINARY, STORE, Answer, Body, Link, Operation, PageOf, page
 from gateway.schemas.paging import PAGE
-from gateway.schemas.queries import DRY_RUN, FILE_NAME, MODE
+from gateway.schemas.queries import COLUMNS, DRY_RUN, FILE_NAME, MODE
 from gateway.services.imports.records import MAX_KEPT_FAULTS, MAX_LISTED_ERRORS
 from gateway.services.principal import Scope
 from shared.features import CUST_ID, INPUTS
-from shared.model_contract import CSV, NDJSON, PARQUET
+from shared.model_contract import CSV, NDJSON, PARQUET, TSV
 
 _WRITE = Scope.CUSTOMERS_WRITE
-_FILES = (PARQUET, NDJSON, CSV)
+_FILES = (PARQUET, NDJSON, TSV, CSV)
 """openapi-python-client takes the last of several kinds of file for all of them: let it be the commonest."""
 
 _ID = {"import_id": "$response.body#/id"}
@@ -29,7 +29,7 @@ _FAULTS = ("import_interrupted", "import_failed")
 _IMPORT_CUSTOMERS = Operation(
     "importCustomers",
     "Import a file of customers",
-    "CSV (comma, semicolon or tab; columns in any order and letter case), NDJSON or Parquet. Bad rows "
+    "CSV (comma, semicolon, tab or bar), NDJSON or Parquet; columns in any order and letter case. Bad rows "
     "never stop good ones; the receipt lists the first of them, counts what looks odd, and says how far the file is "
     "from the data that the model was trained on. The same file again changes nothing, "
     f"and finishes an import that broke off. With `Accept: {NDJSON}` the receipt so far comes again "
@@ -96,7 +96,7 @@ def imports(controller: ImportController) -> Resource:
                 controller.create,
                 _WRITE,
                 _IMPORT_CUSTOMERS,
-                (MODE, DRY_RUN, FILE_NAME),
+                (MODE, DRY_RUN, FILE_NAME, COLUMNS),
                 Work.BULK,
                 Repeats(kept=False, upload=True),
             ),

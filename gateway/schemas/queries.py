@@ -16,6 +16,7 @@ from gateway.services.customers.bulk_writes import Mode
 from gateway.services.customers.query import Op
 from gateway.services.errors import InvalidInput
 from gateway.services.models.registry import Format
+from shared.customer_files.header import COLUMNS_HELP, read_mapping
 from shared.features import CUST_ID, CUST_ID_PATTERN, CUST_ID_RULE, cust_id_fault
 from shared.model_contract import ACTIVE
 from shared.problems import FieldError
@@ -222,6 +223,8 @@ FILE_NAME = text(
     "must be 1 to 200 characters without line breaks",
 )
 
+COLUMNS = Parameter("columns", read_mapping, COLUMNS_HELP, {"type": "string"})
+
 
 def _cust_id(value: str) -> str:
     if wrong := cust_id_fault(value):
@@ -247,6 +250,7 @@ TRAINING = (
     ),
     _judged_elsewhere("k_min", "Smallest number of segments to try", _number(2, 20, default=3)),
     _judged_elsewhere("k_max", "Largest number of segments to try", _number(2, 20, default=8)),
+    _judged_elsewhere(COLUMNS.name, COLUMNS.description, COLUMNS.schema),
     _judged_elsewhere("seed", "Random seed", _number(0, 2**32 - 1, default=0)),
     _judged_elsewhere(
         "activate",

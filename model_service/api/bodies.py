@@ -15,7 +15,7 @@ from fastapi.routing import APIRoute
 
 from model_service.api.errors import ApiError, validation_failed
 from model_service.store.errors import StoreNotWritable
-from shared.model_contract import CSV
+from shared.model_contract import CSV, NDJSON, TSV
 from shared.problems import FieldError
 from shared.strict_json import MalformedJSON, loads
 
@@ -124,7 +124,7 @@ def media_type(request: Request, allowed: Iterable[str], limit: int, named: Iter
         raise _unsupported(f"The Content-Type must be {' or '.join(named or allowed)}, not {given or 'missing'}.")
     if encoding and {coding.strip().lower() for coding in encoding.split(",")} - {"", "identity"}:
         raise _unsupported(f"The body must not be compressed, as its Content-Encoding {encoding!r} says.")
-    if given == CSV and _charset(kind) not in _CHARSETS:
+    if given in _TEXTS and _charset(kind) not in _CHARSETS:
         raise _unsupported(f"The file must be in UTF-8, not in {kind!r}.")
     if length.isdecimal() and int(length) > limit:
         raise _too_large(limit)
@@ -149,6 +149,7 @@ def _unsupported(detail: str) -> ApiError:
 
 
 _CHARSETS = ("utf-8", "ascii")
+_TEXTS = (CSV, TSV, NDJSON)
 
 
 def _charset(content_type: str) -> str | None:

@@ -16,12 +16,12 @@ from model_service.api.openapi import BAD_BODY, NO_QUERY, links, problems
 from model_service.store.labels import Line, Reason
 from model_service.training_jobs.folder import UPLOADS
 from model_service.training_jobs.jobs import Draft, TrainingJobs, start_process
+from shared.customer_files.header import COLUMNS_HELP, read_mapping
 from shared.features import CUST_ID, CUST_ID_PATTERN, INPUTS, cust_id_fault
 from shared.model_contract import (
     CSV,
     ERASURES,
     MODELS,
-    PARQUET,
     STORED_CUSTOMERS,
     TRAININGS,
     Erased,
@@ -44,6 +44,12 @@ SegmentNumber = Annotated[int, Field(ge=2, le=20)]
 """A number of segments that may be tried."""
 
 
+def _mapping(text: str | None) -> str | None:
+    if text is not None:
+        read_mapping(text)
+    return text
+
+
 class TrainingQuery(BaseModel):
     """The parameters of a training, one attribute each; `k` takes the place of `k_min` and `k_max`."""
 
@@ -52,6 +58,7 @@ class TrainingQuery(BaseModel):
     k: SegmentNumber | None = Field(None, description="Use this number of segments instead of choosing one")
     k_min: SegmentNumber = Field(3, description="Smallest number of segments to try")
     k_max: SegmentNumber = Field(8, description="Largest number of segments to try")
+    columns: Annotated[str | None, AfterValidator(_mapping)] = Field(None, description=COLUMNS_HELP)
     seed: int = Field(0, ge=0, le=2**32 - 1, description="Random seed")
     activate: Literal["true", "false"] = Field("false", description="Activate the new version if it passes the gate")
     by: Line = Field("", description="Who starts the training")
@@ -76,7 +83,10 @@ class TrainingQuery(BaseModel):
         low, high = (self.k_min, self.k_max) if self.k is None else (self.k, self.k)
         if low > high:
             raise validation_failed([FieldError(pointer="?k_min", detail="is greater than k_max")])
-        return TrainingOptions(k_min=low, k_max=high, seed=self.seed, activate=self.activate == "true")
+        options = TrainingOptions(k_min=low, k_max=high, seed=self.seed, activate=self.activate == "true")
+        if self.columns is not None:
+            options["columns"] = dict(read_mapping(self.columns))
+        return options
 
 
 class UploadQuery(TrainingQuery):
@@ -118,7 +128,8 @@ class Erasure(BaseModel):
         "requestBody": {
             "required": True,
             "description": _columns,
-            "content": {CSV: {"schema": _FILE, "example": _EXAMPLE}, PARQUET: {"schema": _FILE}},
+            "content": {CSV: {"schema": _FILE, "example": _EXAMPLE}}
+            | {kind: {"schema": _FILE} for kind in UPLOADS if kind != CSV},
         },
     },
     responses={
@@ -127,7 +138,7 @@ class Erasure(BaseModel):
             s408="The client sent nothing for too long",
             s409="A training is running already; the detail has its id",
             s413="File too large",
-            s415="Neither CSV nor Parquet",
+            s415="Neither CSV, NDJSON nor Parquet, or not in UTF-8",
             s422="Parameters that are not allowed, each as ?name, or an empty file",
             s507="The model store has no space for the file",
         ),

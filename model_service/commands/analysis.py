@@ -15,7 +15,8 @@ from model_service.settings import SettingsError, load_settings
 from model_service.store.errors import RegistryError
 from model_service.store.files import rfc3339
 from model_service.training.errors import DataRefused
-from shared.contract import MAX_COLUMNAR
+from shared.customer_files.columns_option import columns_option
+from shared.customer_files.header import ColumnMapping
 from shared.features import INPUT_NAMES
 from shared.model_contract import ACTIVE
 
@@ -39,15 +40,16 @@ _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, as 
 @_file
 @click.option("--version", default=ACTIVE, show_default=True, help="The version with whose training data to compare.")
 @_in_store
+@columns_option
 @_as_json
-def drift(file: Path, version: str, store: Path | None, as_json: bool) -> None:
-    """Measure whether the customers in FILE (CSV or Parquet) are still like those a version was trained on."""
+def drift(file: Path, version: str, store: Path | None, columns: ColumnMapping | None, as_json: bool) -> None:
+    """Measure whether the customers in FILE (CSV, NDJSON or Parquet) are still like those a version was trained on."""
     from model_service.analysis.drift import DriftCounter
 
     with _errors_shown():
         counter = DriftCounter(_predictor(store, version))
-        for columns, _ in _blocks(file):
-            counter.add(columns)
+        for block, _ in _blocks(file, columns):
+            counter.add(block)
     found = counter.result(rfc3339(datetime.now(UTC)))
     click.echo(orjson.dumps(found, option=orjson.OPT_INDENT_2) if as_json else drift_text(found))
 
@@ -56,15 +58,16 @@ def drift(file: Path, version: str, store: Path | None, as_json: bool) -> None:
 @click.argument("version")
 @_file
 @_in_store
+@columns_option
 @_as_json
-def preview(version: str, file: Path, store: Path | None, as_json: bool) -> None:
-    """Preview which customers in FILE (CSV or Parquet) would move if VERSION replaced the active one."""
+def preview(version: str, file: Path, store: Path | None, columns: ColumnMapping | None, as_json: bool) -> None:
+    """Preview which customers in FILE (CSV, NDJSON or Parquet) would move if VERSION replaced the active one."""
     from model_service.analysis.preview import PreviewCounter
 
     with _errors_shown():
         counter = PreviewCounter(_predictor(store, ACTIVE), _predictor(store, version))
-        for columns, ids in _blocks(file):
-            counter.add(columns, ids)
+        for block, ids in _blocks(file, columns):
+            counter.add(block, ids)
     found = counter.result(rfc3339(datetime.now(UTC)))
     click.echo(orjson.dumps(found, option=orjson.OPT_INDENT_2) if as_json else preview_text(found))
 
@@ -89,17 +92,15 @@ def _predictor(directory: Path | None, version: str) -> Predictor:
         return Predictor(model, store.labels.usable())
 
 
-def _blocks(file: Path) -> Iterator[tuple[dict[str, Matrix], list[str | None] | None]]:
+def _blocks(file: Path, columns: ColumnMapping | None) -> Iterator[tuple[dict[str, Matrix], Sequence[str] | None]]:
     """Yield the faultless customers in `file`, by column and with their ids, and name the others on standard error."""
-    from model_service.training.dataset import read_rows
+    from model_service.training.dataset import FileOfCustomers
 
-    data, ids = read_rows(file)
-    for note in data.notes:
+    customers = FileOfCustomers(file, columns)
+    for rows in customers.batches():
+        yield dict(zip(INPUT_NAMES, rows.columns, strict=True)), rows.ids
+    for note in customers.notes:
         click.echo(f"note: {note}", err=True)
-    for start in range(0, len(data.frame), MAX_COLUMNAR):
-        part = slice(start, start + MAX_COLUMNAR)
-        columns = {name: data.frame[name].to_numpy()[part] for name in INPUT_NAMES}
-        yield columns, None if ids is None else ids[part]
 
 
 def drift_text(drift: Drift) -> str:

@@ -20,6 +20,7 @@ from model_service.training.errors import TrainingError
 from model_service.training_jobs.job import Job
 from model_service.training_jobs.jobs import TrainingJobs
 from model_service.training_jobs.run import Outcome, RecordedProgress, TrainingTask, log, log_formatter, perform
+from shared.customer_files.columns_option import columns_option
 from shared.model_contract import TrainingOptions
 
 REFUSED = 4
@@ -51,18 +52,20 @@ def _given(_context: click.Context, _parameter: click.Parameter, reason: str | N
 )
 @click.option("--by", type=TEXT, default="command line", show_default=True, help="Who trains, for the record.")
 @click.option("--note", type=TEXT, default="", help="Why, for the record.")
+@columns_option
 @click.option("--if-none", is_flag=True, help="Do nothing if the store has an active model already.")
 def train(file: Path, store: Path | None, if_none: bool, k: int | None, **asked: Any) -> None:
-    """Train a model on the customers in FILE (CSV or Parquet) and store it as a new version."""
+    """Train a model on the customers in FILE (CSV, NDJSON or Parquet) and store it as a new version."""
     try:
-        directory = store or load_settings().model_store
+        settings = load_settings()
+        directory = store or settings.model_store
         if if_none and (there := _active(directory)):
             click.echo(f"{there} is the active model: nothing to do")
             return
         job = _begin(directory, file, _options(k, asked), asked)
         with _logged(job), _Bar(job) as progress:
             job.watch(_stop)
-            done = perform(job, TrainingTask(directory, file, asked["force"]), progress)
+            done = perform(job, TrainingTask(directory, file, settings.max_training_rows, asked["force"]), progress)
     except (TrainingError, RegistryError, SettingsError, OSError, MemoryError) as error:
         raise click.ClickException(str(error) or repr(error)) from error
     _tell(done, directory, asked["activate"])
@@ -72,7 +75,10 @@ def _options(k: int | None, asked: dict[str, Any]) -> TrainingOptions:
     low, high = (k, k) if k is not None else (asked["k_min"], asked["k_max"])
     if low > high:
         raise click.BadParameter("is greater than --k-max", param_hint="--k-min")
-    return TrainingOptions(k_min=low, k_max=high, seed=asked["seed"], activate=asked["activate"])
+    options = TrainingOptions(k_min=low, k_max=high, seed=asked["seed"], activate=asked["activate"])
+    if asked["columns"]:
+        options["columns"] = dict(asked["columns"])
+    return options
 
 
 def _active(directory: Path) -> str | None:

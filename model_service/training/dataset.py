@@ -1,27 +1,23 @@
-"""Reading and checking training data: a table from a CSV or Parquet file, and the usable rows of it."""
+"""Reading and checking training data: the usable rows of a file of customers, as `shared.customer_files` reads it."""
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import sys
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, TextIO
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from model_service.scoring.pipeline import Matrix
 from model_service.training.errors import DataRefused
-from shared.column_names import known_names, read_header
-from shared.columns import column_faults
-from shared.features import CUST_ID, DERIVED, DISTANCE_NAMES, INPUT_NAMES, INPUTS
+from shared.customer_files.header import ColumnMapping, renamed
+from shared.customer_files.reader import CustomerFile, media_type_of
+from shared.customer_files.rows import FileRefused, ReadOptions, RowFault, Rows, RowWarning
+from shared.features import DERIVED, DISTANCE_NAMES, INPUT_NAMES
 from shared.model_description import DataSource
 
 MAX_REFUSED_SHARE = 0.01
@@ -32,7 +28,7 @@ MIN_KNOWN_SHARE = 0.01
 """Least values in a column: by chance a half of the rows, or a sample of them, must not be left without any."""
 
 SHOWN = 20
-"""Most refused values or duplicates that are named one by one."""
+"""Most refused rows that are named one by one."""
 
 _DERIVED_AT_ONCE = 10_000
 
@@ -46,7 +42,7 @@ class TrainingData:
     frame : one float64 column per feature, derived ones included, NaN for missing; shape (n_rows, n_features).
     source : which file the rows came from.
     notes : what was left out or ignored, in words.
-    lines : line in the file of each row, the header being line 1, shape (n_rows,); None for Parquet.
+    lines : line in the file of each row, the header (or what would be one) being line 1, shape (n_rows,).
     """
 
     frame: pd.DataFrame
@@ -60,58 +56,130 @@ class TrainingData:
         return self.frame[list(DISTANCE_NAMES)]
 
 
-class NamedRows(NamedTuple):
-    """Usable rows, and the CUST_ID of each (None where it has none), shape (n_rows,); None without such a column."""
+class FileOfCustomers:
+    """Reads the usable rows of a file in batches, and keeps count of the others.
 
-    data: TrainingData
-    ids: list[str | None] | None
-
-
-def read_customers(path: Path) -> TrainingData:
-    """Read customers to train on (`read_rows`).
-
-    Raises
-    ------
-    DataRefused
-        when `read_rows` does so, or a column is as good as empty or constant.
+    Parameters
+    ----------
+    columns : the name in the file by column, for columns whose names are not understood.
     """
-    data = read_rows(path).data
-    _refuse_useless_columns(data.frame)
-    return data
+
+    def __init__(self, path: Path, columns: ColumnMapping | None = None) -> None:
+        self._path = path
+        self._options = ReadOptions(columns or {}, id_required=False)
+        self._faults: list[RowFault] = []
+        self._warnings: dict[str, list[RowWarning]] = {}
+        self._about: list[str] = []
+        self.rows = 0
+        self.refused = 0
+
+    def batches(self) -> Iterator[Rows]:
+        """Yield the usable rows in order.
+
+        Raises
+        ------
+        DataRefused
+            when the file cannot be read, a column is missing, or, in the end, if more than `MAX_REFUSED_SHARE` of the
+            rows break a rule.
+        """
+        with (
+            _refusals(self._path),
+            self._path.open("rb") as content,
+            closing(CustomerFile(media_type_of(self._path), content, self._options)) as file,
+        ):
+            for rows in file.batches():
+                self._count(rows)
+                yield rows
+            self._about = _about(file)
+        if not self.rows:
+            raise DataRefused(f"{self._path.name} has no rows.")
+        if self.refused > MAX_REFUSED_SHARE * self.rows:
+            broken = f"{self.refused} of {self.rows} rows break a rule of the data dictionary, more than 1 %:"
+            raise DataRefused("\n".join([broken, *self.notes]))
+
+    @property
+    def notes(self) -> list[str]:
+        """What was left out or ignored, in words, once the file has been read."""
+        first = {fault["line"]: fault for fault in reversed(self._faults)}
+        notes = [f"line {line}: {_words(first[line])}" for line in sorted(first)[:SHOWN]]
+        if self.refused > len(notes):
+            notes.append(f"and {self.refused - len(notes)} more rows")
+        for warnings in self._warnings.values():
+            more = f" (and {len(warnings) - 1} more)" if len(warnings) > 1 else ""
+            place = f"line {warnings[0]['line']}: " if warnings[0]["line"] else ""
+            notes.append(f"{place}{_words(warnings[0])}{more}")
+        return notes + self._about
+
+    def _count(self, rows: Rows) -> None:
+        self.rows += len(rows.lines) + rows.rejected
+        self.refused += rows.rejected
+        if len({fault["line"] for fault in self._faults}) < SHOWN:
+            self._faults += rows.faults
+        for warning in rows.warnings:
+            self._warnings.setdefault(warning["code"], []).append(warning)
 
 
-def read_rows(path: Path) -> NamedRows:
-    """Read customers from a CSV or Parquet file (`model_service.training.dataset.read_table` says which is which).
+def _words(said: RowFault | RowWarning) -> str:
+    return f"{said['column']} {said['detail']}" if said["column"] else said["detail"]
+
+
+def _about(file: CustomerFile) -> list[str]:
+    """Return what there is to say of how a file was read."""
+    notes = [f"{column} is read from {written!r}" for column, written in renamed(file.columns)]
+    if file.ignored_columns:
+        notes.append(f"ignored columns: {', '.join(file.ignored_columns)}")
+    if file.blank_rows:
+        notes.append(f"blank rows, skipped: {file.blank_rows}")
+    if file.missing_words:
+        words = ", ".join(f"{word} ({count})" for word, count in sorted(file.missing_words.items()))
+        notes.append(f"words for missing values: {words}")
+    return notes
+
+
+@contextmanager
+def _refusals(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except FileRefused as error:
+        raise DataRefused(f"{path.name}: {error}") from error
+    except OSError as error:
+        raise DataRefused(f"{path} cannot be read: {error.strerror or error}.") from error
+
+
+def read_customers(path: Path, columns: ColumnMapping | None = None, most_rows: int | None = None) -> TrainingData:
+    """Read customers to train on.
 
     Rows that break a hard rule of the data dictionary are left out and named in ``notes``.
 
+    Parameters
+    ----------
+    columns : the name in the file by column, for columns whose names are not understood.
+    most_rows : more usable rows than this are not held in memory.
+
     Raises
     ------
     DataRefused
-        when the file cannot be read, a column is missing, a CUST_ID occurs twice, or more than `MAX_REFUSED_SHARE` of
-        the rows break a rule.
+        when `FileOfCustomers.batches` does so, there are more than `most_rows`, or a column is as good as empty or
+        constant.
     """
-    table = read_table(path)
-    _refuse_duplicates(table.columns)
-    frame, faults = _check(table.columns)
-    rows, notes = len(frame), _notes(table, faults)
-    if len(faults) > MAX_REFUSED_SHARE * rows:
-        raise DataRefused(
-            "\n".join([f"{len(faults)} of {rows} rows break a rule of the data dictionary, more than 1 %:", *notes])
-        )
-    lines = table.lines
-    if faults:
-        frame = frame.drop(index=list(faults)).reset_index(drop=True)
-        lines = None if lines is None else np.delete(lines, list(faults))
+    file = FileOfCustomers(path, columns)
+    inputs: list[Matrix] = []
+    lines: list[NDArray[np.int64]] = []
+    for rows in file.batches():
+        inputs.append(np.array(rows.columns, np.float64))
+        lines.append(np.array(rows.lines, np.int64))
+        if most_rows is not None and file.rows - file.refused > most_rows:
+            raise DataRefused(
+                f"{path.name} has more than {most_rows:,} usable rows (MAX_TRAINING_ROWS), which the memory for "
+                "trainings is meant for; a random sample of them gives the same segments."
+            )
+    frame = pd.DataFrame(np.concatenate(inputs, axis=1).T, columns=list(INPUT_NAMES))
+    del inputs  # before more is made of them
     _derive(frame)
-    source = DataSource(name=path.name, sha256=_sha256(path), rows=rows, refused=len(faults))
-    return NamedRows(TrainingData(frame, source, notes, lines), _ids(table.columns, list(faults)))
-
-
-def _ids(table: pd.DataFrame, left_out: list[int]) -> list[str | None] | None:
-    if CUST_ID not in table.columns:
-        return None
-    return [identity if isinstance(identity, str) else None for identity in table[CUST_ID].drop(index=left_out)]
+    source = DataSource(name=path.name, sha256=_sha256(path), rows=file.rows, refused=file.refused)
+    data = TrainingData(frame, source, file.notes, np.concatenate(lines))
+    _refuse_useless_columns(data.frame)
+    return data
 
 
 def _derive(frame: pd.DataFrame) -> None:
@@ -126,58 +194,6 @@ def _derive(frame: pd.DataFrame) -> None:
                 feature.derive(dict(zip(INPUT_NAMES, row, strict=True))) for row in block
             ]
         frame[feature.name] = values
-
-
-def _refuse_duplicates(table: pd.DataFrame) -> None:
-    if CUST_ID not in table.columns:
-        return
-    ids = table[CUST_ID].dropna()
-    twice = ids[ids.duplicated()].astype(str).drop_duplicates().tolist()
-    if twice:
-        more = f" and {len(twice) - SHOWN} more" if len(twice) > SHOWN else ""
-        raise DataRefused(f"{len(twice)} {CUST_ID} values occur more than once: {', '.join(twice[:SHOWN])}{more}")
-
-
-def _check(table: pd.DataFrame) -> tuple[pd.DataFrame, dict[int, str]]:
-    """Return the inputs as float64 and, by row, the first fault of each row that has one."""
-    columns: dict[str, pd.Series[float]] = {}
-    faults: dict[int, str] = {}
-    for feature in INPUTS:
-        given = table[feature.name]
-        numbers = _to_numbers(given)
-        columns[feature.name] = numbers
-        not_numbers = numbers.isna() & given.notna()
-        for row in np.flatnonzero(not_numbers).tolist():
-            faults.setdefault(row, f"{feature.name} must be a number, not {str(given[row])[:40]!r}")
-        for row, fault in column_faults(_array(numbers), feature):
-            faults.setdefault(row, f"{feature.name} {fault}")
-    return pd.DataFrame(columns), faults
-
-
-def _to_numbers(given: pd.Series[float]) -> pd.Series[float]:
-    if pd.api.types.infer_dtype(given, skipna=True) == "boolean":  # True and False are words here, not 1 and 0
-        return pd.Series(np.nan, index=given.index)
-    try:
-        return pd.to_numeric(given, errors="coerce").astype(np.float64)
-    except OverflowError:  # a whole number of more than 308 digits
-        return _to_numbers(given.mask(given.astype(str).str.len() > sys.float_info.max_10_exp, np.inf))
-
-
-def _array(column: pd.Series[float]) -> Matrix:
-    return np.asarray(column, dtype=np.float64)
-
-
-def _notes(table: Table, faults: Mapping[int, str]) -> list[str]:
-    notes = [f"{_place(table, row)}: {faults[row]}" for row in sorted(faults)[:SHOWN]]
-    if len(faults) > SHOWN:
-        notes.append(f"and {len(faults) - SHOWN} more rows")
-    if table.ignored:
-        notes.append(f"ignored columns: {', '.join(table.ignored)}")
-    return notes
-
-
-def _place(table: Table, row: int) -> str:
-    return f"row {row + 1}" if table.lines is None else f"line {table.lines[row]}"
 
 
 def _refuse_useless_columns(frame: pd.DataFrame) -> None:
@@ -195,137 +211,3 @@ def _refuse_useless_columns(frame: pd.DataFrame) -> None:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-DELIMITERS = ",;\t"
-"""Tried in this order; the one that finds the most known columns in the header is taken."""
-
-_PARQUET_MAGIC = b"PAR1"
-_LONGEST_HEADER = 1 << 16
-_NEEDED = (CUST_ID, *(f.name for f in INPUTS))
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """What a file holds.
-
-    Attributes
-    ----------
-    columns : `CUST_ID` as text, where there is one, and every input as the file has it; shape (n_rows, up to 18).
-    lines : line in the file of each row, the header being line 1, shape (n_rows,); None for Parquet. Assumes that no
-        quoted cell contains a line break.
-    ignored : columns that the data dictionary does not know.
-    """
-
-    columns: pd.DataFrame
-    lines: NDArray[np.int64] | None
-    ignored: list[str]
-
-
-def read_table(path: Path) -> Table:
-    """Read `path`; columns may come in any order, under any name that `shared.column_names` understands.
-
-    It is taken as Parquet if it begins like one or is named ``*.parquet``, else as CSV: UTF-8 with or
-    without a byte order mark, cells separated by comma, semicolon or tab.
-
-    Raises
-    ------
-    DataRefused
-        when it cannot be read as such, a column is missing or there twice, or it has no rows.
-    """
-    try:
-        with path.open("rb") as file:
-            magic = file.read(len(_PARQUET_MAGIC))
-        is_parquet = magic == _PARQUET_MAGIC or path.suffix == ".parquet"
-        table = _read_parquet(path) if is_parquet else _read_csv(path)
-    except OSError as error:
-        raise DataRefused(f"{path} cannot be read: {error.strerror or error}.") from error
-    if table.columns.empty:
-        raise DataRefused(f"{path} has no rows.")
-    return table
-
-
-def _read_csv(path: Path) -> Table:
-    try:
-        with path.open(encoding="utf-8-sig") as file:
-            header, delimiter, header_line = _header(file, path)
-        places = _places(header)
-        frame = _parse(path, len(header), delimiter, header_line, text=places.get(CUST_ID))
-    except UnicodeDecodeError as error:
-        raise DataRefused(f"{path} is not a CSV file: it is not UTF-8 text ({error})") from error
-    except (ValueError, csv.Error, pd.errors.ParserError, pd.errors.ParserWarning) as error:
-        raise DataRefused(f"{path} is not a CSV file: {str(error).strip()}") from error
-    filled = ~frame.isna().all(axis=1).to_numpy()
-    lines = np.flatnonzero(filled) + header_line + 1
-    frame = frame[list(places.values())].set_axis(list(places), axis=1)
-    return Table(frame if filled.all() else frame[filled].reset_index(drop=True), lines, _ignored(header))
-
-
-def _header(file: TextIO, path: Path) -> tuple[list[str], str, int]:
-    """Return the names in the first line that is not blank, what separates them, and that line's number."""
-    for number, line in enumerate(iter(lambda: file.readline(_LONGEST_HEADER), ""), start=1):
-        if "\0" in line:
-            raise ValueError("it contains zero bytes, as binary files and UTF-16 text do")
-        if line.strip():
-            splits = [(next(csv.reader([line], delimiter=mark)), mark) for mark in DELIMITERS]
-            names, delimiter = max(splits, key=lambda split: known_names(split[0]))
-            return names, delimiter, number
-    raise DataRefused(f"{path} is empty.")
-
-
-def _parse(path: Path, width: int, delimiter: str, header_line: int, text: int | None) -> pd.DataFrame:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", pd.errors.ParserWarning)  # it would drop cells without a header
-        try:
-            return pd.read_csv(
-                path,
-                sep=delimiter,
-                header=None,
-                names=list(range(width)),
-                skiprows=header_line,
-                index_col=False,
-                skip_blank_lines=False,  # so that a row's position tells its line number
-                dtype={text: str} if text is not None else None,
-                compression=None,
-                encoding="utf-8-sig",
-                low_memory=False,
-            )
-        except pd.errors.EmptyDataError:
-            return pd.DataFrame(columns=list(range(width)))
-
-
-def _read_parquet(path: Path) -> Table:
-    try:
-        with pq.ParquetFile(path) as file:
-            header = file.schema_arrow.names
-            places = _places(header)
-            table = file.read(columns=[header[place] for place in places.values()])
-    except (pa.ArrowException, OSError) as error:
-        raise DataRefused(f"{path} is not a Parquet file: {str(error).strip()}") from error
-    columns = {name: _parquet_column(name, table.column(header[place])) for name, place in places.items()}
-    return Table(pd.DataFrame(columns), None, _ignored(header))
-
-
-def _parquet_column(name: str, column: pa.ChunkedArray) -> pd.Series[float] | pd.Series[str]:
-    if name == CUST_ID:
-        return pd.Series(column.to_pylist(), dtype=object)
-    kind = column.type
-    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)):
-        raise DataRefused(f"Column {name} contains {kind} values, not numbers.")
-    return pd.Series(column.cast(pa.float64(), safe=False).to_numpy())
-
-
-def _places(header: Sequence[str]) -> dict[str, int]:
-    """Return where the columns of the data dictionary stand that a training needs."""
-    found = read_header(header)
-    missing = [f.name for f in INPUTS if f.name not in found.places]
-    if missing:
-        raise DataRefused(f"Missing columns: {', '.join(missing)}.")
-    twice = [f"{name} ({' and '.join(map(repr, found.twice[name]))})" for name in _NEEDED if name in found.twice]
-    if twice:
-        raise DataRefused(f"Duplicate columns: {', '.join(twice)}.")
-    return {name: found.places[name] for name in _NEEDED if name in found.places}
-
-
-def _ignored(header: Sequence[str]) -> list[str]:
-    return read_header(header).ignored

@@ -4,7 +4,7 @@
 
     <store>/trainings/<id>/record.json        `shared.model_contract.Training`
     <store>/trainings/<id>/log.txt            its log
-    <store>/trainings/<id>/upload.{csv,parquet}   the customers, until the training has ended
+    <store>/trainings/<id>/upload.{csv,tsv,ndjson,parquet}   the customers, until the training has ended
     <store>/trainings/<id>/lock               locked by the training for as long as its process lives
     <store>/trainings/<id>/cancel             asks the training to stop
 """
@@ -21,12 +21,17 @@ from typing import cast
 import orjson
 
 from model_service.store.files import moment_of, replace_files, rfc3339
-from shared.model_contract import CSV, PARQUET, Progress, Training, TrainingOptions
+from shared.model_contract import CSV, NDJSON, PARQUET, TSV, Progress, Training, TrainingOptions
 
-UPLOADS = {CSV: "upload.csv", PARQUET: "upload.parquet"}
+UPLOADS = {CSV: "upload.csv", TSV: "upload.tsv", NDJSON: "upload.ndjson", PARQUET: "upload.parquet"}
 """How an upload is called in its folder, by its media type."""
 
-UNNAMED = {"upload.csv": "an uploaded CSV file", "upload.parquet": "an uploaded Parquet file"}
+UNNAMED = {
+    "upload.csv": "an uploaded CSV file",
+    "upload.tsv": "an uploaded file of tab-separated values",
+    "upload.ndjson": "an uploaded NDJSON file",
+    "upload.parquet": "an uploaded Parquet file",
+}
 """How the report calls one whose name nobody said."""
 
 ENDED = frozenset({"completed", "failed", "cancelled"})

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from model_service.settings import load_settings
 from model_service.store.active_file import UNKNOWN
 from model_service.store.errors import GateRefused, RegistryError
 from model_service.training.errors import TrainingError
@@ -38,10 +39,17 @@ NICENESS = 10
 
 
 class TrainingTask(NamedTuple):
-    """What a training needs beside its record: the model store, the file, and a reason to overrule the gate."""
+    """What a training needs beside its record.
+
+    Attributes
+    ----------
+    most_rows : customers that are held in memory at most.
+    force : a reason to overrule the gate.
+    """
 
     store: Path
     data: Path
+    most_rows: int
     force: str | None = None
 
 
@@ -105,7 +113,8 @@ def perform(job: Job, order: TrainingTask, progress: RecordedProgress) -> Outcom
         with models.training_lock():
             job.start()
             progress.phase("reading the data")
-            data = _described(read_customers(order.data), job)
+            options = job.record["options"]
+            data = _described(read_customers(order.data, options.get("columns"), order.most_rows), job)
             for note in data.notes:
                 log.warning("note: %s", note)
             done = _train(job, models, data, order, progress)
@@ -201,7 +210,8 @@ def main() -> None:
     job.watch(_stop)
     _give_way()
     try:
-        perform(job, TrainingTask(store=path.parent.parent, data=job.folder.upload()), RecordedProgress(job))
+        task = TrainingTask(path.parent.parent, job.folder.upload(), load_settings().max_training_rows)
+        perform(job, task, RecordedProgress(job))
     except (TrainingError, RegistryError, OSError, MemoryError):
         sys.exit(1)  # it is on record; of anything else the log gets the traceback
 

@@ -142,5 +142,9 @@ def _silent(seconds: float) -> Document:
     return {"$expr": {"$gt": [{"$subtract": ["$$NOW", "$updated_at"]}, int(seconds * 1000)]}}
 
 
+_YOUNGER: Document = {"columns": [], "blank_rows": 0, "missing_words": {}}
+"""What records did not have before it was counted."""
+
+
 def _record(document: Document) -> Document:
-    return {"id": document.pop("_id"), **document}
+    return {"id": document.pop("_id"), **_YOUNGER, **document}

@@ -24,6 +24,7 @@ from gateway.services.imports.records import (
     ImportSummary,
     SegmentChanges,
     actor_of,
+    source_members,
 )
 from gateway.services.imports.run import ImportRun
 from gateway.services.imports.source import RowFault, Source
@@ -206,9 +207,8 @@ def _new_record(source: Source, order: ImportOptions, by: Principal) -> Import:
         "dry_run": order.dry_run,
         "name": order.name,
         **RowCounts().members(),  # type: ignore[typeddict-item]  # its members are all members of the record
-        "bytes": 0,
         "size": order.size,
-        "ignored_columns": list(source.ignored_columns),
+        **source_members(source),
         "errors": [],
         "warnings": [],
         "segment_changes": SegmentChanges(count=0, unknown=0, moves=[]),

@@ -7,8 +7,9 @@ from datetime import datetime
 from typing import Any, Literal, Protocol, TypedDict
 
 from gateway.services.audit import Actor
-from gateway.services.imports.source import RowFault
+from gateway.services.imports.source import RowFault, Source
 from gateway.services.principal import Principal
+from shared.customer_files.header import ReadColumn
 from shared.model_contract import Drift
 
 ImportStatus = Literal["running", "completed", "cancelled", "interrupted", "failed"]
@@ -32,8 +33,11 @@ class ImportSummary(TypedDict):
 
     ``rows`` is the sum of ``created``, ``updated``, ``unchanged`` and ``rejected``; of the created and updated ones,
     ``pending`` have no segment yet. ``faults`` counts single faults, of which one row can have several. ``bytes`` of
-    the ``size`` of the file have been read. With ``dry_run`` nothing is written: the counts say what would happen.
-    ``updated_at`` is when the import was last heard of. ``reason`` says why it did not get to the end of the file.
+    the ``size`` of the file have been read. ``columns`` says which column was read from which of the file's,
+    ``ignored_columns`` names the others. ``blank_rows`` held nothing and were skipped; they are no ``rows``.
+    ``missing_words`` counts the words, such as ``NULL``, that stood for a missing value. With ``dry_run`` nothing is
+    written: the counts say what would happen. ``updated_at`` is when the import was last heard of. ``reason`` says why
+    it did not get to the end of the file.
     """
 
     id: str
@@ -50,7 +54,10 @@ class ImportSummary(TypedDict):
     faults: int
     bytes: int
     size: int | None
+    columns: list[ReadColumn]
     ignored_columns: list[str]
+    blank_rows: int
+    missing_words: dict[str, int]
     reason: str | None
     by: Actor
     cancel_requested: bool
@@ -171,6 +178,17 @@ class ImportRecords(Protocol):
 
     def audited(self, import_id: str) -> None:
         """Note that the audit trail has the end of an import."""
+
+
+def source_members(source: Source) -> Progress:
+    """Return the members of a record that say what was read of the file so far, and how."""
+    return {
+        "bytes": source.bytes_read,
+        "columns": list(source.columns),
+        "ignored_columns": list(source.ignored_columns),
+        "blank_rows": source.blank_rows,
+        "missing_words": dict(source.missing_words),
+    }
 
 
 def actor_of(principal: Principal) -> Actor:

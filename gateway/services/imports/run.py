@@ -36,8 +36,8 @@ from gateway.services.imports.records import (
     ImportStatus,
     SegmentChanges,
     SegmentMove,
+    source_members,
 )
-from gateway.services.imports.repeated_ids import RepeatedIds
 from gateway.services.imports.row_warnings import NO_RANGES, Matrix, Ranges, WarningTally, matrix_of
 from gateway.services.imports.source import Batch, RowFault, RowWarning, Source
 from shared.features import CUST_ID
@@ -224,7 +224,6 @@ class ImportRun:
         self._ended = ended
         self._comparison = comparison
         self._heartbeat_seconds = heartbeat_seconds
-        self._ids = RepeatedIds()
         self._ranges: Ranges = {}
         self._result = FileResult()
         self._queue = BatchQueue(self._result.add)
@@ -235,7 +234,7 @@ class ImportRun:
     @property
     def record(self) -> Import:
         """The import as it is now."""
-        read = {"bytes": self._source.bytes_read, "ignored_columns": list(self._source.ignored_columns)}
+        read = source_members(self._source)
         current = {"cancel_requested": self._stop.is_set(), "updated_at": self._record["finished_at"] or now()}
         return {**self._record, **self._result.members(), **read, **current}  # type: ignore[typeddict-item]  # all members
 
@@ -284,7 +283,7 @@ class ImportRun:
                     yield self.record
                 if self._stop.is_set():
                     return "cancelled"
-                self._queue.add(pool.submit(self._store, number, self._without_repeats(batch)))
+                self._queue.add(pool.submit(self._store, number, batch))
                 if time.monotonic() >= shown_at + self._heartbeat_seconds:
                     yield self.record
                     shown_at = time.monotonic()
@@ -306,24 +305,6 @@ class ImportRun:
             self._result.warn(NO_RANGES)
         else:
             self._ranges = ranges
-
-    def _without_repeats(self, batch: Batch) -> Batch:
-        """Refuse the rows of customers that came before; of a customer's faultless rows, the first is stored."""
-        repeated = self._ids.note([cust_id for cust_id, _ in batch.customers], batch.lines)
-        if not repeated:
-            return batch
-        faults = [
-            RowFault(line=batch.lines[place], column=CUST_ID, detail=f"repeats the CUST_ID of line {first}")
-            for place, first in repeated.items()
-        ]
-        kept = [place for place in range(len(batch.lines)) if place not in repeated]
-        return replace(
-            batch,
-            customers=[batch.customers[place] for place in kept],
-            lines=[batch.lines[place] for place in kept],
-            faults=sorted([*batch.faults, *faults], key=lambda fault: fault["line"]),
-            rejected=batch.rejected + len(repeated),
-        )
 
     def _store(self, number: int, batch: Batch) -> StoredBatch:
         """Store one batch and its faults; runs in a thread of the import's own."""
@@ -373,7 +354,7 @@ class ImportRun:
             self._note()
 
     def _note(self) -> None:
-        changing = ("status", "reason", "finished_at", "bytes", "ignored_columns", *self._result.members())
+        changing = ("status", "reason", "finished_at", *source_members(self._source), *self._result.members())
         record = self.record
         try:
             if self._records.note(record["id"], {name: record[name] for name in changing}):  # type: ignore[literal-required]  # its own names

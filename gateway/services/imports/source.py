@@ -2,37 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypedDict
+from typing import Protocol
 
 from gateway.services.customers.customer import Features
-
-BATCH_ROWS = 5_000
-"""Rows of a file that are checked, scored and written together: 10 to 20 MB in memory."""
-
-
-class RowFault(TypedDict):
-    """Why one row of a file was refused: its line (1-based, the header is line 1), the column and the reason.
-
-    None of them holds anything of the row itself, which may be personal data.
-    """
-
-    line: int
-    column: str | None
-    detail: str
-
-
-class RowWarning(TypedDict):
-    """What looks odd in a file and is no reason to refuse anything; ``line`` is null where it is about the whole file.
-
-    Like a `RowFault` it holds nothing of the row itself: no CUST_ID and no value.
-    """
-
-    line: int | None
-    code: str
-    column: str | None
-    detail: str
+from shared.customer_files.header import ReadColumn
+from shared.customer_files.rows import RowFault as RowFault
+from shared.customer_files.rows import RowWarning as RowWarning
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +36,30 @@ class Source(Protocol):
     """A file of customers that has turned out to be readable."""
 
     @property
+    def columns(self) -> Sequence[ReadColumn]:
+        """Which column is read from which of the file's, as far as that is known by now."""
+
+    @property
     def ignored_columns(self) -> Sequence[str]:
-        """The columns that the data dictionary does not know, as far as they are known by now."""
+        """The columns that are not read, as far as they are known by now."""
+
+    @property
+    def blank_rows(self) -> int:
+        """How many rows so far held nothing; they were skipped."""
+
+    @property
+    def missing_words(self) -> Mapping[str, int]:
+        """How often which word stood for a missing value so far."""
 
     @property
     def bytes_read(self) -> int:
         """How many bytes of the file have been read."""
 
     def batches(self) -> Iterator[Batch]:
-        """Yield the rows in order; may raise `UploadBroken`, and `InvalidInput` for a damaged file."""
+        """Yield the rows in order, without those whose id came before.
+
+        May raise `UploadBroken`, and `InvalidInput` for a damaged file.
+        """
 
     def close(self) -> None:
         """Let go of what was needed to read the file."""

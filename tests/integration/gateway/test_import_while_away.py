@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from itertools import islice
+from types import MappingProxyType
 
 import pytest
 from fakes.gateway import FakeGateway
@@ -24,6 +25,7 @@ from gateway.services.imports.source import Batch
 from gateway.services.principal import COMMAND_LINE
 from gateway.settings import Settings
 from gateway.stores import connect
+from shared.customer_files.header import ReadColumn
 from shared.features import complete
 
 BATCHES = 12
@@ -49,7 +51,10 @@ def gateway(own_mongod: Mongod) -> Iterator[FakeGateway]:
 class Rows:
     """Batches of a hundred rows; after some of them something happens."""
 
+    columns: tuple[ReadColumn, ...] = ()
     ignored_columns: tuple[str, ...] = ()
+    blank_rows = 0
+    missing_words: Mapping[str, int] = MappingProxyType({})
     bytes_read = 0
 
     def __init__(self, happens: Callable[[], object] = lambda: None) -> None:

@@ -57,6 +57,17 @@ class TestImport:
         assert _import(run, file).exit_code == 0
         assert "1 rows: 0 created, 0 updated, 1 unchanged, 0 rejected" in _import(run, file).stdout
 
+    def test_says_how_the_file_was_read(self, run: CliRunner, gateway: FakeGateway, file: Path) -> None:
+        lines = [HEADER.replace("CUST_ID", "Account"), GOOD, "," * 17]
+        file.write_text("\n".join(lines), encoding="utf-8")
+        result = _import(run, file, "--columns", "CUST_ID:account")
+        assert result.exit_code == 0, result.output
+        assert "CUST_ID is read from 'Account'\n" in result.stdout
+        assert "blank rows, skipped: 1\n" in result.stdout
+        assert list(gateway.store.customers) == ["A"]
+        refused = _import(run, file, "--columns", "SALDO:x")
+        assert (refused.exit_code, "--columns" in refused.stderr) == (2, True)
+
     def test_as_json(self, run: CliRunner, file: Path) -> None:
         receipt = json.loads(_import(run, file, "--json").stdout)
         counts = {"rows": 2, "created": 1, "updated": 0, "unchanged": 0, "rejected": 1, "pending": 0, "faults": 1}
@@ -111,7 +122,10 @@ class TestImport:
         file.write_text("BALANCE\n1\n", encoding="utf-8")
         result = _import(run, file)
         assert result.exit_code == 1
-        assert "Error: The header does not fit: CUST_ID column is missing" in result.stderr
+        assert (
+            "Error: The header does not fit: line 1 was read as 1 column, 'BALANCE'. CUST_ID column is missing"
+            in result.stderr
+        )
 
     def test_that_is_interrupted_says_what_was_stored(self, run: CliRunner, gateway: FakeGateway, file: Path) -> None:
         gateway.store.failure = StoreUnavailable("the database cannot be reached")

@@ -22,7 +22,7 @@ from gateway.services.models.registry import Upload
 from gateway.services.models.trainings import csv_of
 from gateway.settings import Settings
 from shared.features import CUST_ID, INPUT_NAMES
-from shared.model_contract import CSV, PARQUET, Training
+from shared.model_contract import CSV, NDJSON, PARQUET, TSV, Training
 
 FILE = b"BALANCE,PURCHASES\n1,2\n"
 
@@ -32,7 +32,10 @@ def _upload(gateway: FakeGateway, content: bytes = FILE, content_type: str = CSV
 
 
 class TestOnAFile:
-    @pytest.mark.parametrize(("sent", "media_type"), [(CSV, CSV), (f"{CSV}; charset=utf-8", CSV), (PARQUET, PARQUET)])
+    @pytest.mark.parametrize(
+        ("sent", "media_type"),
+        [(CSV, CSV), (f"{CSV}; charset=utf8", CSV), (PARQUET, PARQUET), (NDJSON, NDJSON), (TSV, TSV)],
+    )
     def test_hands_it_over_as_it_is(self, gateway: FakeGateway, sent: str, media_type: str) -> None:
         answer = _upload(gateway, content_type=sent)
         assert (answer.status_code, answer.json["status"]) == (202, "queued")
@@ -44,6 +47,13 @@ class TestOnAFile:
         query = {"k": "5", "seed": "7", "activate": "true", "by": "ann", "note": "März & April"}
         gateway.client.post(MODELS, data=FILE, content_type=CSV, query_string=query)
         assert gateway.registry.orders == [("train", None, query)]
+
+    def test_with_names_of_its_columns(self, gateway: FakeGateway) -> None:
+        query = {"columns": "CUST_ID:Konto,BALANCE:Saldo"}
+        gateway.client.post(MODELS, data=FILE, content_type=CSV, query_string=query)
+        ((_, _, order),) = gateway.registry.orders
+        assert query.items() <= order.items()
+        assert_problem(gateway.client.post(MODELS, query_string=query), 422, "validation_failed", ["?columns"])
 
     @pytest.mark.parametrize(("query", "pointer"), [("kmax=3", "?kmax"), ("k=3&k=4", "?k"), ("force=true", "?force")])
     @pytest.mark.parametrize("content_type", [CSV, ""])

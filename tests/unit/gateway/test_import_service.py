@@ -37,6 +37,7 @@ from gateway.services.imports.records import HEARTBEAT_TIMEOUT, MAX_LISTED_ERROR
 from gateway.services.imports.run import ImportRun
 from gateway.services.imports.source import Batch, RowFault
 from gateway.services.principal import COMMAND_LINE
+from shared.customer_files.header import ReadColumn
 from shared.features import CUST_ID, complete
 
 AWAY = StoreUnavailable("the database cannot be reached")
@@ -47,7 +48,10 @@ class Rows:
 
     def __init__(self, *steps: Batch | Callable[[], object] | Exception) -> None:
         self.steps = steps
+        self.columns = [ReadColumn(column=CUST_ID, read_from="Id")]
         self.ignored_columns = ["Note"]
+        self.blank_rows = 2
+        self.missing_words = {"NA": 3}
         self.bytes_read = 0
         self.closed = False
 
@@ -134,6 +138,8 @@ class TestAReceipt:
         assert receipt["by"] == {"kind": "system", "id": "command-line", "name": "command line"}
         assert (receipt["name"], receipt["size"], receipt["bytes"]) == ("a.csv", 500, 100)
         assert (receipt["mode"], receipt["dry_run"], receipt["ignored_columns"]) == ("upsert", False, ["Note"])
+        assert receipt["columns"] == [{"column": CUST_ID, "read_from": "Id"}]
+        assert (receipt["blank_rows"], receipt["missing_words"]) == (2, {"NA": 3})
         assert receipt["finished_at"] is not None
         assert receipt["finished_at"] >= receipt["created_at"]
 
@@ -278,27 +284,6 @@ class TestRows:
         receipt = run(imports, batch(("A", {"BALANCE": 5.0}), ("B", {}), ("C", {}), ("U", {})))
         assert counts(receipt) == {"created": 2, "updated": 1, "unchanged": 1, "pending": 3}
         assert {store.customers[i]["segment_status"] for i in "ABC"} == {"pending"}
-
-    @pytest.mark.parametrize("apart", [False, True])
-    def test_of_one_customer_the_first_is_stored_and_the_others_are_refused(
-        self, imports: ImportService, store: InMemoryCustomerStore, apart: bool
-    ) -> None:
-        rows = [("A", {"BALANCE": 1.0}), ("B", {}), ("A", {"BALANCE": 2.0}), ("A", {"BALANCE": 1.0}), ("B", {})]
-        cut = [batch(row, first=line) for line, row in enumerate(rows, 2)] if apart else [batch(*rows)]
-        receipt = run(imports, *cut)
-        assert counts(receipt) == {"created": 2, "rejected": 3}
-        assert [tuple(error.values()) for error in receipt["errors"]] == [
-            (4, CUST_ID, "repeats the CUST_ID of line 2"),
-            (5, CUST_ID, "repeats the CUST_ID of line 2"),
-            (6, CUST_ID, "repeats the CUST_ID of line 3"),
-        ]
-        assert store.customers["A"]["BALANCE"] == 1.0
-        again = run(imports, *cut)
-        assert counts(again) == {"unchanged": 2, "rejected": 3}, "sending the file again changes nothing"
-
-    def test_that_were_refused_leave_their_id_to_others(self, imports: ImportService) -> None:
-        receipt = run(imports, batch(faults=[2]), batch(("A", {}), first=3))
-        assert counts(receipt) == {"created": 1, "rejected": 1}
 
     def test_keep_when_their_customer_was_created(self, imports: ImportService, store: InMemoryCustomerStore) -> None:
         run(imports, batch(("A", {})))

@@ -51,6 +51,31 @@ class TestAFile:
     def test_may_say_that_it_is_not_compressed(self, gateway: FakeGateway, coding: str) -> None:
         assert send(gateway, **{"Content-Encoding": coding}).status_code == 201
 
+    @pytest.mark.parametrize("charset", ["utf8", "UTF_8", '"utf-8"', "us-ascii", "ANSI_X3.4-1968"])
+    def test_may_spell_utf_8_as_it_likes(self, gateway: FakeGateway, charset: str) -> None:
+        assert send(gateway, media_type=f"{CSV};charset={charset}").status_code == 201
+
+    def test_may_be_tab_separated(self, gateway: FakeGateway) -> None:
+        receipt = send(gateway, FILE.replace(",", "\t"), "text/tab-separated-values; charset=utf-8").get_json()
+        assert counts(receipt) == [3, 2, 0, 0, 1, 0]
+
+    def test_is_told_with_how_it_was_read(self, gateway: FakeGateway) -> None:
+        header = HEADER.replace(CUST_ID, "Account").replace("TENURE", "tenure")
+        content = "\n".join(
+            [f"{header},Note", line("A", MINIMUM_PAYMENTS="NA") + ",x", "," * 18, line("B") + ",", "  "]
+        )
+        receipt = send(gateway, content, query="?columns=CUST_ID:Account").get_json()
+        assert counts(receipt) == [2, 2, 0, 0, 0, 0]
+        assert {"column": CUST_ID, "read_from": "Account"} in receipt["columns"]
+        assert {"column": "TENURE", "read_from": "tenure"} in receipt["columns"]
+        assert [c["column"] for c in receipt["columns"]] == [CUST_ID, *(f.name for f in INPUTS)]
+        assert (receipt["ignored_columns"], receipt["blank_rows"]) == (["Note"], 2)
+        assert receipt["missing_words"] == {"NA": 1}
+        found = gateway.client.get(f"{IMPORTS}/{receipt['id']}").get_json()
+        assert {name: found[name] for name in ("columns", "blank_rows", "missing_words")} == {
+            name: receipt[name] for name in ("columns", "blank_rows", "missing_words")
+        }
+
     def test_is_stored_and_its_receipt_answered(self, gateway: FakeGateway) -> None:
         answer = send(gateway, query="?name=a.csv")
         receipt = answer.get_json()
@@ -156,6 +181,10 @@ class TestWhatCannotBegin:
             ("?mode=x&dry_run=x&name=", ["?mode", "?dry_run", "?name"]),
             ("?mode=insert&mode=insert", ["?mode"]),
             ("?delimiter=;", ["?delimiter"]),
+            ("?columns=", ["?columns"]),
+            ("?columns=BALANCE", ["?columns"]),
+            ("?columns=SALDO:x", ["?columns"]),
+            ("?columns=BALANCE:x,BALANCE:y", ["?columns"]),
         ],
     )
     def test_for_its_query(self, gateway: FakeGateway, query: str, pointers: list[str]) -> None:
@@ -164,6 +193,12 @@ class TestWhatCannotBegin:
     def test_for_its_header(self, gateway: FakeGateway) -> None:
         assert_problem(send(gateway, "BALANCE\n1\n"), 422, "validation_failed", sorted(set(_missing()) - {"/BALANCE"}))
         assert_problem(send(gateway, f"{HEADER},balance\n"), 422, "validation_failed", ["/BALANCE"])
+
+    def test_for_a_header_that_is_shown_as_it_was_read(self, gateway: FakeGateway) -> None:
+        problem = assert_problem(send(gateway, "BALANCE#PAYMENTS\n1#2\n"), 422, "validation_failed", _missing())
+        assert "line 1 was read as 1 column, 'BALANCE#PAYMENTS'" in problem["detail"]
+        answer = send(gateway, FILE, query="?columns=BALANCE:Saldo")
+        assert "'Saldo', which is missing" in assert_problem(answer, 422, "validation_failed", ["/BALANCE"])["detail"]
 
     @pytest.mark.parametrize("media_type", [CSV, NDJSON])
     def test_for_its_encoding(self, gateway: FakeGateway, media_type: str) -> None:

@@ -13,18 +13,19 @@ from hypothesis import strategies as st
 from marshmallow import ValidationError
 from support.customers import any_numbers, body, cust_ids, faultless, stored
 
-from gateway.files.ndjson import NdjsonCustomers
-from gateway.files.text import MAX_LINE
+from gateway.files.reader import CustomerFile
 from gateway.schemas.customers import customer_schema
 from gateway.services.errors import InvalidInput
 from gateway.services.imports.source import RowFault
+from shared.customer_files.text import MAX_LINE
 from shared.features import CUST_ID, FEATURES, INPUTS, complete
+from shared.model_contract import NDJSON
 
 _json_schema = customer_schema()
 
 
 def read(content: bytes, batch_rows: int = 1_000) -> tuple[list[tuple[str, Any]], list[RowFault], int]:
-    batches = list(NdjsonCustomers([content], batch_rows).batches())
+    batches = list(CustomerFile(NDJSON, [content], batch_rows=batch_rows).batches())
     return (
         [c for b in batches for c in b.customers],
         [f for b in batches for f in b.faults],
@@ -50,7 +51,11 @@ def test_agrees_with_the_json_schema(rows: list[tuple[str, dict[str, Any]]], bat
     for line, one in enumerate(sent, start=1):
         try:
             loaded = _json_schema.load(orjson.loads(orjson.dumps(one)))
-            expected.append((loaded.pop(CUST_ID), complete(loaded)))
+            cust_id = loaded.pop(CUST_ID)
+            if cust_id in dict(expected):
+                wrong.append((line, CUST_ID))
+            else:
+                expected.append((cust_id, complete(loaded)))
         except ValidationError as error:
             wrong += [(line, column) for column in error.messages_dict]
     assert repr(customers) == repr(expected)
@@ -58,7 +63,10 @@ def test_agrees_with_the_json_schema(rows: list[tuple[str, dict[str, Any]]], bat
     assert rejected == len({line for line, _ in wrong})
 
 
-@given(st.lists(st.tuples(cust_ids, faultless()), max_size=5), st.sampled_from([b"\n", b"\r\n", b"\n\n", b"\r"]))
+@given(
+    st.lists(st.tuples(cust_ids, faultless()), max_size=5, unique_by=lambda row: row[0]),
+    st.sampled_from([b"\n", b"\r\n", b"\n\n", b"\r"]),
+)
 def test_reads_what_json_writes(rows: list[tuple[str, dict[str, Any]]], newline: bytes) -> None:
     content = newline.join([*(orjson.dumps({CUST_ID: i, **features}) for i, features in rows), newline])
     assert repr(read(content)[0]) == repr([(i, complete(features)) for i, features in rows])
@@ -66,7 +74,7 @@ def test_reads_what_json_writes(rows: list[tuple[str, dict[str, Any]]], newline:
 
 def test_an_export_comes_back_as_it_is() -> None:
     exported = [stored("A", assignment()), stored("B")]
-    customers = NdjsonCustomers([b"\n".join(orjson.dumps(c, option=orjson.OPT_NAIVE_UTC) for c in exported)])
+    customers = CustomerFile(NDJSON, [b"\n".join(orjson.dumps(c, option=orjson.OPT_NAIVE_UTC) for c in exported)])
     (batch,) = customers.batches()
     assert batch.faults == []
     assert [i for i, _ in batch.customers] == ["A", "B"]
@@ -85,7 +93,8 @@ def test_an_export_comes_back_as_it_is() -> None:
         (json.dumps(body("B", Note=1)), "Note", "is not a known field"),
         (json.dumps(body("B", C10001=1)), None, "is not a known field"),
         (json.dumps(body("B", BALANCE="5")), "BALANCE", "must be a number, not a string"),
-        (json.dumps({**body("B"), CUST_ID: 5}), CUST_ID, "must be a string, not a number"),
+        (json.dumps({**body("B"), CUST_ID: 5.5}), CUST_ID, "must be a string, not a number"),
+        (json.dumps({**body("B"), CUST_ID: True}), CUST_ID, "must be a string, not a boolean"),
         ("x" * (MAX_LINE + 10), None, "is longer than 65,536 characters"),
         ("\0", None, "is not valid JSON"),
     ],
@@ -106,10 +115,10 @@ def test_blank_lines_count_as_lines_only() -> None:
 @pytest.mark.parametrize("content", [b"[", b' [{"CUST_ID": "A"}]', b"\n[\n"])
 def test_a_json_array_is_no_such_file(content: bytes) -> None:
     with pytest.raises(InvalidInput, match="JSON array"):
-        NdjsonCustomers([content])
+        CustomerFile(NDJSON, [content])
 
 
 def test_an_empty_file_is_none() -> None:
     with pytest.raises(InvalidInput, match="empty"):
-        NdjsonCustomers([])
+        CustomerFile(NDJSON, [])
     assert read(b"\n") == ([], [], 0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import struct
 from collections.abc import Callable
 from contextlib import closing
@@ -16,12 +15,13 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 from support.customers import body, inputs
+from support.parquet_in_process import ProgramInProcess
 
-from gateway.files.csv import CsvCustomers
-from gateway.files.parquet_text import _text, write_customers
 from gateway.files.reader import CustomerFile
 from gateway.services.errors import InvalidInput, StoreUnavailable
 from gateway.services.imports.source import RowFault
+from shared.customer_files import reader
+from shared.customer_files.parquet_program import _pieces
 from shared.features import CUST_ID, complete
 from shared.model_contract import PARQUET
 
@@ -38,14 +38,11 @@ def content(rows: pa.Table, **options: Any) -> bytes:
 
 def read(file: bytes) -> tuple[list[tuple[str, Any]], list[RowFault], list[str]]:
     """Read a file in this process; the last tests do it as an import does, in another."""
-    target = io.BytesIO()
-    assert write_customers(io.BytesIO(file), target) == 0
-    first, _, rest = target.getvalue().partition(b"\n")
-    said = json.loads(first)
-    if "refused" in said:
-        raise InvalidInput([], said["refused"])
-    batches = list(CsvCustomers([rest]).batches())
-    return [c for b in batches for c in b.customers], [f for b in batches for f in b.faults], said["ignored"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reader, "ParquetProgram", ProgramInProcess)
+        with closing(CustomerFile(PARQUET, [file])) as source:
+            batches, ignored = list(source.batches()), list(source.ignored_columns)
+    return [c for b in batches for c in b.customers], [f for b in batches for f in b.faults], ignored
 
 
 def refused(file: bytes) -> str:
@@ -178,4 +175,4 @@ def test_a_file_that_yields_fewer_rows_than_it_promises_is_damaged() -> None:
         schema_arrow=rows.schema, metadata=SimpleNamespace(num_rows=3), iter_batches=lambda *_, **__: rows.to_batches()
     )
     with pytest.raises(ValueError, match="1 rows of 3"):
-        list(_text(promising))
+        list(_pieces(promising, {}, 5))

@@ -97,6 +97,17 @@ def test_preview_is_told_as_tables_and_sentences(run, csv, store, candidate):
     assert "most affected  before  confidence" in text
 
 
+@pytest.mark.parametrize("command", [["drift"], ["preview"]])
+def test_columns_may_be_mapped_and_files_be_ndjson(run, csv, tmp_path, candidate, command):
+    table = pd.read_csv(csv).rename(columns={"BALANCE": "Saldo"})
+    table.to_json(tmp_path / "now.ndjson", orient="records", lines=True)
+    command = [*command, *([candidate] if command == ["preview"] else []), tmp_path / "now.ndjson"]
+    done = run(*command, "--columns", "BALANCE:saldo")
+    assert "300 customers " in done.stdout
+    assert "note: BALANCE is read from 'Saldo'" in done.stderr
+    assert "Saldo is not a known field" in run(*command, status=1).stderr
+
+
 def test_customers_without_ids_have_none(run, tmp_path, candidate):
     tiny_customers(seed=2, rows=100).drop(columns=CUST_ID).to_parquet(tmp_path / "now.parquet")
     assert "(no id)" in run("preview", candidate, tmp_path / "now.parquet").stdout
@@ -115,7 +126,7 @@ def test_faulty_rows_are_left_out_and_named(run, csv, tmp_path, candidate):
 
 def test_what_cannot_be_read_is_one_clear_line(run, csv, tmp_path):
     (tmp_path / "no.csv").write_text("A,B\n1,2\n")
-    assert "Missing columns: BALANCE" in run("drift", tmp_path / "no.csv", status=1).stderr
+    assert "2 columns, 'A', 'B', separated by commas" in run("drift", tmp_path / "no.csv", status=1).stderr
     assert "no model version 'nope'" in run("drift", csv, "--version", "nope", status=1).stderr
     assert "no model version 'nope'" in run("preview", "nope", csv, status=1).stderr
     assert run("drift", tmp_path / "absent.csv", status=2).stderr.endswith("does not exist.\n")

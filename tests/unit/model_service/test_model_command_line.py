@@ -66,11 +66,12 @@ def test_notes_about_the_data_are_told(run, tiny, tmp_path):
     bad.write_text("\n".join([lines[0], ",".join(cells), *lines[2:]]))
     done = run("train", str(bad), "--k", str(TINY_K), "--store", str(tmp_path / "new"))
     assert done.exit_code == 0, done.output
-    assert "note: line 2: BALANCE must be a number, not 'much'" in done.stderr
+    assert "note: line 2: BALANCE must be a number" in done.stderr
 
 
 @pytest.mark.parametrize(
-    ("content", "message"), [("", "is empty"), ("A,B\n1,2\n", "Missing columns: BALANCE"), ("\0\1", "zero bytes")]
+    ("content", "message"),
+    [("", "is empty"), ("A,B\n1,2\n", "2 columns, 'A', 'B', separated by commas"), ("\0\1", "zero bytes")],
 )
 def test_unusable_data_fail_with_one_clear_line(run, tmp_path, content, message):
     csv = tmp_path / "bad.csv"
@@ -94,7 +95,7 @@ def test_a_reason_keeps_its_letters_whatever_the_store_is_called(run, tmp_path, 
     done = run("train", "a.csv", "--store", "a")
     (record,) = TrainingJobs(tmp_path / "a").records()
     assert done.stderr == f"Error: {record['reason']}\n"
-    assert "Missing columns: BALANCE" in done.stderr
+    assert "2 columns, 'A', 'B', separated by commas" in done.stderr
 
 
 def test_a_store_that_cannot_be_written_fails_with_one_clear_line(run, tiny, tmp_path):

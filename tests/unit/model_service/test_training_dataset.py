@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from model_customers import tiny_customers
 
@@ -54,18 +56,18 @@ def test_derived_columns_are_computed_and_those_given_are_not_believed(written):
     [
         ("", "is empty"),
         ("\n\n", "is empty"),
-        (b"\x89PNG\r\n\x1a\n\x00\xff\xfe\x00", "is not a CSV file"),
-        ("A,B\n1,2\n", "Missing columns: BALANCE"),
+        (b"\x89PNG\r\n\x1a\n\x00\xff\xfe\x00", "does not fit"),
+        ("A,B\n1,2\n", "2 columns, 'A', 'B', separated by commas. None of them is a column of the data dictionary"),
         (HEADER + "\n", "has no rows"),
         (HEADER + "\n\n\n", "has no rows"),
-        (HEADER + "\n" + "1," * 30 + "\n", "is not a CSV file"),
-        (HEADER + "\n" + "1," * 16 + "1\n" + "1," * 30 + "\n", "is not a CSV file: .* line 3"),
-        (HEADER + ",tenure\n", "Duplicate columns: TENURE"),
-        (HEADER.replace("BALANCE,", "Größe,").encode("latin-1"), "is not UTF-8 text"),
-        (HEADER.encode("utf-16"), "is not a CSV file"),
-        (HEADER.encode("utf-16-le"), "is not a CSV file: it contains zero bytes"),
-        (HEADER + '\n"1,2\n', "is not a CSV file"),
-        ("x" * 200_000, "Missing columns"),
+        (HEADER + "\n" + "1," * 30 + "\n", "line 2: has 31 cells where the header has 17"),
+        (HEADER + "\n" + "1," * 16 + "1\n" + "1," * 30 + "\n", "1 of 2 rows break a rule.*\nline 3: has 31 cells"),
+        (HEADER + ",tenure\n", "TENURE column is there twice"),
+        (HEADER.replace("BALANCE,", "Größe,").encode("latin-1"), "BALANCE column is missing"),
+        (HEADER.encode("utf-16"), "is UTF-16 text"),
+        (HEADER.encode("utf-16-le"), "holds zero bytes"),
+        (HEADER + '\n"1,2\n', "line 2: is not valid CSV"),
+        ("x" * 200_000, "The header is not CSV"),
     ],
 )
 def test_what_is_not_a_table_of_customers_is_refused(written, content, message):
@@ -78,9 +80,9 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path):
         read_customers(tmp_path / "none.csv")
 
 
-@pytest.mark.parametrize("feature", INPUTS, ids=lambda f: f.name)
+@pytest.mark.parametrize("feature", [f for f in INPUTS if not f.nullable], ids=lambda f: f.name)
 def test_each_missing_column_is_named(written, feature):
-    with pytest.raises(DataRefused, match=rf"Missing columns: {feature.name}\.$"):
+    with pytest.raises(DataRefused, match=rf"\. {feature.name} column is missing\.$"):
         read_customers(written(tiny_customers().drop(columns=feature.name)))
 
 
@@ -88,25 +90,26 @@ def test_customers_need_no_id(written):
     assert len(read_customers(written(tiny_customers().drop(columns=CUST_ID))).frame) == 180
 
 
-def test_duplicate_ids_are_listed(written):
+def test_of_an_id_that_comes_again_the_first_row_counts(written):
     table = tiny_customers()
     table.loc[5, CUST_ID] = "C1"
-    with pytest.raises(DataRefused, match=f"1 {CUST_ID} values occur more than once: C1$"):
-        read_customers(written(table))
+    data = read_customers(written(table))
+    assert data.notes == [f"line 7: {CUST_ID} repeats the CUST_ID of line 3"]
+    assert len(data.frame) == 179
 
 
-def test_many_duplicate_ids_are_counted(written):
+def test_a_file_with_everybody_twice_is_refused_without_anybodys_id(written):
     table = tiny_customers()
-    table = pd.concat([table, table])
-    with pytest.raises(DataRefused, match=f"C{SHOWN - 1} and {180 - SHOWN} more"):
-        read_customers(written(table))
+    with pytest.raises(DataRefused, match="180 of 360 rows break a rule") as caught:
+        read_customers(written(pd.concat([table, table])))
+    assert "C17" not in str(caught.value)
 
 
 def test_a_bad_row_is_left_out_and_named_by_its_line(written):
     table = tiny_customers().astype({"BALANCE": object, "TENURE": object})
     table.loc[3, "BALANCE"] = "much"
     data = read_customers(written(table))
-    assert data.notes == ["line 5: BALANCE must be a number, not 'much'"]
+    assert data.notes == ["line 5: BALANCE must be a number"]
     assert (data.source["rows"], data.source["refused"], len(data.frame)) == (180, 1, 179)
     assert data.frame.index.tolist() == list(range(179))
 
@@ -117,7 +120,7 @@ def test_blank_lines_do_not_shift_line_numbers(written):
     cells[1] = "-1"
     lines[10] = ",".join(cells)
     data = read_customers(written("\n".join([*lines[:5], "", "", *lines[5:]])))
-    assert data.notes == ["line 13: BALANCE must be at least 0"]
+    assert data.notes == ["line 13: BALANCE must be at least 0", "blank rows, skipped: 2"]
 
 
 @pytest.mark.parametrize(
@@ -127,11 +130,11 @@ def test_blank_lines_do_not_shift_line_numbers(written):
         ("BALANCE", "1e400", "must be a finite number"),
         ("BALANCE", "9" * 400, "must be a finite number"),
         ("BALANCE", "1e13", "must be at most 1e+12"),
-        ("BALANCE", "1_000", "must be a number, not '1_000'"),
-        ("BALANCE", "1\0", "must be a number, not '1\\x00'"),
-        ("BALANCE", "", "must not be null"),
+        ("BALANCE", "1_000", "must be a number"),
+        ("BALANCE", "1\0", "must be a number"),
+        ("BALANCE", "", "must not be blank"),
         ("BALANCE", "-0.5", "must be at least 0"),
-        ("BALANCE", "True", "must be a number, not 'True'"),
+        ("BALANCE", "True", "must be a number"),
         ("BALANCE_FREQUENCY", "1.5", "must be at most 1"),
         ("CREDIT_LIMIT", "0", "must be greater than 0"),
         ("PURCHASES_TRX", "1.5", "must be a whole number"),
@@ -151,6 +154,28 @@ def test_a_column_of_words_is_no_column_of_numbers(written, blanks):
     table.loc[: blanks - 1, "MINIMUM_PAYMENTS"] = np.nan
     with pytest.raises(DataRefused, match=f"{180 - blanks} of 180 rows"):
         read_customers(written(table))
+
+
+def test_more_customers_than_fit_into_memory_are_refused_with_the_setting(written):
+    path = written(tiny_customers())
+    assert len(read_customers(path, most_rows=180).frame) == 180
+    with pytest.raises(DataRefused, match=r"more than 179 usable rows \(MAX_TRAINING_ROWS\)"):
+        read_customers(path, most_rows=179)
+
+
+def test_a_small_file_that_asks_for_gigabytes_is_refused(tmp_path):
+    table = pa.Table.from_pandas(tiny_customers(), preserve_index=False)
+    giant = pa.DictionaryArray.from_arrays(pa.array([0] * len(table), pa.int8()), ["x" * 5_000_000])
+    pq.write_table(table.set_column(0, CUST_ID, giant), tmp_path / "giant.parquet", compression="zstd")
+    assert (tmp_path / "giant.parquet").stat().st_size < 100_000
+    with pytest.raises(DataRefused, match="too much memory"):
+        read_customers(tmp_path / "giant.parquet")
+
+
+def test_columns_may_be_mapped(written):
+    table = tiny_customers().rename(columns={"BALANCE": "Saldo"})
+    data = read_customers(written(table), {"BALANCE": "saldo"})
+    assert "BALANCE is read from 'Saldo'" in data.notes
 
 
 def test_more_than_one_percent_of_bad_rows_stops_the_training(written):
@@ -199,5 +224,5 @@ def test_each_row_knows_its_line(written):
     table.loc[3, "BALANCE"] = "much"
     lines = table.to_csv(index=False).splitlines()
     data = read_customers(written("\n".join(["", *lines[:3], "", *lines[3:]])))
-    assert data.notes == ["line 7: BALANCE must be a number, not 'much'"]
+    assert data.notes == ["line 7: BALANCE must be a number", "blank rows, skipped: 1"]
     assert data.lines.tolist() == [3, 4, 6, *range(8, 184)]

@@ -59,6 +59,8 @@ def test_without_a_query_the_rule_chooses_k_and_nothing_is_activated(ask: Ask) -
 def test_everything_can_be_said(ask: Ask) -> None:
     query = "k_min=2&k_max=20&seed=4294967295&activate=true&by=Ann%20B&note=%C3%BCber"
     assert ask(query) == (TrainingOptions(k_min=2, k_max=20, seed=2**32 - 1, activate=True), "Ann B", "über")
+    columns = ask("columns=CUST_ID:Konto,BALANCE:Saldo")[0]["columns"]
+    assert columns == {"CUST_ID": "Konto", "BALANCE": "Saldo"}
     assert ask("k=6")[0] == TrainingOptions(k_min=6, k_max=6, seed=0, activate=False)
 
 
@@ -76,6 +78,9 @@ def test_everything_can_be_said(ask: Ask) -> None:
         ("k_min=8&k_max=3", ["?k_min"]),
         ("k_min=9", ["?k_min"]),
         ("k_max=2", ["?k_min"]),
+        ("columns=Saldo", ["?columns"]),
+        ("columns=SALDO:x", ["?columns"]),
+        ("columns=", ["?columns"]),
         ("seed=-1", ["?seed"]),
         ("seed=4294967296", ["?seed"]),
         ("activate=maybe", ["?activate"]),

@@ -16,7 +16,7 @@ from model_service.training_jobs import jobs
 from model_service.training_jobs.folder import Folder
 from model_service.training_jobs.job import Job
 from model_service.training_jobs.jobs import TrainingJobs
-from shared.model_contract import CSV, MODELS, PARQUET, TRAININGS, Training
+from shared.model_contract import CSV, MODELS, NDJSON, PARQUET, TRAININGS, TSV, Training
 
 LIMIT = 4096
 
@@ -60,13 +60,15 @@ def left(tmp_path: Path) -> list[str]:
         (CSV, "upload.csv"),
         (f"{CSV}; charset=utf-8", "upload.csv"),
         ('TEXT/csv;charset="UTF8"', "upload.csv"),
+        (TSV, "upload.tsv"),
+        (NDJSON, "upload.ndjson"),
         (PARQUET, "upload.parquet"),
     ],
 )
 def test_an_uploaded_file_becomes_a_training(service, processes, kind, name):
     accepted = service.request(
         "POST",
-        f"{MODELS}?k_min=2&k_max=4&seed=7&activate=true&by=ann&note=q3",
+        f"{MODELS}?k_min=2&k_max=4&seed=7&activate=true&by=ann&note=q3&columns=BALANCE:Saldo",
         [b"one", b"", b"two"],
         {"content-type": kind},
     )
@@ -75,7 +77,8 @@ def test_an_uploaded_file_becomes_a_training(service, processes, kind, name):
     assert set(record) == set(Training.__annotations__)
     assert accepted.headers["location"] == f"{TRAININGS}/{record['id']}"
     assert record["status"] == "queued"
-    assert record["options"] == {"k_min": 2, "k_max": 4, "seed": 7, "activate": True}
+    columns = {"BALANCE": "Saldo"}
+    assert record["options"] == {"k_min": 2, "k_max": 4, "seed": 7, "activate": True, "columns": columns}
     assert (record["by"], record["note"], record["data"], record["bytes"]) == ("ann", "q3", name, 6)
     (job,) = processes.jobs
     assert (job.folder.path / name).read_bytes() == b"onetwo"
@@ -96,6 +99,12 @@ def test_another_media_type_is_refused(service, processes, tmp_path, kind):
     assert CSV in body["detail"]
     assert PARQUET in body["detail"]
     assert not (tmp_path / "models").exists()
+
+
+def test_another_charset_is_refused(service, processes):
+    answer = post(service, **{"content-type": f"{CSV}; charset=iso-8859-1"})
+    assert_problem(answer, 415, "unsupported_media_type")
+    assert "utf-8" in answer.json()["detail"]
 
 
 def test_too_large_a_file_is_refused_before_it_is_read_and_while_it_is(service, processes, tmp_path):
@@ -302,9 +311,9 @@ def test_without_a_store_the_list_is_empty(service, tmp_path):
 def test_the_openapi_text_describes_trainings(service):
     paths = service.get("/openapi.json").json()["paths"]
     create = paths[MODELS]["post"]
-    known = {"k", "k_min", "k_max", "seed", "activate", "by", "note", "name", "stored"}
+    known = {"k", "k_min", "k_max", "columns", "seed", "activate", "by", "note", "name", "stored"}
     assert {p["name"] for p in create["parameters"]} == known
-    assert set(create["requestBody"]["content"]) == {CSV, PARQUET}
+    assert set(create["requestBody"]["content"]) == {CSV, TSV, NDJSON, PARQUET}
     assert {"202", "409", "413", "415", "422"} <= set(create["responses"])
     for rest, method in (("", "get"), ("/log", "get"), ("/cancel", "post")):
         described = paths[f"{TRAININGS}/{{id}}{rest}"][method]

@@ -29,7 +29,7 @@ SCRIPT = f"""
 import json
 from support.customers import body
 from fakes.gateway import CUSTOMERS, FakeGateway
-from gateway.files.csv import CsvCustomers
+from gateway.files.reader import CustomerFile
 gateway = FakeGateway()
 good = body({NAME}=3)
 created = gateway.client.post(CUSTOMERS, json=good)
@@ -38,7 +38,7 @@ missing = {{name: value for name, value in body("C3").items() if name != "{NAME}
 lacking = gateway.client.post(CUSTOMERS, json=missing)
 patched = gateway.client.patch(CUSTOMERS + "/C1", json={{"{NAME}": 4}}).json
 csv = ",".join(good) + "\\n" + ",".join(map(str, good.values()))
-(batch,) = CsvCustomers([csv.encode()]).batches()
+(batch,) = CustomerFile("text/csv", [csv.encode()]).batches()
 print(json.dumps([created.json["{NAME}"], [r.json["errors"][0]["pointer"] for r in (bad, lacking)],
                   patched["{NAME}"], batch.customers[0][1]["{NAME}"]]))
 """

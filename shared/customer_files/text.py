@@ -5,13 +5,13 @@ from __future__ import annotations
 import codecs
 from collections.abc import Iterable, Iterator
 
-from gateway.services.errors import InvalidInput
-from shared.problems import FieldError
+from shared.customer_files.rows import FileRefused
 
 MAX_LINE = 65_536
 """Most characters of a line that any reader takes."""
 BLOCK_BYTES = 1 << 20
 
+_MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF8.decode("cp1252").encode())  # the second was read as Windows-1252 on its way
 _MOST_BYTES = 4 * MAX_LINE  # a longer line has more than MAX_LINE characters, whichever they are
 _TOO_LONG = b"?" * (MAX_LINE + 1)
 
@@ -19,19 +19,22 @@ _TOO_LONG = b"?" * (MAX_LINE + 1)
 def text_blocks(pieces: Iterable[bytes], block_bytes: int = BLOCK_BYTES) -> Iterator[str]:
     r"""Yield the text in blocks of about `block_bytes`, cut after line ends (``\n``, ``\r\n`` or ``\r``).
 
-    A byte order mark is taken off. Bytes that are no UTF-8 become U+FFFD, which no id and no number may hold. A line so
-    long that no reader takes it is replaced by one of `MAX_LINE` + 1 characters.
+    Byte order marks at the beginning are taken off, however often programs have put one there. Bytes that are no UTF-8
+    become U+FFFD, which no id and no number may hold. A line so long that no reader takes it is replaced by one of
+    `MAX_LINE` + 1 characters.
 
     Raises
     ------
-    InvalidInput
+    FileRefused
         for UTF-16.
     """
     first = True
     for block in _whole_lines(_gathered(pieces, block_bytes)):
         if first:
             _refuse_utf16(block)
-        yield (block.removeprefix(codecs.BOM_UTF8) if first else block).decode("utf-8", "replace")
+            while block.startswith(_MARKS):
+                block = block.removeprefix(_MARKS[0]).removeprefix(_MARKS[1])
+        yield block.decode("utf-8", "replace")
         first = False
 
 
@@ -77,5 +80,4 @@ def _last_cut(text: bytes) -> int:
 
 def _refuse_utf16(block: bytes) -> None:
     if block.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        detail = "The file is UTF-16 text; save it as UTF-8."
-        raise InvalidInput([FieldError(pointer="", detail=detail)], detail)
+        raise FileRefused("The file is UTF-16 text; save it as UTF-8.")

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.services.imports import repeated_ids
-from gateway.services.imports.repeated_ids import RepeatedIds
+from shared.customer_files import repeated_ids
+from shared.customer_files.repeated_ids import RepeatedIds
 
 
 def _plainly(batches: list[list[str]]) -> list[dict[int, int]]:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.files.text import MAX_LINE, text_blocks
-from gateway.services.errors import InvalidInput
+from shared.customer_files.rows import FileRefused
+from shared.customer_files.text import MAX_LINE, text_blocks
 
 _texts = st.text(alphabet=st.sampled_from("aä\n\r,"), max_size=60)
 
@@ -34,7 +34,7 @@ def test_a_byte_order_mark_is_taken_off_the_beginning_only(piece: int) -> None:
 
 
 def test_utf16_is_refused() -> None:
-    with pytest.raises(InvalidInput, match="UTF-16"):
+    with pytest.raises(FileRefused, match="UTF-16"):
         list(text_blocks(["a\n".encode("utf-16")]))
 
 
