@@ -48,8 +48,8 @@ class Settings(BaseSettings):
         1024**3
     )
     max_training_rows: Annotated[
-        int, Field(ge=1, description="Most customers that a training holds in memory, about 1 KB each")
-    ] = 2_000_000
+        int, Field(ge=1, description="Most customers that a training holds in memory, about 2 KB each")
+    ] = 1_000_000
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], Field(description="Least severity logged")] = (
         "INFO"
     )

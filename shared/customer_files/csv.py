@@ -83,7 +83,7 @@ class CsvRecords:
         """Return the header, None if all lines are blank.
 
         It is the first line that has every column which must be there, if one of the first `MOST_TITLES` does: so
-        titles above it do no harm. Otherwise it is the first line that holds anything.
+        titles above it do no harm. Otherwise it is the one that has most of them.
 
         Raises
         ------
@@ -103,7 +103,8 @@ class CsvRecords:
         else:
             if not cuts:
                 return None
-            cuts = dict(islice(cuts.items(), 1))
+            place = max(cuts, key=lambda line: known_names(cuts[line][0], self._mapping))  # it will be refused
+            cuts = {line: cut for line, cut in cuts.items() if line <= place}
         place, (_, self.delimiter) = cuts.popitem()
         self.titles = len(cuts)
         self._blank_after_quote = re.compile(rf'"[ \t]+(?={re.escape(self.delimiter)}|[\r\n]*\Z)')
@@ -194,8 +195,8 @@ class CsvRecords:
         for line, record in numbered:
             if not any(cell.strip(BLANKS) for cell in record):
                 blank += 1
-            elif len(record) == self._width:
-                records.append(record)
+            elif len(record) >= self._width and not any(cell.strip(BLANKS) for cell in record[self._width :]):
+                records.append(record[: self._width])  # marks at the end separate nothing
                 lines.append(line)
             elif not "".join(record).strip(_NOTHING):
                 blank += 1

@@ -14,7 +14,7 @@ def ndjson(_context: Any, value: Any) -> bytes:
     return "\n".join(json.dumps(line, default=str) for line in (value if isinstance(value, list) else [value])).encode()
 
 
-@schemathesis.serializer("application/vnd.apache.parquet", "text/csv")
+@schemathesis.serializer("application/vnd.apache.parquet", "text/csv", "text/tab-separated-values")
 def file(_context: Any, value: Any) -> bytes:
     """Write a file's content as it is."""
     return value if isinstance(value, bytes) else str(value).encode("utf-8", "surrogatepass")

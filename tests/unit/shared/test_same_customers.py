@@ -337,6 +337,9 @@ CASES: dict[str, Case] = {
         codes=["title_lines"],
     ),
     "titles and a sep line": Case(b"sep=;\nExport\n" + semicolons(row("A", ";")), A, codes=["title_lines"]),
+    "separators at the end": Case(
+        text(f"{row('A')},,", f"{row('B')},x", f"{row('C')}, "), {"A": {}, "C": {}}, faults=[(3, None)]
+    ),
     "CRLF": Case(text(row("A"), row("B"), newline="\r\n"), AB),
     "CR": Case(text(row("A"), row("B"), newline="\r"), AB),
 }
@@ -473,6 +476,12 @@ REFUSED: dict[str, tuple[bytes, str, str, str | None]] = {
         None,
     ),
     "no header at all": (text(header=row("C10001", "|")), CSV, "18 columns, 'C10001', '100.0'", None),
+    "titles above a header that lacks columns": (
+        b"Export\nBALANCE;PAYMENTS\n1;2\n",
+        CSV,
+        "line 2 was read as 2 columns",
+        None,
+    ),
     "one cell": (b"hello world\nx\n", CSV, "1 column, 'hello world'", None),
     "Int128": (
         table(*TWO, BALANCE=pa.array([b"x" * 16] * 2, pa.binary(16))),
