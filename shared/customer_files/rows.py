@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
 import numpy as np
 from typing_extensions import TypedDict
@@ -132,35 +133,30 @@ def check(rows: Unchecked, seen: RepeatedIds) -> Rows:
     faults = {row: list(found) for row, found in rows.unreadable.items()}
     for row, cust_id in enumerate(rows.ids or ()):
         if fault := cust_id_fault(cust_id):
-            faults.setdefault(row, []).insert(0, (CUST_ID, fault))
+            faults.setdefault(row, []).append((CUST_ID, fault))
     _check_columns(rows, faults)
-    good = np.array([row for row in range(len(rows.lines)) if row not in faults], np.intp) if faults else None
-    columns, lines, ids = rows.columns, rows.lines, rows.ids
-    if good is not None:
-        columns, lines, ids = _taken(rows, good)
-    repeated = {} if ids is None else seen.note(ids, lines)  # type: ignore[arg-type]  # they are texts, or had a fault
+    if rows.ids is not None:
+        good = _others(rows, faults)
+        ids = cast(list[str], [rows.ids[row] for row in good])
+        for place, first in seen.note(ids, [rows.lines[row] for row in good]).items():
+            faults[good[place]] = [(CUST_ID, f"repeats the CUST_ID of line {first}")]
+    good = _others(rows, faults)
     listed = [
-        RowFault(line=rows.lines[row], column=column, detail=detail)
-        for row, found in faults.items()
-        for column, detail in found
+        *(RowFault(line=rows.lines[row], column=c, detail=d) for row, found in faults.items() for c, d in found),
+        *(RowFault(line=line, column=None, detail=detail) for line, detail in rows.broken.items()),
     ]
-    listed += [RowFault(line=line, column=None, detail=detail) for line, detail in rows.broken.items()]
-    rejected = len(faults) + len(rows.broken) + len(repeated)
-    if repeated:
-        listed += [
-            RowFault(line=lines[place], column=CUST_ID, detail=f"repeats the CUST_ID of line {first}")
-            for place, first in repeated.items()
-        ]
-        kept = np.delete(np.arange(len(lines)), list(repeated))
-        columns, lines, ids = _taken(Unchecked(lines, ids, columns), kept)
-    listed.sort(key=lambda fault: (fault["line"], _ORDER.get(fault["column"], 0)))
-    return Rows(ids, columns, lines, listed, rejected, rows.warnings)  # type: ignore[arg-type]  # the same
+    return Rows(
+        ids=None if rows.ids is None else cast(list[str], [rows.ids[row] for row in good]),
+        columns=[column[good] for column in rows.columns] if faults else rows.columns,
+        lines=[rows.lines[row] for row in good] if faults else rows.lines,
+        faults=sorted(listed, key=lambda fault: (fault["line"], _ORDER.get(fault["column"], 0))),
+        rejected=len(faults) + len(rows.broken),
+        warnings=rows.warnings,
+    )
 
 
-def _taken(rows: Unchecked, places: np.typing.NDArray[np.intp]) -> tuple[list[Column], list[int], list[object] | None]:
-    chosen = places.tolist()
-    ids = None if rows.ids is None else [rows.ids[place] for place in chosen]
-    return [column[places] for column in rows.columns], [rows.lines[place] for place in chosen], ids
+def _others(rows: Unchecked, faults: Faults) -> list[int]:
+    return [row for row in range(len(rows.lines)) if row not in faults]
 
 
 def _check_columns(rows: Unchecked, faults: Faults) -> None:

@@ -25,7 +25,7 @@ from support.servers import free_port
 from model_service.training_jobs.jobs import PROCESS_DIED, TrainingJobs
 from model_service.training_jobs.run import NICENESS
 from shared.contract import READY
-from shared.model_contract import CSV, MODELS, PARQUET, TRAININGS
+from shared.model_contract import CSV, MODELS, NDJSON, PARQUET, TRAININGS
 from shared.secret_rules import MODEL_SERVICE_SECRET_IN_DEVELOPMENT
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -206,9 +206,26 @@ def test_stored_customers_and_named_files_are_called_so_in_the_report(service, c
         assert (lines == {None}) is ("stored" in query)
 
 
+def test_ndjson_with_a_name_of_the_banks_own_trains_too(service, customers):
+    table = pd.read_csv(io.BytesIO(customers)).rename(columns={"BALANCE": "Saldo", "TENURE": "tenure"})
+    content = table.to_json(orient="records", lines=True).encode() + b"\n\n"
+    queued = service.train(content, f"{ONE_K}&columns=BALANCE:Saldo", NDJSON)
+    assert queued["options"]["columns"] == {"BALANCE": "Saldo"}
+    record = service.ended(queued["id"])
+    assert (record["status"], record["data"]) == ("completed", "upload.ndjson"), record
+    text = service.text(record["id"])
+    assert "note: BALANCE is read from 'Saldo'" in text
+    assert "note: blank rows, skipped: 1" in text
+    assert service.files(record["id"]) == {"record.json", "log.txt", "lock"}
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
-    [(b"A,B\n1,2\n", "Missing columns"), (b"\x00\x01\xff", "upload.csv is not a CSV file"), (b"\n\n", "upload.csv")],
+    [
+        (b"A,B\n1,2\n", "upload.csv: The header does not fit: line 1 was read as 2 columns, 'A', 'B'"),
+        (b"\x00\x01\xff", "upload.csv: The file holds zero bytes"),
+        (b"\n\n", "upload.csv: The file is empty"),
+    ],
 )
 def test_useless_data_fail_with_the_reason(service, content, reason):
     record = service.ended(service.train(content, ONE_K)["id"])
