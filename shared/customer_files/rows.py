@@ -141,6 +141,7 @@ def check(rows: Unchecked, seen: RepeatedIds) -> Rows:
         for place, first in seen.note(ids, [rows.lines[row] for row in good]).items():
             faults[good[place]] = [(CUST_ID, f"repeats the CUST_ID of line {first}")]
     good = _others(rows, faults)
+    refused = {rows.lines[row] for row in faults}
     listed = [
         *(RowFault(line=rows.lines[row], column=c, detail=d) for row, found in faults.items() for c, d in found),
         *(RowFault(line=line, column=None, detail=detail) for line, detail in rows.broken.items()),
@@ -151,7 +152,7 @@ def check(rows: Unchecked, seen: RepeatedIds) -> Rows:
         lines=[rows.lines[row] for row in good] if faults else rows.lines,
         faults=sorted(listed, key=lambda fault: (fault["line"], _ORDER.get(fault["column"], 0))),
         rejected=len(faults) + len(rows.broken),
-        warnings=rows.warnings,
+        warnings=[warning for warning in rows.warnings if warning["line"] not in refused],
     )
 
 

@@ -30,13 +30,14 @@ FAULT_INDEXES = (
 )
 _RUNNING = "running"
 _OURS = {"expires_at": 0, "first_load": 0, "audited": 0, "end_entry": 0}
-_YOUNGER: Document = {
+_YOUNGER: Document = {"columns": [], "blank_rows": 0, "missing_words": {}}
+_YOUNGER_DETAILS: Document = {
     "warnings": [],
     "segment_changes": {"count": 0, "unknown": 0, "moves": []},
     "drift": None,
     "drift_unavailable": "The import is older than this comparison.",
 }
-"""What records from before these members have in their place."""
+"""What records from before these members have in their place; the details are not in lists."""
 _HEARTBEAT: Document = {"$currentDate": {"updated_at": True}}  # by the server's clock
 
 
@@ -91,7 +92,7 @@ class MongoImportRecords:
     def get(self, import_id: str) -> Import | None:
         with self._records as records:
             document = records.find_one({"_id": import_id}, _OURS)
-        return cast(Import, {**_YOUNGER, **_record(document)}) if document else None
+        return cast(Import, {**_YOUNGER_DETAILS, **_record(document)}) if document else None
 
     def page(self, before: str | None, limit: int) -> list[ImportSummary]:
         query: Document = {} if before is None else {"_id": {"$lt": before}}
@@ -140,10 +141,6 @@ def _silent(seconds: float) -> Document:
     The server's clock says both when that was and what time it is: no other machine's clock decides.
     """
     return {"$expr": {"$gt": [{"$subtract": ["$$NOW", "$updated_at"]}, int(seconds * 1000)]}}
-
-
-_YOUNGER: Document = {"columns": [], "blank_rows": 0, "missing_words": {}}
-"""What records did not have before it was counted."""
 
 
 def _record(document: Document) -> Document:

@@ -217,7 +217,7 @@ CASES: dict[str, Case] = {
         text(row("A", BALANCE="3393.68000000000000000000", TENURE="12.000")), {"A": {"BALANCE": 3393.68}}
     ),
     "German thousands": Case(
-        semicolons(row("A", ";", BALANCE="7.500"), row("B", ";", BALANCE="1234,56")),
+        semicolons(row("A", ";", BALANCE="7.500"), row("B", ";", PURCHASES="7.500", BALANCE="1234,56")),
         {"A": {"BALANCE": 7.5}},
         faults=[(3, "BALANCE")],
         codes=["decimal_point_among_commas"],
