@@ -170,8 +170,8 @@ def read_customers(path: Path, columns: ColumnMapping | None = None, most_rows: 
         lines.append(np.array(rows.lines, np.int64))
         if most_rows is not None and file.rows - file.refused > most_rows:
             raise DataRefused(
-                f"{path.name} has more than {most_rows:,} usable rows (MAX_TRAINING_ROWS), which the memory for "
-                "trainings is meant for; a random sample of them gives the same segments."
+                f"{path.name} has more usable rows than a training may hold in memory ({most_rows:,}, "
+                "MAX_TRAINING_ROWS): train on a random sample of them, or raise the setting where there is memory for it."
             )
     frame = pd.DataFrame(np.concatenate(inputs, axis=1).T, columns=list(INPUT_NAMES))
     del inputs  # before more is made of them

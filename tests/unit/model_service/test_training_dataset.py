@@ -159,7 +159,7 @@ def test_a_column_of_words_is_no_column_of_numbers(written, blanks):
 def test_more_customers_than_fit_into_memory_are_refused_with_the_setting(written):
     path = written(tiny_customers())
     assert len(read_customers(path, most_rows=180).frame) == 180
-    with pytest.raises(DataRefused, match=r"more than 179 usable rows \(MAX_TRAINING_ROWS\)"):
+    with pytest.raises(DataRefused, match=r"\(179, MAX_TRAINING_ROWS\): train on a random sample"):
         read_customers(path, most_rows=179)
 
 
