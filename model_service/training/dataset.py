@@ -171,7 +171,7 @@ def read_customers(path: Path, columns: ColumnMapping | None = None, most_rows: 
         if most_rows is not None and file.rows - file.refused > most_rows:
             raise DataRefused(
                 f"{path.name} has more usable rows than a training may hold in memory ({most_rows:,}, "
-                "MAX_TRAINING_ROWS): train on a random sample of them, or raise the setting where there is memory for it."
+                "MAX_TRAINING_ROWS): train on a random sample of them, or raise the setting if there is memory for it."
             )
     frame = pd.DataFrame(np.concatenate(inputs, axis=1).T, columns=list(INPUT_NAMES))
     del inputs  # before more is made of them

@@ -147,7 +147,7 @@ ERASED = "[erased]"
 
 
 QUOTED = 40
-"""Characters of a cell that a training quotes at most, so that a longer id may be cut off."""
+"""Characters of a cell that trainings of earlier versions quoted at most, so that a longer id may be cut off."""
 _RECOGNISABLE = 8
 """Characters of an id that say whose it is, though the rest of it was cut off."""
 _QUOTE = re.compile(rf"(?<=')[^'\n]{{{QUOTED}}}(?=')|(?<=\")[^\"\n]{{{QUOTED}}}(?=\")")

@@ -84,13 +84,22 @@ def test_an_id_that_a_quote_cut_off(said, left):
     assert without(text, LONG) == (text if left is None else f"BALANCE must be a number, not {left}")
 
 
-def test_what_a_training_quotes_of_a_long_id_is_found(tmp_path):
+def test_a_training_quotes_nothing_of_a_cell(tmp_path):
     file = tmp_path / "customers.csv"
     names = [CUST_ID, *INPUT_NAMES]
     file.write_text(",".join(names) + "\n" + ",".join("1" if name != "BALANCE" else LONG for name in names) + "\n")
     with pytest.raises(DataRefused) as caught:
         read_customers(file)
-    assert LONG[:40] in str(caught.value)
+    assert "line 2: BALANCE must be a number" in str(caught.value)
+    assert LONG[:8] not in str(caught.value)
+
+
+def test_an_id_where_a_header_should_be_is_shown_whole_and_found(tmp_path):
+    file = tmp_path / "customers.csv"
+    file.write_text(",".join([LONG, *"1" * len(INPUT_NAMES)]) + "\n")
+    with pytest.raises(DataRefused) as caught:
+        read_customers(file)
+    assert LONG in str(caught.value)
     assert LONG[:8] not in without(str(caught.value), LONG)
 
 
