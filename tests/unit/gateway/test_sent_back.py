@@ -9,8 +9,8 @@ from fakes.gateway import CUSTOMERS, PREDICTIONS, FakeGateway
 from support.customers import body
 from support.problems import assert_problem
 
-from gateway.files.ndjson import OWN_FIELDS
 from gateway.services.customers.customer import KEPT_BY_SERVICE, Customer
+from shared.customer_files.ndjson import OWN_FIELDS
 from shared.features import CUST_ID
 
 ONE = f"{CUSTOMERS}/C1"

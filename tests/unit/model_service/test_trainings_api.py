@@ -101,10 +101,11 @@ def test_another_media_type_is_refused(service, processes, tmp_path, kind):
     assert not (tmp_path / "models").exists()
 
 
-def test_another_charset_is_refused(service, processes):
-    answer = post(service, **{"content-type": f"{CSV}; charset=iso-8859-1"})
+@pytest.mark.parametrize("kind", [CSV, TSV, NDJSON])
+def test_another_charset_is_refused(service, processes, kind):
+    answer = post(service, **{"content-type": f"{kind}; charset=iso-8859-1"})
     assert_problem(answer, 415, "unsupported_media_type")
-    assert "utf-8" in answer.json()["detail"]
+    assert "UTF-8" in answer.json()["detail"]
 
 
 def test_too_large_a_file_is_refused_before_it_is_read_and_while_it_is(service, processes, tmp_path):
