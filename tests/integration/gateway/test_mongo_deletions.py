@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import timedelta
 from threading import Barrier
+from types import SimpleNamespace
 from typing import Any
 
 import pymongo.errors
@@ -160,6 +161,7 @@ class RaisingCollection:
 
     def __init__(self, error: Exception) -> None:
         self._error = error
+        self.database = SimpleNamespace(client=self)  # no less than a store needs to be made
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         raise self._error
