@@ -12,6 +12,7 @@ from gateway.controllers.slow_clients import end_dead_connections
 from gateway.settings import read_settings
 
 _LOOK_SECONDS = 0.05
+_SETTLED_SECONDS = 1.0
 
 
 def create_app() -> Flask:
@@ -25,3 +26,5 @@ def _once_it_listens(request_timeout: float) -> None:
     """Wait for granian's socket: it opens one after it has loaded the application, and has no hook for that."""
     while not end_dead_connections(request_timeout):
         time.sleep(_LOOK_SECONDS)
+    time.sleep(_SETTLED_SECONDS)
+    end_dead_connections(request_timeout)  # those that were on their way in

@@ -22,6 +22,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import stat
 import threading
 import time
 from collections.abc import Iterator
@@ -111,19 +112,32 @@ class ClientTimeouts:
 def end_dead_connections(seconds: float) -> bool:
     """Let the system end connections whose clients are gone, or take nothing of an answer for some seconds.
 
-    The options are set on the sockets of this process that listen: connections inherit them. Return whether there are
-    any yet.
+    The options are set on the sockets of this process that listen, whose connections inherit them, and on connections
+    that came before. Return whether there is a socket that listens.
     """
     options = {**KEEP_ALIVE, "TCP_USER_TIMEOUT": int(seconds * 1000)}
-    found = False
-    for descriptor in Path("/dev/fd").iterdir():
-        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(int(descriptor.name))) as server:
-            if server.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-                server.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-                for name, value in options.items():
-                    server.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-                found = True
-    return found
+    with contextlib.ExitStack() as opened:
+        sockets = [opened.enter_context(found) for found in _sockets()]
+        listening = [s for s in sockets if s.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)]
+        ports = {server.getsockname()[1] for server in listening}
+        for connection in (*listening, *(s for s in sockets if s.getsockname()[1] in ports)):
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            for name, value in options.items():
+                connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+    return bool(listening)
+
+
+def _sockets() -> Iterator[socket.socket]:
+    """Yield a duplicate of every TCP socket of this process."""
+    for path in Path("/dev/fd").iterdir():
+        descriptor = int(path.name)
+        with contextlib.suppress(OSError):  # it has been closed meanwhile
+            if stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+                found = socket.socket(fileno=os.dup(descriptor))
+                if found.family in (socket.AF_INET, socket.AF_INET6) and found.type == socket.SOCK_STREAM:
+                    yield found
+                else:
+                    found.close()
 
 
 def taken_in_time(pieces: Iterator[bytes]) -> Iterator[bytes]:
