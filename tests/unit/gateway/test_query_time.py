@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,6 +20,8 @@ class SlowCollection:
     def __init__(self) -> None:
         self.now = 1_000.0
         self.limits: list[int] = []
+        client = SimpleNamespace(start_session=lambda **_: nullcontext())
+        self.database = SimpleNamespace(client=client)
 
     def find(self, *_: Any, **options: Any) -> list[dict[str, Any]]:
         self.limits.append(options["max_time_ms"])
