@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import timedelta
 from threading import Barrier
-from types import SimpleNamespace
 from typing import Any
 
 import pymongo.errors
@@ -161,7 +160,10 @@ class RaisingCollection:
 
     def __init__(self, error: Exception) -> None:
         self._error = error
-        self.database = SimpleNamespace(client=self)  # no less than a store needs to be made
+        self.database = self.client = self  # no less than a store needs to be made
+
+    def __getitem__(self, name: str) -> None:
+        raise self._error
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         raise self._error
