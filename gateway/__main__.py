@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import sys
 from pathlib import Path
@@ -16,9 +17,16 @@ from gateway.commands.imports import import_
 from gateway.commands.keys import keys
 from gateway.development import mongod
 from gateway.middleware import lingering_close, request_log
+from gateway.services.access.concurrency import concurrency_limits
 from gateway.settings import Settings
 from gateway.wiring import Services, build_services
 from gateway.worker import Beside, Duty, work
+
+HEADER_SECONDS = 10
+"""Longest wait for a request's headers, and for the next request on a connection; granian's own limit is 30."""
+
+MOST_CONNECTIONS = 16_384
+"""Connections of a process, idle and silent ones included; granian's own limit is 1,024. Each costs some 10 kB."""
 
 
 @click.group(help="Customers and their segments: the gateway, its worker and its tools.")
@@ -54,17 +62,26 @@ def _granian(settings: Settings) -> list[str]:
         "host": settings.host,
         "port": settings.port,
         "workers": settings.workers,
-        "blocking-threads": settings.threads + lingering_close.THREADS,
+        "blocking-threads": concurrency_limits(settings.threads).threads + lingering_close.THREADS,
+        "backpressure": _connections(),
+        "http1-header-read-timeout": HEADER_SECONDS * 1000,
         "log-level": "error",  # it would warn of more threads than twice the processors
     }
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
     flags = ["--http", "1", "--no-ws", "--respawn-failed-workers", "--factory"]
-    return ["granian", *words, *flags, "gateway.app:create_app"]
+    return ["granian", *words, *flags, "gateway.granian_app:create_app"]
 
 
 def _gunicorn() -> list[str]:
     """Return the server that tells ``X_Forwarded_For`` from ``X-Forwarded-For``; of both, granian gives us the last."""
     return ["gunicorn", "-c", "python:gateway.gunicorn_conf", "gateway.app:create_app()"]
+
+
+def _connections() -> int:
+    """Return how many connections a process may hold open, after allowing as many files as the system lets it."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    return min(MOST_CONNECTIONS, most // 2) if most != resource.RLIM_INFINITY else MOST_CONNECTIONS
 
 
 @main.command()

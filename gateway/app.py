@@ -42,7 +42,6 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
     app = Flask("gateway", static_folder=None)
     app.url_map.merge_slashes = False  # a doubled slash is an unknown address, not a redirect to another
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
-    slow_clients.register(app, settings.request_timeout, settings.threads)
     _surround(app, settings)
     request_log.register(app)
     request_environ.register(app)
@@ -50,6 +49,7 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
     errors.register(app)
     services = services or build_services(app, settings)
     services.authentication.begin()
+    slow_clients.register(app, settings.request_timeout, services.concurrency_limits.bodies)
     quick = 3 * max(settings.bulk_deadline, settings.mongodb_timeout)  # read, score, write
     around = middleware_by_work(
         services.authentication,

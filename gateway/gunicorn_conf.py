@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from gateway.middleware.lingering_close import THREADS as _MORE_THREADS
+from gateway.services.access.concurrency import concurrency_limits
 from gateway.settings import read_settings
 
 _settings = read_settings()
@@ -17,7 +18,7 @@ _settings = read_settings()
 bind = f"{_settings.host}:{_settings.port}"
 workers = _settings.workers
 worker_class = "gthread"
-threads = _settings.threads + _MORE_THREADS
+threads = concurrency_limits(_settings.threads).threads + _MORE_THREADS
 keepalive = 75  # longer than a pooled client's idle connections live
 limit_request_line = 8190  # its most; the default is half of it
 header_map = "drop"  # X_Forwarded_For is not X-Forwarded-For, though WSGI has one name for both
@@ -62,7 +63,9 @@ def post_fork(_server: Any, _worker: Any) -> None:
 def pre_request(_worker: Any, request: Any) -> None:
     """End the wait for a client that neither sends nor reads, and let the application ask for the body."""
     connection = request.unreader.sock
-    connection.settimeout(60)  # gunicorn would hold the thread for ever
+    # gunicorn would hold the thread for ever. Who does not send is cut off by `gateway.controllers.slow_clients` before
+    # that, and hears why.
+    connection.settimeout(2 * _settings.request_timeout)
     if request._expected_100_continue:
         # gunicorn would ask for every body, also for those that are then refused. One that was not asked for may come
         # or not, so that nobody knows where the next request begins.

@@ -28,6 +28,7 @@ from gateway.controllers.service import DocumentationController, ServiceControll
 from gateway.data_access.model_service.client import Certificates, ModelServiceClient
 from gateway.data_access.model_service.model import HttpModel
 from gateway.data_access.model_service.registry import Deadlines, HttpRegistry
+from gateway.middleware.rate_limit import address
 from gateway.middleware.request_log import current_request_id
 from gateway.routes import (
     Resource,
@@ -112,7 +113,7 @@ def build_services(app: Flask, settings: Settings) -> Services:
         settings.model_service_ca, settings.model_service_client_cert, settings.model_service_client_key
     )
     client = ModelServiceClient(
-        settings.model_service_url, settings.model_service_secret, files, settings.threads, current_request_id
+        settings.model_service_url, settings.model_service_secret, files, 4 * settings.threads, current_request_id
     )
     model = HttpModel(client, settings.bulk_deadline)
     deadlines = Deadlines(reading=settings.prediction_deadline, carrying=settings.analysis_deadline)
@@ -140,7 +141,7 @@ def assemble(
     )
     bound, deadline = concurrency_limits(settings.threads), settings.prediction_deadline
     comparison = TrainingComparison(registry, settings.bulk_deadline)
-    authentication, known_keys = build_authentication(stores.keys, tokens)
+    authentication, known_keys = build_authentication(stores.keys, tokens, lambda _: bound.keys.held(address()))
     return Services(
         authentication=authentication,
         idempotency=IdempotencyService(stores.idempotency, settings.idempotency_hours),
@@ -152,7 +153,7 @@ def assemble(
         deletions=_deletions(stores, settings, auditor),
         erasures=_erasures(stores, registry, settings, auditor),
         batches=BatchService(writer),
-        customer_segments=CustomerSegmentService(writing, store, model, assigner, deadline, bound.waits, auditor),
+        customer_segments=CustomerSegmentService(writing, store, model, assigner, deadline, auditor),
         predictions=PredictionService(model, deadline),
         segments=SegmentService(SegmentSizes(store.segment_counts), model, registry, deadline, auditor),
         registry=registry,
@@ -164,7 +165,7 @@ def assemble(
         reconciler=Reconciler(store, model, assigner),
         schema_upkeep=SchemaUpkeep(stores.schema, stores.imports.loading),
         concurrency_limits=bound,
-        limits=limits(stores.quotas, settings.rate_limit, settings.rate_limit_bulk, settings.rate_limit_anonymous),
+        limits=_rate_limits(stores, settings, bound),
     )
 
 
@@ -193,6 +194,11 @@ def _erasures(stores: Stores, registry: ModelRegistry, settings: Settings, audit
         auditor,
         require_revision=settings.require_if_match,
     )
+
+
+def _rate_limits(stores: Stores, settings: Settings, bound: ConcurrencyLimits) -> Limits:
+    rates = settings.rate_limit, settings.rate_limit_bulk, settings.rate_limit_anonymous
+    return limits(stores.quotas, bound.quotas.held, *rates)
 
 
 def erasables(stores: Stores, registry: ModelRegistry) -> tuple[Erasable, ...]:

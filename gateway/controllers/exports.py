@@ -9,6 +9,7 @@ from flask import Response, g, request
 from werkzeug.exceptions import NotAcceptable
 
 from gateway.controllers.http import preferred, query
+from gateway.controllers.slow_clients import taken_in_time
 from gateway.files.writer import KINDS
 from gateway.schemas.customer_queries import filters_of
 from gateway.services.clock import now
@@ -48,8 +49,7 @@ class ExportController:
             return Response(iter(()), headers=headers, mimetype=kind.media_type)  # as GET, it tells no length
         columns = kind.columns(members)
         pieces = kind.write(self._exports.customers(filters, kind.paths(columns)), columns)
-        marked = _whole_or_marked(pieces, g.request_id, breaks=request.environ.get("SERVER_SOFTWARE") != _GRANIAN)
-        return Response(marked, headers=headers, mimetype=kind.media_type)
+        return Response(whole_or_marked(pieces, "export"), headers=headers, mimetype=kind.media_type)
 
 
 def _preferred() -> str:
@@ -61,12 +61,18 @@ def _preferred() -> str:
     return kinds[best]
 
 
-def _whole_or_marked(pieces: Iterator[bytes], request_id: str, *, breaks: bool) -> Iterator[bytes]:
-    """Yield the file; `breaks` says whether the server breaks the connection when an answer fails midway."""
-    try:
-        yield from pieces
-    except Exception as error:
-        log.error("the export of request %s broke off: %s", request_id, error)
-        yield BROKEN_OFF
-        if breaks:
-            raise
+def whole_or_marked(pieces: Iterator[bytes], what: str) -> Iterator[bytes]:
+    """Return the pieces of a file; if it breaks off, or the client takes too long, it ends with `BROKEN_OFF`."""
+    request_id, breaks = g.request_id, request.environ.get("SERVER_SOFTWARE") != _GRANIAN
+    timed = taken_in_time(pieces)
+
+    def yielded() -> Iterator[bytes]:
+        try:
+            yield from timed
+        except Exception as error:
+            log.error("the %s of request %s broke off: %s", what, request_id, error)
+            yield BROKEN_OFF
+            if breaks:  # the server breaks the connection when an answer fails midway
+                raise
+
+    return yielded()

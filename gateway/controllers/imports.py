@@ -11,6 +11,7 @@ from typing import Any
 
 from flask import Response, request
 
+from gateway.controllers.exports import whole_or_marked
 from gateway.controllers.http import JSON, caller, json_response, ndjson_line, preferred, query, read_upload
 from gateway.controllers.pages import page_by_id
 from gateway.files.reader import CustomerFile
@@ -86,7 +87,9 @@ class ImportController:
     def errors(self, import_id: str) -> Response:
         """GET /imports/{id}/errors."""
         headers = {"Content-Disposition": f'attachment; filename="import-{import_id}-errors.csv"'}
-        return Response(_csv(self._imports.faults(import_id)), headers=headers, mimetype=CSV)
+        return Response(
+            whole_or_marked(_csv(self._imports.faults(import_id)), "list of errors"), headers=headers, mimetype=CSV
+        )
 
 
 def _shown(record: Import | ImportSummary, imports: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from gateway.middleware.authenticate import authenticated
-from gateway.middleware.concurrency import concurrency_limited
+from gateway.middleware.concurrency import concurrency_limited, limits_by_work
 from gateway.middleware.idempotency import idempotent
 from gateway.middleware.query_parameters import query_parameters
 from gateway.middleware.rate_limit import anonymous_rate_limited, rate_limited
@@ -37,11 +37,16 @@ def middleware_by_work(
         again; of quick and of long work.
     """
     callers = (anonymous_rate_limited(limits.anonymous), authenticated(authentication))
-    quick = (*callers, rate_limited(limits.default), query_parameters, idempotent(idempotency, lease))
-    bulk = (*callers, rate_limited(limits.bulk), query_parameters, idempotent(idempotency, long_lease))
+    bounded = concurrency_limited(limits_by_work(bounds))
+    quick = (*callers, rate_limited(limits.default), query_parameters, bounded, idempotent(idempotency, lease))
+    bulk = (*callers, rate_limited(limits.bulk), query_parameters, bounded, idempotent(idempotency, long_lease))
     return {
+        Work.LIVENESS: (query_parameters,),
+        Work.PAGE: quick,
         Work.QUICK: quick,
-        Work.MODEL: (*quick, concurrency_limited(bounds.waits)),
-        Work.BULK: (*bulk, concurrency_limited(bounds.long_calls)),
-        Work.LONG: (*bulk, concurrency_limited(bounds.long_calls, bounds.waits)),
+        Work.MANY: quick,
+        Work.MODEL: quick,
+        Work.EXPORT: bulk,
+        Work.BULK: bulk,
+        Work.LONG: bulk,
     }

@@ -17,6 +17,8 @@ from typing import Final
 from flask import Flask, Response, g, request
 
 from gateway.controllers.slow_clients import ClientTimeouts, TimedBody
+from gateway.middleware.rate_limit import address
+from gateway.services.access.concurrency import ConcurrencyLimit
 from gateway.services.errors import ClientsTooSlow
 
 THREADS: Final = 4
@@ -29,14 +31,15 @@ _PIECE = 256 * 1024
 
 def register(app: Flask) -> None:
     """Make the application take in what clients are still sending when they have been answered."""
-    app.after_request(_lingering(ClientTimeouts(LINGER_SECONDS, THREADS + 1)))
+    app.after_request(_lingering(ClientTimeouts(LINGER_SECONDS, ConcurrencyLimit(THREADS, ClientsTooSlow))))
 
 
 def _lingering(timeouts: ClientTimeouts) -> Callable[[Response], Response]:
     def after(response: Response) -> Response:
         if _sends_more():
             # Not Flask's stream, which ends where the route's limit does.
-            unread = TimedBody(request.environ["wsgi.input"], timeouts, request.environ.get("gunicorn.socket"))
+            connection = request.environ.get("gunicorn.socket")
+            unread = TimedBody(request.environ["wsgi.input"], timeouts, connection, address())
             response.call_on_close(partial(_discard, unread))
         return response
 
@@ -53,6 +56,6 @@ def _sends_more() -> bool:
 
 def _discard(body: TimedBody) -> None:
     size = 0
-    with contextlib.suppress(OSError, ClientsTooSlow), body.timeouts.waiting(body.connection):
+    with contextlib.suppress(OSError, ClientsTooSlow), body.timeouts.waiting(body.connection, body.caller):
         while size <= LINGER_BYTES and (piece := body.stream.read(_PIECE)):
             size += len(piece)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from functools import lru_cache, wraps
-from typing import Any, Final
+from typing import Any
 
 from flask import g, request
 
@@ -13,7 +13,6 @@ from gateway.routes import Around, Route, View
 from gateway.services.access.rate_limits import Limiter
 from gateway.services.errors import RateLimited, Unauthenticated
 
-MOST_KNOWN: Final = 10_000
 _IPV6_SITE = 64
 
 
@@ -26,8 +25,7 @@ def rate_limited(limiter: Limiter) -> Around:
 
         @wraps(view)
         def guarded(**parts: Any) -> Any:
-            principal = g.principal
-            _spend(limiter, f"{principal.kind}:{principal.id}")
+            _spend(limiter, g.principal.identity)
             return view(**parts)
 
         return guarded
@@ -38,10 +36,10 @@ def rate_limited(limiter: Limiter) -> Around:
 def anonymous_rate_limited(limiter: Limiter) -> Around:
     """Return a guard that counts, by address, requests without a key or token that holds; it comes first.
 
-    Whoever tries keys is refused unheard once the address has used up its window. But many callers may share an address
-    (a proxy, a company), so credentials that have held before are heard all the same. Health checks are never counted.
+    Many callers may share an address (a proxy, a company), so a key is always checked before anything is counted:
+    however many bad ones somebody tries, a good one is heard. What checking costs is bounded by
+    `authentication.KeyCache`. Pages that anybody may read are counted apart from bad keys, health checks never.
     """
-    held: set[int] = set()
 
     def around(route: Route, view: View) -> View:
         if route.path.startswith("/health/"):
@@ -49,24 +47,16 @@ def anonymous_rate_limited(limiter: Limiter) -> Around:
 
         @wraps(view)
         def open_to_all(**parts: Any) -> Any:
-            _spend(limiter, _address())
+            _spend(limiter, f"pages:{address()}")
             return view(**parts)
 
         @wraps(view)
         def guarded(**parts: Any) -> Any:
-            shown = hash(request.environ.get("HTTP_AUTHORIZATION"))
-            if shown not in held:
-                limiter.refuse_exhausted(_address())
             try:
-                answer = view(**parts)
+                return view(**parts)
             except Unauthenticated:
-                held.discard(shown)
-                _spend(limiter, _address())
+                _spend(limiter, address())
                 raise
-            if len(held) >= MOST_KNOWN:
-                held.clear()
-            held.add(shown)
-            return answer
 
         return open_to_all if route.scope is None else guarded
 
@@ -81,7 +71,8 @@ def _spend(limiter: Limiter, caller: str) -> None:
         raise
 
 
-def _address() -> str:
+def address() -> str:
+    """Return what stands for callers without a key: the address that the request comes from, or its network."""
     return f"address:{_site(request.remote_addr or '')}"
 
 

@@ -18,13 +18,14 @@ from gateway.openapi.problems import (
     NO_SUCH_ADDRESS,
     REPEATED,
     SCOPED,
+    TOO_SLOW,
     WITH_BODY,
     Known,
     Problems,
     known_problems,
 )
 from gateway.openapi.schemas import OPENAPI, Shapes
-from gateway.routes import Resource, Route
+from gateway.routes import Resource, Route, Work
 from gateway.routes.operation import Answer, Body, Link, Operation, PageOf, Shape
 from gateway.schemas.queries import JSONSchema, Parameter
 from gateway.services.customers.customer import Assignment
@@ -187,6 +188,8 @@ def _codes(operation: Operation, rule: str, route: Route) -> Iterator[str]:
         yield from (*REPEATED, *BODY_READ)
     if not rule.startswith("/health/"):
         yield from COUNTED
+    if route.work is Work.PAGE:
+        yield TOO_SLOW
     if operation.body:
         yield from WITH_BODY
         if any(kind.endswith("json") for kind in (*operation.body.media_types, *operation.body.others)):

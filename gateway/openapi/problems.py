@@ -24,7 +24,8 @@ REPEATED = (
     "idempotency_answer_not_kept",
 )
 """What whatever heeds an Idempotency-Key can give."""
-BODY_READ = ("body_too_large", "request_timeout", "unavailable")
+TOO_SLOW = "clients_slow"
+BODY_READ = ("body_too_large", "request_timeout", TOO_SLOW)
 WITH_BODY = (*BODY_READ, "unsupported_media_type")
 NO_SUCH_ADDRESS = "not_found"
 MALFORMED = "malformed_json"

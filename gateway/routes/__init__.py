@@ -26,14 +26,22 @@ API: Final = "/api/v1"
 class Work(StrEnum):
     """What kind of work a route is: each kind has bounds of its own."""
 
+    LIVENESS = "liveness"
+    """Answers at once, from memory, whatever else goes on: the one kind without a bound."""
+    PAGE = "page"
+    """Sends what is the same for everybody."""
     QUICK = "quick"
-    """Reads and writes of the database alone, or with a segment that may come later."""
+    """Reads and writes single documents of the database, with a segment that may come later."""
+    MANY = "many"
+    """Reads or writes many documents at once: lists, counts, batches."""
     MODEL = "model"
     """Waits for an answer of the model service."""
+    EXPORT = "export"
+    """Sends a file of any length, as fast as the client takes it."""
     BULK = "bulk"
-    """Goes over a whole file or over all customers."""
+    """Takes in a whole file, or writes to all customers."""
     LONG = "long"
-    """As `BULK`, and waits for the model service meanwhile."""
+    """Goes over all customers, and waits for the model service meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gateway.controllers.api_keys import ApiKeyController
-from gateway.routes import WITH_SECRET, Resource, Route
+from gateway.routes import WITH_SECRET, Resource, Route, Work
 from gateway.routes.operation import STORE, Answer, Body, Link, Operation, PageOf, page
 from gateway.schemas.paging import PAGE
 from gateway.services.access.api_keys import ApiKeyView, NewApiKey
@@ -59,7 +59,7 @@ def api_keys(keys: ApiKeyController) -> Resource:
         "Who may do what. A key is shown once, when it is created or rotated; only its digest is stored.",
         (
             Route("POST", "/api-keys", keys.create, Scope.ADMIN, _CREATE_API_KEY, repeats=WITH_SECRET),
-            Route("GET", "/api-keys", keys.list, Scope.ADMIN, _LIST_API_KEYS, PAGE),
+            Route("GET", "/api-keys", keys.list, Scope.ADMIN, _LIST_API_KEYS, PAGE, Work.MANY),
             Route("GET", "/api-keys/<name:key_id>", keys.get, Scope.ADMIN, _GET_API_KEY),
             Route(
                 "POST", "/api-keys/<name:key_id>/rotate", keys.rotate, Scope.ADMIN, _ROTATE_API_KEY, repeats=WITH_SECRET

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gateway.controllers.audit import AuditController
-from gateway.routes import Resource, Route
+from gateway.routes import Resource, Route, Work
 from gateway.routes.operation import STORE, Operation, PageOf, page
 from gateway.schemas.paging import PAGE
 from gateway.schemas.queries import AUDIT
@@ -24,5 +24,5 @@ def audit(controller: AuditController) -> Resource:
     return Resource(
         "Audit trail",
         "Who changed what, when, and from where. Each entry is written before its change is made.",
-        (Route("GET", "/audit", controller.list, Scope.ADMIN, _LIST_AUDIT_ENTRIES, (*AUDIT, *PAGE)),),
+        (Route("GET", "/audit", controller.list, Scope.ADMIN, _LIST_AUDIT_ENTRIES, (*AUDIT, *PAGE), Work.MANY),),
     )

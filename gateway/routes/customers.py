@@ -209,8 +209,8 @@ def customers(controller: CustomerController, lists: CustomerListController, bat
         "Card holders with their features and the segment each is in.",
         (
             Route("POST", "/customers", controller.create, _WRITE, _CREATE_CUSTOMER),
-            Route("GET", "/customers", lists.list, _READ, _LIST_CUSTOMERS, LIST),
-            Route("POST", "/customers/batch", batches.write, _WRITE, _WRITE_CUSTOMERS, (MODE,)),
+            Route("GET", "/customers", lists.list, _READ, _LIST_CUSTOMERS, LIST, Work.MANY),
+            Route("POST", "/customers/batch", batches.write, _WRITE, _WRITE_CUSTOMERS, (MODE,), Work.MANY),
             Route("GET", "/customers/<cust_id>", controller.get, _READ, _GET_CUSTOMER),
             Route("PUT", "/customers/<cust_id>", controller.replace, _WRITE, _REPLACE_CUSTOMER),
             Route("PATCH", "/customers/<cust_id>", controller.patch, _WRITE, _PATCH_CUSTOMER),
@@ -226,7 +226,15 @@ def segments_of_customers(segments: CustomerSegmentController) -> Resource:
         "The segment a customer is in, how sure that is, and why.",
         (
             Route("GET", "/customers/<cust_id>/segment", segments.get, _READ, _GET_CUSTOMER_SEGMENT, (EXPLAIN,)),
-            Route("POST", "/customers/<cust_id>/segment", segments.rescore, _WRITE, _RESCORE_CUSTOMER, (EXPLAIN,)),
+            Route(
+                "POST",
+                "/customers/<cust_id>/segment",
+                segments.rescore,
+                _WRITE,
+                _RESCORE_CUSTOMER,
+                (EXPLAIN,),
+                Work.MODEL,
+            ),
         ),
     )
 
@@ -238,10 +246,10 @@ def deletions(controller: DeletionController, erasures: ErasureController) -> Re
         "Customers that can still be restored, and receipts for those that were erased.",
         (
             Route("DELETE", "/customers", controller.delete, _WRITE, _DELETE_CUSTOMERS, BULK_DELETE, Work.BULK),
-            Route("GET", "/deleted-customers", controller.list, _READ, _LIST_DELETED_CUSTOMERS, PAGE),
+            Route("GET", "/deleted-customers", controller.list, _READ, _LIST_DELETED_CUSTOMERS, PAGE, Work.MANY),
             Route("GET", "/deleted-customers/<cust_id>", controller.get, _READ, _GET_DELETED_CUSTOMER),
             Route("POST", "/customers/<cust_id>/restore", controller.restore, _WRITE, _RESTORE_CUSTOMER),
-            Route("GET", "/erasures", erasures.list, _READ, _LIST_ERASURES, (WHOSE,)),
+            Route("GET", "/erasures", erasures.list, _READ, _LIST_ERASURES, (WHOSE,), Work.MANY),
             Route("GET", "/erasures/<name:erasure_id>", erasures.get, _READ, _GET_ERASURE),
         ),
     )

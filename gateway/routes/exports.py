@@ -39,7 +39,7 @@ def exports(controller: ExportController) -> Resource:
                 Scope.CUSTOMERS_READ,
                 _EXPORT_CUSTOMERS,
                 EXPORT,
-                Work.BULK,
+                Work.EXPORT,
             ),
         ),
     )

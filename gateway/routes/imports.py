@@ -73,7 +73,7 @@ _GET_IMPORT_ERRORS = Operation(
     "Get all errors of an import",
     f"One line each: line of the file, column, and what is wrong; up to {MAX_KEPT_FAULTS:,} of them.",
     {200: Answer("The errors", BINARY, (CSV,), headers=("Content-Disposition",))},
-    problems=("import_not_found", *STORE),
+    problems=("import_not_found", "analysis_busy", *STORE),
 )
 _CANCEL_IMPORT = Operation(
     "cancelImport",
@@ -100,9 +100,16 @@ def imports(controller: ImportController) -> Resource:
                 Work.BULK,
                 Repeats(kept=False, upload=True),
             ),
-            Route("GET", "/imports", controller.list, _WRITE, _LIST_IMPORTS, PAGE),
+            Route("GET", "/imports", controller.list, _WRITE, _LIST_IMPORTS, PAGE, Work.MANY),
             Route("GET", "/imports/<name:import_id>", controller.get, _WRITE, _GET_IMPORT),
-            Route("GET", "/imports/<name:import_id>/errors", controller.errors, _WRITE, _GET_IMPORT_ERRORS),
+            Route(
+                "GET",
+                "/imports/<name:import_id>/errors",
+                controller.errors,
+                _WRITE,
+                _GET_IMPORT_ERRORS,
+                work=Work.EXPORT,
+            ),
             Route("POST", "/imports/<name:import_id>/cancel", controller.cancel, _WRITE, _CANCEL_IMPORT),
         ),
     )

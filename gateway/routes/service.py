@@ -69,20 +69,20 @@ def service(controller: ServiceController, documentation: DocumentationControlle
         "Service",
         "Entry points, health checks and documentation. No key is needed.",
         (
-            Route("GET", "/", controller.index, None, _GET_INDEX),
-            Route("GET", "/health/live", controller.live, None, _GET_LIVENESS),
+            Route("GET", "/", controller.index, None, _GET_INDEX, work=Work.PAGE),
+            Route("GET", "/health/live", controller.live, None, _GET_LIVENESS, work=Work.LIVENESS),
             Route("GET", "/health/ready", controller.ready, None, _GET_READINESS),
-            Route("GET", "/openapi.json", documentation.document, None, _GET_OPEN_API),
+            Route("GET", "/openapi.json", documentation.document, None, _GET_OPEN_API, work=Work.PAGE),
             Route(
                 "GET",
                 "/openapi/model-service.json",
                 documentation.model_service,
                 None,
                 _GET_MODEL_SERVICE_OPEN_API,
-                work=Work.MODEL,
+                work=Work.PAGE,  # whoever shows no key must not hold places of those who do
             ),
-            Route("GET", "/docs", documentation.page, None, _GET_DOCS),
-            Route("GET", f"/docs/<any({files}):file>", documentation.file, None, _GET_DOCS_FILE),
+            Route("GET", "/docs", documentation.page, None, _GET_DOCS, work=Work.PAGE),
+            Route("GET", f"/docs/<any({files}):file>", documentation.file, None, _GET_DOCS_FILE, work=Work.PAGE),
         ),
         prefix="",
     )

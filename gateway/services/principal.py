@@ -36,6 +36,11 @@ class Principal:
     name: str
     scopes: frozenset[Scope]
 
+    @property
+    def identity(self) -> str:
+        """What limits know the caller by."""
+        return f"{self.kind}:{self.id}"
+
     def may(self, scope: Scope) -> bool:
         """Whether the caller has the scope."""
         return scope in self.scopes or Scope.ADMIN in self.scopes

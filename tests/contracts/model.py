@@ -24,7 +24,7 @@ class ModelContract:
         assert prediction["imputed"] == ["MINIMUM_PAYMENTS"]
 
     def test_predict_batch_keeps_the_order(self, model: Model) -> None:
-        assert model.predict_batch([RICH, POOR]) == [model.predict(RICH, 5.0), model.predict(POOR, 5.0)]
+        assert model.predict_batch([RICH, POOR], 5.0) == [model.predict(RICH, 5.0), model.predict(POOR, 5.0)]
 
     def test_score_keeps_the_order(self, model: Model) -> None:
         answer = model.score({name: [RICH[name], POOR[name], POOR[name]] for name in DISTANCE_NAMES})
@@ -38,17 +38,17 @@ class ModelContract:
 
     def test_predict_batch_with_reasons(self, model: Model) -> None:
         options = PredictionOptions(explain=True)
-        assert model.predict_batch([RICH, POOR], options) == [model.predict(c, 5.0, options) for c in (RICH, POOR)]
+        assert model.predict_batch([RICH, POOR], 5.0, options) == [model.predict(c, 5.0, options) for c in (RICH, POOR)]
 
     def test_predict_by_a_version(self, model: Model) -> None:
         options = PredictionOptions(version=OTHER)
         assert model.predict(RICH, 5.0, options)["model_version"] == OTHER
-        assert model.predict_batch([RICH], PredictionOptions(True, OTHER)) == [
+        assert model.predict_batch([RICH], 5.0, PredictionOptions(True, OTHER)) == [
             model.predict(RICH, 5.0, PredictionOptions(True, OTHER))
         ]
 
     def test_predict_by_a_version_that_is_not_there(self, model: Model) -> None:
-        for predict in (lambda a: model.predict(RICH, 5.0, a), lambda a: model.predict_batch([RICH], a)):
+        for predict in (lambda a: model.predict(RICH, 5.0, a), lambda a: model.predict_batch([RICH], 5.0, a)):
             with pytest.raises(RegistryRefusal) as caught:
                 predict(PredictionOptions(version="20200101T000000Z-00000000"))
             assert (caught.value.status, caught.value.code) == (404, "version_not_found")

@@ -53,8 +53,9 @@ class FakeModel:
         return self._prediction(features, options)
 
     def predict_batch(
-        self, customers: Sequence[Features], options: PredictionOptions = DEFAULT_OPTIONS
+        self, customers: Sequence[Features], deadline: float, options: PredictionOptions = DEFAULT_OPTIONS
     ) -> list[Prediction | RowError]:
+        self.deadlines.append(deadline)
         self._note("predict_batch", len(customers))
         return [self._prediction(c, options) for c in customers]
 

@@ -218,4 +218,4 @@ def _answer(model: FakeModel, request: Request) -> Any:
     assert (request.method, request.path) == ("POST", PREDICT_BATCH)
     if "columns" in sent:
         return model.score(sent["columns"])
-    return {"predictions": model.predict_batch(sent["customers"], options)}
+    return {"predictions": model.predict_batch(sent["customers"], 0.0, options)}

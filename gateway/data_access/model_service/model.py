@@ -34,7 +34,7 @@ class HttpModel:
 
     Parameters
     ----------
-    deadline : seconds to wait for answers that carry many customers or the model's description.
+    deadline : seconds to wait for answers that carry many customers by column, or the model's description.
     """
 
     def __init__(self, client: ModelServiceClient, deadline: float) -> None:
@@ -46,10 +46,10 @@ class HttpModel:
         return answers.prediction(self._post(_address(PREDICT, options), deadline, body), options.explain)
 
     def predict_batch(
-        self, customers: Sequence[Features], options: PredictionOptions = DEFAULT_OPTIONS
+        self, customers: Sequence[Features], deadline: float, options: PredictionOptions = DEFAULT_OPTIONS
     ) -> list[Prediction | RowError]:
         body = {"customers": [{name: c[name] for name in INPUT_NAMES} for c in customers]}
-        text = self._post(_address(PREDICT_BATCH, options), self._deadline, body)
+        text = self._post(_address(PREDICT_BATCH, options), deadline, body)
         return answers.batch(text, len(customers), options.explain)
 
     def score(

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Final
+
+from pymongo import timeout
 
 from gateway.data_access.mongo.collection import Document, Documents, StoreCollection, session
 from gateway.services.access.api_keys import ApiKey, Rotation
 from gateway.services.principal import Scope
+
+READ_SECONDS: Final = 1.0
+"""Longest wait for a key, which every request needs first: where one is known, work that needs no database goes on."""
 
 
 class MongoKeyStore:
     """The `KeyStore` in MongoDB: keys by their id as ``_id``, whose index serves every query."""
 
     def __init__(self, collection: Documents) -> None:
-        self._keys = StoreCollection(collection)
+        self._keys = StoreCollection(collection, hasty=True)
 
     def get(self, key_id: str) -> ApiKey | None:
-        with self._keys as keys:
+        with timeout(READ_SECONDS), self._keys as keys:
             document = keys.find_one({"_id": key_id})
         return _key(document) if document else None
 

@@ -24,6 +24,7 @@ from pymongo.errors import (
 )
 from pymongo.read_concern import ReadConcern
 
+from gateway.data_access.mongo.breaker import OUTAGES, breaker_of
 from gateway.services.errors import StoreError, StoreUnavailable
 from gateway.services.transactions import Result
 
@@ -124,30 +125,43 @@ class StoreCollection:
     """A collection as the stores use it: ``with collection as documents: documents.find_one(…)``.
 
     The driver's errors leave the block as in `store_errors`, but for those within a transaction, which has to see them
-    (`MongoTransactions`). Nothing here looks at validators and indexes, let alone makes them: that is the worker's
-    (`data_access.mongo.schema`), and whoever serves must not wait for it.
+    (`MongoTransactions`); while the database is away, the block is not entered at all. Nothing here looks at validators
+    and indexes, let alone makes them: that is the worker's (`data_access.mongo.schema`), and whoever serves must not
+    wait for it.
 
     Parameters
     ----------
     prepare : brings documents of earlier versions into today's form, before the first use in a process.
+    hasty : whether operations on it have so little time that running out of it does not mean that the database is away.
     """
 
-    def __init__(self, collection: Documents, prepare: Callable[[Documents], None] | None = None) -> None:
+    def __init__(
+        self, collection: Documents, prepare: Callable[[Documents], None] | None = None, *, hasty: bool = False
+    ) -> None:
         self._collection = collection
         self._prepare = prepare
+        self._breaker = breaker_of(collection.database.client)
+        self._hasty = hasty
 
     def __enter__(self) -> Documents:
+        self._breaker.check()
         if self._prepare is not None:
             if session() is not None:
                 raise _NotPrepared(self)
-            with store_errors():
+            try:
                 self._prepare(self._collection)
+            except (PyMongoError, BSONError) as error:
+                self.__exit__(type(error), error, None)
             self._prepare = None
         return self._collection
 
     def __exit__(
         self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
     ) -> None:
+        if not isinstance(error, OUTAGES):
+            self._breaker.answered()
+        elif not self._hasty:
+            self._breaker.failed()
         if isinstance(error, PyMongoError | BSONError) and session() is None:
             raise _store_error(error) from error
 

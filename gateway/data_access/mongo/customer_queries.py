@@ -12,6 +12,7 @@ One whose value of a sort key or of a filtered field changes meanwhile may move:
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -82,7 +83,9 @@ _BAD_VALUE = 2
 
 
 class LimitedQueries:
-    """Finds and counts customers; the server stops each query after some `seconds`, which makes a `QueryTimeout`.
+    """Finds and counts customers; the server stops both after some `seconds`, which makes a `QueryTimeout`.
+
+    A page may take several queries: they share the time.
 
     The collections are to be read with `collection.SNAPSHOT`.
 
@@ -98,7 +101,8 @@ class LimitedQueries:
     def find(self, customers: Documents, query: CustomerQuery) -> list[Document]:
         """Return the documents of the customers that `query` asks for."""
         with self._limit():
-            return at_one_moment(lambda: self._page(customers, query))
+            give_up_at = time.monotonic() + self._seconds
+            return at_one_moment(lambda: self._page(customers, query, give_up_at))
 
     def count(self, customers: Documents, filters: Filters, exact: bool) -> Total:
         """Count the customers that all filters hold for; an estimate stops at `ESTIMATE_LIMIT` of them."""
@@ -111,14 +115,14 @@ class LimitedQueries:
             total = at_one_moment(lambda: customers.count_documents(mongo_filter(filters), **options))
         return Total(total, "exact" if exact or total < ESTIMATE_LIMIT else "estimated")
 
-    def _page(self, customers: Documents, query: CustomerQuery) -> list[Document]:
+    def _page(self, customers: Documents, query: CustomerQuery, give_up_at: float) -> list[Document]:
         fields = None if query.fields is None else dict.fromkeys(query.fields, 1)
         if _has_index(query.order):
-            return find_page(partial(self._run, customers, fields, None), query)
+            return find_page(partial(self._run, customers, fields, None, give_up_at), query)
         # Whoever stays in place is found by one of several queries also if they see different moments; but a group of
         # equals that has shrunk between two of them would make the page short.
         with customers.database.client.start_session(snapshot=True) as session:
-            return find_page(partial(self._run, customers, fields, session), query)
+            return find_page(partial(self._run, customers, fields, session, give_up_at), query)
 
     @contextmanager
     def _limit(self) -> Iterator[None]:
@@ -133,12 +137,13 @@ class LimitedQueries:
         customers: Documents,
         fields: Document | None,
         session: ClientSession | None,
+        give_up_at: float,
         query: Document,
         sort: list[tuple[str, int]],
         limit: int,
         hint: str | None,
     ) -> list[Document]:
-        options: dict[str, Any] = {"sort": sort, "limit": limit, "batch_size": limit, "max_time_ms": self._milliseconds}
+        options: dict[str, Any] = {"sort": sort, "limit": limit, "batch_size": limit, "max_time_ms": _left(give_up_at)}
         options["session"] = session
         try:
             return list(customers.find(query, fields, hint=hint, **options))
@@ -146,6 +151,10 @@ class LimitedQueries:
             if hint is None or error.code != _BAD_VALUE:
                 raise
             return list(customers.find(query, fields, **options))  # a first load has dropped that index
+
+
+def _left(give_up_at: float) -> int:
+    return max(1, int((give_up_at - time.monotonic()) * 1000))
 
 
 Run = Callable[[Document, list[tuple[str, int]], int, str | None], list[Document]]

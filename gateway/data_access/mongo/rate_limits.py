@@ -24,7 +24,7 @@ class MongoQuotaStore:
 
     def __init__(self, collection: Documents) -> None:
         # A count that a fail-over forgets does no harm, and need not wait for the journal.
-        self._windows = StoreCollection(collection.with_options(write_concern=WriteConcern(1)))
+        self._windows = StoreCollection(collection.with_options(write_concern=WriteConcern(1)), hasty=True)
 
     def take(self, key: str, rate: Rate, most: int) -> Grant:
         with pymongo.timeout(LEASE_TIMEOUT_SECONDS), self._windows as windows:

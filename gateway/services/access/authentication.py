@@ -14,6 +14,7 @@ from typing import Final, Protocol
 from cachetools import FIFOCache, TTLCache
 
 from gateway.services.access.api_keys import PREFIX, ApiKey, KeyStore, parse_key
+from gateway.services.access.concurrency import Held, unbounded
 from gateway.services.clock import now
 from gateway.services.errors import StoreError, StoreUnavailable, Unauthenticated
 from gateway.services.principal import Principal
@@ -46,10 +47,16 @@ class KeyCache:
     """Keys that were read lately, by id.
 
     Only keys that exist are kept, so that made-up ones cannot push them out.
+
+    Parameters
+    ----------
+    waiting : bounds how many requests read an unknown key at once: trying made-up keys costs others no more than that.
+        Of a known one there is a single read at a time.
     """
 
-    def __init__(self, store: KeyStore, clock: Clock = time.monotonic) -> None:
+    def __init__(self, store: KeyStore, clock: Clock = time.monotonic, waiting: Held = unbounded) -> None:
         self._store = store
+        self._waiting = waiting
         self._clock = clock
         self._known: FIFOCache[str, _Known] = FIFOCache(MOST_KEYS)  # the one that was read longest ago goes first
         self._changes = 0
@@ -67,7 +74,10 @@ class KeyCache:
         with self._lock:
             known = self._known.get(key_id)
         if known is None:
-            return self._read(key_id, at)
+            with self._waiting(key_id):
+                with self._lock:  # another request may have read it meanwhile
+                    known = self._known.get(key_id)
+                return known.key if known else self._read(key_id, at)
         if at < known.renew_at:
             return known.key
         # One request asks. The others go on meanwhile, or a database that hangs would hold every thread.
@@ -195,7 +205,7 @@ class Authentication:
         return Principal("api_key", key.id, key.name, key.scopes)
 
 
-def build_authentication(store: KeyStore, tokens: TokenCheck | None = None) -> tuple[Authentication, KeyCache]:
+def build_authentication(store: KeyStore, tokens: TokenCheck | None, waiting: Held) -> tuple[Authentication, KeyCache]:
     """Return the authentication on a store of keys, and the cache that must hear of changes to them."""
-    cache = KeyCache(store)
+    cache = KeyCache(store, waiting=waiting)
     return Authentication(cache, LastUses(store), tokens), cache

@@ -1,76 +1,185 @@
-"""How many of a process's threads may wait for the model service: while it hangs, the rest must go on answering.
+"""How many threads each kind of work may hold: whatever hangs or is slow, the other kinds go on.
 
-Two bounds, so that neither an analysis of the whole base nor a model service that stands still stops customers from
-being read and written:
+A thread that waits serves nobody else, and a request for which no thread is left cannot even be refused. So each kind
+of work has a bound of its own on how many requests are carried out and how many wait for their turn, and the server is
+given more threads than all bounds together (`ConcurrencyLimits.threads`): health checks always find one. One caller
+never holds all places of a kind, nor all that wait for them.
 
-- long calls (trainings, previews, drift and drawing) hold at most half of the threads, and one more is refused at once;
-- with everything else that a caller wants of the model, they leave a thread over. What waits for long enough to matter
-  but short enough to be asked often, such as a prediction, may queue for a moment.
-
-Writes ask for a customer's segment outside of the bounds: `assignment.Assigner` stops asking after a failure. A process
-of one or two threads has none to leave over: there, a model service that stands still costs up to a short deadline.
+A library was looked for: those for Python (such as aiolimiter, pyrate-limiter) limit rates, or count without callers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from threading import BoundedSemaphore
-from typing import NamedTuple
+import threading
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeAlias
 
-from gateway.services.errors import AnalysisBusy, ModelBusy, SegmentationError
+from gateway.services.errors import AnalysisBusy, ClientsTooSlow, ModelBusy, SegmentationError, StoreUnavailable
 
-QUEUE_SECONDS = 0.3
-"""Longest wait for a slot: enough for some predictions to end, and for health checks behind it not to be missed."""
+Held: TypeAlias = Callable[[Hashable], AbstractContextManager[None]]
+"""Holds a place for a caller, as `ConcurrencyLimit.held` does."""
+
+
+def unbounded(_caller: Hashable) -> AbstractContextManager[None]:
+    """Hold nothing: for where there is no bound."""
+    return nullcontext()
+
+
+QUEUE_SECONDS = 1.0
+"""Longest wait for a place: many quick requests have ended by then, and otherwise something hangs."""
+
+
+@dataclass(slots=True, eq=False)
+class _Turn:
+    caller: Hashable
+    come: threading.Lock = field(default_factory=threading.Lock)
 
 
 class ConcurrencyLimit:
-    """A bound on what goes on at once.
+    """A bound on what goes on at once, with a queue in which places are given in the order of arrival.
 
     Parameters
     ----------
-    count : how many at once.
+    places : how many at once.
     refusal : makes the error for one too many.
-    queue_seconds : how long one too many waits before it is refused. Once one has waited in vain, the others are
-        refused at once until a slot is given back: a queue would occupy the very threads that are to be kept free.
+    waiting : how many may wait for a place; further ones are refused at once.
+    share : how many places one caller may hold; half of them if not given. Of those that wait, it is half as well.
     """
 
-    def __init__(self, count: int, refusal: Callable[[], SegmentationError], queue_seconds: float = 0.0) -> None:
-        self._free = BoundedSemaphore(count)
+    def __init__(
+        self, places: int, refusal: Callable[[], SegmentationError], waiting: int = 0, share: int | None = None
+    ) -> None:
+        self.places = places
+        self.waiting = waiting
         self._refusal = refusal
-        self._queue_seconds = queue_seconds
-        self._stuck = False
+        self._share = max(1, places // 2 if share is None else share)
+        self._free = places
+        self._held: dict[Hashable, int] = {}
+        self._queue: list[_Turn] = []
+        self._lock = threading.Lock()
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """Hold a slot for the length of a `with` block.
+    def held(self, caller: Hashable) -> Iterator[None]:
+        """Hold a place for the length of a `with` block.
 
         Raises
         ------
         SegmentationError
-            the one that `refusal` makes, when none is free.
+            as `take`.
         """
-        if not self._free.acquire(timeout=0 if self._stuck else self._queue_seconds):
-            self._stuck = True
-            raise self._refusal()
+        self.take(caller)
         try:
             yield
         finally:
-            self._stuck = False
-            self._free.release()
+            self.give_back(caller)
+
+    def take(self, caller: Hashable) -> None:
+        """Take a place, which has to be given back.
+
+        Raises
+        ------
+        SegmentationError
+            the one that `refusal` makes, when none becomes free in time.
+        """
+        with self._lock:
+            if self._granted(caller):
+                return
+            turn = self._queued(caller)
+        if not turn.come.acquire(timeout=QUEUE_SECONDS):
+            with self._lock:
+                if turn in self._queue:  # else its turn has come at the last moment
+                    self._queue.remove(turn)
+                    raise self._refusal()
+
+    def give_back(self, caller: Hashable) -> None:
+        """Give a place back, to whoever has waited longest and may have it."""
+        with self._lock:
+            self._free += 1
+            left = self._held.pop(caller) - 1
+            if left:
+                self._held[caller] = left
+            for turn in self._queue:
+                if self._granted(turn.caller):
+                    self._queue.remove(turn)
+                    turn.come.release()
+                    break
+
+    def _granted(self, caller: Hashable) -> bool:
+        """Take a place if one is free and the caller may have it; whoever waits then must not have it."""
+        mine = self._held.get(caller, 0)
+        if not self._free or mine >= self._share:
+            return False
+        self._free -= 1
+        self._held[caller] = mine + 1
+        return True
+
+    def _queued(self, caller: Hashable) -> _Turn:
+        mine = sum(turn.caller == caller for turn in self._queue)
+        if len(self._queue) >= self.waiting or mine >= (self.waiting + 1) // 2:
+            raise self._refusal()
+        turn = _Turn(caller)
+        turn.come.acquire()
+        self._queue.append(turn)
+        return turn
 
 
 class ConcurrencyLimits(NamedTuple):
-    """The bounds of one process: on long calls, and on all that wait for the model service."""
+    """The bounds of one process.
 
-    long_calls: ConcurrencyLimit
-    waits: ConcurrencyLimit
+    Attributes
+    ----------
+    records : on reading and writing single customers and other documents.
+    many : on lists, counts and batches.
+    model : on what waits for the model service.
+    exports, imports, analyses : on what goes over whole files or all customers.
+    pages : on what anybody may ask without a key.
+    bodies : on waiting for clients that send something.
+    keys : on reading API keys, which every request needs first.
+    quotas : on counting requests in the database.
+    """
+
+    records: ConcurrencyLimit
+    many: ConcurrencyLimit
+    model: ConcurrencyLimit
+    exports: ConcurrencyLimit
+    imports: ConcurrencyLimit
+    analyses: ConcurrencyLimit
+    pages: ConcurrencyLimit
+    bodies: ConcurrencyLimit
+    keys: ConcurrencyLimit
+    quotas: ConcurrencyLimit
+
+    @property
+    def threads(self) -> int:
+        """How many threads the server needs, so that one is always left for what has no bound: it never waits."""
+        return sum(limit.places + limit.waiting for limit in self) + _SPARE
 
 
-def concurrency_limits(threads: int) -> ConcurrencyLimits:
-    """Return the bounds for a process of so many threads."""
-    long_calls = max(1, threads // 2)
-    waits = max(threads - 1, long_calls + 1)  # a long call alone must not keep predictions out
+_SPARE = 4
+
+
+def concurrency_limits(size: int) -> ConcurrencyLimits:
+    """Return the bounds of a process in which a caller has up to `size` requests for single documents carried out."""
+
+    def long() -> ConcurrencyLimit:
+        places = 1 + max(1, size // 2)
+        return ConcurrencyLimit(places, AnalysisBusy, share=places - 1)
+
     return ConcurrencyLimits(
-        ConcurrencyLimit(long_calls, AnalysisBusy), ConcurrencyLimit(waits, ModelBusy, QUEUE_SECONDS)
+        records=ConcurrencyLimit(2 * size, _database_busy, 16 * size),
+        many=ConcurrencyLimit(max(2, size), _database_busy, 8 * size),
+        model=ConcurrencyLimit(2 * size, ModelBusy, 8 * size),
+        exports=long(),
+        imports=long(),
+        analyses=long(),
+        pages=ConcurrencyLimit(2 * size, ClientsTooSlow, 4 * size),
+        bodies=ConcurrencyLimit(4 * size, ClientsTooSlow, 8 * size),
+        keys=ConcurrencyLimit(2 * size, _database_busy, 16 * size),
+        quotas=ConcurrencyLimit(2 * size, _database_busy, 16 * size),
     )
+
+
+def _database_busy() -> StoreUnavailable:
+    return StoreUnavailable("Too many requests are waiting for the database; try again in a moment.")

@@ -28,6 +28,7 @@ from typing import Final, NamedTuple, Protocol
 
 from cachetools import FIFOCache
 
+from gateway.services.access.concurrency import Held, unbounded
 from gateway.services.errors import RateLimited, RateLimitStatus, StoreError
 
 log = logging.getLogger(__name__)
@@ -92,15 +93,21 @@ class Limiter:
     ----------
     name : of the limit; also keeps its windows apart from those of other limits.
     rates : all of which must hold.
+    waiting : bounds how many requests wait for the store at once.
     """
 
     def __init__(
-        self, store: QuotaStore, name: str, rates: Sequence[Rate], clock: Callable[[], float] = time.monotonic
+        self,
+        store: QuotaStore,
+        name: str,
+        rates: Sequence[Rate],
+        clock: Callable[[], float] = time.monotonic,
+        waiting: Held = unbounded,
     ) -> None:
         names = [name] if len(rates) == 1 else [f"{name}-{rate.seconds}" for rate in rates]
         named = list(zip(names, rates, strict=True))
         policies = ", ".join(f'"{label}";q={rate.amount};w={rate.seconds}' for label, rate in named)
-        self._meters = [_Meter(store, label, rate, policies, clock) for label, rate in named]
+        self._meters = [_Meter(store, label, rate, policies, clock, waiting) for label, rate in named]
 
     def spend(self, caller: str) -> RateLimitStatus:
         """Count a request and return where its caller stands in the tightest of the rates.
@@ -108,25 +115,25 @@ class Limiter:
         Raises
         ------
         RateLimited
+        StoreUnavailable
+            when too many requests are being counted in the database.
         """
         first, *others = [meter.spend(caller) for meter in self._meters]
         return min((first, *others), key=lambda standing: standing.remaining) if others else first
-
-    def refuse_exhausted(self, caller: str) -> None:
-        """Count nothing, and raise `RateLimited` if this process knows that the caller's window is used up."""
-        for meter in self._meters:
-            meter.refuse_exhausted(caller)
 
 
 class _Meter:
     """One rate."""
 
-    def __init__(self, store: QuotaStore, name: str, rate: Rate, policies: str, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, store: QuotaStore, name: str, rate: Rate, policies: str, clock: Callable[[], float], waiting: Held
+    ) -> None:
         self._store = store
         self._name = name
         self._rate = rate
         self._policies = policies
         self._clock = clock
+        self._waiting = waiting
         self._most = max(1, rate.amount // 100)
         self._leases: FIFOCache[str, _Lease] = FIFOCache(MOST_CALLERS)
         self._lock = threading.Lock()
@@ -139,14 +146,11 @@ class _Meter:
                 if standing := self._spent(caller, now):
                     return standing
             # Without the lock: other callers need not wait for the database.
-            self._renew(caller, now, self._granted(caller, now))
-
-    def refuse_exhausted(self, caller: str) -> None:
-        now = self._clock()
-        with self._lock:
-            lease = self._leases.get(caller)
-        if lease and now < lease.until and not lease.tokens and not lease.left:
-            raise RateLimited(self._standing(lease, now))
+            with self._waiting(caller):
+                with self._lock:  # another request of the caller may have asked meanwhile
+                    if standing := self._spent(caller, now):
+                        return standing
+                self._renew(caller, now, self._granted(caller, now))
 
     def _spent(self, caller: str, now: float) -> RateLimitStatus | None:
         """Spend a token, or return None if more must be asked for."""
@@ -202,7 +206,9 @@ class Limits(NamedTuple):
     anonymous: Limiter
 
 
-def limits(store: QuotaStore, default: Sequence[Rate], bulk: Sequence[Rate], anonymous: Sequence[Rate]) -> Limits:
-    """Return limits of these rates."""
+def limits(
+    store: QuotaStore, waiting: Held, default: Sequence[Rate], bulk: Sequence[Rate], anonymous: Sequence[Rate]
+) -> Limits:
+    """Return limits of these rates; `waiting` bounds how many requests wait for the store at once."""
     named = {"default": default, "bulk": bulk, "anonymous": anonymous}
-    return Limits(*(Limiter(store, name, rates) for name, rates in named.items()))
+    return Limits(*(Limiter(store, name, rates, waiting=waiting) for name, rates in named.items()))

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import NotRequired, TypedDict
 
-from gateway.services.access.concurrency import ConcurrencyLimit
 from gateway.services.audit import Auditor, Change
 from gateway.services.customers.assignment import Assigner, assignment_of
 from gateway.services.customers.customer import (
@@ -58,7 +57,6 @@ class CustomerSegmentService:
     Parameters
     ----------
     deadline : seconds to wait for a prediction.
-    waits : bounds how many wait for one at once.
     """
 
     def __init__(
@@ -68,7 +66,6 @@ class CustomerSegmentService:
         model: Model,
         assigner: Assigner,
         deadline: float,
-        waits: ConcurrencyLimit,
         auditor: Auditor,
     ) -> None:
         self._customers = customers
@@ -76,7 +73,6 @@ class CustomerSegmentService:
         self._model = model
         self._assigner = assigner
         self._deadline = deadline
-        self._waits = waits
         self._auditor = auditor
 
     def get(self, cust_id: str, *, explain: bool = False) -> CustomerSegment:
@@ -117,8 +113,7 @@ class CustomerSegmentService:
     def _predict(self, customer: Customer, options: PredictionOptions) -> Prediction:
         features = inputs_of(customer)
         refuse_gaps(features)
-        with self._waits.held():
-            return self._model.predict(features, self._deadline, options)
+        return self._model.predict(features, self._deadline, options)
 
     def _names(self) -> Mapping[str, str]:
         model = self._assigner.active()

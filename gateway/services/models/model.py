@@ -43,9 +43,12 @@ class Model(Protocol):
         """Return one customer's prediction; give up after `deadline` seconds."""
 
     def predict_batch(
-        self, customers: Sequence[Features], options: PredictionOptions = DEFAULT_OPTIONS
+        self, customers: Sequence[Features], deadline: float, options: PredictionOptions = DEFAULT_OPTIONS
     ) -> list[Prediction | RowError]:
-        """Return a prediction or an error for each of at most `shared.contract.MAX_BATCH` customers, in order."""
+        """Return a prediction or an error for each of at most `shared.contract.MAX_BATCH` customers, in order.
+
+        Give up after `deadline` seconds.
+        """
 
     def score(
         self, columns: Mapping[str, Sequence[float | int | None]], deadline: float | None = None

@@ -16,7 +16,7 @@ class PredictionService:
 
     Parameters
     ----------
-    deadline : seconds to wait for one customer's prediction.
+    deadline : seconds to wait for the predictions of one customer, or of a batch.
     """
 
     def __init__(self, model: Model, deadline: float) -> None:
@@ -50,7 +50,7 @@ class PredictionService:
 
     def _predict_sound(self, rows: Sequence[Features], options: PredictionOptions) -> list[Prediction | RowError]:
         completed = [complete(row) for row in rows]
-        answers = self._model.predict_batch(completed, options)
+        answers = self._model.predict_batch(completed, self._deadline, options)
         for sent, features, answer in zip(rows, completed, answers, strict=True):
             if "error" not in answer:
                 answer["warnings"] = findings(features, sent) + ignored(sent) + answer["warnings"]

@@ -5,14 +5,11 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
-import os
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -20,98 +17,20 @@ import pytest
 import requests
 from pymongo import MongoClient
 from support.customers import body
-from support.servers import Mongod, free_port, own_database
+from support.gateway_process import NO_HEADERS, SERVERS, START_SECONDS, Gateway, running_gateway
+from support.servers import Mongod, own_database
 
-from gateway.controllers.slow_clients import KEEP_ALIVE, enable_keep_alive
+from gateway.controllers.slow_clients import KEEP_ALIVE, end_dead_connections
 from gateway.middleware import lingering_close
 
-ROOT = Path(__file__).resolve().parents[3]
-START_SECONDS = 60.0
 TIMEOUT = 1.0
 """REQUEST_TIMEOUT of the gateway here."""
-SERVERS = {
-    "granian": ["gateway", "serve"],
-    "gunicorn": ["gunicorn", "-c", "python:gateway.gunicorn_conf", "gateway.app:create_app()"],
-}
 THREADS = 2
+"""GATEWAY_THREADS; few, so that few slow clients are enough to hold all the places that their key may have."""
 
 
-@dataclass
-class Gateway:
-    """A running gateway."""
-
-    port: int
-    key: str
-    cuts_off: bool
-    """Whether the server lets a slow client be cut off."""
-    process: subprocess.Popen[bytes]
-
-    @property
-    def base(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def ask(self, method: str, path: str, **options: Any) -> requests.Response:
-        headers = {"Authorization": f"Bearer {self.key}", **options.pop("headers", {})}
-        return requests.request(method, self.base + path, headers=headers, timeout=20, **options)
-
-    def raw(self, head: str, content: bytes = b"", key: str | None = None) -> socket.socket:
-        """Send a request as it is written, and leave the connection open."""
-        connection = socket.create_connection(("127.0.0.1", self.port), timeout=20)
-        lines = [head, "Host: gateway", f"Authorization: Bearer {self.key if key is None else key}", "", ""]
-        connection.sendall("\r\n".join(lines).encode() + content)
-        return connection
-
-
-NO_HEADERS = {
-    "HTTP_X_REQUEST_ID": "from-the-environment",
-    "HTTP_IF_MATCH": '"0"',
-    "HTTP_TRANSFER_ENCODING": "chunked",
-    "CONTENT_TYPE": "text/plain",
-    "SCRIPT_NAME": "/elsewhere",
-    "REMOTE_USER": "root",
-    "gunicorn.socket": "7",
-}
-"""Variables of the process that are nobody's headers."""
-
-
-@contextlib.contextmanager
-def _running(uri: str, server: str, log: Path, **settings: str) -> Iterator[Gateway]:
-    port = free_port()
-    environment = {
-        **os.environ,
-        **settings,
-        "RATE_LIMIT_ANONYMOUS": "100000 per minute",
-        "RATE_LIMIT_BULK": "100000 per minute",
-        "MONGODB_URI": uri,
-        "MODEL_SERVICE_URL": f"http://127.0.0.1:{free_port()}",
-        "GATEWAY_PORT": str(port),
-        "GATEWAY_THREADS": str(THREADS),
-        "REQUEST_TIMEOUT": str(TIMEOUT),
-    }
-    create = [sys.executable, "-m", "gateway", "keys", "create", "--name", "test", "--scope", "admin"]
-    key = subprocess.run(create, cwd=ROOT, env=environment, capture_output=True, text=True, check=True).stdout
-    environment |= {**NO_HEADERS, "HTTP_AUTHORIZATION": f"Bearer {key.split()[-1]}"}
-    with log.open("w") as output:
-        command = [sys.executable, "-m", *SERVERS[server]]
-        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=output)
-    gateway = Gateway(port, key.split()[-1], server == "gunicorn", process)
-    try:
-        _wait(gateway, process, log)
-        yield gateway
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
-def _wait(gateway: Gateway, process: subprocess.Popen[bytes], log: Path) -> None:
-    give_up_at = time.monotonic() + START_SECONDS
-    while time.monotonic() < give_up_at:
-        assert process.poll() is None, log.read_text()
-        with contextlib.suppress(requests.ConnectionError):
-            if gateway.ask("GET", "/health/ready").ok:
-                return
-        time.sleep(0.05)
-    pytest.fail(log.read_text())
+def _running(uri: str, server: str, log: Path, **settings: str) -> AbstractContextManager[Gateway]:
+    return running_gateway(uri, server, log, GATEWAY_THREADS=THREADS, REQUEST_TIMEOUT=TIMEOUT, **settings)
 
 
 @pytest.fixture(scope="module", params=SERVERS)
@@ -160,7 +79,7 @@ class TestSlowClients:
         assert not gateway.cuts_off
 
     def test_many_of_them_keep_nobody_from_reading(self, gateway: Gateway) -> None:
-        clients = [gateway.raw(POST) for _ in range(3 * THREADS)]
+        clients = [gateway.raw(POST) for _ in range(6 * THREADS)]
         try:
             for _ in range(5):
                 assert gateway.ask("GET", "/api/v1/customers").ok
@@ -190,13 +109,13 @@ class TestSlowClients:
             for client in clients:
                 client.close()
 
-    def test_a_connection_whose_body_is_overdue_is_watched_for_life(self) -> None:
+    def test_a_connection_whose_client_is_gone_or_stuck_is_ended_by_the_system(self) -> None:
         with contextlib.ExitStack() as opened:
             listener = opened.enter_context(socket.create_server(("127.0.0.1", 0)))
             opened.enter_context(socket.create_connection(listener.getsockname()))
             accepted = opened.enter_context(listener.accept()[0])
-            assert not accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
-            enable_keep_alive()
+            assert end_dead_connections(7.5)
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 7500
             assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == KEEP_ALIVE["TCP_KEEPIDLE"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
@@ -15,7 +16,7 @@ from fakes.gateway import FakeGateway
 from flask import Flask
 from support.customers import inputs
 from support.problems import assert_problem
-from support.servers import Mongod, running_mongod
+from support.servers import STOP_SECONDS, Mongod, running_mongod
 
 from gateway.data_access.mongo.customers import MongoCustomerStore
 from gateway.data_access.mongo.imports import MongoImportRecords
@@ -72,6 +73,14 @@ class Rows:
         pass
 
 
+def _until_it_answers(gateway: FakeGateway) -> None:
+    """Wait until the gateway, which looks for the database every half second, has found it."""
+    give_up_at = time.monotonic() + STOP_SECONDS
+    while gateway.client.get("/health/ready").status_code != 200:
+        assert time.monotonic() < give_up_at
+        time.sleep(0.05)
+
+
 @pytest.mark.parametrize("how", ["killed", "hung"])
 def test_tells_what_is_stored_and_sending_again_finishes_it(gateway: FakeGateway, own_mongod: Mongod, how: str) -> None:
     assert own_mongod.process is not None
@@ -87,6 +96,7 @@ def test_tells_what_is_stored_and_sending_again_finishes_it(gateway: FakeGateway
     assert receipt["status"] == "interrupted"
     with pytest.raises(ImportInterrupted, match="The database cannot"):
         run.check()
+    _until_it_answers(gateway)
     stored = sum(1 for _ in islice(gateway.store.stream(["BALANCE"], 100), BATCHES)) * 100
     assert 0 < receipt["created"] <= stored < BATCHES * 100
     again = imports.begin(Rows(), ImportOptions(), COMMAND_LINE)

@@ -73,12 +73,12 @@ class TestContract:
         answers = [PREDICTION, *(PREDICTION | {"explanation": value} for value in (*wrong, *RUBBISH))]
         options = PredictionOptions(explain=True)
         _all_refused(lambda model: model.predict(POOR, 5.0, options), answers)
-        _all_refused(lambda model: model.predict_batch([POOR], options), [{"predictions": [a]} for a in answers])
+        _all_refused(lambda model: model.predict_batch([POOR], 5.0, options), [{"predictions": [a]} for a in answers])
 
     def test_of_predict_batch(self) -> None:
         batches = [[], [PREDICTION] * 2, {}, "x", None, ["error"], [["error"]], [{"error": None}], [{"error": {}}]]
         batches += [[rubbish] for rubbish in RUBBISH] + [[_without(PREDICTION, "segment")]]
-        _all_refused(lambda model: model.predict_batch([POOR]), [{"predictions": batch} for batch in batches])
+        _all_refused(lambda model: model.predict_batch([POOR], 5.0), [{"predictions": batch} for batch in batches])
 
     def test_of_score(self) -> None:
         right = {"model_version": ["x"], "cluster": [], "rival": [[-1]], "confidence": [[0.5]]}
@@ -117,7 +117,7 @@ class TestContract:
     def test_of_an_error_for_a_row(self) -> None:
         refusal = {"error": problem(422, "validation_failed", "no")}
         with serving(always(http(json.dumps({"predictions": [refusal]})))) as server:
-            assert HttpModel(ModelServiceClient(server.url), 5.0).predict_batch([POOR]) == [refusal]
+            assert HttpModel(ModelServiceClient(server.url), 5.0).predict_batch([POOR], 5.0) == [refusal]
 
 
 def _allowed(name: str, rubbish: Any) -> bool:

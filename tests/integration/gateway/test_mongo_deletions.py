@@ -160,6 +160,10 @@ class RaisingCollection:
 
     def __init__(self, error: Exception) -> None:
         self._error = error
+        self.database = self.client = self  # no less than a store needs to be made
+
+    def __getitem__(self, name: str) -> None:
+        raise self._error
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         raise self._error

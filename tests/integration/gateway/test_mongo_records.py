@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from threading import Barrier
+from types import SimpleNamespace
 from typing import Any
 
 import pymongo.errors
@@ -135,6 +136,7 @@ class RaisingCollection:
 
     def __init__(self, error: Exception) -> None:
         self._error = error
+        self.database = SimpleNamespace(client=self)  # no less than a store needs to be made
 
     def with_options(self, **_: object) -> RaisingCollection:
         return self

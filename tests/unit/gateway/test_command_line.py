@@ -16,8 +16,11 @@ from support.customers import body
 from gateway import __main__ as command_line
 from gateway import wiring
 from gateway.commands.imports import ROWS_REJECTED
+from gateway.middleware import lingering_close
+from gateway.services.access.concurrency import concurrency_limits
 from gateway.services.errors import StoreUnavailable
 from gateway.services.imports.records import MAX_LISTED_ERRORS
+from gateway.settings import Settings
 
 HEADER = ",".join(body())
 GOOD = ",".join(map(str, body("A").values()))
@@ -156,7 +159,9 @@ def test_serve_becomes_the_server_that_the_settings_describe(monkeypatch: pytest
     assert CliRunner().invoke(command_line.main, ["serve"]).exit_code == 0
     (line,) = executed
     assert line[line.index("--port") + 1] == "9123"
-    assert line[-1] == "gateway.app:create_app"
+    assert line[-1] == "gateway.granian_app:create_app"
+    threads = int(line[line.index("--blocking-threads") + 1])
+    assert threads == concurrency_limits(Settings().threads).threads + lingering_close.THREADS
 
 
 def test_a_missing_mongod_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:

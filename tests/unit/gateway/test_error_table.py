@@ -71,13 +71,14 @@ def _example(kind: type[Exception]) -> Exception:
     return kind(*wanted)
 
 
-class RaisingCollection:
-    """A collection whose every use raises one error of the driver."""
+class Raising:
+    """Part of a driver whose every use raises one error, but for the parts that are given."""
 
-    def __init__(self, error: Exception) -> None:
+    def __init__(self, error: Exception, **parts: object) -> None:
         self._error = error
+        self.__dict__ |= parts
 
-    def with_options(self, **_: object) -> RaisingCollection:
+    def with_options(self, **_: object) -> Raising:
         return self
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
@@ -108,7 +109,8 @@ CALLS: dict[str, tuple[Any, ...]] = {
 
 
 def _store(error: Exception) -> MongoCustomerStore:
-    return MongoCustomerStore(RaisingCollection(error))  # type: ignore[arg-type]
+    collection = Raising(error, database=Raising(error, client=Raising(error)))
+    return MongoCustomerStore(collection)  # type: ignore[arg-type]
 
 
 def test_the_calls_above_are_the_whole_port() -> None:

@@ -26,9 +26,11 @@ from gateway.middleware import request_log
 from gateway.middleware.idempotency import idempotent
 from gateway.routes import Repeats, Resource, Route, View, Work, register
 from gateway.routes.operation import Answer, Operation
+from gateway.services.access.concurrency import ConcurrencyLimit
 from gateway.services.access.idempotency import IdempotencyService
 from gateway.services.errors import (
     AnalysisBusy,
+    ClientsTooSlow,
     CustomerExists,
     ModelTimeout,
     ModelUnavailable,
@@ -61,7 +63,7 @@ class Guarded:
     def __post_init__(self) -> None:
         app = Flask("test")
         app.config["MAX_CONTENT_LENGTH"] = 1000
-        slow_clients.register(app, seconds=30, threads=4)
+        slow_clients.register(app, 30, ConcurrencyLimit(4, ClientsTooSlow))
         request_log.register(app)
         error_handlers.register(app)
         guard = idempotent(IdempotencyService(self.keys, 24), 60)

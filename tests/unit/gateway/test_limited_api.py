@@ -10,12 +10,15 @@ from fakes.gateway import CUSTOMERS, MODELS, FakeGateway
 from flask.testing import FlaskClient
 from support.problems import assert_problem
 
+from gateway.services.access.api_keys import key_text
 from gateway.services.access.rate_limits import Rate
 from gateway.services.errors import StoreUnavailable
 from gateway.settings import Settings
 
 NOBODY = "crm_" + "0" * 40
 """Looks like a key and is none."""
+UNKNOWN = key_text("0" * 12, "0" * 43)
+"""A key that is well-formed, but that nobody has made."""
 
 
 def _gateway(**settings: Any) -> FakeGateway:
@@ -74,12 +77,26 @@ class TestCallers:
 
 
 class TestStrangers:
-    def test_who_tries_keys_is_refused_unheard(self) -> None:
+    def test_who_tries_keys_is_refused(self) -> None:
         gateway = _few()
         assert _statuses(gateway.anonymous, 4, headers=_with(NOBODY)) == [401, 401, 401, 429]
-        refused = gateway.anonymous.get(CUSTOMERS, headers=_with(ADMIN_KEY))
+        refused = gateway.anonymous.get(CUSTOMERS, headers=_with(NOBODY))
         assert_problem(refused, 429, "rate_limited")
         assert refused.headers["Retry-After"] == "60"
+
+    @pytest.mark.parametrize(
+        "bad", [NOBODY, UNKNOWN, f"{ADMIN_KEY[:-1]}x", ""], ids=["no key", "unknown", "wrong", "none"]
+    )
+    def test_a_good_key_is_heard_from_the_same_address_though_nobody_has_seen_it_before(self, bad: str) -> None:
+        gateway = _few()
+        assert _statuses(gateway.anonymous, 4, headers=_with(bad)) == [401, 401, 401, 429]
+        assert _statuses(gateway.anonymous, 3, headers=_with(ADMIN_KEY)) == [200] * 3
+
+    def test_pages_for_everybody_are_counted_apart_from_bad_keys(self) -> None:
+        gateway = _few()
+        assert _statuses(gateway.anonymous, 4, headers=_with(NOBODY)) == [401, 401, 401, 429]
+        assert _statuses(gateway.anonymous, 4, "/docs") == [200, 200, 200, 429]
+        assert _statuses(gateway.client, 1) == [200]
 
     def test_who_shows_no_key_is_counted_too(self) -> None:
         assert _statuses(_few().anonymous, 4) == [401, 401, 401, 429]

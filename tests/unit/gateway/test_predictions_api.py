@@ -81,6 +81,7 @@ class TestMany:
             ["short_tenure"],
         ]
         assert gateway.model.calls == [("predict_batch", 3)]
+        assert gateway.model.deadlines == [gateway.settings.prediction_deadline], "as a single one, not as an import"
 
     def test_each_equals_the_prediction_for_one(self, gateway: FakeGateway) -> None:
         customers = [inputs(), inputs(BALANCE=5_000, CREDIT_LIMIT=None)]
@@ -106,9 +107,9 @@ class TestMany:
 
         class Refusing(FakeModel):
             def predict_batch(
-                self, customers: Sequence[Features], options: PredictionOptions = DEFAULT_OPTIONS
+                self, customers: Sequence[Features], deadline: float, options: PredictionOptions = DEFAULT_OPTIONS
             ) -> list[Prediction | RowError]:
-                return [refusal, *super().predict_batch(customers[1:], options)]
+                return [refusal, *super().predict_batch(customers[1:], deadline, options)]
 
         places = _many(FakeGateway(model=Refusing()), [inputs(), inputs()]).json["predictions"]
         assert places[0] == refusal

@@ -126,17 +126,6 @@ class TestLimiter:
         assert standing[:4] == ("default-3600", 5, 4, 3600)
         assert standing.policies == '"default-60";q=10;w=60, "default-3600";q=5;w=3600'
 
-    def test_exhaustion_is_known_without_a_question(self, quotas: InMemoryQuotaStore, clock: Clock) -> None:
-        limiter = _limiter(quotas, clock)
-        limiter.refuse_exhausted("c")
-        limiter.spend("c")
-        limiter.refuse_exhausted("c")
-        _passes(limiter)
-        with pytest.raises(RateLimited):
-            limiter.refuse_exhausted("c")
-        clock.now += 60
-        limiter.refuse_exhausted("c")
-
     def test_threads_never_pass_the_rate(self, quotas: InMemoryQuotaStore, clock: Clock) -> None:
         limiter, passed = _limiter(quotas, clock, Rate(2_000, 60)), []
         threads = [Thread(target=lambda: passed.append(_passes(limiter))) for _ in range(8)]

@@ -8,6 +8,7 @@ from pymongo import WriteConcern
 
 from gateway.app import create_app
 from gateway.data_access.model_service.registry import Deadlines, HttpRegistry
+from gateway.services.access.concurrency import concurrency_limits
 from gateway.settings import Settings
 from gateway.stores import connect
 from gateway.wiring import build_services
@@ -36,9 +37,9 @@ def test_the_model_service_is_waited_for_as_long_as_each_call_deserves() -> None
     assert registry._deadlines == Deadlines(reading=1.5, carrying=500.0, changing=10.0, drawing=40.0)
 
 
-def test_a_process_is_bound_by_its_threads() -> None:
+def test_a_process_is_bound_by_its_setting() -> None:
     bound = build_services(Flask("x"), Settings(threads=8)).concurrency_limits
-    assert [slots._free._value for slots in bound] == [4, 7]
+    assert [limit.places for limit in bound] == [limit.places for limit in concurrency_limits(8)]
 
 
 def test_writes_are_acknowledged_only_when_they_are_durable() -> None:
