@@ -215,7 +215,7 @@ def test_ndjson_with_a_name_of_the_banks_own_trains_too(service, customers):
     assert (record["status"], record["data"]) == ("completed", "upload.ndjson"), record
     text = service.text(record["id"])
     assert "note: BALANCE is read from 'Saldo'" in text
-    assert "note: blank rows, skipped: 1" in text
+    assert "note: blank rows, skipped: 2" in text
     assert service.files(record["id"]) == {"record.json", "log.txt", "lock"}
 
 
