@@ -35,12 +35,15 @@ class Contribution(TypedDict):
     """What one feature adds to the gap between the rival and the own segment; negative ones speak for the rival.
 
     ``value`` is the customer's, in the feature's ``unit``; null when it was missing and the training median stood in.
+    ``left_out`` says that the feature is not part of the model's distance, so that it adds exactly 0: it said nothing
+    about the training customers, or is younger than the model.
     """
 
     feature: str
     value: float | None
     unit: str
     contribution: float
+    left_out: NotRequired[bool]
 
 
 class Change(TypedDict):

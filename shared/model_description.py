@@ -24,6 +24,17 @@ class Range(TypedDict):
     high: float
 
 
+class LeftOut(TypedDict):
+    """A feature that is not part of the distance, as it said nothing about the training customers; ``reason`` says why.
+
+    ``value`` is the one that all of them, or nearly all, had, in the feature's unit; null where it was hardly known.
+    """
+
+    feature: str
+    reason: str
+    value: float | None
+
+
 class Match(TypedDict):
     """How a segment came to its id: ``kept`` from the parent model (with the centroids' distance) or ``new``."""
 
@@ -118,7 +129,8 @@ class DescribedSegment(Segment):
 class ModelDescription(TypedDict):
     """A `shared.contract.ModelSummary` and everything else about a version that people read.
 
-    The members from ``elbow`` on are missing in the first versions.
+    ``features`` are those of the distance, ``left_out`` those that the training left out of it. The members from
+    ``elbow`` on, and ``left_out``, are missing in the first versions.
     """
 
     version: str
@@ -139,6 +151,7 @@ class ModelDescription(TypedDict):
     libraries: dict[str, str]
     model_digest: str
     model_sha256: str
+    left_out: NotRequired[list[LeftOut]]
     elbow: NotRequired[Elbow]
     remarks: NotRequired[list[str]]
     reliability: NotRequired[list[ReliabilityBin]]

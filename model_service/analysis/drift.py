@@ -40,7 +40,8 @@ class DriftCounter:
     def __init__(self, predictor: Predictor) -> None:
         with reading(predictor.version):
             evidence = _evidence(predictor)
-            self._shifts = {f.name: FeatureShift(f, evidence["histograms"][f.name]) for f in FEATURES}
+            histograms = evidence["histograms"]
+            self._shifts = {f.name: FeatureShift(f, histograms[f.name]) for f in FEATURES if f.name in histograms}
             self._training_median = float(np.median(evidence["distances"]))
         self._predictor = predictor
         self._clusters = np.zeros(predictor.manifest["k"], dtype=np.int64)
@@ -59,8 +60,9 @@ class DriftCounter:
         self._clusters += np.bincount(np.array(scores["cluster"], dtype=np.intp), minlength=len(self._clusters))
         self._distances.add(distances)
         self._far += int(np.count_nonzero(distances > self._predictor.manifest["distance_limit"]))
-        for name, values in _complete(columns).items():
-            self._shifts[name].add(values)
+        complete = _complete(columns)
+        for name, shift in self._shifts.items():
+            shift.add(complete[name])
 
     def result(self, as_of: str) -> Drift:
         """Return what the customers added so far say; `as_of` is a time in RFC 3339."""
@@ -86,7 +88,12 @@ class DriftCounter:
         mix, distance = self._mix(), self._distance()
         drift["features"], drift["segment_mix"], drift["distance"] = features, mix, distance
         drift["verdict"] = verdict(features, mix)
-        drift["remarks"] = remarks(features, changes, mix, distance)
+        drift["remarks"] = [*remarks(features, changes, mix, distance), *self._unmeasured()]
+
+    def _unmeasured(self) -> Iterator[str]:
+        younger = [f.name for f in FEATURES if f.name not in self._shifts]
+        if younger:
+            yield f"Not measured, as the model was trained without them: {', '.join(younger)}."
 
     def _mix(self) -> MixDrift:
         segments = self._predictor.manifest["segments"]
@@ -118,8 +125,8 @@ class DriftCounter:
 
 def _evidence(predictor: Predictor) -> Evidence:
     evidence = predictor.manifest.get("evidence")
-    if evidence is None or not {f.name for f in FEATURES} <= set(evidence["histograms"]):
-        detail = "was trained before drift could be measured for every feature; retrain to measure it."
+    if evidence is None or not evidence["histograms"]:
+        detail = "was trained before drift could be measured; retrain to measure it."
         raise NoEvidence(f"Version {predictor.version} {detail}")
     return evidence
 

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Request
 
 from model_service.analysis.drift import DriftCounter
 from model_service.analysis.preview import PreviewCounter
-from model_service.api.customers import ColumnBlock, CustomerFeatures, block_of, lines
+from model_service.api.customers import Accepted, ColumnBlock, CustomerFeatures, accepted, block_of, lines
 from model_service.api.dependencies import Model, no_query
 from model_service.api.errors import ApiError
 from model_service.api.openapi import NO_VERSION, Version, accepts, columns_schema, problems
@@ -69,8 +69,10 @@ _REFUSALS = {
 )
 async def preview(request: Request, version: Version, model: Model, places: Places) -> Preview:
     """Preview which customers would move if this version replaced the active one."""
-    counter = PreviewCounter(model.serving(), await model.of(version))
-    await _count(request, places, lambda block: counter.add(block.columns, block.ids))
+    active, candidate = model.serving(), await model.of(version)
+    counter = PreviewCounter(active, candidate)
+    taken = accepted(active.dispensable & candidate.dispensable)
+    await _count(request, places, taken, lambda block: counter.add(block.columns, block.ids))
     return counter.result(rfc3339(datetime.now(UTC)))
 
 
@@ -82,21 +84,24 @@ async def preview(request: Request, version: Version, model: Model, places: Plac
 )
 async def drift(request: Request, version: Version, model: Model, places: Places) -> Drift:
     """Measure drift: whether customers are still like those that this version was trained on."""
-    counter = DriftCounter(await model.of(version))
-    await _count(request, places, lambda block: counter.add(block.columns))
+    predictor = await model.of(version)
+    counter = DriftCounter(predictor)
+    await _count(request, places, accepted(predictor.dispensable), lambda block: counter.add(block.columns))
     return counter.result(rfc3339(datetime.now(UTC)))
 
 
-async def _count(request: Request, places: asyncio.Semaphore, add: Callable[[ColumnBlock], Any]) -> None:
+async def _count(
+    request: Request, places: asyncio.Semaphore, taken: Accepted, add: Callable[[ColumnBlock], Any]
+) -> None:
     """Give `add` all customers in the body, block by block."""
     if places.locked():
         detail = f"{MAX_CONCURRENT} analyses are running; try again in {RETRY_SECONDS} seconds."
         raise ApiError(503, "analysis_busy", detail, headers={"retry-after": str(RETRY_SECONDS)})
+
+    def take(number: int, line: bytes) -> None:
+        add(block_of(number, line, taken))
+
     async with places:
         async for number, line in lines(request):
             # In a thread, so that predictions go on in between.
-            await asyncio.to_thread(_take, add, number, line)
-
-
-def _take(add: Callable[[ColumnBlock], Any], number: int, line: bytes) -> None:
-    add(block_of(number, line))
+            await asyncio.to_thread(take, number, line)

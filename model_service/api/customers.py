@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
+from functools import cache
 from itertools import chain
 from operator import itemgetter
 from typing import Annotated, Any, NamedTuple
@@ -56,7 +58,22 @@ def _constraints(feature: Feature) -> dict[str, Any]:
     }
 
 
-CustomerFeatures = customer_model()
+class Accepted(NamedTuple):
+    """What a request may say of a customer: the model of all its features, and each feature by name."""
+
+    model: type[BaseModel]
+    features: Mapping[str, Feature]
+
+
+@cache
+def accepted(dispensable: frozenset[str] = frozenset()) -> Accepted:
+    """Return what is accepted where these inputs may be missing, as the version that predicts is older than they."""
+    features = [replace(f, nullable=True) if f.name in dispensable else f for f in FEATURES]
+    return Accepted(customer_model(features), {f.name: f for f in features})
+
+
+ALL_REQUIRED = accepted()
+CustomerFeatures = ALL_REQUIRED.model
 
 MAX_ERRORS = 100
 """Most refused values named in one answer."""
@@ -75,7 +92,7 @@ class Rows(NamedTuple):
     errors: dict[int, list[FieldError]]
 
 
-def one_row(value: Any) -> Matrix:
+def one_row(value: Any, taken: Accepted = ALL_REQUIRED) -> Matrix:
     """Return the row of one customer's features, shape (n_features,).
 
     Raises
@@ -84,12 +101,12 @@ def one_row(value: Any) -> Matrix:
         422 with a pointer to each refused value.
     """
     try:
-        return distance_row(vars(CustomerFeatures.model_validate(value)))
+        return distance_row(vars(taken.model.model_validate(value)))
     except ValidationError as error:
         raise validation_failed(field_errors(error)) from error
 
 
-def rows_of_records(customers: Any) -> Rows:
+def rows_of_records(customers: Any, taken: Accepted = ALL_REQUIRED) -> Rows:
     """Return the rows of a list of customers' features.
 
     Raises
@@ -102,13 +119,13 @@ def rows_of_records(customers: Any) -> Rows:
     if len(customers) > MAX_BATCH:
         detail = f"must have at most {MAX_BATCH} entries, not {len(customers)}"
         raise validation_failed([FieldError(pointer="/customers", detail=detail)])
-    matrix = _faultless_records(customers)
+    matrix = _faultless_records(customers, taken)
     if matrix is not None:
         return Rows(matrix, list(range(len(customers))), {})
-    return _one_by_one(customers)
+    return _one_by_one(customers, taken)
 
 
-def _faultless_records(customers: list[Any]) -> Matrix | None:
+def _faultless_records(customers: list[Any], taken: Accepted) -> Matrix | None:
     """Return the matrix when every customer is plainly right, else None: who is wrong and why is found elsewhere.
 
     All values go through each check together, ten times as fast as one by one.
@@ -126,7 +143,7 @@ def _faultless_records(customers: list[Any]) -> Matrix | None:
         return None
     table = np.array(values, dtype=np.float64).reshape(-1, len(names)).T.copy()
     columns = dict(zip(names, table, strict=True))
-    if any(_has_fault(column, BY_NAME[name]) for name, column in columns.items()):
+    if any(_has_fault(column, taken.features[name]) for name, column in columns.items()):
         return None
     return distance_matrix(columns)
 
@@ -135,20 +152,20 @@ def _has_fault(column: Matrix, feature: Feature) -> bool:
     return next(column_faults(column, feature), None) is not None
 
 
-def _one_by_one(customers: list[Any]) -> Rows:
+def _one_by_one(customers: list[Any], taken: Accepted) -> Rows:
     rows: list[Matrix] = []
     positions: list[int] = []
     errors: dict[int, list[FieldError]] = {}
     for position, customer in enumerate(customers):
         try:
-            rows.append(distance_row(vars(CustomerFeatures.model_validate(customer))))
+            rows.append(distance_row(vars(taken.model.model_validate(customer))))
             positions.append(position)
         except ValidationError as error:
             errors[position] = field_errors(error, f"/customers/{position}")
     return Rows(np.array(rows, dtype=np.float64).reshape(-1, len(DISTANCE_NAMES)), positions, errors)
 
 
-def rows_of_columns(columns: Any) -> Matrix:
+def rows_of_columns(columns: Any, taken: Accepted = ALL_REQUIRED) -> Matrix:
     """Return the matrix of customers given by column: ``{FEATURE: [...], ...}``.
 
     Raises
@@ -156,10 +173,10 @@ def rows_of_columns(columns: Any) -> Matrix:
     ApiError
         422 with pointers to missing, unknown or unequally long columns and to refused cells.
     """
-    return distance_matrix(input_columns(columns))
+    return distance_matrix(input_columns(columns, taken))
 
 
-def input_columns(columns: Any) -> dict[str, Matrix]:
+def input_columns(columns: Any, taken: Accepted = ALL_REQUIRED) -> dict[str, Matrix]:
     """Return the checked input columns of customers given by column, float64 with NaN for missing, shape (n,) each.
 
     Raises
@@ -169,29 +186,31 @@ def input_columns(columns: Any) -> dict[str, Matrix]:
     """
     if not isinstance(columns, dict):
         raise validation_failed([FieldError(pointer="/columns", detail="must be an object")])
-    errors = _shape_errors(columns)
+    errors = _shape_errors(columns, taken)
     if errors:
         raise validation_failed(errors[:MAX_ERRORS])
     count = len(next(iter(columns.values())))
-    arrays = {f.name: np.full(count, np.nan) for f in INPUTS if f.nullable}
+    arrays = {f.name: np.full(count, np.nan) for f in taken.features.values() if f.nullable}
     for name, cells in columns.items():
-        arrays[name] = _column(BY_NAME[name], cells, errors)
+        arrays[name] = _column(taken.features[name], cells, errors)
     if errors:
         raise validation_failed(errors[:MAX_ERRORS])
     return {name: arrays[name] for name in _input_names}
 
 
-def _shape_errors(columns: Mapping[str, Any]) -> list[FieldError]:
+def _shape_errors(columns: Mapping[str, Any], taken: Accepted) -> list[FieldError]:
     found = {name: "is not a known field" for name in columns if name not in BY_NAME}
-    found |= {f.name: "is missing" for f in INPUTS if not f.nullable and f.name not in columns}
+    required = (f.name for f in INPUTS if not taken.features[f.name].nullable)
+    found |= {name: "is missing" for name in required if name not in columns}
     found |= {name: "must be an array" for name, cells in columns.items() if not isinstance(cells, list)}
     if not found:
-        count = len(columns[_input_names[0]])
+        first = next(name for name in _input_names if name in columns)
+        count = len(columns[first])
         if count > MAX_COLUMNAR:
-            found = {_input_names[0]: f"must have at most {MAX_COLUMNAR} entries, not {count}"}
+            found = {first: f"must have at most {MAX_COLUMNAR} entries, not {count}"}
         else:
             found = {
-                name: f"must have {count} entries like {_input_names[0]}, not {len(cells)}"
+                name: f"must have {count} entries like {first}, not {len(cells)}"
                 for name, cells in columns.items()
                 if len(cells) != count
             }
@@ -248,7 +267,7 @@ async def lines(request: Request) -> AsyncIterator[tuple[int, bytes]]:
         yield number, bytes(line)
 
 
-def block_of(number: int, line: bytes) -> ColumnBlock:
+def block_of(number: int, line: bytes, taken: Accepted = ALL_REQUIRED) -> ColumnBlock:
     """Return the customers in a line.
 
     Raises
@@ -257,7 +276,7 @@ def block_of(number: int, line: bytes) -> ColumnBlock:
         400 when it is not JSON, 422 with pointers into it to what is refused.
     """
     try:
-        return _block(parse(line))
+        return _block(parse(line), taken)
     except ApiError as error:
         raise ApiError(error.status_code, error.code, f"Line {number}: {error.detail}", error.errors) from error
 
@@ -268,7 +287,7 @@ def _checked(line: bytearray, number: int) -> bytearray:
     return line
 
 
-def _block(value: Any) -> ColumnBlock:
+def _block(value: Any, taken: Accepted) -> ColumnBlock:
     if not isinstance(value, dict):
         raise validation_failed(
             [FieldError(pointer="", detail='must be an object with "columns" and, optionally, "ids"')]
@@ -279,7 +298,7 @@ def _block(value: Any) -> ColumnBlock:
         raise validation_failed(faults[:MAX_ERRORS])
     if "columns" not in value:
         raise validation_failed([FieldError(pointer="/columns", detail="is missing")])
-    columns = input_columns(value["columns"])
+    columns = input_columns(value["columns"], taken)
     return ColumnBlock(columns, _ids(value["ids"], len(next(iter(columns.values())))) if "ids" in value else None)
 
 

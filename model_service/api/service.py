@@ -1,10 +1,11 @@
-"""Whether the service lives and is ready. Short, because that is all there is to ask of the service itself."""
+"""Whether the service lives and is ready."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from fastapi import APIRouter
+from typing_extensions import TypedDict
 
 from model_service.api.dependencies import Model
 from model_service.api.openapi import NO_MODEL, problems
@@ -13,20 +14,36 @@ from shared.contract import READY
 router = APIRouter()
 
 
+class Readiness(TypedDict):
+    """What serves now.
+
+    ``required`` are the inputs that a customer must have to be scored by this version, ``removed`` those of its
+    features that the data dictionary does not have any more: they are taken as missing for everybody.
+    """
+
+    status: str
+    model_version: str
+    fallback: str | None
+    labels: str | None
+    required: list[str]
+    removed: list[str]
+
+
 @router.get("/health/live", response_model=dict[str, str])
 async def live() -> Any:
     """Whether the process runs."""
     return {"status": "live"}
 
 
-@router.get(READY, response_model=dict[str, str | None], responses=problems(**NO_MODEL))
+@router.get(READY, response_model=Readiness, responses=problems(**NO_MODEL))
 async def ready(model: Model) -> Any:
-    """Whether a model is loaded, which one, and what is wrong in the model store."""
-    model.serving()
-    status = model.status
-    return {
-        "status": "ready",
-        "model_version": status.version,
-        "fallback": status.fallback,
-        "labels": status.labels,
-    }
+    """Whether a model is loaded, which one, what it needs of a customer, and what is wrong in the model store."""
+    predictor, status = model.serving(), model.status
+    return Readiness(
+        status="ready",
+        model_version=predictor.version,
+        fallback=status.fallback,
+        labels=status.labels,
+        required=predictor.required,
+        removed=list(predictor.removed),
+    )

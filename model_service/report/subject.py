@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from model_service.scoring.feature_space import FeatureSpace
 from model_service.scoring.pipeline import Clusters, CompiledScorer, Matrix, Parameters
 from model_service.scoring.predictor import Predictor
 from model_service.store.artefact import LoadedModel
@@ -67,4 +68,5 @@ def score_rows(manifest: Manifest, data: TrainingData) -> ScoredRows:
 
 def predictor(manifest: Manifest) -> Predictor:
     """Return a predictor of the model of `manifest`, which names the segments by rule."""
-    return Predictor(LoadedModel(manifest, CompiledScorer(Parameters.from_json(manifest["parameters"]))))
+    scorer = FeatureSpace.of(manifest["features"]).scorer(Parameters.from_json(manifest["parameters"]))
+    return Predictor(LoadedModel(manifest, scorer))

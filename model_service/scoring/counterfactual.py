@@ -147,8 +147,12 @@ class CounterfactualSearch:
             slope=2.0 * np.abs(apart),
             shortest=shortest,
             longest=np.where(helps, longest, np.nan),
-            gap=self._scorer.contributions(rows, own, rival).sum(axis=1, keepdims=True) + BEYOND,
+            gap=self._gap(rows, own, rival),
         )
+
+    def _gap(self, rows: Matrix, own: Clusters, rival: Clusters) -> Matrix:
+        gap = self._scorer.contributions(rows, own, rival).sum(axis=1, keepdims=True)
+        return cast(Matrix, gap + self._scorer.unseen_contributions(own, rival).sum(axis=1, keepdims=True) + BEYOND)
 
     def _candidates(self, room: _Room) -> _Candidates:
         """Return every candidate, rounded."""

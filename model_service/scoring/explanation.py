@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from model_service.scoring.counterfactual import DECIMALS, Changes, CounterfactualSearch
+from model_service.scoring.feature_space import FeatureSpace
 from model_service.scoring.pipeline import Clusters, CompiledScorer, Matrix
 from shared.contract import Change, Contribution, Counterfactual, Explanation, Prediction, SegmentRef
-from shared.features import DISTANCE, Feature, Kind
+from shared.features import DISTANCE, DISTANCE_NAMES, Feature, Kind
 from shared.typography import WHOLE_FROM, number
 
 FOR, AGAINST = 3, 2
@@ -20,6 +21,9 @@ NOTABLE = 0.1
 """Share of the largest contribution from which on a sentence names a feature."""
 
 
+_WHOLE_DICTIONARY = FeatureSpace.of(DISTANCE_NAMES)
+
+
 class Explainer:
     """Explains predictions of one model.
 
@@ -27,10 +31,15 @@ class Explainer:
     ----------
     scorer : of the model.
     low, high : the training ranges, in each feature's unit, shape (n_features,).
+    space : which features count; all unless given.
     """
 
-    def __init__(self, scorer: CompiledScorer, low: Matrix, high: Matrix) -> None:
+    def __init__(
+        self, scorer: CompiledScorer, low: Matrix, high: Matrix, space: FeatureSpace = _WHOLE_DICTIONARY
+    ) -> None:
         self._scorer = scorer
+        self._left_out = {DISTANCE_NAMES[f] for f in np.flatnonzero(~space.counts).tolist()}
+        self._removed = space.removed
         self._search = CounterfactualSearch(scorer, low, high)
 
     def explain(
@@ -47,7 +56,23 @@ class Explainer:
         contributions = self._scorer.contributions(rows, own, rival)
         used = np.where(np.isnan(rows), self._scorer.parameters.fill, rows)
         cases = map(_Case, predictions, rows.tolist(), used.tolist(), contributions.tolist())
-        return list(map(_Case.explanation, cases, self._search.find(rows, own, rival)))
+        found = list(map(_Case.explanation, cases, self._search.find(rows, own, rival)))
+        if self._left_out or self._removed:
+            unseen = self._scorer.unseen_contributions(own, rival).tolist()
+            for explanation, contributions_of_removed in zip(found, unseen, strict=True):
+                self._complete(explanation, contributions_of_removed)
+        return found
+
+    def _complete(self, explanation: Explanation, removed: Sequence[float]) -> None:
+        """Say which features do not count, and add what the model makes of those that no customer has any more."""
+        for contribution in explanation["contributions"]:
+            if contribution["feature"] in self._left_out:
+                contribution["left_out"] = True
+        for name, value in zip(self._removed, removed, strict=True):
+            added = Contribution(feature=name, value=None, unit="", contribution=value)
+            explanation["contributions"].append(added)
+        explanation["contributions"].sort(key=lambda c: -abs(c["contribution"]))
+        explanation["gap"] += sum(removed)
 
 
 @dataclass(frozen=True, slots=True)

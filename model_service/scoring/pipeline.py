@@ -32,7 +32,7 @@ TIE = 1e-9
 def make_pipeline(k: int, seed: int, n_init: int = 10) -> Pipeline:
     """Return the unfitted pipeline: median imputation, log1p, standardisation, K-Means with `k` clusters.
 
-    Fit it on float64 columns in the order of `shared.features.DISTANCE_NAMES`. Evidence for these steps:
+    Fit it on the named float64 columns that the distance is to use. Evidence for these steps:
     docs/clustering-study.md, §2 and §4 (log1p + StandardScaler has the most stable fits above k = 2).
     """
     return Pipeline(
@@ -127,16 +127,18 @@ class CompiledScorer:
     Parameters
     ----------
     parameters : of the fitted pipeline, with k of at least 2.
+    unseen : squared distance to each centroid along features that are in no row, shape (k, n_unseen).
     """
 
-    def __init__(self, parameters: Parameters) -> None:
+    def __init__(self, parameters: Parameters, unseen: Matrix | None = None) -> None:
         self.parameters = parameters
+        self._unseen = np.zeros((len(parameters.centroids), 0)) if unseen is None else unseen
         self._fill = parameters.fill
         self._mean = parameters.mean
         self._scale = parameters.scale
         # |z - c|² = |z|² - 2 z·c + |c|², so that all centroids take one matrix product.
         self._weights = np.ascontiguousarray(-2.0 * parameters.centroids.T)
-        self._norms = np.einsum("kf,kf->k", parameters.centroids, parameters.centroids)
+        self._norms = np.einsum("kf,kf->k", parameters.centroids, parameters.centroids) + self._unseen.sum(axis=1)
 
     def squared_distances(self, rows: Matrix) -> Matrix:
         """Squared distance of each of `rows` (n, n_features; NaN for missing) to each centroid, shape (n, k)."""
@@ -156,6 +158,8 @@ class CompiledScorer:
     def contributions(self, rows: Matrix, own: Clusters, rival: Clusters) -> Matrix:
         """Split each row's gap ``d2² - d1²`` exactly over the features, shape (n, n_features).
 
+        What features that are in no row add comes on top (`unseen_contributions`).
+
         |z - c2|² - |z - c1|² = Σ (c1 - c2)(2z - c1 - c2) over the features, for own centroid c1 and rival c2
         (docs/clustering-study.md, §5).
 
@@ -165,7 +169,11 @@ class CompiledScorer:
         own, rival : clusters, shape (n,).
         """
         first, second = self.parameters.centroids[own], self.parameters.centroids[rival]
-        return (first - second) * (2.0 * self.parameters.standardise(rows) - first - second)
+        return (first - second) * (2.0 * self.parameters.standardise(rows) - first - second) + 0.0  # no -0.0
+
+    def unseen_contributions(self, own: Clusters, rival: Clusters) -> Matrix:
+        """Return what the features that are in no row add to the gap, shape (n, n_unseen)."""
+        return self._unseen[rival] - self._unseen[own]
 
     def _score_block(self, rows: Matrix) -> Scores:
         squares = self.squared_distances(rows)
@@ -193,15 +201,21 @@ class CompiledScorer:
         return Score(nearest, rival, distance, max(rival_square + norm, 0.0) ** 0.5 - distance)
 
 
-def label_differences(pipeline: Pipeline, scorer: CompiledScorer, rows: Matrix) -> int:
+def label_differences(pipeline: Pipeline, scorer: CompiledScorer, rows: Matrix, served: Matrix | None = None) -> int:
     """Count the `rows` that `scorer` puts into another cluster than `pipeline` does, ties aside.
 
     Both the batch and the one-row form are compared; rows whose gap is at most `TIE` are ambiguous in floating
     point and left out (docs/clustering-study.md, §8).
+
+    Parameters
+    ----------
+    rows : in the columns that the pipeline was fitted on.
+    served : the same rows in the columns of `scorer`, where those are others.
     """
+    served = rows if served is None else served
     expected = predict_arrays(pipeline, rows)
-    scores = scorer.score(rows)
-    single = np.array([scorer.score_one(row).nearest for row in rows])
+    scores = scorer.score(served)
+    single = np.array([scorer.score_one(row).nearest for row in served])
     gap = (scores.distance + scores.margin) ** 2 - scores.distance**2
     differs = (scores.nearest != expected) | (single != expected)
     return int(np.count_nonzero(differs & (gap > TIE)))

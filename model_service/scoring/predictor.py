@@ -9,15 +9,21 @@ from types import MappingProxyType
 import numpy as np
 
 from model_service.scoring.explanation import Explainer
+from model_service.scoring.feature_space import FeatureSpace, dispensable_inputs
 from model_service.scoring.pipeline import Matrix, Scores
 from model_service.store.artefact import LoadedModel
 from model_service.store.labels import Labels, displayed_name
 from shared.contract import BORDERLINE, ColumnarAnswer, Prediction, SegmentRef
-from shared.features import DISTANCE_NAMES
+from shared.features import DISTANCE_NAMES, INPUTS
 from shared.findings import Finding, outside_training_range
+from shared.model_description import Range
 
 DECIMALS = 6
 """Digits given after the point. One row and a batch add up in different orders and differ around the fifteenth."""
+
+
+_ANY = Range(low=-math.inf, high=math.inf)
+"""Of a feature that is no part of the distance."""
 
 
 class Predictor:
@@ -26,6 +32,12 @@ class Predictor:
     Parameters
     ----------
     labels : what people call the segments, by segment id.
+
+    Attributes
+    ----------
+    dispensable : inputs that this version does without, as they are younger than it: they may be missing.
+    required : inputs that no customer may lack.
+    removed : features of this version that the data dictionary does not have any more; taken as missing for everybody.
     """
 
     def __init__(self, model: LoadedModel, labels: Labels = MappingProxyType({})) -> None:
@@ -41,11 +53,19 @@ class Predictor:
         self._refs = [SegmentRef(id=s["id"], name=displayed_name(s, labels)) for s in by_cluster]
         self._intercept = float(manifest["calibration"]["intercept"])
         self._slope = float(manifest["calibration"]["slope"])
-        self._low = np.array([manifest["ranges"][name]["low"] for name in DISTANCE_NAMES])
-        self._high = np.array([manifest["ranges"][name]["high"] for name in DISTANCE_NAMES])
+        space = FeatureSpace.of(manifest["features"])
+        known = dict.fromkeys(DISTANCE_NAMES, _ANY) | {f: manifest["ranges"][f] for f in manifest["features"]}
+        ranges = [(known | manifest["ranges"])[name] for name in DISTANCE_NAMES]
+        self._low = np.array([values["low"] for values in ranges])
+        self._high = np.array([values["high"] for values in ranges])
+        self._counts = space.counts
+        self.removed = space.removed
+        left_out = [left["feature"] for left in manifest.get("left_out", [])]
+        self.dispensable = dispensable_inputs([*manifest["features"], *left_out])
+        self.required = [f.name for f in INPUTS if not f.nullable and f.name not in self.dispensable]
         self._distance_limit = float(manifest["distance_limit"])
         self._clusters = {ref["id"]: cluster for cluster, ref in enumerate(self._refs)}
-        self._explainer = Explainer(model.scorer, self._low, self._high)
+        self._explainer = Explainer(model.scorer, self._low, self._high, space)
 
     def predict_one(self, row: Matrix) -> Prediction:
         """Predict one row, shape (n_features,) in the order of DISTANCE_NAMES, NaN for missing."""
@@ -107,15 +127,15 @@ class Predictor:
             "distance": distance,
             "margin": margin,
             "model_version": self.version,
-            "imputed": [],
+            "imputed": [*self.removed],
             "warnings": [],
         }
 
     def _remark(self, prediction: Prediction, row: Matrix) -> None:
         """Note in `prediction` what is imputed and what is unusual about its row."""
-        missing = np.isnan(row)
+        missing = np.isnan(row) & self._counts
         if missing.any():
-            prediction["imputed"] = [DISTANCE_NAMES[i] for i in np.flatnonzero(missing).tolist()]
+            prediction["imputed"] += [DISTANCE_NAMES[i] for i in np.flatnonzero(missing).tolist()]
         outside = (row < self._low) | (row > self._high)  # false for NaN
         if outside.any() or prediction["distance"] > self._distance_limit:
             prediction["warnings"] = self._warnings(np.flatnonzero(outside).tolist(), prediction["distance"])

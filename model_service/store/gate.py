@@ -6,12 +6,9 @@ and evidence: docs/clustering-study.md, §2 (stability, smallest share) and §6 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Literal
 
-import numpy as np
-
-from model_service.scoring.pipeline import Matrix, Parameters
+from model_service.store.comparison import Centroids, distances
 from model_service.store.labels import Labels, name_key, names_by_id
 from model_service.store.manifest import Manifest
 from shared.model_contract import GateCheck
@@ -71,31 +68,21 @@ def _smallest_share(candidate: Manifest, active: Manifest | None) -> GateCheck:
 def _match(candidate: Manifest, active: Manifest | None) -> GateCheck:
     if active is None:
         return _check("match", True, "there is no active model whose segments would have to be kept")
-    if candidate["features"] != active["features"]:
+    apart = distances(Centroids.of(candidate), Centroids.of(active))
+    if apart is None:
         return _check("match", False, f"{active['version']} has other features, so its segments cannot be compared")
-    faults = list(_lost(candidate, active))
-    return _check("match", not faults, "; ".join(faults) or f"all segments of {active['version']} are kept")
-
-
-def _lost(candidate: Manifest, active: Manifest) -> Iterator[str]:
-    """Say which of the active model's segments the candidate does not continue."""
-    reference, moved = Parameters.from_json(active["parameters"]), _centroids_in(candidate, active)
+    clusters = {s["id"]: s["cluster"] for s in candidate["segments"]}
+    faults = []
     for segment in active["segments"]:
         identity = segment["id"]
-        if identity not in moved:
-            yield f"{identity} would be retired"
+        if identity not in clusters:
+            faults.append(f"{identity} would be retired")
             continue
-        distance = float(np.linalg.norm(moved[identity] - reference.centroids[segment["cluster"]]))
+        distance = float(apart[clusters[identity], segment["cluster"]])
         if not distance <= MAX_DISTANCE:
             moves = f"its centroid moves by {distance:.2f}, at most {MAX_DISTANCE} is allowed"
-            yield f"{identity} would become a different segment ({moves})"
-
-
-def _centroids_in(candidate: Manifest, active: Manifest) -> dict[str, Matrix]:
-    """Return the candidate's centroids in the active model's standardised log space, by segment id."""
-    reference = Parameters.from_json(active["parameters"])
-    z = (Parameters.from_json(candidate["parameters"]).log_centroids() - reference.mean) / reference.scale
-    return {s["id"]: z[s["cluster"]] for s in candidate["segments"]}
+            faults.append(f"{identity} would become a different segment ({moves})")
+    return _check("match", not faults, "; ".join(faults) or f"all segments of {active['version']} are kept")
 
 
 def _names(candidate: Manifest, labels: Labels) -> GateCheck:

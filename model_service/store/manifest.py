@@ -10,6 +10,7 @@ from shared.model_description import (
     Calibration,
     DataSource,
     Elbow,
+    LeftOut,
     Match,
     Member,
     Range,
@@ -99,6 +100,11 @@ class _Core(TypedDict):
 
 
 class Manifest(_Core, total=False):
-    """The content of ``manifest.json``; versions made before there was any have no ``evidence``."""
+    """The content of ``manifest.json``.
+
+    ``features`` are those of the distance, in the order of the parameters. Versions made before there was any have no
+    ``evidence``, and no ``left_out``: all features of their time are in the distance.
+    """
 
     evidence: Evidence
+    left_out: list[LeftOut]

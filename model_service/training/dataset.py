@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,18 +14,15 @@ from numpy.typing import NDArray
 
 from model_service.scoring.pipeline import Matrix
 from model_service.training.errors import DataRefused
+from model_service.training.informative import in_words, uninformative
 from shared.customer_files.header import ColumnMapping, renamed
 from shared.customer_files.reader import CustomerFile, media_type_of
 from shared.customer_files.rows import FileRefused, ReadOptions, RowFault, Rows, RowWarning
 from shared.features import DERIVED, DISTANCE_NAMES, INPUT_NAMES
-from shared.model_description import DataSource
+from shared.model_description import DataSource, LeftOut
 
 MAX_REFUSED_SHARE = 0.01
 """Training aborts when more of the rows than this break a hard rule."""
-
-MIN_KNOWN = 20
-MIN_KNOWN_SHARE = 0.01
-"""Least values in a column: by chance a half of the rows, or a sample of them, must not be left without any."""
 
 SHOWN = 20
 """Most refused rows that are named one by one."""
@@ -43,17 +40,20 @@ class TrainingData:
     source : which file the rows came from.
     notes : what was left out or ignored, in words.
     lines : line in the file of each row, the header (or what would be one) being line 1, shape (n_rows,).
+    left_out : the features that take no part in the distance, as they say nothing about these customers.
     """
 
     frame: pd.DataFrame
     source: DataSource
     notes: list[str]
     lines: NDArray[np.int64] | None
+    left_out: Sequence[LeftOut] = ()
 
     @property
     def distance(self) -> pd.DataFrame:
         """The columns that take part in the distance, in training order."""
-        return self.frame[list(DISTANCE_NAMES)]
+        unused = {left["feature"] for left in self.left_out}
+        return self.frame[[name for name in DISTANCE_NAMES if name not in unused]]
 
 
 class FileOfCustomers:
@@ -149,7 +149,8 @@ def _refusals(path: Path) -> Iterator[None]:
 def read_customers(path: Path, columns: ColumnMapping | None = None, most_rows: int | None = None) -> TrainingData:
     """Read customers to train on.
 
-    Rows that break a hard rule of the data dictionary are left out and named in ``notes``.
+    Rows that break a hard rule of the data dictionary are left out and named in ``notes``; columns that say nothing are
+    left out of the distance, with a note.
 
     Parameters
     ----------
@@ -159,8 +160,8 @@ def read_customers(path: Path, columns: ColumnMapping | None = None, most_rows: 
     Raises
     ------
     DataRefused
-        when `FileOfCustomers.batches` does so, there are more than `most_rows`, or a column is as good as empty or
-        constant.
+        when `FileOfCustomers.batches` does so, there are more than `most_rows`, or too few columns tell customers
+        apart.
     """
     file = FileOfCustomers(path, columns)
     inputs: list[Matrix] = []
@@ -177,9 +178,9 @@ def read_customers(path: Path, columns: ColumnMapping | None = None, most_rows: 
     del inputs  # before more is made of them
     _derive(frame)
     source = DataSource(name=path.name, sha256=_sha256(path), rows=file.rows, refused=file.refused)
-    data = TrainingData(frame, source, file.notes, np.concatenate(lines))
-    _refuse_useless_columns(data.frame)
-    return data
+    left_out = uninformative(frame)
+    notes = [*file.notes, *map(in_words, left_out)]
+    return TrainingData(frame, source, notes, np.concatenate(lines), left_out)
 
 
 def _derive(frame: pd.DataFrame) -> None:
@@ -194,18 +195,6 @@ def _derive(frame: pd.DataFrame) -> None:
                 feature.derive(dict(zip(INPUT_NAMES, row, strict=True))) for row in block
             ]
         frame[feature.name] = values
-
-
-def _refuse_useless_columns(frame: pd.DataFrame) -> None:
-    rows = len(frame)
-    known, low, high = frame.count(), frame.min(), frame.max()
-    needed = max(MIN_KNOWN_SHARE * rows, min(MIN_KNOWN, rows / 2))
-    unknown = [f"{name} ({known[name]} of {rows} rows)" for name in DISTANCE_NAMES if known[name] < needed]
-    if unknown:
-        raise DataRefused(f"Columns with too few values: {', '.join(unknown)}; at least {needed:.0f} are required.")
-    constant = [name for name in DISTANCE_NAMES if low[name] == high[name]]
-    if constant:
-        raise DataRefused(f"Columns with the same value in every row: {', '.join(constant)}.")
 
 
 def _sha256(path: Path) -> str:

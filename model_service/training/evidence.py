@@ -19,7 +19,6 @@ from model_service.training.parallel import study_sample
 from model_service.training.segments import UTILISATION, with_utilisation
 from model_service.training.selection import Selection, find_elbow, remarks
 from model_service.training.surrogate import RuleSheet, rule_sheet
-from shared.features import DISTANCE_NAMES
 from shared.model_description import Baseline, Member
 
 PERCENTILES = np.linspace(0.0, 1.0, 101)
@@ -62,9 +61,10 @@ def gather(
 
 
 def _rule_sheet(data: TrainingData, parameters: Parameters, scores: Scores, studied: NDArray[np.intp]) -> RuleSheet:
-    rows = data.distance.iloc[studied].to_numpy()
+    distance = data.distance.iloc[studied]
+    rows = distance.to_numpy()
     filled = np.where(np.isnan(rows), parameters.fill, rows)
-    return rule_sheet(filled, DISTANCE_NAMES, scores.nearest[studied], len(parameters.centroids))
+    return rule_sheet(filled, list(distance.columns), scores.nearest[studied], len(parameters.centroids))
 
 
 RULE = "buys in one go or not, buys in instalments or not, takes cash or not: 8 groups"
@@ -86,7 +86,8 @@ def compare_with_rule(frame: pd.DataFrame, labels: Clusters) -> Baseline:
 
     Both are judged by the share of rank variance between groups (eta squared), averaged over eight key figures:
     purchases, cash advance, balance, payments, credit limit, number of purchases, share of full payments, and
-    utilisation (balance / limit). It grows with the number of groups. Missing values are left out.
+    utilisation (balance / limit). It grows with the number of groups. Missing values are left out, and so is a figure
+    that nobody has.
 
     Parameters
     ----------
@@ -95,7 +96,7 @@ def compare_with_rule(frame: pd.DataFrame, labels: Clusters) -> Baseline:
     """
     cells = (frame[list(_SIGNS)].to_numpy() > 0) @ (1 << np.arange(len(_SIGNS), dtype=np.intp))
     known = with_utilisation(frame)
-    figures = [known[name].to_numpy() for name in (*_KEY_FIGURES, UTILISATION)]
+    figures = [known[name].to_numpy() for name in (*_KEY_FIGURES, UTILISATION) if known[name].notna().any()]
     return Baseline(
         rule=RULE,
         cells=len(np.unique(cells)),
@@ -123,6 +124,9 @@ def rank_eta2(values: Matrix, groups: Clusters) -> float:
 
 BINS = 10
 
+SAME = 1e-6
+"""How far from a constant (relative, and for 0 absolute) another value must lie to be another one."""
+
 
 def histograms(frame: pd.DataFrame) -> dict[str, Histogram]:
     """Return a histogram of about `BINS` equally full bins for every column.
@@ -135,18 +139,30 @@ def histograms(frame: pd.DataFrame) -> dict[str, Histogram]:
 
 
 def histogram(values: Matrix) -> Histogram:
-    """Cut `values` (shape (n,), NaN for missing, not all of them) into up to `BINS` bins at their quantiles.
+    """Cut `values` (shape (n,), NaN for missing) into up to `BINS` bins at their quantiles.
 
     Equal values stay together, so that where many share one (zero, round limits) there are fewer bins. An edge lies
     midway between two neighbouring values that occur: on a value itself, a later customer's last digit (0.166667 or
-    0.1666666) would decide on which side a whole group of equal customers falls.
+    0.1666666) would decide on which side a whole group of equal customers falls. Where nearly all have the smallest
+    value, it has a bin of its own, so that later customers with another one are seen.
     """
     known = np.sort(values[~np.isnan(values)])
+    if not len(known):
+        return Histogram(edges=[], counts=[0], missing=len(values))
     starts = np.unique(known[len(known) * np.arange(1, BINS) // BINS])
     before = np.searchsorted(known, starts, side="left") - 1
     edges = np.unique((known[before[before >= 0]] + starts[before >= 0]) / 2)
+    if not len(edges):
+        edges = _around(float(known[0]), known)
     counts = np.bincount(np.searchsorted(edges, known, side="right"), minlength=len(edges) + 1)
     return Histogram(edges=edges.tolist(), counts=counts.tolist(), missing=len(values) - len(known))
+
+
+def _around(smallest: float, known: Matrix) -> Matrix:
+    """Return the edges of a bin for the smallest of the `known` values alone, of which none is negative."""
+    above = known[known > smallest]
+    upper = (smallest + above[0]) / 2 if len(above) else smallest * (1 + SAME) + SAME
+    return np.array([smallest * (1 - SAME), upper] if smallest else [upper])
 
 
 SHOWN = 5

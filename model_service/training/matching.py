@@ -14,10 +14,11 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from model_service.scoring.pipeline import Matrix, Parameters
+from model_service.store.comparison import Centroids, distances
 from model_service.store.gate import MAX_DISTANCE
 from model_service.store.manifest import Manifest
 from shared.features import DISTANCE_NAMES
-from shared.model_description import Match
+from shared.model_description import LeftOut, Match
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ class Identity:
 
 
 def hungarian(log_centroids: Matrix, reference: Parameters) -> list[tuple[int, int, float]]:
-    """Pair centroids with those of `reference` so that the summed distance is smallest.
+    """Pair centroids with those of `reference`, which has the same features, so that the summed distance is smallest.
 
     Parameters
     ----------
@@ -52,12 +53,22 @@ def hungarian(log_centroids: Matrix, reference: Parameters) -> list[tuple[int, i
     (row in `log_centroids`, row in the reference's centroids, distance in the reference's standardised log space).
     """
     z = (log_centroids - reference.mean) / reference.scale
-    distances = np.linalg.norm(z[:, None, :] - reference.centroids[None, :, :], axis=2)
+    return _pairs(np.linalg.norm(z[:, None, :] - reference.centroids[None, :, :], axis=2))
+
+
+def _pairs(distances: Matrix) -> list[tuple[int, int, float]]:
     new, old = linear_sum_assignment(distances)
     return [(int(i), int(j), float(distances[i, j])) for i, j in zip(new, old, strict=True)]
 
 
-def identify(parameters: Parameters, shares: Sequence[float], parent: Manifest | None, next_number: int) -> Identity:
+def identify(
+    parameters: Parameters,
+    shares: Sequence[float],
+    parent: Manifest | None,
+    next_number: int,
+    features: Sequence[str] = DISTANCE_NAMES,
+    left_out: Sequence[LeftOut] = (),
+) -> Identity:
     """Give every segment its permanent id.
 
     Parameters
@@ -65,8 +76,10 @@ def identify(parameters: Parameters, shares: Sequence[float], parent: Manifest |
     shares : of each cluster in training, 0 to 1; new ids are given in descending order of it.
     parent : the model that is active now, or None at the first training.
     next_number : first number that was never used in an id.
+    features : those of `parameters`, in order.
+    left_out : the features that are not part of the distance.
     """
-    kept = _kept(parameters, parent)
+    kept = _kept(Centroids(features, parameters, left_out), parent)
     segments = {s["cluster"]: s for s in parent["segments"]} if parent else {}
     by_share = sorted(range(len(shares)), key=lambda cluster: -shares[cluster])
     fresh = [cluster for cluster in by_share if cluster not in kept]
@@ -85,10 +98,11 @@ def identify(parameters: Parameters, shares: Sequence[float], parent: Manifest |
     )
 
 
-def _kept(parameters: Parameters, parent: Manifest | None) -> dict[int, tuple[int, float]]:
+def _kept(centroids: Centroids, parent: Manifest | None) -> dict[int, tuple[int, float]]:
     """Pair new clusters with the parent's that they continue: {new: (old, distance)}."""
-    if parent is None or parent["features"] != list(DISTANCE_NAMES):
+    if parent is None:
+        return {}
+    apart = distances(centroids, Centroids.of(parent))
+    if apart is None:
         return {}  # other features: another space, in which nothing can be compared
-    reference = Parameters.from_json(parent["parameters"])
-    pairs = hungarian(parameters.log_centroids(), reference)
-    return {new: (old, distance) for new, old, distance in pairs if distance <= MAX_DISTANCE}
+    return {new: (old, distance) for new, old, distance in _pairs(apart) if distance <= MAX_DISTANCE}

@@ -6,10 +6,11 @@ profile always gets the same name, and no two segments of one model share one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from shared.contract import Quartiles
+from shared.features import DISTANCE_NAMES
 
 THRESHOLD = 0.35
 NEW_TENURE = -1.5
@@ -120,15 +121,18 @@ class Naming(NamedTuple):
     actions: list[str]
 
 
-def name_segments(profiles: Sequence[Mapping[str, Quartiles]], taken: Sequence[str] = ()) -> list[Naming]:
+def name_segments(
+    profiles: Sequence[Mapping[str, Quartiles]], taken: Sequence[str] = (), features: Collection[str] = DISTANCE_NAMES
+) -> list[Naming]:
     """Name every segment of one model by its profile.
 
     Parameters
     ----------
     profiles : by segment, then by feature.
+    features : those of the distance; what does not tell customers apart is no reason for a name.
     taken : names that no segment may get.
     """
-    positions = [composites(profile) for profile in profiles]
+    positions = [composites(profile, features) for profile in profiles]
     kinds = [next(kind for kind in _KINDS if kind.applies(z)) for z in positions]
     plain = [
         _sentence([*_adjectives(z, profile), kind.noun])
@@ -138,12 +142,14 @@ def name_segments(profiles: Sequence[Mapping[str, Quartiles]], taken: Sequence[s
     return [Naming(name, list(kind.actions)) for name, kind in zip(names, kinds, strict=True)]
 
 
-def composites(profile: Mapping[str, Quartiles]) -> dict[str, float]:
-    """Return a segment's mean z on each composite of features."""
-    return {
-        composite: sum(profile[name]["z"] for name in features) / len(features)
-        for composite, features in COMPOSITES.items()
-    }
+def composites(profile: Mapping[str, Quartiles], features: Collection[str] = DISTANCE_NAMES) -> dict[str, float]:
+    """Return a segment's mean z on each composite of those features that count; 0 where none does."""
+    return {composite: _mean_z(profile, names, features) for composite, names in COMPOSITES.items()}
+
+
+def _mean_z(profile: Mapping[str, Quartiles], names: Sequence[str], features: Collection[str]) -> float:
+    known = [profile[name]["z"] for name in names if name in features and name in profile]
+    return sum(known) / len(known) if known else 0.0
 
 
 def _adjectives(z: Composites, profile: Mapping[str, Quartiles]) -> list[str]:

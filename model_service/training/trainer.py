@@ -25,8 +25,7 @@ from model_service.training.errors import DataRefused
 from model_service.training.matching import identify
 from model_service.training.parallel import ProgressReporter, study_sample
 from model_service.training.segments import describe_segments
-from shared.features import DISTANCE_NAMES
-from shared.model_description import Range
+from shared.model_description import LeftOut, Range
 
 SAMPLE_ROWS = 200
 """Training rows kept in the manifest to prove, at each load, that the compiled scorer equals the pipeline."""
@@ -113,7 +112,8 @@ def train(
     scorer = CompiledScorer(parameters)
     scores = scorer.score(rows.to_numpy())
     sizes = np.bincount(scores.nearest, minlength=chosen.k)
-    identity = identify(parameters, (sizes / len(rows)).tolist(), parent, next_number)
+    features = list(rows.columns)
+    identity = identify(parameters, (sizes / len(rows)).tolist(), parent, next_number, features, data.left_out)
     calibrated = calibration.calibrate(rows, scorer, options.seed, progress)
     progress.phase("describing segments")
     manifest = Manifest(
@@ -126,14 +126,15 @@ def train(
         rows=len(rows),
         data=data.source,
         libraries=_libraries(),
-        features=list(DISTANCE_NAMES),
+        features=features,
+        left_out=list(data.left_out),
         parameters=parameters.as_json(),
-        ranges=_ranges(rows),
+        ranges=_ranges(rows) | _constants(data.left_out),
         distance_limit=float(np.quantile(scores.distance, 0.999)),
         calibration=calibrated.calibration,
         choice=chosen.reason,
         scores=[s.as_json() for s in chosen.scores],
-        segments=describe_segments(data.frame, scores.nearest, identity),
+        segments=describe_segments(data.frame, scores.nearest, identity, features),
         parent=parent["version"] if parent else None,
         retired=identity.retired,
         next_segment_number=identity.next_number,
@@ -165,7 +166,14 @@ def _libraries() -> dict[str, str]:
 
 def _ranges(rows: pd.DataFrame) -> dict[str, Range]:
     low, high = rows.quantile(0.001), rows.quantile(0.999)
-    return {name: Range(low=float(low[name]), high=float(high[name])) for name in DISTANCE_NAMES}
+    return {name: Range(low=float(low[name]), high=float(high[name])) for name in rows.columns}
+
+
+def _constants(left_out: Sequence[LeftOut]) -> dict[str, Range]:
+    """Return the ranges of features that are constant: customers with another value are unlike those in training."""
+    return {
+        left["feature"]: Range(low=left["value"], high=left["value"]) for left in left_out if left["value"] is not None
+    }
 
 
 def _sample(rows: Matrix, seed: int) -> list[list[float | None]]:

@@ -13,7 +13,7 @@ from fastapi.responses import Response
 
 from model_service.active_model import ActiveModel
 from model_service.api.bodies import parse, read_body
-from model_service.api.customers import CustomerFeatures, one_row, rows_of_columns, rows_of_records
+from model_service.api.customers import CustomerFeatures, accepted, one_row, rows_of_columns, rows_of_records
 from model_service.api.errors import ApiError, current_request_id, validation_failed
 from model_service.api.hot.direct_route import DirectRoute, json_answer
 from model_service.api.openapi import BAD_BODY, NO_MODEL, NO_VERSION, accepts, columns_schema, problems, records_schema
@@ -33,7 +33,7 @@ async def predict(request: Request) -> Response:
     model: ActiveModel = request.app.state.model
     settings: Settings = request.app.state.settings
     predictor = await model.of(query.version)
-    row = one_row(parse(await read_body(request, settings.max_body_bytes)))
+    row = one_row(parse(await read_body(request, settings.max_body_bytes)), accepted(predictor.dispensable))
     prediction = predictor.predict_one(row)
     if query.explain:
         predictor.explain([prediction], row[None])
@@ -86,7 +86,9 @@ def _batch(predictor: Predictor, body: bytes, explain: bool) -> Response:
             if explain:
                 detail = 'must be false with "columns": only "customers" can be explained'
                 raise validation_failed([FieldError(pointer="?explain", detail=detail)])
-            return json_answer(predictor.score_columns(rows_of_columns(value["columns"])))
+            return json_answer(
+                predictor.score_columns(rows_of_columns(value["columns"], accepted(predictor.dispensable)))
+            )
         if "customers" in value:
             return json_answer(_records(predictor, value["customers"], explain))
     detail = 'must be an object with either "customers" or "columns"'
@@ -94,7 +96,7 @@ def _batch(predictor: Predictor, body: bytes, explain: bool) -> Response:
 
 
 def _records(predictor: Predictor, customers: Any, explain: bool) -> BatchAnswer:
-    rows = rows_of_records(customers)
+    rows = rows_of_records(customers, accepted(predictor.dispensable))
     predictions = predictor.predict_batch(rows.matrix)
     if explain:
         predictor.explain(predictions, rows.matrix)

@@ -17,13 +17,13 @@ import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, NonNegativeInt, ValidationError
 
 from model_service.api.bodies import parse
-from model_service.api.customers import MAX_ERRORS
+from model_service.api.customers import MAX_ERRORS, accepted
 from model_service.api.errors import ApiError, field_errors, pointer, validation_failed
 from model_service.scoring.pipeline import Matrix
 from model_service.scoring.rows import distance_matrix
 from shared.columns import column_faults
 from shared.contract import MAX_COLUMNAR
-from shared.features import BY_NAME, INPUT_NAMES, INPUTS
+from shared.features import BY_NAME, INPUT_NAMES, INPUTS, Feature
 from shared.problems import FieldError
 
 BINARY_SIZE = "binary_data_size"
@@ -100,21 +100,24 @@ def read_request(body: bytes, json_length: str | None) -> tuple[InferRequest, by
         raise validation_failed(field_errors(error)[:MAX_ERRORS]) from error
 
 
-def rows_of_tensors(inputs: Sequence[InferInput], binary: bytes) -> Matrix:
+def rows_of_tensors(inputs: Sequence[InferInput], binary: bytes, dispensable: frozenset[str] = frozenset()) -> Matrix:
     """Return the rows that the tensors describe, in the form that the model scores; `binary` has their binary data.
+
+    Inputs that are `dispensable` may be missing.
 
     Raises
     ------
     ApiError
         422 with a pointer to each refused tensor or value; values are pointed at in their nested form.
     """
-    _refuse(_shape_faults(inputs))
+    features = accepted(dispensable).features
+    _refuse(_shape_faults(inputs, features))
     tensors = list(_matrices(inputs, binary))
     if _positional(inputs):
         columns = {name: _Column(tensors[0][:, j], 0, (j,)) for j, name in enumerate(INPUT_NAMES)}
     else:
         columns = {t.name: _Column(tensors[i][:, 0], i, (0,) * (len(t.shape) - 1)) for i, t in enumerate(inputs)}
-    _refuse(_value_faults(columns))
+    _refuse(_value_faults(columns, features))
     blank = np.full(len(tensors[0]), np.nan)
     return distance_matrix({name: columns[name].values if name in columns else blank for name in INPUT_NAMES})
 
@@ -134,28 +137,28 @@ def _refusal(*faults: _Fault) -> ApiError:
     return validation_failed([FieldError(pointer=pointer("", path), detail=detail) for path, detail in faults])
 
 
-def _shape_faults(inputs: Sequence[InferInput]) -> Iterator[_Fault]:
+def _shape_faults(inputs: Sequence[InferInput], features: Mapping[str, Feature]) -> Iterator[_Fault]:
     """Yield what is wrong with the tensors' names and shapes."""
     rows = inputs[0].shape[0]
     if rows > MAX_COLUMNAR:
         yield ("inputs", 0, "shape"), f"must have at most {MAX_COLUMNAR} rows, not {rows}"
     if _positional(inputs):
         return
-    yield from _name_faults([tensor.name for tensor in inputs])
+    yield from _name_faults([tensor.name for tensor in inputs], features)
     for i, tensor in enumerate(inputs):
         if tensor.shape not in ([rows], [rows, 1]):
             detail = f"must be [{rows}] or [{rows}, 1], or [{rows}, {len(INPUTS)}] for one tensor with all inputs"
             yield ("inputs", i, "shape"), detail
 
 
-def _name_faults(names: list[str]) -> Iterator[_Fault]:
+def _name_faults(names: list[str], features: Mapping[str, Feature]) -> Iterator[_Fault]:
     for i, name in enumerate(names):
         if name not in BY_NAME:
             yield ("inputs", i, "name"), "is not an input of the model"
         elif name in names[:i]:
             yield ("inputs", i, "name"), "is given more than once"
     for feature in INPUTS:
-        if not feature.nullable and feature.name not in names:
+        if not features[feature.name].nullable and feature.name not in names:
             yield ("inputs",), f"{feature.name} is missing"
 
 
@@ -210,10 +213,10 @@ def _table(values: Matrix, tensor: InferInput) -> Matrix:
     return values.reshape((*tensor.shape, 1)[:2])
 
 
-def _value_faults(columns: Mapping[str, _Column]) -> Iterator[_Fault]:
+def _value_faults(columns: Mapping[str, _Column], features: Mapping[str, Feature]) -> Iterator[_Fault]:
     """Yield the values that break a hard rule; derived features are recomputed, so theirs do not matter."""
     for feature in INPUTS:
         if feature.name in columns:
             values, tensor, place = columns[feature.name]
-            for row, fault in column_faults(values, feature):
+            for row, fault in column_faults(values, features[feature.name]):
                 yield ("inputs", tensor, "data", row, *place), f"{feature.name} {fault}"

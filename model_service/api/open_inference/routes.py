@@ -198,7 +198,7 @@ def _metadata(name: str, datatype: str) -> dict[str, Any]:
 def _infer(predictor: Predictor, body: bytes, json_length: str | None) -> Response:
     request, binary_inputs = read_request(body, json_length)
     wanted = wanted_outputs(request)
-    scores = predictor.score_columns(rows_of_tensors(request.inputs, binary_inputs))
+    scores = predictor.score_columns(rows_of_tensors(request.inputs, binary_inputs, predictor.dispensable))
     outputs, binary = tensors(scores, wanted)
     answer: dict[str, Any] = {"model_name": MODEL, "model_version": predictor.version, "outputs": outputs}
     if request.id is not None:

@@ -132,10 +132,14 @@ def test_a_version_without_evidence_cannot_tell(predictor):
     del old.manifest["evidence"]
     with pytest.raises(NoEvidence, match=f"{predictor.version} was trained before"):
         DriftCounter(old)
-    evidence = predictor.manifest["evidence"]
-    partly = {name: histogram for name, histogram in evidence["histograms"].items() if name != FEATURES[-1].name}
-    with pytest.raises(NoEvidence, match="retrain"):
-        DriftCounter(changed(predictor, evidence={**evidence, "histograms": partly}))
+
+
+def test_a_feature_that_is_younger_than_the_version_is_named(predictor):
+    evidence, younger = predictor.manifest["evidence"], FEATURES[-1].name
+    older = {name: histogram for name, histogram in evidence["histograms"].items() if name != younger}
+    drift = drift_of(changed(predictor, evidence={**evidence, "histograms": older}), tiny_columns())
+    assert younger not in {f["feature"] for f in drift["features"]}
+    assert drift["remarks"][-1] == f"Not measured, as the model was trained without them: {younger}."
 
 
 @pytest.mark.parametrize("rubbish", [None, [], {"edges": "x", "counts": [], "missing": 0}, {"edges": [1.0]}])

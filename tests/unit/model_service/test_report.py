@@ -228,7 +228,7 @@ def test_a_parent_without_evidence_has_transitions_but_no_drift(tiny, manifest, 
 
 def test_a_parent_with_other_features_is_not_compared(tiny, manifest, parent, tmp_path, monkeypatch):
     monkeypatch.setattr(document, "PLOTS", [p for p in PLOTS if p.name == "transitions"])
-    write(tmp_path, manifest, tiny.data, {**parent, "features": parent["features"][1:]})
+    write(tmp_path, manifest, tiny.data, {**parent, "features": [f"OLD_{name}" for name in parent["features"]]})
     assert orjson.loads((tmp_path / "plots" / "index.json").read_bytes()) == []
 
 

@@ -205,18 +205,42 @@ def test_a_byte_order_mark_is_no_part_of_the_first_name(written):
     assert len(read_customers(written(b"\xef\xbb\xbf" + table.to_csv(index=False).encode())).frame) == 180
 
 
-def test_columns_that_say_nothing_are_refused(written):
-    with pytest.raises(DataRefused, match=r"too few values: MINIMUM_PAYMENTS \(0 of 180 rows\); at least 20"):
-        read_customers(written(tiny_customers().assign(MINIMUM_PAYMENTS=np.nan)))
-    with pytest.raises(DataRefused, match="same value in every row: TENURE"):
-        read_customers(written(tiny_customers().assign(TENURE=12)))
+def test_columns_that_say_nothing_are_left_out_with_a_note(written):
+    table = tiny_customers().assign(MINIMUM_PAYMENTS=np.nan, TENURE=12, CASH_ADVANCE=0)
+    data = read_customers(written(table))
+    reasons = {left["feature"]: (left["reason"], left["value"]) for left in data.left_out}
+    assert reasons == {
+        "CASH_ADVANCE": ("has the same value in every row (0 currency units)", 0),
+        "MINIMUM_PAYMENTS": ("has too few values (0 of 180 rows; at least 20 are required)", None),
+        "TENURE": ("has the same value in every row (12 months)", 12),
+    }
+    assert list(data.distance.columns) == [name for name in DISTANCE_NAMES if name not in reasons]
+    assert "TENURE is left out of the distance: it has the same value in every row (12 months)" in data.notes
 
 
 def test_a_handful_of_values_is_not_enough(written):
     table = tiny_customers()
     known = table.index < 19
-    with pytest.raises(DataRefused, match=r"too few values: MINIMUM_PAYMENTS \(\d+ of 180 rows\)"):
-        read_customers(written(table.assign(MINIMUM_PAYMENTS=table["MINIMUM_PAYMENTS"].where(known))))
+    data = read_customers(written(table.assign(MINIMUM_PAYMENTS=table["MINIMUM_PAYMENTS"].where(known))))
+    assert [left["feature"] for left in data.left_out] == ["MINIMUM_PAYMENTS"]
+
+
+@pytest.mark.parametrize(("others", "left_out"), [(1, ["TENURE"]), (2, [])])
+def test_hardly_any_other_value_is_none(written, others, left_out):
+    table = tiny_customers()
+    table["TENURE"] = [6] * others + [12] * (180 - others)
+    data = read_customers(written(table))
+    assert [left["feature"] for left in data.left_out] == left_out
+
+
+def test_without_enough_columns_that_tell_customers_apart_there_is_no_training(written):
+    kept = ["BALANCE", "PURCHASES", "PAYMENTS", "CREDIT_LIMIT", "PRC_FULL_PAYMENT"]
+    constant = {name: 1 for name in DISTANCE_NAMES if name not in kept}
+    assert list(read_customers(written(tiny_customers().assign(**constant))).distance.columns) == [
+        name for name in DISTANCE_NAMES if name in kept
+    ]
+    with pytest.raises(DataRefused, match=r"Only 4 of the 17 features tell customers apart; at least 5 are required\."):
+        read_customers(written(tiny_customers().assign(**constant, BALANCE=1)))
 
 
 def test_each_row_knows_its_line(written):

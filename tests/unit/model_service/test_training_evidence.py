@@ -37,11 +37,25 @@ def test_an_edge_is_no_value_so_that_rounding_moves_nobody():
         assert again.tolist() == rounded["counts"]
 
 
-@pytest.mark.parametrize("values", [[5.0], [5.0, 5.0], [np.nan, 3.0]])
-def test_a_single_value_makes_a_single_bin(values):
+@pytest.mark.parametrize(
+    ("values", "later", "counts"),
+    [
+        ([5.0], [4.0, 5.0, 6.0], [0, 1, 0]),
+        ([5.0, 5.0], [4.9999, 5.0 + 1e-9, 5.0001], [0, 2, 0]),
+        ([np.nan, 3.0], [0.0, 3.0, 3.001], [0, 1, 0]),
+        ([0.0] * 4, [0.0, 0.083], [4, 0]),
+        ([0.0] * 95 + [7.0] * 5, [0.0, 7.0], [95, 5]),
+        ([12.0] * 95 + [14.0] * 5, [6.0, 12.0, 14.0], [0, 95, 5]),
+    ],
+)
+def test_a_constant_has_a_bin_of_its_own_so_that_other_values_are_seen_later(values, later, counts):
     found = histogram(np.array(values))
-    assert found["edges"] == []
-    assert found["counts"] == [np.isfinite(values).sum()]
+    assert found["counts"] == counts
+    assert np.searchsorted(found["edges"], later, side="right").tolist() == list(range(len(later)))
+
+
+def test_a_feature_that_nobody_has_is_all_missing():
+    assert histogram(np.full(3, np.nan)) == {"edges": [], "counts": [0], "missing": 3}
 
 
 @given(hnp.arrays(np.float64, st.integers(1, 200), elements=st.floats(0, 1e12) | st.just(np.nan) | st.just(0.0)))

@@ -76,3 +76,35 @@ def test_a_parent_with_other_features_cannot_be_compared():
     identity = identify(parameters(0.0), [1.0], parent(0.0, features=["AGE"]), 2)
     assert identity.ids == ["seg-02"]
     assert identity.retired == ["seg-01"]
+
+
+CONSTANT = DISTANCE_NAMES[1]
+OTHERS = [name for name in DISTANCE_NAMES if name != CONSTANT]
+
+
+def without_constant(*positions: float) -> Parameters:
+    whole = parameters(*positions)
+    return Parameters(whole.fill[1:], whole.mean[1:], whole.scale[1:], np.delete(whole.centroids, 1, axis=1))
+
+
+def left_out(value: float | None) -> list[dict]:
+    return [{"feature": CONSTANT, "reason": "", "value": value}]
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"), [(0.0, True), (np.expm1(0.9), True), (np.expm1(1.1), False), (None, True)], ids=str
+)
+def test_a_feature_that_was_left_out_has_the_place_of_its_constant(value, kept):
+    """The parent's segments lie at 0 on it; what is unknown cannot be compared."""
+    expected = ["seg-01", "seg-02"] if kept else ["seg-03", "seg-04"]
+    new = identify(without_constant(0.0, 10.0), [0.5, 0.5], parent(0.0, 10.0), 3, OTHERS, left_out(value))
+    assert new.ids == expected
+    # And the other way round: the parent left it out, the new segments lie at 0.
+    older = parent(features=OTHERS) | {"segments": parent(0.0, 10.0)["segments"]}
+    older |= {"parameters": without_constant(0.0, 10.0).as_json(), "left_out": left_out(value)}
+    assert identify(parameters(0.0, 10.0), [0.5, 0.5], older, 3).ids == expected
+
+
+def test_with_few_features_in_common_nothing_is_compared():
+    half = [f"OLD_{i}" if i % 2 == 0 else name for i, name in enumerate(DISTANCE_NAMES)]
+    assert identify(parameters(0.0, 10.0), [0.5, 0.5], parent(0.0, 10.0, features=half), 3).ids == ["seg-03", "seg-04"]
