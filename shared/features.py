@@ -8,9 +8,10 @@ Source of the bounds: the public "Credit Card Dataset for Clustering"; every har
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
@@ -225,6 +226,7 @@ FEATURES: tuple[Feature, ...] = (
 INPUTS = tuple(f for f in FEATURES if f.derive is None)
 DERIVED = tuple(f for f in FEATURES if f.derive is not None)
 INPUT_NAMES = tuple(f.name for f in INPUTS)
+REQUIRED_NAMES = tuple(f.name for f in INPUTS if not f.nullable)
 DISTANCE = tuple(f for f in FEATURES if f.in_distance)
 DISTANCE_NAMES = tuple(f.name for f in DISTANCE)
 BY_NAME: Mapping[str, Feature] = {f.name: f for f in FEATURES}
@@ -240,13 +242,26 @@ def cust_id_fault(value: object) -> str | None:
 def complete(customer: Mapping[str, Any]) -> dict[str, Any]:
     """Return the stored form of a faultless customer's features.
 
-    Every input is present (null where absent), in its stored type, and derived columns are recomputed.
+    Every input is present (null where absent), in its stored type, and derived columns are recomputed. A customer that
+    was stored before the dictionary had a required input goes on without it, and without what is derived from it.
     """
     row: dict[str, Any] = {f.name: f.normal(customer.get(f.name)) for f in INPUTS}
+    gaps = lacking(row) if None in row.values() else []
+    for name in gaps:
+        del row[name]
     for f in DERIVED:
         assert f.derive is not None
-        row[f.name] = f.derive(row)
+        if gaps:
+            with contextlib.suppress(KeyError):  # one of the gaps
+                row[f.name] = f.derive(row)
+        else:
+            row[f.name] = f.derive(row)
     return row
+
+
+def lacking(customer: Mapping[str, Any], required: Iterable[str] = REQUIRED_NAMES) -> list[str]:
+    """Return the `required` inputs that a customer lacks, having been stored before the dictionary had them."""
+    return [name for name in required if customer.get(name) is None]
 
 
 def differs(given: float, computed: float) -> bool:

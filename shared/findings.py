@@ -7,13 +7,13 @@ A rule is written once and holds for the numbers of one customer as for the colu
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from typing_extensions import TypedDict
 
 from shared.columns import Column, Rows
-from shared.features import DERIVED, FEATURES, differs
+from shared.features import BY_NAME, DERIVED, FEATURES, REQUIRED_NAMES, differs, lacking
 
 
 class Finding(TypedDict):
@@ -34,12 +34,16 @@ class ColumnFinding(NamedTuple):
 
 
 class _Rule(NamedTuple):
-    """``applies`` takes numbers or columns by name, NaN for null, and compares so that NaN means no."""
+    """``applies`` takes numbers or columns by name, NaN for null, and compares so that NaN means no.
+
+    ``others`` are the columns beside `field` that it looks at; without one of them in the dictionary it is void.
+    """
 
     field: str
     code: str
     detail: str
     applies: Callable[[Mapping[str, Any]], Any]
+    others: tuple[str, ...] = ()
 
 
 def _mismatch(amount: str, sign: str) -> _Rule:
@@ -48,11 +52,13 @@ def _mismatch(amount: str, sign: str) -> _Rule:
         "zero_mismatch",
         f"{amount} and {sign} do not agree on whether there was any activity",
         lambda c: (c[amount] > 0) != (c[sign] > 0),
+        (sign,),
     )
 
 
 def _above(part: str, whole: str) -> _Rule:
-    return _Rule(part, "frequency_above_total", f"{part} is above {whole}", lambda c: c[part] > c[whole] + 1e-6)
+    detail = f"{part} is above {whole}"
+    return _Rule(part, "frequency_above_total", detail, lambda c: c[part] > c[whole] + 1e-6, (whole,))
 
 
 def _broken_identity(c: Mapping[str, Any]) -> Any:
@@ -70,12 +76,13 @@ def _missing(field: str) -> Callable[[Mapping[str, Any]], Any]:
 
 _missing_minimum = _missing("MINIMUM_PAYMENTS")
 
-_RULES = (
+_ALL_RULES = (
     _Rule(
         "PURCHASES",
         "purchase_identity",
         "PURCHASES differs from ONEOFF_PURCHASES + INSTALLMENTS_PURCHASES by more than 1%",
         _broken_identity,
+        ("ONEOFF_PURCHASES", "INSTALLMENTS_PURCHASES"),
     ),
     _above("ONEOFF_PURCHASES_FREQUENCY", "PURCHASES_FREQUENCY"),
     _above("PURCHASES_INSTALLMENTS_FREQUENCY", "PURCHASES_FREQUENCY"),
@@ -92,18 +99,26 @@ _RULES = (
     _Rule(
         "TENURE", "short_tenure", "TENURE is below 6 months, the shortest in the public data", lambda c: c["TENURE"] < 6
     ),
-    _Rule("BALANCE", "over_limit", "BALANCE is more than 1.1 times CREDIT_LIMIT", _times_limit("BALANCE", 1.1)),
+    _Rule(
+        "BALANCE",
+        "over_limit",
+        "BALANCE is more than 1.1 times CREDIT_LIMIT",
+        _times_limit("BALANCE", 1.1),
+        ("CREDIT_LIMIT",),
+    ),
     _Rule(
         "MINIMUM_PAYMENTS",
         "minimum_over_limit",
         "MINIMUM_PAYMENTS is more than twice CREDIT_LIMIT",
         _times_limit("MINIMUM_PAYMENTS", 2.0),
+        ("CREDIT_LIMIT",),
     ),
     _Rule(
         "MINIMUM_PAYMENTS",
         "missing_minimum",
         "MINIMUM_PAYMENTS is missing although there were PAYMENTS; the model imputes it",
         lambda c: _missing_minimum(c) & (c["PAYMENTS"] > 0),
+        ("PAYMENTS",),
     ),
     _Rule(
         "CREDIT_LIMIT",
@@ -113,20 +128,27 @@ _RULES = (
     ),
 )
 
+_REQUIRED = frozenset(REQUIRED_NAMES)
+_RULES = tuple(rule for rule in _ALL_RULES if {rule.field, *rule.others} <= BY_NAME.keys())
+
 
 def findings(customer: Mapping[str, Any], given: Mapping[str, Any] | None = None) -> list[Finding]:
-    """Return the soft findings about a complete, faultless customer.
+    """Return the soft findings about a faultless customer; what it lacks is no reason for any.
 
     Parameters
     ----------
     customer : the stored form (`shared.features.complete`).
     given : what the client sent, to compare derived columns with the computed ones.
     """
+    rules: Sequence[_Rule] = _RULES
+    if not customer.keys() >= _REQUIRED:
+        gaps = set(lacking(customer))
+        rules = [rule for rule in _RULES if gaps.isdisjoint((rule.field, *rule.others))]
     values = _with_nan(customer)
-    found = [Finding(pointer=f"/{r.field}", code=r.code, detail=r.detail) for r in _RULES if r.applies(values)]
+    found = [Finding(pointer=f"/{r.field}", code=r.code, detail=r.detail) for r in rules if r.applies(values)]
     for f in DERIVED:
         sent = (given or {}).get(f.name)
-        if sent is not None and differs(sent, customer[f.name]):
+        if sent is not None and f.name in customer and differs(sent, customer[f.name]):
             detail = f"{f.name} was sent as {sent:g}; the computed {customer[f.name]:g} is used"
             found.append(Finding(pointer=f"/{f.name}", code="derived_differs", detail=detail))
     return found
@@ -160,5 +182,5 @@ _NULLABLE = tuple(f.name for f in FEATURES if f.nullable)
 
 
 def _with_nan(customer: Mapping[str, Any]) -> Mapping[str, Any]:
-    missing = {name: math.nan for name in _NULLABLE if customer[name] is None}
+    missing = {name: math.nan for name in _NULLABLE if customer.get(name) is None}
     return {**customer, **missing} if missing else customer

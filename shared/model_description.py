@@ -129,8 +129,9 @@ class DescribedSegment(Segment):
 class ModelDescription(TypedDict):
     """A `shared.contract.ModelSummary` and everything else about a version that people read.
 
-    ``features`` are those of the distance, ``left_out`` those that the training left out of it. The members from
-    ``elbow`` on, and ``left_out``, are missing in the first versions.
+    ``features`` are those of the distance, ``left_out`` those that the training left out of it; ``required`` are the
+    inputs that a customer must have to be scored. The members from ``elbow`` on, and ``left_out``, are missing in the
+    first versions.
     """
 
     version: str
@@ -151,6 +152,7 @@ class ModelDescription(TypedDict):
     libraries: dict[str, str]
     model_digest: str
     model_sha256: str
+    required: NotRequired[list[str]]
     left_out: NotRequired[list[LeftOut]]
     elbow: NotRequired[Elbow]
     remarks: NotRequired[list[str]]

@@ -442,4 +442,13 @@ class ModelMalformed(ModelServiceError):
 
 
 class ModelRefused(ModelMalformed):
-    """The model service rejects a customer that passed the gateway's checks, or was stored before they existed."""
+    """The model service rejects a customer that passed the gateway's checks, or was stored before they existed.
+
+    Attributes
+    ----------
+    whole : it is no customer's fault: the model service has other columns than the gateway.
+    """
+
+    def __init__(self, detail: str, whole: bool = False) -> None:
+        super().__init__(detail)
+        self.whole = whole

@@ -9,8 +9,9 @@ from typing import TypedDict
 
 from gateway.services.customers.store import CustomerStore
 from gateway.services.errors import ModelServiceError
-from gateway.services.models.model import Model
+from gateway.services.models.model import Model, ModelStatus
 from gateway.services.schema import Schema
+from shared.features import REQUIRED_NAMES
 
 
 class Health(TypedDict):
@@ -18,6 +19,7 @@ class Health(TypedDict):
 
     ``fallback`` and ``labels`` are those of `ModelStatus`: the model service works, but a person should look after it.
     ``schema_missing`` names the indexes and validators that the worker has still to make; lists are slower until then.
+    ``features`` says where the model and the data dictionary, or the stored customers, have different features.
     """
 
     status: str
@@ -26,6 +28,7 @@ class Health(TypedDict):
     model_version: str | None
     fallback: str | None
     labels: str | None
+    features: str | None
     schema_missing: list[str]
 
 
@@ -66,6 +69,7 @@ class HealthService:
             model_version=model.version if model else None,
             fallback=model.fallback if model else None,
             labels=model.labels if model else None,
+            features=self._features(model) if model else None,
             schema_missing=self._schema_missing(),
         )
 
@@ -74,3 +78,18 @@ class HealthService:
             self._missing = self._schema.missing()
             self._ask_again_at = self._clock() + SCHEMA_SECONDS
         return self._missing
+
+    def _features(self, model: ModelStatus) -> str | None:
+        said = []
+        if model.removed:
+            names = ", ".join(model.removed)
+            said.append(
+                f"The data dictionary has {names} no more; the model takes it as missing until a new one is trained."
+            )
+        required = REQUIRED_NAMES if model.required is None else model.required
+        if lacked := self._store.lacked_by_due(model.version, required):
+            names = ", ".join(lacked)
+            said.append(
+                f"Stored customers lack {names}, which the model needs; they are assigned when it has been added."
+            )
+        return " ".join(said) or None

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model_service.scoring.pipeline import CompiledScorer, Matrix, Parameters
-from shared.features import BY_NAME, DISTANCE_NAMES, INPUTS
+from shared.features import BY_NAME, DISTANCE_NAMES, INPUTS, REQUIRED_NAMES
+from shared.model_description import LeftOut
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +78,21 @@ class FeatureSpace:
         return placed
 
 
-def dispensable_inputs(known: Sequence[str]) -> frozenset[str]:
+def dispensable_inputs(features: Sequence[str], left_out: Sequence[LeftOut]) -> frozenset[str]:
     """Return the inputs of the dictionary that a model does without, as they are younger than it.
 
     Parameters
     ----------
-    known : the features of the model's distance, and those that its training left out.
+    features : those of the model's distance.
+    left_out : those that its training left out.
     """
+    known = {*features, *(left["feature"] for left in left_out)}
     if any(name in BY_NAME and BY_NAME[name].derive for name in known):
         return frozenset()  # a derived feature may be computed from any of them
     return frozenset(f.name for f in INPUTS if f.name not in known)
+
+
+def required_inputs(features: Sequence[str], left_out: Sequence[LeftOut]) -> list[str]:
+    """Return the inputs that no customer may lack; parameters as in `dispensable_inputs`."""
+    dispensable = dispensable_inputs(features, left_out)
+    return [name for name in REQUIRED_NAMES if name not in dispensable]

@@ -9,12 +9,12 @@ from types import MappingProxyType
 import numpy as np
 
 from model_service.scoring.explanation import Explainer
-from model_service.scoring.feature_space import FeatureSpace, dispensable_inputs
+from model_service.scoring.feature_space import FeatureSpace, dispensable_inputs, required_inputs
 from model_service.scoring.pipeline import Matrix, Scores
 from model_service.store.artefact import LoadedModel
 from model_service.store.labels import Labels, displayed_name
 from shared.contract import BORDERLINE, ColumnarAnswer, Prediction, SegmentRef
-from shared.features import DISTANCE_NAMES, INPUTS
+from shared.features import DISTANCE_NAMES
 from shared.findings import Finding, outside_training_range
 from shared.model_description import Range
 
@@ -60,9 +60,8 @@ class Predictor:
         self._high = np.array([values["high"] for values in ranges])
         self._counts = space.counts
         self.removed = space.removed
-        left_out = [left["feature"] for left in manifest.get("left_out", [])]
-        self.dispensable = dispensable_inputs([*manifest["features"], *left_out])
-        self.required = [f.name for f in INPUTS if not f.nullable and f.name not in self.dispensable]
+        told = manifest["features"], manifest.get("left_out", [])
+        self.dispensable, self.required = dispensable_inputs(*told), required_inputs(*told)
         self._distance_limit = float(manifest["distance_limit"])
         self._clusters = {ref["id"]: cluster for cluster, ref in enumerate(self._refs)}
         self._explainer = Explainer(model.scorer, self._low, self._high, space)

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from model_service.scoring.feature_space import required_inputs
 from model_service.store.artefact import reading
 from model_service.store.errors import ArtefactDamaged, NoActiveModel
 from model_service.store.files import moment_of
@@ -115,7 +116,8 @@ def describe(manifest: Manifest, labels: Labels) -> ModelDescription:
             {**of_segments[stored["id"]], **_published(stored, labels), "match": stored["match"]}
             for stored in manifest["segments"]
         ]
-        return _checked(_described, {**evidence, **manifest, "segments": segments})
+        required = required_inputs(manifest["features"], manifest.get("left_out", []))
+        return _checked(_described, {**evidence, **manifest, "segments": segments, "required": required})
 
 
 def _checked(shape: TypeAdapter[Shape], value: Mapping[str, Any]) -> Shape:

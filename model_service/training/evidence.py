@@ -94,9 +94,11 @@ def compare_with_rule(frame: pd.DataFrame, labels: Clusters) -> Baseline:
     frame : a column per feature, in its unit, NaN for missing; shape (n_rows, n_features).
     labels : cluster of each row, shape (n_rows,).
     """
-    cells = (frame[list(_SIGNS)].to_numpy() > 0) @ (1 << np.arange(len(_SIGNS), dtype=np.intp))
+    signs = frame[[name for name in _SIGNS if name in frame]].to_numpy() > 0
+    cells = signs @ (1 << np.arange(signs.shape[1], dtype=np.intp))
     known = with_utilisation(frame)
-    figures = [known[name].to_numpy() for name in (*_KEY_FIGURES, UTILISATION) if known[name].notna().any()]
+    names = [name for name in (*_KEY_FIGURES, UTILISATION) if name in known and known[name].notna().any()]
+    figures = [known[name].to_numpy() for name in names]
     return Baseline(
         rule=RULE,
         cells=len(np.unique(cells)),

@@ -180,6 +180,27 @@ class SingleOperations:
         store.insert(customer)
         assert store.due("v1", None, 1) == [customer]
 
+    def test_those_that_lack_a_feature_are_left_out_of_the_due_ones_and_told(self, store: CustomerStore) -> None:
+        lacking = stored("A")
+        del lacking["TENURE"]  # type: ignore[misc]  # it was stored before there was one
+        store.insert_many([lacking, stored("B"), stored("C", assignment())])
+        assert ids(store.due("v1", None, 10, ["TENURE"])) == ["B"]
+        assert ids(store.due("v1", None, 10, ["BALANCE"])) == ids(store.due("v1", None, 10)) == ["A", "B"]
+        assert store.lacked_by_due("v1", ["BALANCE", "TENURE"]) == ["TENURE"]
+        assert store.lacked_by_due("v1", ["BALANCE"]) == []
+        store.delete("A", None)
+        assert store.lacked_by_due("v1", ["TENURE"]) == []
+
+    def test_one_that_lacks_a_feature_can_come_back_be_assigned_and_changed(self, store: CustomerStore) -> None:
+        lacking = stored("A")
+        del lacking["TENURE"]  # type: ignore[misc]  # it was stored before there was one
+        store.insert(lacking)
+        assigned = assigned_customer(lacking, assignment())
+        assert store.assign_many([(assigned, lacking["revision"])]) == 1
+        changed = {**assigned, "revision": "changed", "BALANCE": 7.0}
+        assert store.replace(changed, assigned["revision"])  # type: ignore[arg-type]  # with its features
+        assert store.get("A") == changed
+
 
 class CustomerStoreContract(SingleOperations):
     """All of the port."""

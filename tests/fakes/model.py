@@ -6,10 +6,17 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from gateway.services.customers.customer import Features
-from gateway.services.errors import ModelMalformed, ModelServiceError, ModelTimeout, ModelUnavailable, RegistryRefusal
+from gateway.services.errors import (
+    ModelMalformed,
+    ModelRefused,
+    ModelServiceError,
+    ModelTimeout,
+    ModelUnavailable,
+    RegistryRefusal,
+)
 from gateway.services.models.model import DEFAULT_OPTIONS, ModelStatus, PredictionOptions
 from shared.contract import ColumnarAnswer, Explanation, ModelSummary, Prediction, RowError, Segment, SegmentRef
-from shared.features import DISTANCE_NAMES
+from shared.features import DISTANCE_NAMES, REQUIRED_NAMES, lacking
 from shared.model_contract import ACTIVE
 
 DOWN = ModelUnavailable("The model service cannot be reached.")
@@ -34,6 +41,7 @@ class FakeModel:
     deadlines : those that callers of `predict` gave.
     meanwhile : called in the middle of every call: what others do while a caller waits for the model.
     fallback, labels : what is damaged.
+    required : inputs that customers must have.
     rival : answered by `score` in place of the real one, such as -1 for none.
     """
 
@@ -46,6 +54,7 @@ class FakeModel:
         self.deadlines: list[float] = []
         self.meanwhile: Callable[[], object] = lambda: None
         self.rival: int | None = None
+        self.required: tuple[str, ...] | None = REQUIRED_NAMES
 
     def predict(self, features: Features, deadline: float, options: PredictionOptions = DEFAULT_OPTIONS) -> Prediction:
         self.deadlines.append(deadline)
@@ -67,6 +76,8 @@ class FakeModel:
             self.deadlines.append(deadline)
         rows = len(columns["BALANCE"])
         self._note("score", rows)
+        if any(None in columns[name] for name in self.required or ()):
+            raise ModelRefused("a customer lacks what the model needs")
         clusters = [cluster_of(balance) for balance in columns["BALANCE"]]
         return ColumnarAnswer(
             model_version=self.current,
@@ -83,7 +94,7 @@ class FakeModel:
         return self.current
 
     def status(self) -> ModelStatus:
-        return ModelStatus(self.version(), self.fallback, self.labels)
+        return ModelStatus(self.version(), self.fallback, self.labels, self.required)
 
     def active(self, deadline: float | None = None) -> ModelSummary:
         if deadline is not None:
@@ -105,7 +116,8 @@ class FakeModel:
             raise self.failure
 
     def _prediction(self, features: Features, options: PredictionOptions) -> Prediction:
-        assert set(DISTANCE_NAMES) <= set(features)
+        if lacking(features, self.required or ()):
+            raise ModelRefused("the customer lacks what the model needs")
         if options.version not in (None, ACTIVE, self.current, OTHER):
             raise RegistryRefusal(404, "version_not_found", f"there is no version {options.version!r}")
         cluster = cluster_of(features["BALANCE"])
@@ -118,7 +130,7 @@ class FakeModel:
             distance=1.0,
             margin=0.5,
             model_version=OTHER if options.version == OTHER else self.current,
-            imputed=[name for name in DISTANCE_NAMES if features[name] is None],
+            imputed=[name for name in DISTANCE_NAMES if features.get(name) is None],
             warnings=[],
         )
         return prediction | {"explanation": explanation(features, cluster)} if options.explain else prediction

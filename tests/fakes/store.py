@@ -26,7 +26,7 @@ from gateway.services.customers.query import (
 from gateway.services.customers.store import Block, Row, SegmentCounts
 from gateway.services.errors import CustomerExists, StoreError
 from shared.contract import BORDERLINE
-from shared.features import CUST_ID
+from shared.features import CUST_ID, lacking
 
 
 class InMemoryCustomerStore:
@@ -111,8 +111,13 @@ class InMemoryCustomerStore:
     def replace_many(self, customers: Sequence[tuple[Customer, str]]) -> set[str]:
         return {c[CUST_ID] for c, revision in customers if not self.replace(c, revision)}
 
-    def due(self, model_version: str, after: str | None, limit: int) -> list[Customer]:
-        return [c for c in self._block_after(after, (), len(self.customers)) if _is_due(c, model_version)][:limit]
+    def due(self, model_version: str, after: str | None, limit: int, having: Sequence[str] = ()) -> list[Customer]:
+        due = [c for c in self._block_after(after, (), len(self.customers)) if _is_due(c, model_version)]
+        return [c for c in due if not lacking(c, having)][:limit]
+
+    def lacked_by_due(self, model_version: str, features: Sequence[str]) -> list[str]:
+        gaps = [lacking(c, features) for c in self.due(model_version, None, len(self.customers))]
+        return next(filter(None, gaps), [])
 
     def somewhere(self) -> str | None:
         self._use()

@@ -1,12 +1,15 @@
-"""The data dictionary with one entry more, as an editor would add it: run before anything else is imported.
+"""The data dictionary with one entry more, or one less, as an editor would leave it: run before anything is imported.
 
-``python -m support.one_more_feature SCRIPT`` runs the script's text in a process whose `shared.features` has `ENTRY`.
+``python -m support.one_more_feature SCRIPT`` runs the script's text in a process whose `shared.features` has `ENTRY`;
+``python -m support.one_more_feature SCRIPT NAME`` in one whose `shared.features` lacks the entry of this name.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -17,17 +20,34 @@ _FIRST = "FEATURES: tuple[Feature, ...] = (\n"
 
 def load_with_entry() -> ModuleType:
     """Load shared/features.py with the entry in its tuple, in place of the real module."""
+    return _load(lambda source: _replaced(source, re.escape(_FIRST), _FIRST + ENTRY))
+
+
+def load_without_entry(name: str) -> ModuleType:
+    """Load shared/features.py without an entry that is written on one line, in place of the real module."""
+    return _load(lambda source: _replaced(source, rf'^    \w+\("{name}", .*\),\n', ""))
+
+
+def _replaced(source: str, pattern: str, replacement: str) -> str:
+    changed, count = re.subn(pattern, replacement, source, flags=re.MULTILINE)
+    assert count == 1, pattern
+    return changed
+
+
+def _load(edit: Callable[[str], str]) -> ModuleType:
     spec = importlib.util.find_spec("shared.features")
     assert spec is not None
     assert spec.origin is not None
     source = Path(spec.origin).read_text(encoding="utf-8")
-    assert source.count(_FIRST) == 1
     module = importlib.util.module_from_spec(spec)
     sys.modules["shared.features"] = module
-    exec(compile(source.replace(_FIRST, _FIRST + ENTRY), spec.origin, "exec"), module.__dict__)
+    exec(compile(edit(source), spec.origin, "exec"), module.__dict__)
     return module
 
 
 if __name__ == "__main__":
-    load_with_entry()
+    if sys.argv[2:]:
+        load_without_entry(sys.argv[2])
+    else:
+        load_with_entry()
     exec(sys.argv[1])

@@ -6,6 +6,7 @@ Members beyond those declared are allowed and left out, so that the model servic
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, NotRequired, TypedDict, TypeVar
@@ -16,6 +17,7 @@ from msgspec.json import Decoder
 from gateway.services.errors import (
     ModelAccessDenied,
     ModelMalformed,
+    ModelRefused,
     ModelUnavailable,
     RegistryRefusal,
     SegmentationError,
@@ -38,8 +40,10 @@ class _Batch(TypedDict):
 
 class _Ready(TypedDict):
     model_version: str
-    fallback: NotRequired[str | None]  # younger than the version: an older service lacks the two
+    fallback: NotRequired[str | None]  # younger than the version: an older service lacks what follows
     labels: NotRequired[str | None]
+    required: NotRequired[list[str]]
+    removed: NotRequired[list[str]]
 
 
 def decoded(kind: type[Answer], text: _Text) -> Answer:
@@ -101,7 +105,9 @@ def columnar(text: _Text, rows: int) -> ColumnarAnswer:
 def status(text: _Text) -> ModelStatus:
     """Return what the model service says of its readiness."""
     answer = decoded(_Ready, text)
-    return ModelStatus(answer["model_version"], answer.get("fallback"), answer.get("labels"))
+    required = tuple(answer["required"]) if "required" in answer else None
+    removed = tuple(answer.get("removed", ()))
+    return ModelStatus(answer["model_version"], answer.get("fallback"), answer.get("labels"), required, removed)
 
 
 def _within(values: Sequence[float], rows: int, low: int, high: int, what: str) -> None:
@@ -131,6 +137,20 @@ def fault_of(status: int, text: bytes) -> SegmentationError:
     if status == 503:
         return ModelUnavailable("The model service has no model loaded.")
     return ModelMalformed(f"The model service answered with status {status}.")
+
+
+def refusal(text: bytes) -> ModelRefused:
+    """Return what it means that the model service refuses a customer's data, which the gateway let pass."""
+    problem = _problem(text)
+    errors = problem.get("errors", []) if problem else []
+    details = "; ".join(f"{error['pointer']} {error['detail']}" for error in errors[:_SHOWN])
+    # A pointer to a whole column: the two tiers have different data dictionaries.
+    whole = any(_WHOLE_COLUMN.fullmatch(error["pointer"]) for error in errors)
+    return ModelRefused(f"The model service refuses a customer's data ({details or 'it says no more'}).", whole)
+
+
+_SHOWN = 3
+_WHOLE_COLUMN = re.compile("/columns/[^/]+")
 
 
 def _problem(text: bytes) -> Problem | None:

@@ -10,8 +10,7 @@ import orjson
 from gateway.data_access.model_service import answers
 from gateway.data_access.model_service.answers import fault_of
 from gateway.data_access.model_service.client import ModelServiceClient, Reply
-from gateway.services.customers.customer import Features
-from gateway.services.errors import ModelRefused
+from gateway.services.customers.customer import Features, inputs_of
 from gateway.services.models.model import DEFAULT_OPTIONS, ModelStatus, PredictionOptions
 from shared.contract import (
     ACTIVE_MODEL,
@@ -23,7 +22,6 @@ from shared.contract import (
     Prediction,
     RowError,
 )
-from shared.features import INPUT_NAMES
 
 QUICK_SECONDS = 1.0
 """For the active version: health checks, which ask for it, must answer while the model service hangs."""
@@ -42,13 +40,13 @@ class HttpModel:
         self._deadline = deadline
 
     def predict(self, features: Features, deadline: float, options: PredictionOptions = DEFAULT_OPTIONS) -> Prediction:
-        body = {name: features[name] for name in INPUT_NAMES}
+        body = inputs_of(features)
         return answers.prediction(self._post(_address(PREDICT, options), deadline, body), options.explain)
 
     def predict_batch(
         self, customers: Sequence[Features], deadline: float, options: PredictionOptions = DEFAULT_OPTIONS
     ) -> list[Prediction | RowError]:
-        body = {"customers": [{name: c[name] for name in INPUT_NAMES} for c in customers]}
+        body = {"customers": [inputs_of(c) for c in customers]}
         text = self._post(_address(PREDICT_BATCH, options), deadline, body)
         return answers.batch(text, len(customers), options.explain)
 
@@ -81,7 +79,7 @@ def _address(path: str, options: PredictionOptions) -> str:
 
 def _content(reply: Reply) -> bytes:
     if reply.status == 422:  # the gateway let the data pass: not the caller's fault
-        raise ModelRefused("The model service refuses a customer's data.")
+        raise answers.refusal(reply.body)
     if reply.status != 200:
         raise fault_of(reply.status, reply.body)
     return reply.body

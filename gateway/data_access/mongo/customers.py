@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Literal, cast
 
 from pymongo import ReplaceOne, UpdateOne, timeout
-from pymongo.errors import BulkWriteError, DuplicateKeyError
+from pymongo.errors import BulkWriteError, DuplicateKeyError, ExecutionTimeout
 
 from gateway.data_access.mongo.collection import (
     NO_REPLICA_SET,
@@ -25,9 +25,10 @@ from gateway.services.customers.customer import Customer, CustomerPart
 from gateway.services.customers.query import CustomerQuery, Filters, Total
 from gateway.services.customers.store import Block, Row, SegmentCounts
 from gateway.services.errors import CustomerExists, StoreUnavailable
-from shared.features import CUST_ID
+from shared.features import CUST_ID, lacking
 
 DUPLICATE_KEY = 11000
+_GLANCE_MS = 50
 _ASSIGNED: tuple[Literal["segment", "segment_status", "revision"], ...] = ("segment", "segment_status", "revision")
 """What an assignment changes."""
 
@@ -74,8 +75,9 @@ class MongoCustomerStore:
         with self._customers:
             return self._queries.count(self._snapshot, filters, exact)
 
-    def due(self, model_version: str, after: str | None, limit: int) -> list[Customer]:
+    def due(self, model_version: str, after: str | None, limit: int, having: Sequence[str] = ()) -> list[Customer]:
         due: Document = {"segment.model_version": {"$ne": model_version}}  # which those without a segment have not
+        due |= {name: {"$ne": None} for name in having}
         found = self._block(due if after is None else {"_id": {"$gt": after}, **due}, None, limit)
         return [_customer(document) for document in found]
 
@@ -83,6 +85,15 @@ class MongoCustomerStore:
         with self._customers as collection:
             found = list(collection.aggregate([{"$sample": {"size": 1}}, {"$project": {"_id": 1}}]))
         return found[0]["_id"] if found else None
+
+    def lacked_by_due(self, model_version: str, features: Sequence[str]) -> list[str]:
+        wanted = {"segment.model_version": {"$ne": model_version}, "$or": [{name: None} for name in features]}
+        with self._customers as collection:
+            try:
+                found = collection.find_one(wanted, dict.fromkeys(features, 1), max_time_ms=_GLANCE_MS)
+            except ExecutionTimeout:
+                return []
+        return lacking(found, features) if found else []
 
     def stream(self, features: Sequence[str], rows: int) -> Iterator[Block]:
         after: Document = {}
@@ -103,7 +114,9 @@ class MongoCustomerStore:
     def insert(self, customer: Customer) -> None:
         with self._customers as collection:
             try:
-                collection.insert_one(_document(customer), session=session())
+                # One that was deleted before there was a feature comes back without it.
+                older = True if lacking(customer) else None
+                collection.insert_one(_document(customer), bypass_document_validation=older, session=session())
             except DuplicateKeyError as error:
                 raise CustomerExists(customer[CUST_ID]) from error
 

@@ -9,6 +9,7 @@ from typing import NamedTuple, TypeVar
 
 from gateway.services.clock import now
 from gateway.services.customers.customer import Assignment, Customer, Features, assigned_customer
+from gateway.services.customers.standstill import Standstill
 from gateway.services.customers.store import CustomerStore
 from gateway.services.errors import ModelRefused, ModelServiceError, StoreError, StoreUnavailable
 from gateway.services.models.model import Model
@@ -78,6 +79,8 @@ class Assigner:
             return None
         try:
             answer = model()
+        except ModelRefused:
+            return None  # it works, and whoever else asks may be answered; the worker says what is wrong
         except ModelServiceError as error:
             self._note_failure(error)
             return None
@@ -137,10 +140,13 @@ class Reconciler:
     each other: each begins at another place, and goes elsewhere where it meets another.
     """
 
-    def __init__(self, store: CustomerStore, model: Model, assigner: Assigner) -> None:
+    def __init__(
+        self, store: CustomerStore, model: Model, assigner: Assigner, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._store = store
         self._model = model
         self._assigner = assigner
+        self._standstill = Standstill(clock)
 
     def run_once(self, heartbeat: Callable[[], None] = lambda: None) -> int:
         """Go through all due customers once; return how many were assigned.
@@ -154,11 +160,14 @@ class Reconciler:
         ModelServiceError, StoreError
             the pass ends there; the next one carries on.
         """
-        version = self._model.version()
-        assigned, contested = 0, True
-        while contested and self._store.due(version, None, 1):
+        status = self._model.status()
+        if not self._standstill.begin(status):
+            return 0
+        version, assigned, contested = status.version, 0, True
+        while contested and self._store.due(version, None, 1, self._standstill.lacked):
             some, contested = self._go_round(version, heartbeat)
             assigned += some
+        self._standstill.end()
         if assigned:
             log.info("assigned %d customers by model %s", assigned, version)
         return assigned
@@ -170,7 +179,7 @@ class Reconciler:
         """
         assigned = 0
         for due in self._batches(version, self._store.somewhere()):
-            outcome = self._assign(due)
+            outcome = self._assign(self._standstill.admit(due))
             assigned += outcome.assigned
             heartbeat()
             if outcome.contested > len(due) // 2:
@@ -180,16 +189,21 @@ class Reconciler:
     def _batches(self, version: str, start: str | None) -> Iterator[list[Customer]]:
         """Yield the due customers that follow `start`, in CUST_ID order, and then those from the first one up to it."""
         after = start
-        while due := self._store.due(version, after, BATCH):
+        while due := self._store.due(version, after, BATCH, self._standstill.lacked):
             yield due
             after = due[-1][CUST_ID]
         after = None
-        while start and (due := [c for c in self._store.due(version, after, BATCH) if c[CUST_ID] <= start]):
+        while start and (due := self._store.due(version, after, BATCH, self._standstill.lacked)):
+            due = [c for c in due if c[CUST_ID] <= start]
+            if not due:
+                return
             yield due
             after = due[-1][CUST_ID]
 
     def _assign(self, due: list[Customer]) -> _Outcome:
         """Assign a batch; one customer that cannot be assigned must not hold up the others."""
+        if not due:
+            return _Outcome()
         try:
             segments = self._assigner.score(due)
             matched = self._store.assign_many(
@@ -199,8 +213,10 @@ class Reconciler:
         except StoreUnavailable:
             raise
         except (ModelRefused, StoreError) as error:
+            if isinstance(error, ModelRefused) and error.whole:
+                raise  # no customer's fault
             if len(due) == 1:
-                log.error("customer %s cannot be assigned until its data are corrected: %s", due[0][CUST_ID], error)
+                self._standstill.refuse(due[0], error)
                 return _Outcome()
         half = len(due) // 2
         first, second = self._assign(due[:half]), self._assign(due[half:])

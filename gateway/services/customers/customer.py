@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, TypedDict, cast
 
 from gateway.services.clock import later_than, now
 from gateway.services.errors import InvalidInput
-from shared.features import CUST_ID, INPUT_NAMES, INPUTS, complete
+from shared.features import CUST_ID, INPUT_NAMES, complete, lacking
 from shared.findings import Finding
 from shared.problems import FieldError
 
@@ -115,18 +115,15 @@ def deleted_customer(customer: Customer, retention: timedelta) -> DeletedCustome
 def restored_customer(copy: DeletedCustomer) -> Customer:
     """Return the next revision of a customer that was deleted, with the features that the data dictionary has today.
 
-    Raises
-    ------
-    InvalidInput
+    One that is younger than the customer is still missing then.
     """
     inputs = inputs_of(copy)
-    refuse_gaps(inputs)
     kept = {name: value for name, value in copy.items() if name not in ("deleted_at", "expires_at")}
     new = {"revision": new_revision(), "updated_at": later_than(copy["updated_at"])}
     return cast(Customer, {**kept, **complete(inputs), **new})
 
 
-def inputs_of(customer: Customer) -> dict[str, Any]:
+def inputs_of(customer: Features) -> dict[str, Any]:
     """Return the features that a client sends, as the customer has them; None where it has none."""
     return {name: customer.get(name) for name in INPUT_NAMES}
 
@@ -164,7 +161,7 @@ def ignored(sent: Features) -> list[Finding]:
 
 def refuse_gaps(features: Features) -> None:
     """Raise InvalidInput where a customer that was stored before a feature existed still lacks it."""
-    missing = [f.name for f in INPUTS if not f.nullable and features.get(f.name) is None]
+    missing = lacking(features)
     if missing:
         detail = "is missing from the stored customer and must be added"
         raise InvalidInput([FieldError(pointer=f"/{name}", detail=detail) for name in missing])

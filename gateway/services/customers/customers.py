@@ -16,7 +16,6 @@ from gateway.services.customers.customer import (
     inputs_of,
     new_customer,
     refuse_changes,
-    refuse_gaps,
     same_features,
 )
 from gateway.services.customers.preconditions import ANY_STATE, Precondition
@@ -133,7 +132,6 @@ class CustomerService:
     def _change(self, action: Action, old: Customer, edit: Callable[[Features], Features]) -> Written | None:
         """Write the edited features over `old`; None when somebody else was faster."""
         sent = edit(inputs_of(old))
-        refuse_gaps(sent)
         refuse_changes(old, sent)
         features = complete(sent)
         warnings = findings(features, sent) + ignored(sent)

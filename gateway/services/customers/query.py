@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal
 
-from shared.features import CUST_ID, FEATURES
+from shared.features import BY_NAME, CUST_ID, FEATURES
 
 
 class Op(StrEnum):
@@ -82,8 +82,11 @@ class Field:
 
     @property
     def ops(self) -> tuple[Op, ...]:
-        """How the field can be compared; ``exists`` only where null is possible."""
-        return (*_OPS[self.kind], Op.EXISTS) if self.nullable else _OPS[self.kind]
+        """How the field can be compared; ``exists`` only where there may be no value.
+
+        Any feature may be missing: from customers that were stored before there was one.
+        """
+        return (*_OPS[self.kind], Op.EXISTS) if self.nullable or self.name in BY_NAME else _OPS[self.kind]
 
 
 FIELDS: Mapping[str, Field] = {

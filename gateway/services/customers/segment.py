@@ -16,7 +16,7 @@ from gateway.services.customers.customer import (
 )
 from gateway.services.customers.customers import CustomerService
 from gateway.services.customers.store import MAX_ATTEMPTS, CustomerStore
-from gateway.services.errors import Contended
+from gateway.services.errors import Contended, ModelRefused
 from gateway.services.models.model import Model, PredictionOptions
 from shared.contract import BORDERLINE, Explanation, Prediction, SegmentRef
 
@@ -112,8 +112,11 @@ class CustomerSegmentService:
 
     def _predict(self, customer: Customer, options: PredictionOptions) -> Prediction:
         features = inputs_of(customer)
-        refuse_gaps(features)
-        return self._model.predict(features, self._deadline, options)
+        try:
+            return self._model.predict(features, self._deadline, options)
+        except ModelRefused:
+            refuse_gaps(features)
+            raise
 
     def _names(self) -> Mapping[str, str]:
         model = self._assigner.active()

@@ -102,8 +102,17 @@ class CustomerStore(BulkStore, Protocol):
         Takes part in transactions.
         """
 
-    def due(self, model_version: str, after: str | None, limit: int) -> list[Customer]:
-        """Return customers that are pending or assigned by another model version, in CUST_ID order."""
+    def due(self, model_version: str, after: str | None, limit: int, having: Sequence[str] = ()) -> list[Customer]:
+        """Return customers that are pending or assigned by another model version, in CUST_ID order.
+
+        Those that lack one of the features in `having` are left out.
+        """
+
+    def lacked_by_due(self, model_version: str, features: Sequence[str]) -> list[str]:
+        """Return which of the features a customer that is due lacks; nothing where none does, or looking takes long.
+
+        A customer lacks a feature if it was stored before there was such a feature.
+        """
 
     def somewhere(self) -> str | None:
         """Return the CUST_ID of any customer; None where there is none, or to begin at the first."""

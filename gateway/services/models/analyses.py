@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import compress
 from typing import TypeVar, cast
 
 from gateway.services.customers.store import Block, CustomerStore
 from gateway.services.models.registry import ModelRegistry
-from shared.features import INPUT_NAMES, INPUTS
-from shared.model_contract import Drift, Preview
+from shared.features import INPUT_NAMES, REQUIRED_NAMES
+from shared.model_contract import ACTIVE, Drift, Preview
 
 BLOCK_ROWS = 10_000
 """Customers held in memory at a time."""
-
-_REQUIRED = tuple(f.name for f in INPUTS if not f.nullable)
 
 Result = TypeVar("Result", bound=Drift | Preview)
 
@@ -33,7 +31,8 @@ class AnalysisService:
         ------
         RegistryRefusal, ModelServiceError, StoreError
         """
-        return self._over_customers(lambda blocks: self._registry.preview(version, blocks))
+        required = {*self._required(version), *self._required(ACTIVE)}
+        return self._over_customers(required, lambda blocks: self._registry.preview(version, blocks))
 
     def drift(self, version: str) -> Drift:
         """Say whether the customers are still those that the version was trained on.
@@ -42,23 +41,33 @@ class AnalysisService:
         ------
         RegistryRefusal, ModelServiceError, StoreError
         """
-        return self._over_customers(lambda blocks: self._registry.drift(version, blocks))
+        return self._over_customers(self._required(version), lambda blocks: self._registry.drift(version, blocks))
 
-    def _over_customers(self, analyse: Callable[[Iterable[Block]], Result]) -> Result:
-        customers = _CompleteCustomers(self._store.stream(INPUT_NAMES, BLOCK_ROWS))
+    def _required(self, version: str) -> Sequence[str]:
+        """Return the inputs without which the version cannot place a customer."""
+        return cast(Sequence[str], self._registry.model(version).get("required", REQUIRED_NAMES))
+
+    def _over_customers(self, required: Iterable[str], analyse: Callable[[Iterable[Block]], Result]) -> Result:
+        customers = CompleteCustomers(self._store.stream(INPUT_NAMES, BLOCK_ROWS), required)
         return customers.with_remark(analyse(customers))
 
 
-class _CompleteCustomers:
-    """Leaves out customers that were stored before a feature existed: no model can place them."""
+class CompleteCustomers:
+    """Leaves out customers that were stored before there was a feature which is now required.
 
-    def __init__(self, blocks: Iterator[Block]) -> None:
+    Attributes
+    ----------
+    left_out : how many they are, so far.
+    """
+
+    def __init__(self, blocks: Iterator[Block], required: Iterable[str] = REQUIRED_NAMES) -> None:
         self._blocks = blocks
+        self._required = tuple(required)
         self.left_out = 0
 
     def __iter__(self) -> Iterator[Block]:
         for block in self._blocks:
-            gaps = [block.columns[name] for name in _REQUIRED if None in block.columns[name]]
+            gaps = [block.columns[name] for name in self._required if None in block.columns[name]]
             yield self._without(block, gaps) if gaps else block
 
     def with_remark(self, result: Result) -> Result:

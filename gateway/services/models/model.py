@@ -14,12 +14,16 @@ class ModelStatus(NamedTuple):
     """What the model service serves: the active version, and what is damaged.
 
     ``fallback`` says why an older version than the active one serves (its artefact is damaged), ``labels`` why the
-    names that people gave are not used (their file is damaged); None where all is well.
+    names that people gave are not used (their file is damaged); None where all is well. ``required`` are the inputs
+    that a customer must have to be scored, None where an older model service does not say. ``removed`` are features of
+    the model that the data dictionary does not have any more.
     """
 
     version: str
     fallback: str | None = None
     labels: str | None = None
+    required: Sequence[str] | None = None
+    removed: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from io import StringIO
 
 from gateway.services.audit import Auditor, Change, named
 from gateway.services.customers.store import Block, CustomerStore
+from gateway.services.models.analyses import CompleteCustomers
 from gateway.services.models.registry import ModelRegistry, Upload
 from shared.features import INPUT_NAMES
 from shared.model_contract import CSV, Training
@@ -34,13 +35,13 @@ class TrainingService:
         return self._train(upload, query)
 
     def train_on_stored(self, query: Mapping[str, str]) -> Training:
-        """Train on all stored customers. Their ids stay here: a training needs none.
+        """Train on all stored customers but those that lack a feature; ids stay here: a training needs none.
 
         Raises
         ------
         RegistryRefusal, ModelServiceError, StoreError
         """
-        pieces = csv_of(self._store.stream(INPUT_NAMES, BLOCK_ROWS))
+        pieces = csv_of(CompleteCustomers(self._store.stream(INPUT_NAMES, BLOCK_ROWS)))
         return self._train(Upload(CSV, None, pieces), {**query, "stored": "true"})
 
     def _train(self, upload: Upload, query: Mapping[str, str]) -> Training:

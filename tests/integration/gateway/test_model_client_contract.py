@@ -7,13 +7,14 @@ import socket
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import pytest
 from contracts.model import POOR
 from fakes.model import FakeModel, explanation
 from support.scripted_server import Request, ScriptedServer, always, http, serving
 
 from gateway.data_access.model_service.client import ModelServiceClient
 from gateway.data_access.model_service.model import HttpModel
-from gateway.services.errors import ModelMalformed
+from gateway.services.errors import ModelMalformed, ModelRefused
 from gateway.services.models.model import PredictionOptions
 from shared.features import DISTANCE_NAMES
 from shared.problems import problem
@@ -95,10 +96,27 @@ class TestContract:
         wrong = [{"model_version": "v1", name: value} for name in ("fallback", "labels") for value in (1, True, [], {})]
         _all_refused(lambda model: model.status(), wrong)
 
+    def test_of_what_the_model_needs(self) -> None:
+        for said, needs in (({}, (None, ())), ({"required": ["TENURE"], "removed": ["AGE"]}, (("TENURE",), ("AGE",)))):
+            with serving(always(http(json.dumps({"model_version": "v1"} | said)))) as server:
+                assert HttpModel(ModelServiceClient(server.url), 5.0).status()[3:] == needs
+
+    @pytest.mark.parametrize(
+        ("pointers", "whole"),
+        [(["/columns/BALANCE/3"], False), (["/columns/AGE"], True), (["/TENURE"], False), ([], False)],
+    )
+    def test_of_whose_fault_a_refusal_is(self, pointers: list[str], whole: bool) -> None:
+        errors = [{"pointer": pointer, "detail": "is not a known field"} for pointer in pointers]
+        text = json.dumps(problem(422, "validation_failed", "no", "r", errors))  # type: ignore[arg-type]  # FieldErrors
+        with serving(always(http(text, "422 Unprocessable Content"))) as server, pytest.raises(ModelRefused) as caught:
+            HttpModel(ModelServiceClient(server.url), 5.0).score(COLUMNS)
+        assert caught.value.whole is whole
+        assert all(pointer in str(caught.value) for pointer in pointers)
+
     def test_of_what_is_damaged(self) -> None:
         for said, status in (({"fallback": "x"}, ("v1", "x", None)), ({"labels": "y"}, ("v1", None, "y"))):
             with serving(always(http(json.dumps({"model_version": "v1"} | said)))) as server:
-                assert HttpModel(ModelServiceClient(server.url), 5.0).status() == status
+                assert HttpModel(ModelServiceClient(server.url), 5.0).status()[:3] == status
 
     def test_of_active(self) -> None:
         segment = SUMMARY["segments"][0]

@@ -12,7 +12,7 @@ from support.customers import body, inputs
 from support.problems import assert_problem
 
 from gateway.services.errors import ModelServiceError
-from shared.features import CUST_ID, FEATURES, complete
+from shared.features import CUST_ID, FEATURES, REQUIRED_NAMES, complete
 
 MEMBERS = {CUST_ID, *(f.name for f in FEATURES), "segment", "segment_status", "revision", "created_at", "updated_at"}
 ONE = f"{CUSTOMERS}/C1"
@@ -191,9 +191,26 @@ class TestStoredBeforeAFeature:
     def _old_customer(self, gateway: FakeGateway, etag: str) -> None:
         del gateway.store.customers["C1"]["TENURE"]
 
-    def test_a_patch_without_it_says_what_is_missing(self, gateway: FakeGateway) -> None:
-        answer = gateway.client.patch(ONE, json={"BALANCE": 1})
-        assert_problem(answer, 422, "validation_failed", ["/TENURE"])
+    def test_can_be_read_changed_deleted_and_restored_without_it(self, gateway: FakeGateway) -> None:
+        assert "TENURE" not in gateway.client.get(ONE).json
+        changed = gateway.client.patch(ONE, json={"BALANCE": 1}).json
+        assert (changed["BALANCE"], changed["segment_status"]) == (1, "pending")
+        assert "TENURE" not in changed
+        assert gateway.client.delete(ONE).status_code == 204
+        restored = gateway.client.post(f"{ONE}/restore").json
+        assert (restored["BALANCE"], restored["segment_status"]) == (1, "pending")
+        listed = gateway.client.get(f"{CUSTOMERS}?TENURE[exists]=false").json["items"]
+        assert [customer["CUST_ID"] for customer in listed] == ["C1"]
+
+    def test_is_assigned_on_a_change_by_a_model_that_does_not_need_it(self, gateway: FakeGateway) -> None:
+        gateway.model.required = tuple(name for name in REQUIRED_NAMES if name != "TENURE")
+        assert gateway.client.patch(ONE, json={"BALANCE": 1}).json["segment_status"] == "assigned"
+        assert gateway.client.post(f"{ONE}/segment").status_code == 200
+
+    def test_keeps_nobody_else_from_being_assigned(self, gateway: FakeGateway) -> None:
+        """That it is refused says nothing about the model service."""
+        gateway.client.patch(ONE, json={"BALANCE": 1})
+        assert gateway.client.post(CUSTOMERS, json=body("C2")).json["segment_status"] == "assigned"
 
     def test_a_patch_or_a_put_with_it_repairs_the_customer(self, gateway: FakeGateway) -> None:
         assert gateway.client.patch(ONE, json={"TENURE": 12}).json["TENURE"] == 12

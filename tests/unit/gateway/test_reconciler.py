@@ -15,12 +15,14 @@ from support.customers import inputs, stored
 
 from gateway import worker
 from gateway.services.customers import assignment as reconciliation
+from gateway.services.customers import standstill
 from gateway.services.customers.assignment import Assigner, Reconciler
 from gateway.services.customers.customer import Customer
 from gateway.services.customers.customers import CustomerService
 from gateway.services.customers.query import CustomerQuery
 from gateway.services.errors import ModelRefused, ModelUnavailable, StoreUnavailable
 from shared.contract import ColumnarAnswer
+from shared.features import REQUIRED_NAMES
 
 
 @pytest.fixture
@@ -179,29 +181,166 @@ class TestWorker:
             worker.work([reconciler], 0.001)
 
 
+class Clock:
+    """A clock that a test sets."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def lacking_tenure(store: InMemoryCustomerStore, *ids: str) -> None:
+    """Make these customers ones that were stored before there was a TENURE."""
+    for identity in ids:
+        del store.customers[identity]["TENURE"]
+
+
+def test_nobody_asks_for_customers_that_lack_what_the_model_needs(
+    reconciler: Reconciler, store: InMemoryCustomerStore, model: FakeModel, caplog: pytest.LogCaptureFixture
+) -> None:
+    store.insert_many([stored(f"C{n}", assignment(version="v0")) for n in range(9)])
+    lacking_tenure(store, "C3", "C4")
+    assert [reconciler.run_once() for _ in range(5)] == [7, 0, 0, 0, 0]
+    assert [call for call in model.calls if call[0] != "version"] == [("score", 7)]
+    assert [i for i, c in store.customers.items() if c["segment"] == assignment(version="v0")] == ["C3", "C4"]
+    (warning,) = [record.getMessage() for record in caplog.records if record.levelname in ("WARNING", "ERROR")]
+    assert "model v1 needs TENURE, which 2 customers lack" in warning
+
+
+def test_a_model_that_does_not_need_it_assigns_them(
+    reconciler: Reconciler, store: InMemoryCustomerStore, model: FakeModel
+) -> None:
+    store.insert_many([stored("A"), stored("B")])
+    lacking_tenure(store, "A")
+    assert reconciler.run_once() == 1
+    model.current, model.required = "v2", tuple(name for name in REQUIRED_NAMES if name != "TENURE")
+    assert reconciler.run_once() == 2
+
+
+def test_a_model_service_that_does_not_say_what_it_needs_needs_everything(
+    reconciler: Reconciler, store: InMemoryCustomerStore, model: FakeModel
+) -> None:
+    model.required = None
+    store.insert_many([stored("A"), stored("B")])
+    lacking_tenure(store, "A")
+    assert reconciler.run_once() == 1
+
+
+def test_a_customer_is_assigned_once_it_has_been_completed(
+    reconciler: Reconciler, store: InMemoryCustomerStore, model: FakeModel
+) -> None:
+    store.insert_many([stored("A"), stored("B")])
+    lacking_tenure(store, "A", "B")
+    assert reconciler.run_once() == 0
+    model.failure = DOWN
+    CustomerService(store, Assigner(model, 0.5), auditor()).patch("A", {"TENURE": 12})
+    model.failure = None
+    assert reconciler.run_once() == 1
+    assert store.customers["A"]["segment_status"] == "assigned"
+
+
+def test_looking_for_those_who_wait_takes_a_small_part_of_the_time(
+    store: InMemoryCustomerStore, model: FakeModel
+) -> None:
+    clock = Clock()
+    store.insert_many([stored(f"C{n}") for n in range(3)])
+    lacking_tenure(store, "C0")
+    reconciler = Reconciler(store, model, Assigner(model, 0.5), clock)
+
+    def two_seconds() -> None:
+        clock.now += 2
+
+    assert reconciler.run_once(two_seconds) == 2
+    looks: list[float] = []
+    for _ in range(100):
+        clock.now += 1
+        store.insert(stored(f"N{clock.now:g}"))
+        looks += [clock.now] * bool(reconciler.run_once(two_seconds))
+    assert len(looks) == 2, "it rests for 40 seconds after 2"
+    assert store.segment_counts().pending <= 42
+
+
 class PickyModel(FakeModel):
-    """Refuses a whole batch for one customer without TENURE, as the model service does."""
+    """Refuses a whole batch for one customer with much BALANCE, as a model service with other rules does."""
+
+    whole = False
 
     def score(
         self, columns: Mapping[str, Sequence[float | int | None]], deadline: float | None = None
     ) -> ColumnarAnswer:
-        if None in columns["TENURE"]:
-            raise ModelRefused("TENURE must not be null")
-        return super().score(columns, deadline)
+        answer = super().score(columns, deadline)
+        if self.whole or max(columns["BALANCE"]) > 1_000_000:  # type: ignore[type-var]  # BALANCE is never null
+            raise ModelRefused("BALANCE must be at most 1000000", self.whole)
+        return answer
 
 
-def test_a_customer_that_cannot_be_assigned_holds_up_no_other(
-    store: InMemoryCustomerStore, caplog: pytest.LogCaptureFixture
+@pytest.fixture
+def refused(store: InMemoryCustomerStore) -> InMemoryCustomerStore:
+    """The store with nine customers, of which the model refuses one."""
+    store.insert_many([stored(f"C{n}", BALANCE=2_000_000 if n == 4 else 1) for n in range(9)])
+    return store
+
+
+def test_a_customer_that_cannot_be_assigned_holds_up_no_other_and_is_remembered(
+    refused: InMemoryCustomerStore, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Such as one that was stored before a feature was added."""
     model = PickyModel()
-    store.insert_many([stored(f"C{n}") for n in range(9)])
-    del store.customers["C4"]["TENURE"]
-    reconciler = Reconciler(store, model, Assigner(model, 0.5))
+    reconciler = Reconciler(refused, model, Assigner(model, 0.5))
     assert reconciler.run_once() == 8
-    assert reconciler.run_once() == 0
-    assert [i for i, c in store.customers.items() if c["segment"] is None] == ["C4"]
-    assert "customer C4 cannot be assigned" in caplog.text
+    asked = len(model.calls)
+    assert [reconciler.run_once() for _ in range(5)] == [0] * 5
+    assert model.calls[asked:] == [("version", 0)] * 5
+    assert [i for i, c in refused.customers.items() if c["segment"] is None] == ["C4"]
+    assert caplog.text.count("customer C4 cannot be assigned") == 1
+
+
+def test_a_refused_customer_is_tried_again_when_it_has_changed_for_another_model_and_after_a_while(
+    refused: InMemoryCustomerStore,
+) -> None:
+    model, clock = PickyModel(), Clock()
+    reconciler = Reconciler(refused, model, Assigner(model, 0.5), clock)
+
+    def asked() -> bool:
+        model.calls.clear()
+        reconciler.run_once()
+        return ("score", 1) in model.calls
+
+    reconciler.run_once()
+    assert not asked()
+    refused.customers["C4"]["revision"] = "another"
+    assert (asked(), asked()) == (True, False)
+    clock.now += standstill.FORGET_SECONDS
+    assert (asked(), asked()) == (True, False)
+    for customer in refused.customers.values():
+        customer["segment"] = None
+    model.current = "v2"
+    reconciler.run_once()
+    assert refused.segment_counts().pending == 1
+    refused.customers["C4"] |= stored("C4", BALANCE=5)  # type: ignore[typeddict-item]  # its features
+    assert reconciler.run_once() == 1
+
+
+def test_where_the_tiers_have_different_columns_no_customer_is_blamed(
+    refused: InMemoryCustomerStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = PickyModel()
+    model.whole = True
+    reconciler = Reconciler(refused, model, Assigner(model, 0.5))
+    with pytest.raises(ModelRefused):
+        reconciler.run_once()
+    assert model.calls == [("version", 0), ("score", 9)]
+    assert not caplog.records
+
+
+def test_when_too_many_are_refused_the_pass_ends(
+    refused: InMemoryCustomerStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(standstill, "MOST_REFUSED", 0)
+    model = PickyModel()
+    with pytest.raises(ModelRefused):
+        Reconciler(refused, model, Assigner(model, 0.5)).run_once()
 
 
 class Killed(BaseException):
@@ -216,8 +355,8 @@ class Mortal(InMemoryCustomerStore):
         self.last, self.after, self.uses = last, after, 0
         self.alive = False
 
-    def due(self, model_version: str, after: str | None, limit: int) -> list[Customer]:
-        return self._mortally(lambda: super(Mortal, self).due(model_version, after, limit))
+    def due(self, model_version: str, after: str | None, limit: int, having: Sequence[str] = ()) -> list[Customer]:
+        return self._mortally(lambda: super(Mortal, self).due(model_version, after, limit, having))
 
     def assign_many(self, customers: Sequence[tuple[Customer, str]]) -> int:
         return self._mortally(lambda: super(Mortal, self).assign_many(customers))

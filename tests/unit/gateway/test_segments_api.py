@@ -9,7 +9,7 @@ from contracts.customers import assignment
 from fakes.gateway import CUSTOMERS, SEGMENTS, FakeGateway
 from fakes.model import DOWN, MALFORMED, SLOW
 from fakes.registry import FakeRegistry
-from support.customers import stored
+from support.customers import body, stored
 from support.descriptions import RULE
 from support.problems import assert_problem
 
@@ -157,7 +157,7 @@ class TestHealth:
     def test_ready(self, gateway: FakeGateway) -> None:
         answer = gateway.client.get("/health/ready")
         assert answer.status_code == 200
-        damage = {"fallback": None, "labels": None, "schema_missing": []}
+        damage = {"fallback": None, "labels": None, "features": None, "schema_missing": []}
         assert answer.json == {"status": "ok", "database": "ok", "model_service": "ok", "model_version": "v1"} | damage
 
     @pytest.mark.parametrize("member", ["fallback", "labels"])
@@ -166,6 +166,14 @@ class TestHealth:
         answer = gateway.client.get("/health/ready")
         assert (answer.status_code, answer.json["model_version"]) == (200, "v1")
         assert (answer.json["model_service"], answer.json[member]) == ("ok", "the file is damaged")
+
+    def test_ready_says_that_stored_customers_lack_what_the_model_needs(self, gateway: FakeGateway) -> None:
+        gateway.client.post(CUSTOMERS, json=body())
+        del gateway.store.customers["C1"]["TENURE"]
+        assert gateway.client.get("/health/ready").json["features"] is None, "it has been assigned"
+        gateway.model.current = "v2"
+        said = "Stored customers lack TENURE, which the model needs; they are assigned when it has been added."
+        assert gateway.client.get("/health/ready").json["features"] == said
 
     def test_ready_without_the_model_because_writes_need_none(self, gateway: FakeGateway) -> None:
         gateway.model.failure = DOWN
