@@ -27,6 +27,9 @@ _NO_COLLECTION = 26
 _INDEX_NOT_FOUND = 27
 _NAMESPACE_EXISTS = 48
 _INDEX_BUILD_UNDER_WAY = 12587
+_LEVEL = "moderate"
+"""Customers that were stored under another dictionary are held to the new one only when they are made anew, so that
+meanwhile they can be assigned and changed."""
 _BUILD_SECONDS = 7 * 24 * 3600.0
 """Longer than any index takes: the server ends a build that its client does not wait for."""
 _PROGRESS_SECONDS = 10.0
@@ -77,7 +80,8 @@ class MongoSchema:
         if schema.validator is None:
             return True
         found = list(self._database.list_collections(filter={"name": schema.name}))
-        return bool(found) and found[0]["options"].get("validator") == schema.validator
+        options = found[0]["options"] if found else {}
+        return (options.get("validator"), options.get("validationLevel")) == (schema.validator, _LEVEL)
 
     def _finished_indexes(self, collection: str) -> dict[str, Document]:
         """Return the indexes that can be used, by name: the driver's own list has those that are being built, too."""
@@ -111,12 +115,14 @@ class MongoSchema:
         """Give the collection its validator, if that is possible just now; return how many it got."""
         try:
             # The server alone decides whether it exists: with a look beforehand, two that start together collide.
-            self._database.create_collection(schema.name, check_exists=False, validator=schema.validator)
+            self._database.create_collection(
+                schema.name, check_exists=False, validator=schema.validator, validationLevel=_LEVEL
+            )
         except OperationFailure as error:
             if error.code != _NAMESPACE_EXISTS:
                 raise
             try:
-                self._database.command("collMod", schema.name, validator=schema.validator, validationLevel="strict")
+                self._database.command("collMod", schema.name, validator=schema.validator, validationLevel=_LEVEL)
             except OperationFailure as refused:
                 if refused.code != _INDEX_BUILD_UNDER_WAY:
                     raise

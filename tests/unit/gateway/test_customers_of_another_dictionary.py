@@ -1,6 +1,6 @@
 """The data dictionary has one entry more or one less than when customers were stored, in a process that has it so.
 
-`tests/unit/model_service/test_changed_dictionary.py` is the same for the model service.
+`tests/unit/model_service/test_versions_of_another_dictionary.py` is the same for the model service.
 """
 
 from __future__ import annotations
