@@ -94,7 +94,13 @@ def worker() -> None:
     end_without_replica_set(settings)
     services = _services(settings)
     schema = Beside(services.schema_upkeep, "schema")
-    duties: list[Duty] = [schema, services.imports, services.erasures, services.reconciler]
+    duties: list[Duty] = [
+        schema,
+        services.imports,
+        services.erasures,
+        services.reconciler,
+        services.activation_audit,
+    ]
     work(duties, settings.worker_interval, settings.worker_heartbeat)
 
 

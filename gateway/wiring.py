@@ -60,7 +60,7 @@ from gateway.services.customers.lists import CustomerLists
 from gateway.services.customers.segment import CustomerSegmentService
 from gateway.services.imports.comparison import TrainingComparison
 from gateway.services.imports.imports import ImportService
-from gateway.services.models.activations import ActivationService
+from gateway.services.models.activations import ActivationAudit, ActivationService
 from gateway.services.models.analyses import AnalysisService
 from gateway.services.models.model import Model
 from gateway.services.models.predictions import PredictionService
@@ -85,6 +85,7 @@ class Services:
     idempotency: IdempotencyService
     audit: AuditService
     activations: ActivationService
+    activation_audit: ActivationAudit
     api_keys: ApiKeyService
     customers: CustomerService
     customer_lists: CustomerLists
@@ -147,6 +148,7 @@ def assemble(
         idempotency=IdempotencyService(stores.idempotency, settings.idempotency_hours),
         audit=AuditService(stores.audit),
         activations=ActivationService(registry, auditor),
+        activation_audit=ActivationAudit(registry, stores.audit, settings.audit_retention_days),
         api_keys=ApiKeyService(stores.keys, known_keys.forget, together, auditor),
         customers=writing,
         customer_lists=CustomerLists(store),

@@ -69,8 +69,16 @@ class Gate(TypedDict):
     checks: list[GateCheck]
 
 
+EVENT_HEADER = "Event-Id"
+"""With an activation or a rollback: the id that it is to have in the history."""
+
+
 class Activation(TypedDict):
-    """One entry in the history of activations. ``forced`` means that the gate was overruled."""
+    """One entry in the history of activations. ``forced`` means that the gate was overruled.
+
+    ``id`` is the entry's own, ``number`` its place in the history (from 1), and ``before`` the version that was active
+    until then, null if none was. Entries that were made before there were such members lack them.
+    """
 
     version: str
     at: str
@@ -78,6 +86,9 @@ class Activation(TypedDict):
     reason: str
     by: str
     forced: bool
+    id: NotRequired[str]
+    number: NotRequired[int]
+    before: NotRequired[str | None]
 
 
 class Progress(TypedDict):

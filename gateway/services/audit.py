@@ -8,7 +8,8 @@ worker does (segments by the active model, erasures carried on) is nobody's deci
 
 An entry that was written but whose change did not come about is taken back. It stays only where nobody can know: the
 process died, or the database or the model service gave no clear answer. Such an entry says what was about to happen;
-whether it did, the subject itself tells.
+whether it did, the subject itself tells. Activations are an exception: there the worker finds out
+(`services.models.activations`).
 """
 
 from __future__ import annotations
@@ -66,8 +67,9 @@ class AuditEntry(TypedDict):
     """One change.
 
     ``before`` and ``after`` are the revisions of a customer, or the versions of the model that were active; null where
-    there is none. ``by`` is whom the caller named as the person behind it. ``address`` is the network address that the
-    request came from. ``erased`` says that the customer has been erased since.
+    there is none, and both of an activation while nobody knows what came of it. ``by`` is whom the caller named as the
+    person behind it. ``address`` is the network address that the request came from. ``erased`` says that the customer
+    has been erased since.
     """
 
     id: str
@@ -117,6 +119,12 @@ class AuditTrail(Protocol):
         In a transaction they are new, and part of it. Without `durably` they are new as well, and last only if a
         durable write to the same database follows in the same term.
         """
+
+    def add(self, entries: Sequence[AuditEntry]) -> int:
+        """Write those entries down, durably, whose ids are not there yet; return how many they were."""
+
+    def orders(self, actions: Sequence[Action]) -> list[AuditEntry]:
+        """Return the entries of these actions that have no ``after``: nobody knows yet what came of them."""
 
     def withdraw(self, ids: Sequence[str]) -> None:
         """Take entries back."""
@@ -182,6 +190,11 @@ class Announced:
         self.withdrawn += [entry["id"] for entry in compress(self.entries, gone)]
         self.entries = [entry for entry, is_gone in zip(self.entries, gone, strict=True) if not is_gone]
 
+    def turned_out(self, entries: list[AuditEntry]) -> None:
+        """Put other entries in the place of all these: what the one who made the changes says has happened."""
+        self.withdrawn += [entry["id"] for entry in self.entries]
+        self.entries, self.amended = entries, True
+
     def became(self, *, subject: str | None = None, after: str | None = None) -> None:
         """Add to the only entry what nobody could know beforehand."""
         (entry,) = self.entries
@@ -244,11 +257,11 @@ class Auditor:
             if is_refusal(error):
                 self._trail.withdraw([entry["id"] for entry in announced.entries])
             raise
-        if announced.withdrawn:
-            self._trail.withdraw(announced.withdrawn)
         # The primary that took the entries may have stepped down, and lost them, before the change was made.
         if announced.amended or self._trail.term() != term:
             self._trail.record(announced.entries, durably=True)
+        if announced.withdrawn:
+            self._trail.withdraw(announced.withdrawn)
 
     def note(self, *changes: Change) -> None:
         """Write down what happens in the same transaction, or what has happened already, such as an import's end."""

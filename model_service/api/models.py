@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, HTTPException
+from fastapi import APIRouter, Header, HTTPException
 from pydantic import BaseModel, ConfigDict, Field
 
 from model_service.api.bodies import StrictRoute
@@ -23,7 +23,7 @@ from model_service.store.active_file import UNKNOWN
 from model_service.store.description import describe, describe_version, history, list_versions
 from model_service.store.labels import Line, Reason
 from shared.contract import ACTIVE_MODEL
-from shared.model_contract import ACTIVATIONS, MODELS, Activation, Gate, ModelList
+from shared.model_contract import ACTIVATIONS, EVENT_HEADER, MODELS, Activation, Gate, ModelList
 from shared.model_description import ModelDescription
 
 router = APIRouter(route_class=StrictRoute, dependencies=[no_query], responses=NO_QUERY)
@@ -52,6 +52,13 @@ class Activate(Rollback):
 
     force: bool = Field(False, description="Activate it even if the gate refuses; needs a reason")
 
+
+EventId = Annotated[
+    str | None,
+    Header(
+        alias=EVENT_HEADER, pattern="^[0-9a-f]{16,64}$", description="Its id in the history; a new one unless given"
+    ),
+]
 
 _NO_REASON, _PLAINLY = Rollback(), Activate(force=False)
 
@@ -108,9 +115,9 @@ def judge_model(version: StoredVersion, store: Store) -> Gate:
         **BAD_BODY, **NOT_WRITABLE, s409="No version was active before this one, or that one cannot serve any more"
     ),
 )
-def roll_back(store: Store, model: Model, request: Rollback = _NO_REASON) -> Activation:
+def roll_back(store: Store, model: Model, request: Rollback = _NO_REASON, event: EventId = None) -> Activation:
     """Go back to the version that was active before; repeated, to the one before that."""
-    activation = store.rollback(request.reason, request.by)
+    activation = store.rollback(request.reason, request.by, event)
     model.refresh()
     return activation
 
@@ -126,9 +133,11 @@ def roll_back(store: Store, model: Model, request: Rollback = _NO_REASON) -> Act
         s409="The gate refuses it, each failed check an error; or it is damaged, or incompatible with this program",
     ),
 )
-def activate(version: StoredVersion, store: Store, model: Model, request: Activate = _PLAINLY) -> Activation:
+def activate(
+    version: StoredVersion, store: Store, model: Model, request: Activate = _PLAINLY, event: EventId = None
+) -> Activation:
     """Make a version the active one."""
-    activation = store.activate(version, request.reason, request.by, request.force)
+    activation = store.activate(version, request.reason, request.by, request.force, event)
     model.refresh()  # so that this process serves it before it answers; the others follow at their next check
     return activation
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -70,7 +71,7 @@ class ActiveFile:
         return stamp(self.path)
 
     def append(self, entry: Activation) -> None:
-        """Make the version of `entry` the active one.
+        """Make the version of `entry` the active one; what was so before, and its place in the history, are filled in.
 
         Raises
         ------
@@ -79,23 +80,27 @@ class ActiveFile:
         OSError
         """
         try:
-            history = self.read()["history"]
+            found = self.read()
+            history, entry["before"] = found["history"], found["version"]
+            entry["at"] = max(entry["at"], history[-1]["at"])  # however the clock is set: the order is the history's
         except NoActiveModel:
-            history = []
+            history, entry["before"] = [], None
+        entry["number"] = len(history) + 1
         record = {"version": entry["version"], "history": [*history, entry]}
         # The copy comes second: should this end in between, the file is whole and the copy is one activation behind.
         replace_files(orjson.dumps(record, option=orjson.OPT_INDENT_2), self.path, self.copy)
 
 
-def activation_now(version: str, reason: str, by: str, forced: bool = False) -> Activation:
-    """Return the entry for an activation at this moment."""
+def activation_now(version: str, reason: str, by: str, forced: bool = False, event: str | None = None) -> Activation:
+    """Return the entry for an activation at this moment; `event` is its id, a new one unless given."""
     at = rfc3339(datetime.now(UTC))
-    return Activation(version=version, at=at, kind="activate", reason=reason, by=by, forced=forced)
+    event = event or secrets.token_hex(16)
+    return Activation(version=version, at=at, kind="activate", reason=reason, by=by, forced=forced, id=event)
 
 
-def rollback_now(version: str, reason: str, by: str) -> Activation:
-    """Return the entry for a rollback to `version` at this moment."""
-    entry = activation_now(version, reason, by)
+def rollback_now(version: str, reason: str, by: str, event: str | None = None) -> Activation:
+    """Return the entry for a rollback to `version` at this moment; `event` as in `activation_now`."""
+    entry = activation_now(version, reason, by, event=event)
     entry["kind"] = "rollback"
     return entry
 
@@ -127,6 +132,7 @@ def _activation(entry: dict[str, Any]) -> Activation:
     full = {"kind": "activate", "reason": "", "by": UNKNOWN, "forced": False, **entry}
     strings = [full[name] for name in ("version", "at", "reason", "by")]
     sound = all(isinstance(value, str) for value in strings) and isinstance(full["forced"], bool)
-    if not sound or full["kind"] not in ("activate", "rollback"):
+    numbered = isinstance(full.get("id", ""), str) and isinstance(full.get("number", 1), int)
+    if not sound or not numbered or full["kind"] not in ("activate", "rollback"):
         raise TypeError("an entry of the history has an invalid member")
     return cast(Activation, full)

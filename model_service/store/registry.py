@@ -122,11 +122,13 @@ class ModelStore(Versions):
             detail = f"cannot be compared with {against['version'] if against else 'nothing'}: {error}"
             return [GateCheck(check="artefact", passed=False, detail=detail)]
 
-    def activate(self, version: str, reason: str = "", by: str = UNKNOWN, force: bool = False) -> Activation:
+    def activate(
+        self, version: str, reason: str = "", by: str = UNKNOWN, force: bool = False, event: str | None = None
+    ) -> Activation:
         """Make `version` the active one, after proving that it can be served and is no worse than the one before.
 
-        Nothing happens when it is active already, as the one called ``active`` is. With `force` it may be worse, if a
-        reason is given.
+        Nothing happens when it is active already, as the one called ``active`` is: the answer is then how it became
+        so. With `force` it may be worse, if a reason is given. `event` is the id in the history.
 
         Raises
         ------
@@ -143,7 +145,7 @@ class ModelStore(Versions):
             failed = [check for check in self._judge(manifest, self._in_force()) if not check["passed"]]
             if failed and not force:
                 raise GateRefused(version, failed)
-            entry = activation_now(version, reason, by, forced=bool(failed))
+            entry = activation_now(version, reason, by, bool(failed), event)
             self.active.append(entry)
         return entry
 
@@ -155,8 +157,10 @@ class ModelStore(Versions):
             return None
         return None if record["damage"] else record["history"][-1]
 
-    def rollback(self, reason: str = "", by: str = UNKNOWN) -> Activation:
+    def rollback(self, reason: str = "", by: str = UNKNOWN, event: str | None = None) -> Activation:
         """Make the version active that was so before the active one; a second time, the one before that.
+
+        `event` is the id in the history.
 
         Raises
         ------
@@ -169,7 +173,7 @@ class ModelStore(Versions):
             except (VersionNotFound, ArtefactRefused) as error:
                 kind = ArtefactDamaged if isinstance(error, VersionNotFound) else type(error)
                 raise kind(f"A rollback would lead to version {version}, which cannot be served: {error}") from error
-            entry = rollback_now(version, reason, by)
+            entry = rollback_now(version, reason, by, event)
             self.active.append(entry)
         return entry
 

@@ -42,6 +42,18 @@ class AuditTrailContract:
         trail.record([changed], durably=True)  # type: ignore[list-item]  # a copy is one too
         assert trail.page(ALL, None, 10) == [changed]
 
+    def test_add_leaves_what_is_there(self, trail: AuditTrail) -> None:
+        made = entries("A", "B")
+        trail.record(made[:1], durably=True)
+        assert trail.add([{**made[0], "after": "r2"}, made[1]]) == 1  # type: ignore[list-item]  # a copy is one too
+        assert trail.page(ALL, None, 10) == made[::-1]
+        assert trail.add(made) == trail.add([]) == 0
+
+    def test_orders_are_those_of_which_nobody_knows_what_came(self, trail: AuditTrail) -> None:
+        (order,) = entries("v1", action="model.activated", after=None)
+        trail.record([order, *entries("v2", action="model.activated"), *entries("A", after=None)], durably=True)
+        assert trail.orders(["model.activated", "model.rolled_back"]) == [order]
+
     def test_withdraw_takes_entries_back(self, trail: AuditTrail) -> None:
         made = entries("A", "B", "C")
         trail.record(made, durably=False)

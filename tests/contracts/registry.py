@@ -55,6 +55,16 @@ class RegistryContract:
         assert registry.roll_back({})["version"] == OLD
         assert [a["kind"] for a in registry.activations()["items"]] == ["rollback", "activate"]
 
+    def test_the_history_tells_one_activation_from_another(self, registry: ModelRegistry) -> None:
+        event = "0123456789abcdef" * 2
+        done = registry.activate(NEW, {}, event)
+        assert (done["id"], done["before"]) == (event, OLD)
+        assert registry.activate(NEW, {}, "fedcba9876543210")["id"] == event, "it is active already"
+        back = registry.roll_back({})
+        assert (back["before"], back["number"]) == (NEW, done["number"] + 1)
+        assert back["id"] not in (None, event)
+        assert [a["id"] for a in registry.activations()["items"][:2]] == [back["id"], event]
+
     def test_nothing_to_roll_back(self, registry: ModelRegistry) -> None:
         with pytest.raises(RegistryRefusal) as caught:
             registry.roll_back({})

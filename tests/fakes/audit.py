@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import deepcopy
 
-from gateway.services.audit import AuditEntry, AuditFilters, Auditor, Origin, id_since
+from gateway.services.audit import Action, AuditEntry, AuditFilters, Auditor, Origin, id_since
 from gateway.services.errors import StoreError
 from gateway.services.principal import COMMAND_LINE
 
@@ -47,10 +47,20 @@ class InMemoryAuditTrail:
         if durably:
             self.durable |= {entry["id"] for entry in entries}
 
+    def add(self, entries: Sequence[AuditEntry]) -> int:
+        new = [entry for entry in entries if entry["id"] not in self.entries]
+        self.record(new, durably=True)
+        return len(new)
+
+    def orders(self, actions: Sequence[Action]) -> list[AuditEntry]:
+        self._use()
+        return [deepcopy(e) for e in self.entries.values() if e["action"] in actions and e["after"] is None]
+
     def withdraw(self, ids: Sequence[str]) -> None:
         self._use()
         for entry_id in ids:
             self.entries.pop(entry_id, None)
+            self.durable.discard(entry_id)
 
     def page(self, filters: AuditFilters, before: str | None, limit: int) -> list[AuditEntry]:
         self._use()

@@ -33,6 +33,10 @@ POLICY = "default-src 'none'"
 AT = "2024-02-01T00:00:00Z"
 
 
+FIRST = Activation(version=OLD, at=AT, kind="activate", reason="", by="unknown", forced=False)
+"""How the active version became so, long ago: without an id."""
+
+
 class FakeRegistry:
     """Two versions, of which `OLD` is active at first.
 
@@ -74,14 +78,17 @@ class FakeRegistry:
         check = {"check": "stability", "passed": True, "detail": "0.990"}
         return Gate(version=self._known(version), against=self.active, passed=True, checks=[check])  # type: ignore[list-item]
 
-    def activate(self, version: str, order: Payload) -> Activation:
-        return self._switch(self._known(version), "activate", order)
+    def activate(self, version: str, order: Payload, event: str | None = None) -> Activation:
+        known = self._known(version)
+        if known == self.active:
+            return self.history[-1] if self.history else FIRST
+        return self._switch(known, "activate", order, event)
 
-    def roll_back(self, order: Payload) -> Activation:
+    def roll_back(self, order: Payload, event: str | None = None) -> Activation:
         self._use()
         if not self.history:
             raise RegistryRefusal(409, "nothing_to_roll_back", "no version was active before this one")
-        return self._switch(OLD, "rollback", order)
+        return self._switch(OLD, "rollback", order, event)
 
     def activations(self) -> Activations:
         self._use()
@@ -167,11 +174,19 @@ class FakeRegistry:
         self.meanwhile()
         return sum(len(next(iter(block.columns.values()))) for block in self.blocks)
 
-    def _switch(self, version: str, kind: Any, order: Payload) -> Activation:
+    def _switch(self, version: str, kind: Any, order: Payload, event: str | None) -> Activation:
         self.orders.append((kind, version, dict(order)))
         said = {"reason": "", "by": "unknown", "force": False} | dict(order)
         activation = Activation(
-            version=version, at=AT, kind=kind, reason=said["reason"], by=said["by"], forced=said["force"]
+            version=version,
+            at=AT,
+            kind=kind,
+            reason=said["reason"],
+            by=said["by"],
+            forced=said["force"],
+            id=event or f"{len(self.history):032x}",
+            number=len(self.history) + 1,
+            before=self.active,
         )
         self.active = version
         self.history.append(activation)

@@ -14,6 +14,7 @@ from fakes.registry import FakeRegistry
 from gateway.services.customers.store import Block
 from gateway.services.errors import RegistryRefusal
 from gateway.services.models.registry import ServedFile, Upload
+from shared.model_contract import EVENT_HEADER
 from support.scripted_server import Request, Script, ScriptedServer, http, refused
 
 
@@ -62,6 +63,10 @@ def _blocks(request: Request) -> list[Block]:
     return [Block(**{"ids": [], **json.loads(line)}) for line in request.body.splitlines()]
 
 
+def _event(request: Request) -> str | None:
+    return request.headers.get(EVENT_HEADER.lower())
+
+
 def _order(request: Request) -> Any:
     assert request.headers["content-type"] == "application/json"
     return json.loads(request.body)
@@ -81,10 +86,14 @@ _NAME = "([^/]+)"
 _ROUTES: list[tuple[str, str, Callable[..., Any]]] = [
     ("GET", "models", lambda r, _: r.models()),
     ("POST", "models", _train),
-    ("POST", "models/rollback", lambda r, request: r.roll_back(_order(request))),
+    ("POST", "models/rollback", lambda r, request: r.roll_back(_order(request), _event(request))),
     ("GET", f"models/{_NAME}", lambda r, _, version: r.model(version)),
     ("GET", f"models/{_NAME}/gate", lambda r, _, version: r.gate(version)),
-    ("POST", f"models/{_NAME}/activate", lambda r, request, version: r.activate(version, _order(request))),
+    (
+        "POST",
+        f"models/{_NAME}/activate",
+        lambda r, request, version: r.activate(version, _order(request), _event(request)),
+    ),
     ("GET", f"models/{_NAME}/report", lambda r, request, version: r.report(version, _known(request))),
     ("GET", f"models/{_NAME}/plots", lambda r, _, version: r.plots(version)),
     ("GET", f"models/{_NAME}/plots/(.+)[.](svg|png)", lambda r, request, *named: r.plot(*named, _known(request))),

@@ -18,6 +18,7 @@ from shared.features import CUST_ID
 from shared.model_contract import (
     ACTIVATIONS,
     ERASURES,
+    EVENT_HEADER,
     INTERFACE,
     MODELS,
     NDJSON,
@@ -71,11 +72,11 @@ class HttpRegistry:
     def gate(self, version: str) -> Gate:
         return self._get(Gate, _address(MODELS, version, "gate"))
 
-    def activate(self, version: str, order: Payload) -> Activation:
-        return self._order(Activation, "POST", _address(MODELS, version, "activate"), order)
+    def activate(self, version: str, order: Payload, event: str | None = None) -> Activation:
+        return self._order(Activation, "POST", _address(MODELS, version, "activate"), order, _named(event))
 
-    def roll_back(self, order: Payload) -> Activation:
-        return self._order(Activation, "POST", _address(MODELS, "rollback"), order)
+    def roll_back(self, order: Payload, event: str | None = None) -> Activation:
+        return self._order(Activation, "POST", _address(MODELS, "rollback"), order, _named(event))
 
     def activations(self) -> Activations:
         return self._get(Activations, ACTIVATIONS)
@@ -131,8 +132,10 @@ class HttpRegistry:
     def _get(self, kind: type[Answer], path: str) -> Answer:
         return decoded(kind, self._call("GET", path, self._deadlines.reading).body)
 
-    def _order(self, kind: type[Answer], method: str, path: str, order: Payload) -> Answer:
-        return decoded(kind, self._call(method, path, self._deadlines.changing, _json_body(order)).body)
+    def _order(
+        self, kind: type[Answer], method: str, path: str, order: Payload, headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        return decoded(kind, self._call(method, path, self._deadlines.changing, _json_body(order), headers).body)
 
     def _analysis(self, kind: type[Answer], path: str, lines: Iterable[bytes], deadline: float | None = None) -> Answer:
         seconds = self._deadlines.carrying if deadline is None else deadline
@@ -159,6 +162,10 @@ class HttpRegistry:
 def _address(*parts: str) -> str:
     """Join a path of which the first part is ours; the others could not leave their place even if they tried."""
     return "/".join([parts[0], *(quote(part, safe="") for part in parts[1:])])
+
+
+def _named(event: str | None) -> Mapping[str, str]:
+    return {EVENT_HEADER: event} if event else {}
 
 
 def _json_body(value: object) -> Body:

@@ -26,12 +26,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import cast
 
-from pymongo import ASCENDING, DESCENDING, IndexModel, ReplaceOne, WriteConcern
+from pymongo import ASCENDING, DESCENDING, IndexModel, ReplaceOne, UpdateOne, WriteConcern
 from pymongo.client_session import ClientSession
 from pymongo.read_concern import ReadConcern
 
 from gateway.data_access.mongo.collection import Document, Documents, StoreCollection, session
-from gateway.services.audit import AuditEntry, AuditFilters, id_since
+from gateway.services.audit import Action, AuditEntry, AuditFilters, id_since
 
 _DAY = 24 * 3600
 
@@ -77,6 +77,24 @@ class MongoAuditTrail:
                 collection.bulk_write([ReplaceOne({"_id": d["_id"]}, d, upsert=True) for d in documents])
             else:
                 _insert(self._quick, documents)
+
+    def add(self, entries: Sequence[AuditEntry]) -> int:
+        documents = [_document(entry) for entry in entries]
+        with self._entries as collection:
+            known = collection.find({"_id": {"$in": [d["_id"] for d in documents]}}, {"_id": 1})
+            there = {document["_id"] for document in known}
+            # Another worker may be adding the same ones.
+            requests = [
+                UpdateOne({"_id": d["_id"]}, {"$setOnInsert": d}, upsert=True)
+                for d in documents
+                if d["_id"] not in there
+            ]
+            return int(collection.bulk_write(requests, ordered=False).upserted_count) if requests else 0
+
+    def orders(self, actions: Sequence[Action]) -> list[AuditEntry]:
+        with self._entries as collection:
+            found = list(collection.find({"action": {"$in": list(actions)}, "after": None}))
+        return [_entry(document) for document in found]
 
     def withdraw(self, ids: Sequence[str]) -> None:
         with self._entries:

@@ -75,11 +75,16 @@ class ModelRegistry(Protocol):
     def gate(self, version: str) -> Gate:
         """Say whether a version may replace the active one."""
 
-    def activate(self, version: str, payload: Payload) -> Activation:
-        """Make a version the active one."""
+    def activate(self, version: str, payload: Payload, event: str | None = None) -> Activation:
+        """Make a version the active one; if it was so already, return how it became so.
 
-    def roll_back(self, payload: Payload) -> Activation:
-        """Make the previously active version the active one."""
+        Parameters
+        ----------
+        event : the id that this is to have in the history; a new one unless given.
+        """
+
+    def roll_back(self, payload: Payload, event: str | None = None) -> Activation:
+        """Make the previously active version the active one; `event` as in `activate`."""
 
     def activations(self) -> Activations:
         """Return the history of activations."""

@@ -6,17 +6,24 @@ is time to see that every worker has followed.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import joblib
 import pytest
 import urllib3
+from fakes.audit import InMemoryAuditTrail, auditor
 from test_model_server import Server, running
 
+from gateway.data_access.model_service.client import ModelServiceClient
+from gateway.data_access.model_service.registry import Deadlines, HttpRegistry
+from gateway.services.errors import ModelServiceError, RegistryRefusal
+from gateway.services.models.activations import ActivationAudit, ActivationService
 from model_service.store.artefact import MODEL_FILE
 from model_service.store.registry import ModelStore
 from model_service.training.dataset import read_customers
@@ -125,3 +132,37 @@ def test_every_worker_follows_in_time_and_no_request_fails(store: ModelStore, sa
     assert reasons[1:] == [f"activation {n}" for n in range(ACTIVATIONS)]
     assert "Traceback" not in server.log.read_text()
     assert " ERROR " not in server.log.read_text()
+
+
+def test_the_audit_trail_tells_all_that_happened_and_nothing_else(store: ModelStore, tmp_path: Path) -> None:
+    """Two gateways and the command line switch at once; some answers come too late, and one gateway dies on the way."""
+    versions, trail = store.versions(), InMemoryAuditTrail()
+    with running(store.directory, tmp_path / "server.log", "gunicorn", MODEL_WORKERS="4") as server:
+        client = ModelServiceClient(f"http://127.0.0.1:{server.port}", MODEL_SERVICE_SECRET_IN_DEVELOPMENT)
+        registries = [HttpRegistry(client, Deadlines(10.0, 10.0, changing)) for changing in (10.0, 10.0, 0.03)]
+
+        def switch(place: int) -> None:
+            service = ActivationService(registries[place % 3], auditor(trail))
+            for turn in range(8):
+                with contextlib.suppress(RegistryRefusal, ModelServiceError):
+                    if (place + turn) % 3:
+                        service.activate(versions[turn % 2], {"force": True, "reason": "turn"})
+                    elif place == 3:
+                        store.activate(versions[turn % 2], "beside the service", force=True)
+                    else:
+                        service.roll_back({})
+
+        with ThreadPoolExecutor(6) as pool:
+            list(pool.map(switch, range(6)))
+        time.sleep(1)  # what was too late is done by now
+        happened = [e for e in store.active.read()["history"] if "id" in e]
+        for _ in range(2):
+            ActivationAudit(registries[0], trail, 30).run_once()
+        assert trail.orders(["model.activated", "model.rolled_back"]) == [
+            order for order in trail.newest_first[::-1] if order["after"] is None
+        ], "orders that were never carried out"
+    told = [e for e in trail.newest_first[::-1] if e["after"] is not None]
+    assert [(e["before"], e["after"]) for e in told] == [(e["before"], e["version"]) for e in happened]
+    assert [e["before"] for e in told[1:]] == [e["after"] for e in told[:-1]]
+    assert all(e["before"] != e["after"] or e["action"] == "model.rolled_back" for e in told)
+    assert len({e["id"] for e in told}) == len(happened) > 10

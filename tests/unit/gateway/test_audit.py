@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
+from datetime import timedelta
 from typing import Any, get_args
 
 import pytest
 from fakes.audit import InMemoryAuditTrail, auditor
 from fakes.gateway import CUSTOMERS, MODELS, SEGMENTS, TRAININGS, FakeGateway
-from fakes.registry import NEW, OLD
+from fakes.registry import FIRST, NEW, OLD
 from hypothesis import given
 from hypothesis import strategies as st
 from support.customers import body, inputs
@@ -24,6 +26,7 @@ from gateway.services.errors import (
     ModelTimeout,
     StoreUnavailable,
 )
+from gateway.services.models.activations import LOOK_SECONDS, ORDER_MINUTES, ActivationAudit
 from gateway.services.principal import Principal
 
 AWAY = StoreUnavailable("away")
@@ -306,10 +309,85 @@ class TestModels:
         assert all(answer.status_code < 500 for answer in refused)
         assert gateway.audit.entries == {}
 
-    def test_no_answer_leaves_the_entry(self, gateway: FakeGateway) -> None:
-        gateway.registry.activate = _too_late  # type: ignore[method-assign]  # as the model service may
-        assert_problem(gateway.client.post(f"{MODELS}/{NEW}/activate", json={}), 504, "model_timeout")
+    def test_the_versions_before_and_after_are_those_that_the_model_store_says(self, gateway: FakeGateway) -> None:
+        """Whatever happens between a question which one is active and the activation."""
+        roll_back = gateway.registry.roll_back
+
+        def after_another(*order: Any) -> Any:
+            gateway.registry.activate(NEW, {"by": "other"})
+            return roll_back(*order)
+
+        gateway.registry.roll_back = after_another  # type: ignore[method-assign]  # as another caller may come between
+        gateway.client.post(f"{MODELS}/rollback", json={})
+        assert _told(_last(gateway)) == ("model.rolled_back", "model", OLD, NEW, OLD)
+
+    def test_an_activation_that_somebody_else_made_meanwhile_has_one_entry(self, gateway: FakeGateway) -> None:
+        activate = gateway.registry.activate
+
+        def twice(version: str, *order: Any) -> Any:
+            activate(version, {"by": "other"})
+            return activate(version, *order)
+
+        gateway.registry.activate = twice  # type: ignore[method-assign]  # as two callers may
+        assert gateway.client.post(f"{MODELS}/{NEW}/activate", json={}).json["by"] == "other"
+        assert gateway.audit.entries == {}
+        assert sync(gateway).run_once() == 1
         assert _told(_last(gateway)) == ("model.activated", "model", NEW, OLD, NEW)
+
+    def test_no_answer_leaves_the_order_until_the_worker_knows(self, gateway: FakeGateway) -> None:
+        activate = gateway.registry.activate
+        for happens in (False, True):
+            gateway.registry.activate = _too_late(activate if happens else None)  # type: ignore[method-assign]
+            assert_problem(gateway.client.post(f"{MODELS}/{NEW}/activate", json={}), 504, "model_timeout")
+            assert _told(_last(gateway)) == ("model.activated", "model", NEW, None, None)
+            order = _last(gateway)
+            worker = sync(gateway)
+            assert [worker.run_once() for _ in range(2)] == [happens, 0]
+            assert len(gateway.audit.entries) == 1
+            if happens:
+                assert _told(_last(gateway)) == ("model.activated", "model", NEW, OLD, NEW)
+                for member in ("actor", "by", "request_id", "address"):
+                    assert _last(gateway)[member] == order[member]  # type: ignore[literal-required]
+            else:
+                assert _last(gateway) == order
+                gateway.audit.entries[order["id"]]["at"] -= timedelta(minutes=ORDER_MINUTES + 1)
+                assert sync(gateway).run_once() == 0
+                assert gateway.audit.entries == {}, "it will not happen any more"
+
+    def test_what_happens_in_the_model_store_by_itself_is_told_once(self, gateway: FakeGateway) -> None:
+        gateway.registry.activate(NEW, {"by": "ops"})
+        gateway.registry.roll_back({"by": "ops"})
+        gateway.client.post(f"{MODELS}/{NEW}/activate", json={})
+        for worker in (sync(gateway), sync(gateway)):
+            worker.run_once()
+        assert [_told(entry) for entry in reversed(gateway.audit.newest_first)] == [
+            ("model.activated", "model", NEW, OLD, NEW),
+            ("model.rolled_back", "model", OLD, NEW, OLD),
+            ("model.activated", "model", NEW, OLD, NEW),
+        ]
+        first = gateway.audit.newest_first[-1]
+        assert (first["actor"], first["by"]) == ({"kind": "system", "id": "model-store", "name": "ops"}, "ops")
+
+    def test_what_is_older_than_the_trail_or_than_ids_is_not_told(self, gateway: FakeGateway) -> None:
+        gateway.registry.history.append(FIRST)
+        assert sync(gateway).run_once() == 0
+        gateway.registry.activate(NEW, {})
+        assert ActivationAudit(gateway.registry, gateway.audit, 1).run_once() == 0
+        assert sync(gateway).run_once() == 1
+
+    def test_the_worker_looks_every_few_seconds_and_reads_the_trail_only_for_news(self, gateway: FakeGateway) -> None:
+        clock = [0.0]
+        worker = ActivationAudit(gateway.registry, gateway.audit, 100_000, lambda: clock[0])
+        gateway.registry.activate(NEW, {})
+        assert worker.run_once() == 1
+        gateway.audit.entries.clear()
+        assert worker.run_once() == 0
+        clock[0] += LOOK_SECONDS
+        assert worker.run_once() == 0, "nothing new"
+        gateway.registry.roll_back({})
+        assert worker.run_once() == 0, "too early"
+        clock[0] += LOOK_SECONDS
+        assert worker.run_once() == 2
 
     def test_labels_and_trainings(self, gateway: FakeGateway) -> None:
         gateway.client.patch(f"{SEGMENTS}/seg-01", json={"name": "Savers"})
@@ -320,8 +398,20 @@ class TestModels:
         assert _told(_last(gateway)) == ("training.cancelled", "training", training["id"], None, None)
 
 
-def _too_late(*_: object) -> Any:
-    raise ModelTimeout("too late")
+def sync(gateway: FakeGateway) -> ActivationAudit:
+    """Return a worker's comparison of the model store's history with the trail."""
+    return ActivationAudit(gateway.registry, gateway.audit, 100_000)
+
+
+def _too_late(happens: Callable[..., object] | None) -> Any:
+    """Return an order whose answer does not come, though what it orders may happen."""
+
+    def order(*arguments: object) -> Any:
+        if happens:
+            happens(*arguments)
+        raise ModelTimeout("too late")
+
+    return order
 
 
 def test_the_life_of_an_api_key(gateway: FakeGateway) -> None:

@@ -78,6 +78,7 @@ class TestActivating:
     @pytest.mark.parametrize("path", [ACTIVATE, ROLL_BACK])
     def test_needs_no_words(self, gateway: FakeGateway, path: str) -> None:
         gateway.client.post(ACTIVATE)
+        gateway.registry.active = OLD
         assert gateway.client.post(path).status_code == 200
         assert [order for _, _, order in gateway.registry.orders] == [{"by": _caller(gateway)}] * 2
 

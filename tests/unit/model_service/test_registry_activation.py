@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from concurrent.futures import ThreadPoolExecutor
+
 import orjson
 import pytest
 from registry_changes import copy_version, damage, edit_manifest, only_version, unstable, worse_version
@@ -268,3 +271,32 @@ def full_disk(*_):
     import os
 
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_of_many_at_once_each_says_what_was_active_before_and_in_which_order(store):
+    first, second = store.versions()[0], copy_version(store)
+    stores = [ModelStore(store.directory) for _ in range(4)]
+
+    def switch(place: int) -> None:
+        for turn in range(6):
+            with contextlib.suppress(NothingToRollBack):
+                if (place + turn) % 3:
+                    stores[place].activate((first, second)[(place + turn) % 2], force=True, reason="r")
+                else:
+                    stores[place].rollback()
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(switch, range(4)))
+    history = [entry for entry in store.active.read()["history"] if "id" in entry]
+    assert [entry["number"] for entry in history] == list(range(1, len(history) + 1))
+    assert [entry["before"] for entry in history] == [None, *(entry["version"] for entry in history[:-1])]
+    assert len({entry["id"] for entry in history}) == len(history) > 4
+    assert [entry["at"] for entry in history] == sorted(entry["at"] for entry in history)
+
+
+def test_an_activation_that_changes_nothing_answers_with_the_one_before(store):
+    version = copy_version(store)
+    done = store.activate(version, event="a" * 32)
+    assert done["id"] == "a" * 32
+    assert store.activate(version, event="b" * 32) == done
+    assert store.rollback(event="c" * 32)["before"] == version

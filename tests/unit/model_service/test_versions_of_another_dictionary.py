@@ -1,7 +1,7 @@
 """The data dictionary has one entry more or one less than when a version was trained: in processes that have it so.
 
-What the versions of before can still do, and what a training makes of it; `tests/unit/gateway/test_customers_of_another_dictionary.py`
-is the same for the gateway.
+What the versions of before can still do, and what a training makes of it;
+`tests/unit/gateway/test_customers_of_another_dictionary.py` is the same for the gateway.
 """
 
 from __future__ import annotations
