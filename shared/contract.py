@@ -56,9 +56,10 @@ class Change(TypedDict):
 
 
 class Counterfactual(TypedDict):
-    """The smallest change of one or two features, inside the training range, that moves the customer to the rival.
+    """The smallest change, inside the training range, that moves the customer to the rival.
 
-    It is what the model reacts to, not advice: features that depend on one another need not agree after it.
+    One or two features come first in ``changes``; what must go with them follows, so that the changed customer is a
+    possible one: it has no warning that the customer did not have. It is what the model reacts to, not advice.
     """
 
     segment: SegmentRef
@@ -71,8 +72,8 @@ class Explanation(TypedDict):
 
     ``gap`` is d2^2 - d1^2, the rival's minus the own squared distance in standardised log space, and exactly the sum
     of ``contributions`` (all distance features, largest absolute value first). ``counterfactual`` is null when no
-    change of two features was found that is enough: the border lies outside the training range, or a third segment's
-    ground lies there.
+    change of two features, and what goes with them, was found that is enough: the border lies outside the training
+    range, a third segment's ground lies there, or the customer could not be so.
     """
 
     gap: float
