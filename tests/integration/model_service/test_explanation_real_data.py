@@ -106,7 +106,7 @@ def test_every_changed_customer_of_the_sample_is_a_possible_one(sample_csv, k):
     scores = scorer.score(rows)
     search = CounterfactualSearch(scorer, *np.nanquantile(rows, [0.001, 0.999], axis=0))
     found = search.find(rows, scores.nearest, scores.rival)
-    assert np.mean([changes is not None for changes in found]) > 0.97
+    assert np.mean([changes is not None for changes in found]) > 0.9
     for row, rival, changes in zip(rows, scores.rival, found, strict=True):
         if changes is not None:
             changed = row.copy()
