@@ -188,7 +188,7 @@ class SingleOperations:
         assert ids(store.due("v1", None, 10, ["BALANCE"])) == ids(store.due("v1", None, 10)) == ["A", "B"]
         assert store.lacked_by_due("v1", ["BALANCE", "TENURE"]) == ["TENURE"]
         assert store.lacked_by_due("v1", ["BALANCE"]) == []
-        store.delete("A", None)
+        store.delete("A")
         assert store.lacked_by_due("v1", ["TENURE"]) == []
 
 
