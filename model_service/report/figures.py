@@ -14,6 +14,7 @@ from typing_extensions import TypedDict
 from model_service.analysis.drift import DriftCounter
 from model_service.analysis.preview import PreviewCounter, renamed
 from model_service.report.subject import ScoredRows, predictor
+from model_service.store.comparison import Centroids, distances
 from model_service.store.labels import Labels
 from model_service.store.manifest import Manifest
 from model_service.training.calibration import confidence
@@ -141,7 +142,7 @@ def silhouettes(rows: ScoredRows) -> SilhouetteFigures | None:
 
 def compare(manifest: Manifest, rows: ScoredRows, parent: Manifest | None) -> ComparisonFigures | None:
     """Compare with `parent`; None without one, or if its features are others."""
-    if parent is None or parent["features"] != manifest["features"]:
+    if parent is None or distances(Centroids.of(manifest), Centroids.of(parent)) is None:
         return None
     columns = {name: rows.frame[name].to_numpy(dtype=np.float64) for name in INPUT_NAMES}
     before = predictor(parent)

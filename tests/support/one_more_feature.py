@@ -24,12 +24,13 @@ def load_with_entry() -> ModuleType:
 
 
 def load_without_entry(name: str) -> ModuleType:
-    """Load shared/features.py without an entry that is written on one line, in place of the real module."""
-    return _load(lambda source: _replaced(source, rf'^    \w+\("{name}", .*\),\n', ""))
+    """Load shared/features.py without an entry, in place of the real module."""
+    entry = rf'^    \w+\(\s*"{name}",(?:[^\n]*\),\n|.*?\n    \),\n)'  # on one line, or several
+    return _load(lambda source: _replaced(source, entry, ""))
 
 
 def _replaced(source: str, pattern: str, replacement: str) -> str:
-    changed, count = re.subn(pattern, replacement, source, flags=re.MULTILINE)
+    changed, count = re.subn(pattern, replacement, source, flags=re.MULTILINE | re.DOTALL)
     assert count == 1, pattern
     return changed
 
