@@ -34,7 +34,7 @@ def _files_that_name_the_person(store: Path) -> list[Path]:
 
 
 def _leave_traces(system: System) -> str:
-    """Write the person wherever the system may keep something; return the id of a training that failed by naming it."""
+    """Write the person wherever the system may keep something; return the id of a training whose note names it."""
     api, http = f"{system.base}/api/v1", system.http
     keyed = {"Idempotency-Key": "e2e-erasure"}
     assert http.post(f"{api}/customers", json=body(PERSON), headers=keyed, timeout=10).status_code == 201
@@ -46,13 +46,17 @@ def _leave_traces(system: System) -> str:
     imported = http.post(f"{api}/imports", data=faulty, headers={"Content-Type": "text/csv"}, timeout=30)
     assert imported.ok, imported.text
     twice = _csv(*[body(PERSON), body("Other-1")] * 2)
-    training = http.post(f"{api}/models", data=twice, headers={"Content-Type": "text/csv"}, timeout=30).json()["id"]
+    named = {"note": f"with {PERSON} and Other-1"}
+    csv = {"Content-Type": "text/csv"}
+    training = http.post(f"{api}/models", data=twice, params=named, headers=csv, timeout=30).json()["id"]
 
     def failed() -> bool:
         return bool(http.get(f"{api}/trainings/{training}", timeout=10).json()["status"] == "failed")
 
     wait_until(failed, "training refused", 60)
-    assert PERSON in http.get(f"{api}/trainings/{training}", timeout=10).json()["reason"]
+    record = http.get(f"{api}/trainings/{training}", timeout=10).json()
+    assert PERSON in record["note"]
+    assert PERSON not in record["reason"]  # which says what is wrong without repeating it
     return str(training)
 
 
@@ -79,8 +83,8 @@ def test_an_erased_customer_is_nowhere_though_processes_were_killed_and_away(sys
     wait_until(lambda: system.http.get(address, timeout=10).json()["status"] == "completed", "erasure completed", 60)
     assert _collections_that_name_the_person(system) == []
     assert _files_that_name_the_person(model_store) == []
-    reason = system.http.get(f"{system.base}/api/v1/trainings/{training}", timeout=10).json()["reason"]
-    assert "[erased]" in reason
-    assert "Other-1" in reason
+    note = system.http.get(f"{system.base}/api/v1/trainings/{training}", timeout=10).json()["note"]
+    assert "[erased]" in note
+    assert "Other-1" in note
     found = system.http.get(f"{system.base}/api/v1/erasures", params={CUST_ID: PERSON}, timeout=10).json()["items"]
     assert [erasure["id"] for erasure in found] == [receipt["id"]]

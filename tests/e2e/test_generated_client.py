@@ -23,7 +23,14 @@ CONFIGURATION = {
     "project_name_override": "segmentation-client",
     "package_name_override": "segmentation_client",
     "content_type_overrides": dict.fromkeys(
-        ["text/csv", "application/x-ndjson", "application/vnd.apache.parquet", "image/svg+xml", "image/png"],
+        [
+            "text/csv",
+            "text/tab-separated-values",
+            "application/x-ndjson",
+            "application/vnd.apache.parquet",
+            "image/svg+xml",
+            "image/png",
+        ],
         "application/octet-stream",
     ),
     "post_hooks": [],

@@ -20,7 +20,9 @@ CHEAP_SECONDS: Final = 0.1
 OLDEST_SECONDS: Final = 300.0
 """How old sizes may be that are told while others are counted; or twice as long as they are kept, if that is longer."""
 WAIT_SECONDS: Final = 0.3
-"""How long a request waits for a count."""
+"""How long a request waits for a count where there are sizes from before."""
+FIRST_WAIT_SECONDS: Final = 3.0
+"""How long one waits where there are none, which happens once in a process: half a million customers are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,17 +76,20 @@ class SegmentSizes:
     Parameters
     ----------
     count : counts the stored customers (`CustomerStore.segment_counts`).
-    wait_seconds : seconds to wait for a count. Once somebody has waited in vain for one, nobody else does.
+    wait_seconds, first_wait_seconds : seconds to wait for a count; the second where there are no sizes from before.
+        Once somebody has waited in vain for a count, nobody else does.
     """
 
     def __init__(
         self,
         count: Callable[[], SegmentCounts],
         wait_seconds: float = WAIT_SECONDS,
+        first_wait_seconds: float = FIRST_WAIT_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._count = count
         self._wait_seconds = wait_seconds
+        self._first_wait_seconds = first_wait_seconds
         self._clock = clock
         self._last: _Count | None = None
         self._failure: Exception | None = None
@@ -108,7 +113,8 @@ class SegmentSizes:
             if self._last and self._last.sizes and self._clock() < self._last.kept_until:
                 return self._last.sizes
             current = self._current = current or _Count(self._count, self._clock)
-        if not current.done.wait(0 if current.waited_for_in_vain else self._wait_seconds):
+            longest = self._wait_seconds if self._last else self._first_wait_seconds
+        if not current.done.wait(0 if current.waited_for_in_vain else longest):
             current.waited_for_in_vain = True
             return self._from_before()
         if current.failure:

@@ -145,10 +145,10 @@ class TestFaults:
         ("name", "call"),
         [
             *(("reading", n) for n in ("models", "model", "gate", "activations", "trainings", "training", "plots")),
-            *(("reading", n) for n in ("training_log", "report", "plot")),
+            ("reading", "training_log"),
             *(("changing", n) for n in ("activate", "roll_back", "label", "cancel")),
             *(("carrying", n) for n in ("train", "preview", "drift")),
-            ("drawing", "draw"),
+            *(("drawing", n) for n in ("report", "plot", "draw")),
         ],
     )
     def test_each_call_has_the_deadline_of_its_kind(self, name: str, call: str) -> None:

@@ -38,7 +38,7 @@ FAR_TOO_LONG = 5.0
 COLUMNS = {name: [POOR[name]] for name in DISTANCE_NAMES}
 CALLS: dict[str, Callable[[HttpModel], object]] = {
     "predict": lambda model: model.predict(POOR, DEADLINE),
-    "predict_batch": lambda model: model.predict_batch([POOR], 5.0),
+    "predict_batch": lambda model: model.predict_batch([POOR], DEADLINE),
     "score": lambda model: model.score(COLUMNS),
     "version": lambda model: model.version(),
     "active": lambda model: model.active(),

@@ -43,7 +43,7 @@ def slow() -> SlowStore:
 
 @pytest.fixture
 def sizes(slow: SlowStore) -> SegmentSizes:
-    return SegmentSizes(slow.segment_counts, wait_seconds=0.05, clock=lambda: slow.time)
+    return SegmentSizes(slow.segment_counts, wait_seconds=0.05, first_wait_seconds=0.05, clock=lambda: slow.time)
 
 
 def test_a_small_base_is_counted_each_time(slow: SlowStore) -> None:
@@ -70,7 +70,7 @@ def test_a_large_one_is_counted_again_only_after_a_multiple_of_what_that_takes(s
 
 
 def test_while_it_is_counted_the_older_sizes_are_told_and_nobody_counts_beside(slow: SlowStore) -> None:
-    sizes = SegmentSizes(slow.segment_counts, wait_seconds=0.05, clock=lambda: slow.time)
+    sizes = SegmentSizes(slow.segment_counts, wait_seconds=0.05, first_wait_seconds=0.05, clock=lambda: slow.time)
     slow.takes = 1.0
     with pytest.raises(SegmentsBeingCounted):
         sizes.now()
@@ -102,8 +102,14 @@ def test_nobody_waits_long_where_nothing_has_been_counted_yet(slow: SlowStore, s
     slow.may_count.set()
 
 
+def test_the_first_count_is_waited_for_longer(slow: SlowStore) -> None:
+    sizes = SegmentSizes(slow.segment_counts, wait_seconds=0, first_wait_seconds=10)
+    slow.may_count.set()
+    assert sizes.now().counts.total == 0
+
+
 def test_sizes_that_are_too_old_are_not_told(slow: SlowStore) -> None:
-    sizes = SegmentSizes(slow.segment_counts, wait_seconds=0.05, clock=lambda: slow.time)
+    sizes = SegmentSizes(slow.segment_counts, wait_seconds=0.05, first_wait_seconds=0.05, clock=lambda: slow.time)
     slow.may_count.set()
     _once_counted(sizes)
     slow.may_count.clear()
@@ -125,7 +131,7 @@ def test_what_stops_the_counting_is_told_and_it_is_tried_again(slow: SlowStore) 
 
 def test_what_stopped_the_last_count_is_told_while_another_goes_on(slow: SlowStore) -> None:
     """Such as a database that is away, for which a count waits longer than a request does."""
-    sizes = SegmentSizes(slow.segment_counts, wait_seconds=0.05, clock=lambda: slow.time)
+    sizes = SegmentSizes(slow.segment_counts, wait_seconds=0.05, first_wait_seconds=0.05, clock=lambda: slow.time)
     slow.failure = StoreUnavailable("away")
     with pytest.raises(SegmentsBeingCounted):
         sizes.now()
