@@ -131,6 +131,8 @@ def test_an_internal_fault_is_logged_and_not_told(connect, store, tiny, caplog):
     client = connect(model_store=store.directory)
 
     class Broken:
+        dispensable = frozenset()
+
         def predict_one(self, row):
             raise RuntimeError("secret of the house")
 
