@@ -32,7 +32,7 @@ QUEUE_SECONDS = 3.0
 only 25 in a second; otherwise something hangs. Whoever waits holds a thread that nobody else needs."""
 
 WAITING = 128
-"""How many requests of a quick kind may wait: a front end with 60 connections to a healthy system is refused nothing."""
+"""How many requests of a quick kind may wait: 60 connections of a front end are refused nothing by a healthy system."""
 
 
 @dataclass(slots=True, eq=False)
