@@ -46,6 +46,7 @@ def middleware_by_work(
         Work.QUICK: quick,
         Work.MANY: quick,
         Work.MODEL: quick,
+        Work.BOTH: quick,
         Work.EXPORT: bulk,
         Work.BULK: bulk,
         Work.LONG: bulk,

@@ -25,6 +25,7 @@ def limits_by_work(limits: ConcurrencyLimits) -> Mapping[Work, ConcurrencyLimit]
         Work.QUICK: limits.records,
         Work.MANY: limits.many,
         Work.MODEL: limits.model,
+        Work.BOTH: limits.both,
         Work.EXPORT: limits.exports,
         Work.BULK: limits.imports,
         Work.LONG: limits.analyses,
@@ -40,7 +41,7 @@ def concurrency_limited(limits: Mapping[Work, ConcurrencyLimit]) -> Around:
 
     def around(route: Route, view: View) -> View:
         usual = limits[route.work]
-        explained = limits[Work.MODEL] if EXPLAIN in route.parameters else usual
+        explained = limits[Work.BOTH] if route.work is Work.QUICK and EXPLAIN in route.parameters else usual
         receives = route.method in _WITH_BODY and not route.repeats.upload
 
         @wraps(view)

@@ -36,6 +36,8 @@ class Work(StrEnum):
     """Reads or writes many documents at once: lists, counts, batches."""
     MODEL = "model"
     """Waits for an answer of the model service."""
+    BOTH = "both"
+    """Waits for the database and for the model service."""
     EXPORT = "export"
     """Sends a file of any length, as fast as the client takes it."""
     BULK = "bulk"

@@ -233,7 +233,7 @@ def segments_of_customers(segments: CustomerSegmentController) -> Resource:
                 _WRITE,
                 _RESCORE_CUSTOMER,
                 (EXPLAIN,),
-                Work.MODEL,
+                Work.BOTH,
             ),
         ),
     )

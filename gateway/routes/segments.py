@@ -63,7 +63,7 @@ def segments(controller: SegmentController) -> Resource:
                 controller.label,
                 Scope.MODELS_MANAGE,
                 _LABEL_SEGMENT,
-                work=Work.MODEL,
+                work=Work.BOTH,
             ),
         ),
     )

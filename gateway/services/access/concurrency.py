@@ -27,8 +27,12 @@ def unbounded(_caller: Hashable) -> AbstractContextManager[None]:
     return nullcontext()
 
 
-QUEUE_SECONDS = 1.0
-"""Longest wait for a place: many quick requests have ended by then, and otherwise something hangs."""
+QUEUE_SECONDS = 3.0
+"""Longest wait for a place: all that one caller may let wait have ended by then, even where a machine is busy and does
+only 25 in a second; otherwise something hangs. Whoever waits holds a thread that nobody else needs."""
+
+WAITING = 128
+"""How many requests of a quick kind may wait: 60 connections of a front end are refused nothing by a healthy system."""
 
 
 @dataclass(slots=True, eq=False)
@@ -132,7 +136,8 @@ class ConcurrencyLimits(NamedTuple):
     ----------
     records : on reading and writing single customers and other documents.
     many : on lists, counts and batches.
-    model : on what waits for the model service.
+    model : on what waits for the model service alone.
+    both : on what waits for the database and for the model service, so that neither holds up what needs but the other.
     exports, imports, analyses : on what goes over whole files or all customers.
     pages : on what anybody may ask without a key.
     bodies : on waiting for clients that send something.
@@ -143,6 +148,7 @@ class ConcurrencyLimits(NamedTuple):
     records: ConcurrencyLimit
     many: ConcurrencyLimit
     model: ConcurrencyLimit
+    both: ConcurrencyLimit
     exports: ConcurrencyLimit
     imports: ConcurrencyLimit
     analyses: ConcurrencyLimit
@@ -168,16 +174,17 @@ def concurrency_limits(size: int) -> ConcurrencyLimits:
         return ConcurrencyLimit(places, AnalysisBusy, share=places - 1)
 
     return ConcurrencyLimits(
-        records=ConcurrencyLimit(2 * size, _database_busy, 16 * size),
-        many=ConcurrencyLimit(max(2, size), _database_busy, 8 * size),
-        model=ConcurrencyLimit(2 * size, ModelBusy, 8 * size),
+        records=ConcurrencyLimit(2 * size, _database_busy, WAITING),
+        many=ConcurrencyLimit(max(2, size), _database_busy, WAITING),
+        model=ConcurrencyLimit(2 * size, ModelBusy, WAITING),
+        both=ConcurrencyLimit(2 * size, ModelBusy, WAITING),
         exports=long(),
         imports=long(),
         analyses=long(),
         pages=ConcurrencyLimit(2 * size, ClientsTooSlow, 4 * size),
-        bodies=ConcurrencyLimit(4 * size, ClientsTooSlow, 8 * size),
-        keys=ConcurrencyLimit(2 * size, _database_busy, 16 * size),
-        quotas=ConcurrencyLimit(2 * size, _database_busy, 16 * size),
+        bodies=ConcurrencyLimit(4 * size, ClientsTooSlow, WAITING),
+        keys=ConcurrencyLimit(2 * size, _database_busy, WAITING),
+        quotas=ConcurrencyLimit(2 * size, _database_busy, WAITING),
     )
 
 

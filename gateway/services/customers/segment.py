@@ -105,7 +105,7 @@ class CustomerSegmentService:
     def _assign(self, assigned: Customer, expected: str) -> bool:
         change = Change("customer.rescored", "customer", assigned["CUST_ID"], expected, assigned["revision"])
         with self._auditor.change(change) as announced:
-            stored = self._store.assign_many([(assigned, expected)]) == 1
+            stored = self._store.replace(assigned, expected)
             if not stored:
                 announced.refused()
         return stored

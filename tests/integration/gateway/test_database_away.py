@@ -11,7 +11,9 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fakes.gateway import CUSTOMERS, SEGMENTS, FakeGateway
@@ -49,9 +51,9 @@ def own_mongod() -> Iterator[Mongod]:
 
 
 @contextlib.contextmanager
-def _gateway(uri: str, timeout: float = 30.0) -> Iterator[FakeGateway]:
+def _gateway(uri: str, timeout: float = 30.0, **options: Any) -> Iterator[FakeGateway]:
     collection = connect(Flask("test"), Settings(mongodb_uri=uri, mongodb_timeout=timeout))["customers"]
-    yield FakeGateway(store=MongoCustomerStore(collection))
+    yield FakeGateway(store=MongoCustomerStore(collection, **options))
     collection.database.client.close()
 
 
@@ -175,6 +177,20 @@ def test_a_restart_between_two_requests_goes_unnoticed(gateway: FakeGateway, own
     own_mongod.stop()
     own_mongod.start()
     assert gateway.client.patch(f"{CUSTOMERS}/C1", json={"BALANCE": 9.0}).status_code == 200
+
+
+def test_while_it_hangs_a_customer_that_is_scored_anew_waits_no_longer_than_others(
+    uri: str, own_mongod: Mongod
+) -> None:
+    """Its segment was once written as those of many are, with the time for many."""
+    with _gateway(uri, timeout=0.5, bulk_deadline=10 * STOP_SECONDS) as gateway, ThreadPoolExecutor(1) as pool:
+        assert gateway.client.post(CUSTOMERS, json=body()).status_code == 201
+        gateway.model.meanwhile = lambda: os.kill(own_mongod.process.pid, signal.SIGSTOP)
+        answer = pool.submit(gateway.client.post, f"{CUSTOMERS}/C1/segment")
+        try:
+            assert_problem(answer.result(STOP_SECONDS), 503, "store_unavailable")
+        finally:
+            os.kill(own_mongod.process.pid, signal.SIGCONT)
 
 
 def test_while_it_hangs_every_request_ends_within_the_time_limit(uri: str, own_mongod: Mongod) -> None:

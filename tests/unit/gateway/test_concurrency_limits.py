@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -44,20 +45,26 @@ WORK: dict[str, list[tuple[str, str]]] = {
         ("GET", f"{MODELS}/active"),
         ("GET", f"{MODELS}/active/report"),
         ("GET", f"{MODELS}/active/plots/elbow.svg"),
-        ("POST", f"{MODELS}/{NEW}/activate"),
         ("GET", "/api/v1/activations"),
         ("GET", TRAININGS),
         ("GET", SEGMENTS),
         ("POST", PREDICTIONS),
+        ("POST", f"{PREDICTIONS}?explain=true"),
+    ],
+    "both": [
+        ("POST", f"{MODELS}/{NEW}/activate"),
         ("GET", f"{CUSTOMERS}/A/segment?explain=true"),
         ("POST", f"{CUSTOMERS}/A/segment"),
+        ("PATCH", f"{SEGMENTS}/seg-01"),
     ],
     "exports": [("GET", EXPORTS)],
     "imports": [("POST", "/api/v1/imports")],
     "analyses": [("POST", MODELS), ("GET", f"{MODELS}/active/preview"), ("GET", f"{MODELS}/{NEW}/drift?format=png")],
     "pages": [("GET", "/"), ("GET", "/docs"), ("GET", "/openapi.json"), ("GET", "/openapi/model-service.json")],
 }
-CODES = {"model": "model_busy", "pages": "clients_slow"} | dict.fromkeys(("records", "many"), "store_unavailable")
+CODES = {"model": "model_busy", "both": "model_busy", "pages": "clients_slow"} | dict.fromkeys(
+    ("records", "many"), "store_unavailable"
+)
 KINDS = [(kind, method, path) for kind, requests in WORK.items() for method, path in requests]
 OK = (200, 201, 202)
 
@@ -101,7 +108,7 @@ def _gateway() -> FakeGateway:
 def _open(gateway: FakeGateway, method: str, path: str) -> Any:
     if path == "/api/v1/imports" and method == "POST":
         return gateway.send(method, path, FILE, CSV)
-    sent: Any = inputs() if path == PREDICTIONS or method == "PUT" else None
+    sent: Any = inputs() if path.startswith(PREDICTIONS) or method == "PUT" else None
     return gateway.client.open(
         path, method=method, json={"customers": [body("B")]} if path.endswith("/batch") else sent
     )
@@ -121,6 +128,33 @@ class TestBounds:
             with _full(limit) as held:
                 most += held + limit.waiting
         assert most < limits.threads
+
+    @pytest.mark.parametrize("size", [1, 4])
+    @pytest.mark.parametrize("kind", ["records", "many", "model", "both", "bodies", "keys", "quotas"])
+    def test_let_sixty_connections_of_one_caller_have_their_turn(
+        self, size: int, kind: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(concurrency, "QUEUE_SECONDS", 30.0)
+        limit: ConcurrencyLimit = getattr(concurrency_limits(size), kind)
+        all_there, served, refused = threading.Event(), list[int](), list[int]()
+
+        def request(number: int) -> None:
+            try:
+                with limit.held("front end"):
+                    all_there.wait(10)
+                served.append(number)
+            except SegmentationError:
+                refused.append(number)
+
+        threads = [threading.Thread(target=request, args=(number,)) for number in range(60)]
+        for thread in threads:
+            thread.start()
+        while sum(limit._held.values()) + len(limit._queue) + len(refused) < len(threads):
+            time.sleep(0.001)
+        all_there.set()
+        for thread in threads:
+            thread.join(10)
+        assert (refused, sorted(served)) == ([], list(range(60)))
 
 
 class TestPlaces:
