@@ -263,6 +263,7 @@ def _border(left: Callable[[Matrix], Matrix], least: Matrix, most: Matrix) -> Ma
 
 
 _PARTS = (
+    ("BALANCE", "BALANCE_FREQUENCY"),
     ("ONEOFF_PURCHASES", "ONEOFF_PURCHASES_FREQUENCY"),
     ("INSTALLMENTS_PURCHASES", "PURCHASES_INSTALLMENTS_FREQUENCY"),
 )

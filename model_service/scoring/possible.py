@@ -48,6 +48,9 @@ class _Columns:
     def __init__(self, rows: Matrix, before: Matrix, touched: Mask, towards: Matrix) -> None:
         self._rows, self._before, self._touched, self._towards = rows, before, touched, towards
 
+    def __len__(self) -> int:
+        return len(self._rows)
+
     def __getitem__(self, name: str) -> Matrix:
         return self._rows[:, _PLACES[name]]
 
@@ -73,6 +76,7 @@ OFTEN, OFTEN_ONE_OFF, OFTEN_INSTALMENTS = (
     "PURCHASES_INSTALLMENTS_FREQUENCY",
 )
 TRANSACTIONS, MONTHS = "PURCHASES_TRX", "TENURE"
+OWED, OWED_OFTEN = "BALANCE", "BALANCE_FREQUENCY"
 CASH, CASH_OFTEN, CASH_TRANSACTIONS = "CASH_ADVANCE", "CASH_ADVANCE_FREQUENCY", "CASH_ADVANCE_TRX"
 
 
@@ -129,22 +133,37 @@ def _parts_of_months(c: _Columns) -> None:
         c.set(often, c.touched(OFTEN) & (c[often] > c[OFTEN]) & (c.before(often) <= c.before(OFTEN) + 1e-6), c[OFTEN])
 
 
+def _owed(c: _Columns) -> None:
+    """There is something owed where there are months with a balance."""
+    _together(c, (OWED, OWED_OFTEN))
+    c.set(OWED_OFTEN, _begun(c, OWED) & (c[OWED_OFTEN] == 0), _a_month(c))
+
+
 def _cash(c: _Columns) -> None:
-    """The same for cash advances."""
-    signs = (CASH, CASH_OFTEN, CASH_TRANSACTIONS)
-    ended = np.zeros(len(c[CASH]), dtype=bool)
-    for sign in signs:
-        ended |= c.touched(sign) & (c[sign] == 0)
-    for name in signs:
-        c.set(name, ended & (c.before(name) > 0), 0.0)
-    begun = c.touched(CASH) & (c[CASH] > 0) & (c.before(CASH) == 0)
+    """The same for cash advances, which are transactions as well."""
+    _together(c, (CASH, CASH_OFTEN, CASH_TRANSACTIONS))
+    begun = _begun(c, CASH)
     c.set(CASH_OFTEN, begun & (c[CASH_OFTEN] == 0), _a_month(c))
     c.set(CASH_TRANSACTIONS, begun & (c[CASH_TRANSACTIONS] == 0), 1.0)
 
 
+def _together(c: _Columns, signs: tuple[str, ...]) -> None:
+    """Where a change says that one of these is nothing, none of them is left."""
+    ended = np.zeros(len(c[signs[0]]), dtype=bool)
+    for sign in signs:
+        ended |= c.touched(sign) & (c[sign] == 0)
+    for name in signs:
+        c.set(name, ended & (c.before(name) > 0), 0.0)
+
+
+def _begun(c: _Columns, name: str) -> Mask:
+    begun: Mask = (c[name] > 0) & (c.before(name) == 0)
+    return begun & c.touched(name)
+
+
 def _a_month(c: _Columns) -> Matrix:
     """Return one month as a share of the months of each customer."""
-    months = c[MONTHS] if MONTHS in _PLACES else np.full(len(c[PURCHASES if PURCHASES in _PLACES else CASH]), 12.0)
+    months = c[MONTHS] if MONTHS in _PLACES else np.full(len(c), 12.0)
     return (1 / months).round(SHARES)
 
 
@@ -155,6 +174,7 @@ def _known(*names: str) -> bool:
 _BOUGHT = (PURCHASES, ONE_OFF, INSTALMENTS, OFTEN, OFTEN_ONE_OFF, OFTEN_INSTALMENTS, TRANSACTIONS)
 _STEPS: tuple[Callable[[_Columns], None], ...] = (
     *((_nothing_bought, _sum_of_parts, _some_bought, _parts_of_months) if _known(*_BOUGHT) else ()),
+    *((_owed,) if _known(OWED, OWED_OFTEN) else ()),
     *((_cash,) if _known(CASH, CASH_OFTEN, CASH_TRANSACTIONS) else ()),
 )
 """In this order; without one of the columns in the data dictionary, nothing is known of the others."""
