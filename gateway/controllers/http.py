@@ -60,8 +60,12 @@ class UnsupportedEncoding(UnsupportedMediaType):
         return [*super().get_headers(*arguments), ("Accept-Encoding", "identity")]
 
 
-def require_media_type(accepted: Sequence[str], what: str) -> None:
+def require_media_type(accepted: Sequence[str], what: str, otherwise: str = "") -> None:
     """Do nothing if the body is declared as one of these media types, and as nothing that would have to be unpacked.
+
+    Parameters
+    ----------
+    otherwise : what else the caller may have wanted, and how to ask for it.
 
     Raises
     ------
@@ -71,7 +75,7 @@ def require_media_type(accepted: Sequence[str], what: str) -> None:
         *others, last = accepted
         named = f"{', '.join(others)} or {last}" if others else last
         sent = f"not as {request.mimetype!r}" if request.mimetype else "with a Content-Type"
-        raise UnsupportedType(accepted, f"Send {what} as {named}, {sent}.")
+        raise UnsupportedType(accepted, f"Send {what} as {named}, {sent}. {otherwise}".rstrip())
     encoding = request.headers.get("Content-Encoding", "")
     if {coding.strip(" \t").lower() for coding in encoding.split(",")} - {"", "identity"}:
         raise UnsupportedEncoding(f"Send {what} without a Content-Encoding, not with {encoding!r}.")
@@ -245,8 +249,12 @@ _PIECE = 256 * 1024
 _CHARSETS = ("utf-8", "ascii")
 
 
-def read_upload(media_types: Sequence[str], max_bytes: int) -> Upload:
+def read_upload(media_types: Sequence[str], max_bytes: int, otherwise: str = "") -> Upload:
     """Return the file in the request's body, which has to be read before the answer is complete.
+
+    Parameters
+    ----------
+    otherwise : what a caller who sends something else may have wanted, and how to ask for it.
 
     Raises
     ------
@@ -255,7 +263,7 @@ def read_upload(media_types: Sequence[str], max_bytes: int) -> Upload:
     werkzeug.exceptions.LengthRequired
     werkzeug.exceptions.RequestEntityTooLarge
     """
-    require_media_type(media_types, "the file")
+    require_media_type(media_types, "the file", otherwise)
     charset = request.mimetype_params.get("charset", _CHARSETS[0])
     if _codec(charset) not in _CHARSETS:
         raise UnsupportedType(media_types, f"Send the file in {_CHARSETS[0]}, not in {charset!r}.")

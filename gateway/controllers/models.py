@@ -51,6 +51,9 @@ class ModelController:
         return json_response(self._registry.activations())
 
 
+_WITHOUT_FILE = "To train on the stored customers, send no body; note, k and the like are parameters of the address."
+
+
 class TrainingController:
     """Trainings on a file that is sent, or on the stored customers.
 
@@ -68,7 +71,8 @@ class TrainingController:
         """POST /models."""
         asked = query()
         if has_body():
-            training = self._trainings.train_on_file(read_upload(MEDIA_TYPES, self._max_upload_bytes), asked)
+            file = read_upload(MEDIA_TYPES, self._max_upload_bytes, _WITHOUT_FILE)
+            training = self._trainings.train_on_file(file, asked)
         else:
             _refuse_empty_file()
             if "columns" in asked:

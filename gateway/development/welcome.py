@@ -46,7 +46,7 @@ def main(sample: Path, load: bool) -> None:
         )
         click.echo(f"       curl -g -X DELETE -H 'Authorization: Bearer {key}' '{base}/api/v1/customers?{WHOLE}'")
     elif empty:
-        click.echo("Data:  no customers. The model is that of the sample until you train one on your own (README.md)")
+        click.echo("Data:  no customers. The model is that of the sample until you train your own (docs/operations.md)")
     click.echo(f"Key:   in {API_KEY}, opens everything; POST /api/v1/api-keys makes others")
     click.echo(f"Try:   curl -s -H 'Authorization: Bearer {key}' '{base}/api/v1/customers?limit=1'")
     signal.pause()  # honcho stops everything when a process ends

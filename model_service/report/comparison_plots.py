@@ -36,10 +36,12 @@ from model_service.report.style import (
 )
 from model_service.scoring.pipeline import Matrix
 from shared.model_contract import Drift, FeatureDrift, MixDrift, Preview, PreviewSegment
-from shared.typography import day, number, percent
+from shared.typography import day, fixed, number, percent
 
 LEAST_PSI, MOST_PSI = 1e-4, 1e2
-"""The axis of the PSI is logarithmic; more than the one is drawn as that, and less than the other not at all."""
+"""The axis of the PSI is logarithmic; what lies beyond one of its ends is drawn there, and nothing for zero."""
+
+PSI_DECIMALS = 3
 
 FEW = 8
 """Up to so many segments there is room for their names."""
@@ -101,12 +103,12 @@ def _psi_marks(axes: Axes, features: Sequence[FeatureDrift]) -> None:
     """Draw marks, not bars: on a logarithmic axis a bar's length says nothing."""
     for place, feature in enumerate(features):
         tier = _TIERS[feature["tier"]]
-        index, limit = (float(np.clip(feature[key], 0, MOST_PSI)) for key in ("psi", "limit"))
-        if index >= LEAST_PSI:
+        index, limit = (float(np.clip(feature[key], LEAST_PSI, MOST_PSI)) for key in ("psi", "limit"))
+        if feature["psi"] > 0:
             axes.plot(index, place, color=tier.colour, marker=tier.marker, markersize=6, markeredgecolor=INK)
-        if limit >= LEAST_PSI:
+        if feature["limit"] > 0:
             axes.plot([limit, limit], [place - 0.42, place + 0.42], color=INK, linewidth=1.6)
-        beside(axes, max(index, limit, LEAST_PSI), place, number(feature["psi"], 3))
+        beside(axes, max(index, limit), place, _index(feature["psi"]))
     axes.set_xscale("log")
     axes.set_xlim(left=LEAST_PSI / 1.5)
     axes.xaxis.set_major_formatter("{x:g}")
@@ -127,8 +129,15 @@ def _mix_bars(axes: Axes, mix: MixDrift) -> None:
     axes.margins(x=0.12)
     axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.set_xlabel("share of the customers: white in training, coloured now")
-    index, limit = number(mix["psi"], 3), number(mix["limit"], 3)
+    index, limit = _index(mix["psi"]), _index(mix["limit"])
     axes.set_title(f"Mix of segments: index {index}, limit of chance {limit}, tier {mix['tier']}")
+
+
+def _index(psi: float) -> str:
+    """Write an index so that a column of them can be compared."""
+    if psi > MOST_PSI:
+        return f">{MOST_PSI:g}"
+    return f"<{10**-PSI_DECIMALS}" if 0 < psi < 10**-PSI_DECIMALS else fixed(psi, PSI_DECIMALS)
 
 
 def _name_rows(axes: Axes, names: Sequence[str]) -> None:

@@ -99,7 +99,10 @@ def _called(segment: StoredSegment) -> str:
 
 
 def marks(segment: StoredSegment, manifest: Manifest) -> list[str]:
-    """Say what marks a segment, the most remarkable first, each with its median and that of all customers."""
+    """Say what marks a segment, the most remarkable first, each with its median and that of all customers.
+
+    Where the two are the same, as for what most customers never do, the segment's mean says what the median hides.
+    """
     medians = dict(zip(manifest["features"], manifest["parameters"]["fill"], strict=True))
     profile = segment["profile"]
     order = sorted((name for name in medians if name in profile), key=lambda name: -abs(profile[name]["z"]))
@@ -109,5 +112,14 @@ def marks(segment: StoredSegment, manifest: Manifest) -> list[str]:
         if abs(own["z"]) >= MARKED and name in BY_NAME:
             how = "high" if own["z"] > 0 else "low"
             value, others = in_unit(own["median"], name), in_unit(medians[name], name)
-            said.append(f"{plain_name(name)}: {how} (median {value}, of all customers {others})")
+            middle = f"median {value}, of all customers {others}"
+            if value == others:
+                mean_of_all = _mean_of_all(manifest["segments"], name)
+                middle = f"mean {in_unit(own['mean'], name)}, of all customers {in_unit(mean_of_all, name)}"
+            said.append(f"{plain_name(name)}: {how} ({middle})")
     return said or ["Close to the average of all customers in every feature."]
+
+
+def _mean_of_all(segments: Sequence[StoredSegment], feature: str) -> float:
+    sizes = np.array([segment["size"] for segment in segments])
+    return float(np.average([segment["profile"][feature]["mean"] for segment in segments], weights=sizes))

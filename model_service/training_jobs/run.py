@@ -130,8 +130,12 @@ def _described(data: TrainingData, job: Job) -> TrainingData:
     if not record.get("stored"):
         return dataclasses.replace(data, source=source)
     source["stored_at"] = record["created_at"]
-    notes = [re.sub(r"^(line|row) \d+: ", "a stored customer: ", note) for note in data.notes]
-    return dataclasses.replace(data, source=source, notes=notes, lines=None)
+    return dataclasses.replace(data, source=source, notes=[*map(_without_line, data.notes)], lines=None)
+
+
+def _without_line(text: str) -> str:
+    """Take the lines of a file that nobody knows out of a text."""
+    return re.sub(r"^(line|row) \d+: ", "a stored customer: ", text, flags=re.MULTILINE)
 
 
 @contextlib.contextmanager
@@ -142,7 +146,7 @@ def _failure_recorded(job: Job, order: TrainingTask) -> Iterator[None]:
         job.finish("cancelled", "Stopped with Ctrl-C.")
         raise
     except BaseException as error:
-        reason = _without_places(_reason(error), order)
+        reason = _without_places(_in_the_words_of_the_caller(_reason(error), job, order), order)
         job.finish("failed", reason)
         log.info("failed: %s", reason)
         raise
@@ -156,6 +160,14 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return f"Unexpected error, see the log: {error!r}".partition("\n")[0]
+
+
+def _in_the_words_of_the_caller(reason: str, job: Job, order: TrainingTask) -> str:
+    """Call the file as the caller does who sent it; stored customers come from none of the caller's."""
+    if not job.record.get("stored"):
+        return reason.replace(order.data.name, job.record["data"])
+    reason = _without_line(reason).replace(order.data.name, "the file of stored customers")
+    return reason[:1].upper() + reason[1:]
 
 
 def _without_places(reason: str, order: TrainingTask) -> str:

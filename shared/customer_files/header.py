@@ -232,7 +232,8 @@ def misfit(header: Header, faults: Sequence[FieldError], place: str, separated: 
         wrong = "none of them is a column of the data dictionary"
     separated = f", separated by {separated}" if separated and len(header.names) > 1 else ""
     read = f"{place} was read as {_shown(header.names)}{separated}"
-    return FileRefused(f"The header does not fit: {read}. {wrong[0].upper()}{wrong[1:]}.", faults)
+    encoding = " Its characters shown as \ufffd are not in UTF-8: save the file as UTF-8." if "\ufffd" in read else ""
+    return FileRefused(f"The header does not fit: {read}. {wrong[0].upper()}{wrong[1:]}.{encoding}", faults)
 
 
 def alias_warnings(beside: Mapping[str, str]) -> list[RowWarning]:

@@ -236,6 +236,20 @@ def test_useless_data_fail_with_the_reason(service, content, reason):
     assert "upload.csv" not in service.files(record["id"])
 
 
+@pytest.mark.parametrize(
+    ("query", "reason"),
+    [
+        ("&stored=true", "The file of stored customers has no rows."),
+        ("&name=march.csv", "march.csv has no rows."),
+        ("", "upload.csv has no rows."),
+    ],
+)
+def test_a_reason_calls_the_customers_what_the_caller_does(service, customers, query, reason):
+    header = customers.splitlines(keepends=True)[0]
+    record = service.ended(service.train(header, ONE_K + query)["id"])
+    assert (record["status"], record["reason"]) == ("failed", reason)
+
+
 @pytest.mark.parametrize("server", ["service", "under_gunicorn"])
 def test_a_killed_training_has_failed_and_the_service_serves_on(request, server, customers):
     service: Service = request.getfixturevalue(server)

@@ -87,6 +87,7 @@ class TestOnAFile:
     def test_of_another_kind(self, gateway: FakeGateway, content_type: str) -> None:
         problem = assert_problem(_upload(gateway, content_type=content_type), 415, "unsupported_media_type")
         assert CSV in problem["detail"]
+        assert "To train on the stored customers, send no body" in problem["detail"]
         assert gateway.registry.uploads == []
 
     @pytest.mark.parametrize("content_type", [CSV, PARQUET])

@@ -86,6 +86,13 @@ def test_a_header_that_names_a_column_twice() -> None:
     assert detail.endswith(" BALANCE column is there twice: 'BALANCE' and 'balance'.")
 
 
+@pytest.mark.parametrize("encoding", ["cp1252", "latin-1", "utf-8"])
+def test_a_header_that_is_not_in_utf8_is_told_so(encoding: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        CustomerFile(CSV, [HEADER.replace("PURCHASES", "Umsätze", 1).encode(encoding)])
+    assert ("save the file as UTF-8" in str(caught.value)) == (encoding != "utf-8")
+
+
 @pytest.mark.parametrize("text", ["", "\n\n", "\ufeff"])
 def test_a_file_without_a_header(text: str) -> None:
     pointers, _ = _header_fault(text)

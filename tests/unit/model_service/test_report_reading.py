@@ -19,7 +19,7 @@ from model_service.report.comparison_plots import drift, transitions
 from model_service.report.document import write
 from model_service.report.figures import Figures, certainty, compare, on_map, silhouettes
 from model_service.report.glyphs import drawable, named
-from model_service.report.overview import described_source
+from model_service.report.overview import described_source, marks
 from model_service.report.plots import PLOTS, Subject, subject_of
 from model_service.report.space_plots import axis_text
 from model_service.report.style import file_content, settings
@@ -28,6 +28,7 @@ from model_service.store.registry import ModelStore
 from model_service.training_jobs.folder import new_record
 from model_service.training_jobs.run import _described
 from shared.features import BY_NAME, FEATURES
+from shared.typography import in_unit
 
 CHINESE, ARABIC, HEBREW = "循环借款人", "المقترضون", "לווים"
 
@@ -100,6 +101,19 @@ class TestPage:
         k = len(manifest["segments"])
         assert page.text.count("How sure: the mean confidence is") == k
         assert page.text.count("What marks it") == k
+
+    def test_says_nothing_marks_a_segment_by_being_like_everybody(self, manifest):
+        same = copy.deepcopy(manifest)
+        place = same["features"].index("CASH_ADVANCE")
+        same["parameters"]["fill"][place] = 0.0
+        for segment, mean in zip(same["segments"], (35.0, *[200.0] * 20), strict=False):
+            segment["profile"]["CASH_ADVANCE"] |= {"median": 0.0, "mean": mean, "z": -9.0}
+            segment["size"] = 10
+        k = len(same["segments"])
+        all_mean = round((35 + 200 * (k - 1)) / k, 2)
+        assert marks(same["segments"][0], same)[0] == (
+            f"Cash advances in 12 months: low (mean 35, of all customers {in_unit(all_mean, 'CASH_ADVANCE')})"
+        )
 
     def test_says_whose_segments_these_are_and_why(self, page, manifest):
         assert f"segments of the {manifest['rows']} customers in customers.csv" in page.text
@@ -237,6 +251,19 @@ class TestPictures:
         assert [round(bar.get_width(), 3) for bar in bars] == [1.0, 1.0]
         marks = [line for line in figure.axes[0].get_lines() if len(line.get_xdata()) == 1]
         assert len(marks) == len(found["features"]) - 1
+
+    @pytest.mark.parametrize(
+        ("psi", "written"), [(6.294, "6.294"), (0.01, "0.010"), (0.000342, "<0.001"), (6.7e-05, "<0.001")]
+    )
+    def test_drift_marks_every_index_and_writes_it_in_one_way(self, psi, written):
+        found = a_drift(features=1, segment_mix=a_drift()["segment_mix"] | {"psi": psi})
+        found["features"][0]["psi"] = psi
+        with settings():
+            figure = drift(found)
+            said = words(figure).splitlines()
+        assert written in said
+        assert f"Mix of segments: index {written}, limit of chance 0.010, tier severe" in said
+        assert len([line for line in figure.axes[0].get_lines() if len(line.get_xdata()) == 1]) == 1
 
     def test_drift_names_the_segments_of_the_mix(self):
         found = a_drift()
