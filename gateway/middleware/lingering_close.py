@@ -21,10 +21,9 @@ from gateway.middleware.rate_limit import address
 from gateway.services.access.concurrency import ConcurrencyLimit
 from gateway.services.errors import ClientsTooSlow
 
-PLACES: Final = 16
-"""How many clients a process listens to in this way at once, half of them of one address; that is over in moments if
-they do send. As many wait for a place, for a second; the connections of others are closed at once."""
-THREADS: Final = 2 * PLACES
+THREADS: Final = 32
+"""How many clients a process listens to in this way at once, half of them of one address; the connections of others are
+closed at once."""
 LINGER_BYTES: Final = 64 * 1024 * 1024
 LINGER_SECONDS: Final = 5.0
 """For how long. granian cannot end the wait: there, a client that stays and sends nothing keeps its thread."""
@@ -33,9 +32,7 @@ _PIECE = 256 * 1024
 
 def register(app: Flask) -> None:
     """Make the application take in what clients are still sending when they have been answered."""
-    app.after_request(
-        _lingering(ClientTimeouts(LINGER_SECONDS, ConcurrencyLimit(PLACES, ClientsTooSlow, waiting=PLACES)))
-    )
+    app.after_request(_lingering(ClientTimeouts(LINGER_SECONDS, ConcurrencyLimit(THREADS, ClientsTooSlow))))
 
 
 def _lingering(timeouts: ClientTimeouts) -> Callable[[Response], Response]:
