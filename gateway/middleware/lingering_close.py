@@ -21,8 +21,9 @@ from gateway.middleware.rate_limit import address
 from gateway.services.access.concurrency import ConcurrencyLimit
 from gateway.services.errors import ClientsTooSlow
 
-THREADS: Final = 4
-"""How many clients a process listens to in this way at once; the connections of others are closed at once."""
+THREADS: Final = 32
+"""How many clients a process listens to in this way at once, half of them of one address; the connections of others are
+closed at once."""
 LINGER_BYTES: Final = 64 * 1024 * 1024
 LINGER_SECONDS: Final = 5.0
 """For how long. granian cannot end the wait: there, a client that stays and sends nothing keeps its thread."""

@@ -201,6 +201,12 @@ class StaleRevision(SegmentationError):
         reason = "has this revision, but the request names it weakly (W/), which is not enough to change it: something"
         return cls(cust_id, f"{reason} on the way, such as a proxy that compresses, has weakened it; leave the W/ out")
 
+    @classmethod
+    def unnamed(cls, cust_id: str) -> StaleRevision:
+        """Return the error where the caller wants a certain revision, and says none that can be read."""
+        reason = "is unchanged, as the request asks for certain revisions and names no revision that can be read: each"
+        return cls(cust_id, f"{reason} stands in double quotes, with commas between several")
+
 
 class RevisionRequired(SegmentationError):
     """Here, a stored customer can only be changed by a request that names its revision."""

@@ -20,6 +20,7 @@ from shared.customer_files.header import (
     known_names,
     misfit,
     read_header,
+    shown,
 )
 from shared.customer_files.rows import FileRefused, ReadOptions, RowWarning, Unchecked
 from shared.customer_files.text import MAX_LINE, text_blocks
@@ -66,6 +67,7 @@ class CsvRecords:
     delimiter : what separates the cells, once the header has been read.
     titles : how many lines that held something came before the header.
     header_line : where the header begins.
+    header_cells : those of its first line, as far as they can be told where it is no CSV.
     """
 
     def __init__(self, blocks: Iterable[str], mapping: ColumnMapping | None = None) -> None:
@@ -75,9 +77,12 @@ class CsvRecords:
         self._taken: list[str] = []
         self._line = 0
         self._width = 0
+        self._header: Record = []
+        self._first_cells = {""}  # of rows that need a closer look
         self.delimiter = DELIMITERS[0]
         self.titles = 0
         self.header_line = 0
+        self.header_cells: Record = []
 
     def header(self) -> Record | None:
         """Return the header, None if all lines are blank.
@@ -105,14 +110,16 @@ class CsvRecords:
                 return None
             place = max(cuts, key=lambda line: known_names(cuts[line][0], self._mapping))  # it will be refused
             cuts = {line: cut for line, cut in cuts.items() if line <= place}
-        place, (_, self.delimiter) = cuts.popitem()
+        place, (self.header_cells, self.delimiter) = cuts.popitem()
         self.titles = len(cuts)
         self._blank_after_quote = re.compile(rf'"[ \t]+(?={re.escape(self.delimiter)}|[\r\n]*\Z)')
         self._waiting.extendleft(reversed([self._tidied(lines[place]), *lines[place + 1 :]]))
         self._line += place
         self.header_line = self._line + 1
         header = next(self._reader())
+        self._header = _bare(header)
         self._width = len(header)
+        self._first_cells = {"", self._header[0]}
         return header
 
     def read(self, most: int) -> Records | None:
@@ -131,7 +138,9 @@ class CsvRecords:
             return self._carefully(self._line + len(lines))
         numbers = range(self._line + 1, self._line + 1 + len(lines))
         self._line += len(lines)
-        if set(map(len, records)) == {self._width} and all(record[0].strip(BLANKS) for record in records):
+        if set(map(len, records)) == {self._width} and self._first_cells.isdisjoint(
+            record[0].strip(BLANKS) for record in records
+        ):
             return Records(records, numbers, {}, 0)
         return self._sorted_out(zip(numbers, records, strict=True))
 
@@ -195,13 +204,16 @@ class CsvRecords:
         for line, record in numbered:
             if not any(cell.strip(BLANKS) for cell in record):
                 blank += 1
+            elif record[0].strip(BLANKS) in self._first_cells and _bare(record) == self._header:
+                faults[line] = "repeats the header"
             elif len(record) >= self._width and not any(cell.strip(BLANKS) for cell in record[self._width :]):
                 records.append(record[: self._width])  # marks at the end separate nothing
                 lines.append(line)
             elif not "".join(record).strip(_NOTHING):
                 blank += 1
             else:
-                faults[line] = f"has {len(record)} cells where the header has {self._width}"
+                cells = f"{len(record)} cell{'' if len(record) == 1 else 's'}"
+                faults[line] = f"has {cells} where the header has {self._width}"
         return Records(records, lines, faults, blank)
 
     def _reader(self) -> Iterator[Record]:
@@ -236,6 +248,10 @@ class CsvRecords:
             return False
         self._waiting.extend(io.StringIO(block, newline=""))  # splits at every kind of line end and keeps it
         return True
+
+
+def _bare(record: Record) -> Record:
+    return [cell.strip(BLANKS) for cell in record]
 
 
 def _cells(line: str, delimiter: str) -> Record:
@@ -295,7 +311,9 @@ class CsvCustomers:
         try:
             header = self._records.header()
         except csv.Error as error:
-            raise FileRefused(f"The header is not CSV: {error}.") from error
+            cells = self._records.header_cells
+            read = f"; line {self._records.header_line} was read as {shown(cells)}" if cells else ""
+            raise FileRefused(f"The header is not CSV: {error}{read}.") from error
         if header is None:
             raise FileRefused("The file is empty.")
         if any("\0" in name for name in header):

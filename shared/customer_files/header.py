@@ -1,6 +1,7 @@
 """How a file may name the columns of the data dictionary.
 
-Letter case, spaces, hyphens, underscores, points and slashes do not matter: ``Credit limit`` is ``CREDIT_LIMIT``.
+Letter case, spaces, hyphens, underscores, points and slashes do not matter, nor whether an umlaut is one character or
+two: ``Credit limit`` is ``CREDIT_LIMIT``.
 Beside that, a few names stand for a column because exports of card systems and copies of the public data use them, and
 a caller may say which name stands for which column.
 """
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -45,7 +47,7 @@ _separators = re.compile(r"[\s_./\ufeff-]+")
 
 def fold(name: str) -> str:
     """Return what is compared of a column's name."""
-    return _separators.sub("", name).upper()
+    return _separators.sub("", unicodedata.normalize("NFC", name)).upper()
 
 
 _NAMES = (CUST_ID, *(feature.name for feature in FEATURES))
@@ -212,7 +214,7 @@ _SHOWN_NAMES = 20
 _SHOWN_CHARACTERS = 64  # an id has no more, so that none is cut
 
 
-def _shown(names: Sequence[str]) -> str:
+def shown(names: Sequence[str]) -> str:
     """Return names in words."""
     first = ", ".join(repr(name[:_SHOWN_CHARACTERS]) for name in names[:_SHOWN_NAMES])
     more = f" and {len(names) - _SHOWN_NAMES} more" if len(names) > _SHOWN_NAMES else ""
@@ -231,7 +233,7 @@ def misfit(header: Header, faults: Sequence[FieldError], place: str, separated: 
     if not header.places and not header.unmapped:
         wrong = "none of them is a column of the data dictionary"
     separated = f", separated by {separated}" if separated and len(header.names) > 1 else ""
-    read = f"{place} was read as {_shown(header.names)}{separated}"
+    read = f"{place} was read as {shown(header.names)}{separated}"
     encoding = " Its characters shown as \ufffd are not in UTF-8: save the file as UTF-8." if "\ufffd" in read else ""
     return FileRefused(f"The header does not fit: {read}. {wrong[0].upper()}{wrong[1:]}.{encoding}", faults)
 

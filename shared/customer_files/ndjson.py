@@ -23,6 +23,8 @@ OWN_FIELDS = frozenset({"segment", "segment_status", "revision", "created_at", "
 """What the service adds to a customer; an export has it, and whoever reads that export leaves it aside."""
 
 _NUMBERS_OR_NULL = {float, int, type(None)}
+_MARKS = "".join(set(BLANKS) - set(" \t\r\n"))
+"""What may stand before an object; JSON's own white space is left in place, as faults count characters."""
 _MOST_KINDS = 1_000
 """Sets of names of which it is remembered what they mean."""
 _MOST_COLUMNS = 100
@@ -73,7 +75,8 @@ class NdjsonCustomers:
         lines: list[int] = []
         rows = Unchecked(lines, None, [])
         for number, line in numbered:
-            if not line.strip(BLANKS):
+            line = line.lstrip(_MARKS).rstrip(BLANKS)
+            if not line.strip():
                 rows.blank += 1
                 continue
             try:
@@ -94,7 +97,7 @@ class NdjsonCustomers:
         rows.ids = list(map(_id, ids)) if self._options.id_required or self._objects.has_ids else None
         rows.columns = [_numbers(column, feature, rows) for column, feature in zip(columns, INPUTS, strict=True)]
         rows.warnings = self._objects.new_warnings()
-        rows.null = lambda row, column: "must not be null" if column in headers[row].places else "is missing"
+        rows.null = lambda row, column: _absent(headers[row], values[row], column)
         return rows
 
 
@@ -118,7 +121,7 @@ class _Objects:
         return any(column == CUST_ID for column, _ in self.columns)
 
     def read(self, line: str) -> tuple[Header, Sequence[Any] | None]:
-        """Return what the names of a line's object mean, and the values that are read; None if all are null.
+        """Return what the names of a line's object mean, and the values that are read; None if all are blank.
 
         Raises
         ------
@@ -134,7 +137,7 @@ class _Objects:
             raise _NoRow("must be an object")
         header = self._headers.get(tuple(sent)) or self._header(tuple(sent))
         values = list(sent.values())
-        if values and values.count(None) == len(values):
+        if values and all(map(_is_blank, values)):
             return header, None
         places = header.places
         return header, [values[places[name]] if name in places else None for name in _WANTED]
@@ -171,6 +174,17 @@ class _Objects:
 _WANTED = (CUST_ID, *(feature.name for feature in INPUTS))
 
 
+def _is_blank(value: object) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip(BLANKS))
+
+
+def _absent(header: Header, values: Sequence[Any], column: str) -> str:
+    """Return what is wrong with an object that lacks the value of a column."""
+    if column not in header.places:
+        return "is missing"
+    return "must not be null" if values[_WANTED.index(column)] is None else "must not be blank"
+
+
 def _id(value: object) -> object:
     """Return an id as text: whole numbers may be ids, as in the other formats."""
     if isinstance(value, str):
@@ -191,7 +205,7 @@ def _numbers(values: Sequence[Any], feature: Feature, rows: Unchecked) -> Column
                 rows.words[text] += 1
             else:
                 rows.unreadable.setdefault(row, []).append((feature.name, NOT_MISSING))
-        elif value is not None:
+        elif not _is_blank(value):
             rows.unreadable.setdefault(row, []).append((feature.name, feature.fault(value) or "must be a number"))
     return numbers
 

@@ -112,6 +112,8 @@ def _check(column: str, kind: Any) -> None:
     import pyarrow as pa
 
     kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    if column == CUST_ID and isinstance(kind, pa.UuidType):
+        return
     if pa.types.is_null(kind) or pa.types.is_integer(kind) or column in _DERIVED:
         return
     if column == CUST_ID:
@@ -172,6 +174,8 @@ def _ids(column: Any) -> bytes:
     from pyarrow import compute
 
     column = _plain(column)
+    if isinstance(column.type, pa.UuidType):
+        column = pa.array([None if value is None else str(value) for value in column.to_pylist()], pa.string())
     if _is_bytes(column.type):  # they need not be UTF-8
         column = column.cast(pa.binary())
         ascii_only = compute.match_substring_regex(column, r"^[\x20-\x7e]*$")

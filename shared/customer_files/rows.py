@@ -130,6 +130,7 @@ Faults = dict[int, list[tuple[str | None, str]]]
 
 def check(rows: Unchecked, seen: RepeatedIds) -> Rows:
     """Tell faultless rows from the others; of the faultless ones of an id, the first counts."""
+    rows.columns = [column + 0.0 for column in rows.columns]  # turns -0.0 into 0.0, as it is stored
     faults = {row: list(found) for row, found in rows.unreadable.items()}
     for row, cust_id in enumerate(rows.ids or ()):
         if fault := cust_id_fault(cust_id):

@@ -49,7 +49,9 @@ class Precondition:
     def _mismatch(self, cust_id: str, stored: Customer | None) -> StaleRevision:
         if stored is None:
             return StaleRevision.of_nobody(cust_id)
-        return StaleRevision.named_weakly(cust_id) if stored["revision"] in self.weak else StaleRevision(cust_id)
+        if stored["revision"] in self.weak:
+            return StaleRevision.named_weakly(cust_id)
+        return StaleRevision(cust_id) if self.any_of or self.weak else StaleRevision.unnamed(cust_id)
 
 
 ANY_STATE = Precondition()

@@ -157,6 +157,16 @@ class TestRefusals:
             assert answer.status == status
             assert json.loads(answer.read())["status"] == status
 
+    def test_reach_many_such_clients_at_once(self, gateway: Gateway) -> None:
+        def refused(_: int) -> int:
+            client = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=20)
+            with contextlib.closing(client):
+                client.request("POST", "/api/v1/customers", BIG, {"Content-Type": "application/json"})
+                return client.getresponse().status
+
+        with ThreadPoolExecutor(4) as clients:
+            assert set(clients.map(refused, range(12))) == {401}
+
     def test_are_there_at_once_and_hold_no_thread_that_others_need(self, gateway: Gateway) -> None:
         clients = [gateway.raw(POST, key="none") for _ in range(3 * (THREADS + lingering_close.THREADS))]
         try:

@@ -82,6 +82,16 @@ class TestTheReason:
         assert "no longer has" in assert_problem(answer, 412, "revision_mismatch")["detail"]
         assert gateway.client.get(ONE).headers["ETag"] == etag
 
+    def test_what_names_no_tag_is_told_so(
+        self, gateway: FakeGateway, etag: str, method: str, path: str, sent: Any
+    ) -> None:
+        for tags in ("", ",", etag[:-1], f"{etag};", f"{etag} {etag}"):
+            answer = gateway.client.open(path, method=method, json=sent, headers={"If-Match": tags})
+            detail = assert_problem(answer, 412, "revision_mismatch")["detail"]
+            assert "names no revision" in detail
+            assert "no longer" not in detail
+        assert gateway.client.get(ONE).headers["ETag"] == etag
+
 
 @pytest.mark.parametrize("tags", ["*", '"other"', 'W/"other"'])
 def test_of_a_customer_that_is_not_there_nothing_has_changed(gateway: FakeGateway, tags: str) -> None:

@@ -9,6 +9,7 @@ import io
 import json
 import math
 import struct
+import uuid
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -90,6 +91,7 @@ TWO = ({"cust_id": "A"}, {"cust_id": "B"})
 BLANK = "," * (len(COLUMNS) - 1)
 MISSING = {"MINIMUM_PAYMENTS": None}
 EXACT = Decimal("3393.68")
+UUID = uuid.UUID("6f9619ff-8b86-d011-b42d-00c04fc964ff")
 
 
 def number(value: int, kind: pa.DataType) -> Any:
@@ -126,6 +128,12 @@ CASES: dict[str, Case] = {
     ),
     "null in JSON": Case(ndjson(sent(**MISSING)), {"A": MISSING}, NDJSON),
     "absent in JSON": Case(ndjson(without("MINIMUM_PAYMENTS")), {"A": MISSING}, NDJSON),
+    "blank texts in JSON": Case(
+        ndjson(sent(MINIMUM_PAYMENTS=""), sent("B", CREDIT_LIMIT=" \u00a0"), sent("C", BALANCE="")),
+        {"A": MISSING, "B": {"CREDIT_LIMIT": None}},
+        NDJSON,
+        faults=[(3, "BALANCE")],
+    ),
     "word in JSON": Case(
         ndjson(sent(MINIMUM_PAYMENTS="NA"), sent("B", BALANCE="NA")),
         {"A": MISSING},
@@ -169,6 +177,13 @@ CASES: dict[str, Case] = {
     "blank lines of JSON": Case(
         ndjson(sent()) + b"\n\n \n" + ndjson(dict.fromkeys(COLUMNS)) + b"\n\x1a", A, NDJSON, blank=4
     ),
+    "rows of blank texts in JSON": Case(
+        ndjson(sent(), dict.fromkeys(COLUMNS, ""), {**dict.fromkeys(COLUMNS), CUST_ID: " "}), A, NDJSON, blank=2
+    ),
+    "a row of blank texts but for its id in JSON": Case(
+        ndjson(sent(), {**dict.fromkeys(COLUMNS, ""), CUST_ID: "B"}), A, NDJSON, faults=[(2, None)]
+    ),
+    "the header again": Case(text(row("A"), HEADER, f"\ufeff{HEADER}", row("B")), AB, faults=[(3, None), (4, None)]),
     "an object with one member": Case(ndjson(sent(), {CUST_ID: "B"}, {}), A, NDJSON, faults=[(2, None), (3, None)]),
     "rows of nulls": Case(
         table({"cust_id": "A"}, {"cust_id": None, **dict.fromkeys(INPUT_NAMES)}), A, PARQUET, blank=1
@@ -213,6 +228,14 @@ CASES: dict[str, Case] = {
     "infinity": Case(
         table(*TWO, BALANCE=pa.array([math.inf, 7.5])), {"B": {"BALANCE": 7.5}}, PARQUET, faults=[(2, "BALANCE")]
     ),
+    "zero with a sign": Case(
+        text(row("A", BALANCE="-0"), row("B", PURCHASES_TRX="-0.0", PURCHASES=-0.0)),
+        {"A": {"BALANCE": 0.0}, "B": {"PURCHASES_TRX": 0, "PURCHASES": 0.0}},
+    ),
+    "zero with a sign in JSON": Case(ndjson(sent(BALANCE=-0.0)), {"A": {"BALANCE": 0.0}}, NDJSON),
+    "zero with a sign in Parquet": Case(
+        table(*TWO, BALANCE=pa.array([-0.0, 7.5])), {"A": {"BALANCE": 0.0}, "B": {"BALANCE": 7.5}}, PARQUET
+    ),
     "long decimals in CSV": Case(
         text(row("A", BALANCE="3393.68000000000000000000", TENURE="12.000")), {"A": {"BALANCE": 3393.68}}
     ),
@@ -234,6 +257,9 @@ CASES: dict[str, Case] = {
         f"ids as {kind}": Case(table(*TWO, CUST_ID=pa.array(["A", "B"]).cast(kind)), AB, PARQUET)
         for kind in (pa.string(), pa.large_string(), pa.string_view(), pa.binary(), pa.large_binary(), pa.binary_view())
     },
+    "UUIDs for ids": Case(
+        table(*TWO, CUST_ID=pa.array([UUID.bytes, None], pa.uuid())), {str(UUID): {}}, PARQUET, faults=[(3, CUST_ID)]
+    ),
     "ids of one width": Case(table(*TWO, CUST_ID=pa.array([b"A ", b"B "], pa.binary(2))), AB, PARQUET),
     "ids in a dictionary": Case(table(*TWO, CUST_ID=pa.array(["A", "B"]).dictionary_encode()), AB, PARQUET),
     "ids in a dictionary of bytes": Case(table(*TWO, CUST_ID=pa.array([b"A", b"B"]).dictionary_encode()), AB, PARQUET),
@@ -281,6 +307,12 @@ CASES: dict[str, Case] = {
         read_from={CUST_ID: "Account", "BALANCE": "Saldo"},
         ignored=["ID"],
         codes=["alias_ignored"],
+    ),
+    "mapped with an umlaut of two characters": Case(
+        text(row("A"), header=HEADER.replace("BALANCE,", "U\u0308berschuss,", 1)),
+        A,
+        read_from={"BALANCE": "U\u0308berschuss"},
+        columns="BALANCE:\u00dcberschuss",
     ),
     "mapped in JSON": Case(
         ndjson({"Account, no": 7, **without(CUST_ID)}),
@@ -330,6 +362,9 @@ CASES: dict[str, Case] = {
     "byte order mark that was read as Windows-1252": Case("\u00ef\u00bb\u00bf".encode() + text(row("A")), A),
     "byte order mark in quotes": Case(b"\xef\xbb\xbf" + text(row("A"), header=f'"\ufeffCUST_ID"{HEADER[7:]}'), A),
     "byte order mark twice in JSON": Case(b"\xef\xbb\xbf" * 2 + ndjson(sent()), A, NDJSON),
+    "marks around lines of JSON": Case(
+        b"\x1e" + ndjson(sent()) + b"\n\xef\xbb\xbf" + ndjson(sent("B")) + b"\x1a", AB, NDJSON
+    ),
     "titles": Case(
         b'"Customers, all of them"\n\nas of;2026\n' + text(row("A"), row("a b")),
         A,
@@ -482,6 +517,7 @@ REFUSED: dict[str, tuple[bytes, str, str, str | None]] = {
         "line 2 was read as 2 columns",
         None,
     ),
+    "JSON for CSV": (ndjson(sent()), CSV, 'line 1 was read as 18 columns, \'{"CUST_ID": "A"\',', None),
     "one cell": (b"hello world\nx\n", CSV, "1 column, 'hello world'", None),
     "Int128": (
         table(*TWO, BALANCE=pa.array([b"x" * 16] * 2, pa.binary(16))),
