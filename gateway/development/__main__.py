@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,8 @@ from shared.processes import adopt_orphans, signal_at_death_of_parent
 from shared.secret_rules import SettingsError
 
 SAMPLE = Path("data/sample.csv")
+STOP_SECONDS = 10.0
+"""How long processes may take to stop before they are killed."""
 HINT = "Is another 'make run' still running? Stop it, or set GATEWAY_PORT, MODEL_PORT or MONGOD_PORT in .env."
 
 
@@ -83,13 +86,23 @@ def run_all() -> int:
     return status
 
 
-def stop_orphans() -> None:
-    """Stop what descends from this process still: honcho has ended without stopping it."""
+def stop_orphans(grace_seconds: float = STOP_SECONDS) -> None:
+    """Stop what descends from this process still, in the end by force: honcho has ended without stopping it.
+
+    Whoever loses its parent meanwhile becomes a child of this process, so it is looked for again and again.
+    """
+    told: set[int] = set()
+    kill_at = time.monotonic() + grace_seconds
     while children := _children(os.getpid()):
-        for process in _descendants(children):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(process, signal.SIGTERM)
-        os.waitpid(children[0], 0)
+        late = time.monotonic() > kill_at
+        for process in [*_descendants(children)]:  # all of them first: those of one that has ended are not found
+            if late or process not in told:
+                told.add(process)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGKILL if late else signal.SIGTERM)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(-1, os.WNOHANG)
+        time.sleep(0.05)
 
 
 def _descendants(processes: list[int]) -> Iterator[int]:

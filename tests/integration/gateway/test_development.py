@@ -153,3 +153,20 @@ def test_whoever_is_killed_nothing_is_left_behind(tmp_path: Path, killed: str) -
         process.wait(STOP_SECONDS)
     finally:
         process.terminate()
+
+
+def test_what_does_not_stop_is_killed() -> None:
+    """A shell that is deaf, and its child, which has no parent left once the shell is killed."""
+    script = """
+import subprocess
+from gateway.development.__main__ import stop_orphans
+from shared.processes import adopt_orphans
+adopt_orphans()
+deaf = "trap '' TERM; (trap '' TERM; echo ready; while :; do sleep 0.1; done) & wait; while :; do sleep 0.1; done"
+shell = subprocess.Popen(["sh", "-c", deaf], stdout=subprocess.PIPE)
+assert shell.stdout.readline() == b"ready\\n"
+stop_orphans(grace_seconds=0.2)
+print(open("/proc/self/task/%d/children" % __import__("os").getpid()).read().split())
+"""
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    assert found.stdout == "[]\n"
