@@ -8,8 +8,9 @@ import pytest
 from hypothesis import settings
 from pytest_socket import disable_socket, enable_socket
 
-# Time says nothing about right or wrong on a machine that others share.
-settings.register_profile("unit", deadline=None)
+# Time says nothing about right or wrong on a machine that others share. Half of the usual examples: every run draws
+# others.
+settings.register_profile("unit", deadline=None, max_examples=50)
 settings.load_profile("unit")
 
 

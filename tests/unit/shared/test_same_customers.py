@@ -431,7 +431,7 @@ def bits(features: Mapping[str, Any]) -> bytes:
     return b"".join(struct.pack("<d", value) for value in values)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(0, 76), st.data())
 def test_a_decimal_of_any_scale_is_what_its_text_is(tmp_path: Path, scale: int, data: st.DataObject) -> None:
     digits = data.draw(st.integers(max(1, scale), 76))
@@ -453,7 +453,7 @@ _WIDE = __import__("decimal").Context(prec=100)
 _cells = st.sampled_from(["", "1", "0.5", "NA", "nan", "x", " 1 ", "1e400", "-1", "1,5", '"', "\\N", "7.500", "\x1a"])
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     rows=st.lists(
         st.tuples(st.sampled_from(["A", "B", "", "a b"]), st.dictionaries(st.sampled_from(INPUT_NAMES), _cells)),
