@@ -1,0 +1,84 @@
+"""The ports of the change log: what waits, how it is moved, and how the log is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import NamedTuple, Protocol
+
+from gateway.services.events.change import ChangeType, Entry, Logged
+
+
+class Waiting(NamedTuple):
+    """How many entries wait in outboxes (an estimate beyond some thousands), and since when the oldest does."""
+
+    entries: int
+    oldest: datetime | None
+
+
+class Outboxes(Protocol):
+    """Where changes wait until they are in the log. Every method may raise `StoreError`."""
+
+    def add(self, entries: Sequence[Entry]) -> None:
+        """Let entries wait that are not a customer's own; each has a ``subject``. Takes part in transactions."""
+
+    def move(self, limit: int) -> int:
+        """Move the entries of up to `limit` documents into the log, oldest first; return how many entries those were.
+
+        One transaction: each entry is in the log exactly once, and positions appear in the order of the commits.
+        """
+
+    def move_of(self, cust_id: str) -> int:
+        """Move the entries of one customer, stored or deleted."""
+
+    def waiting(self) -> Waiting:
+        """Return what waits."""
+
+
+class Memory(NamedTuple):
+    """How far back the log goes: the first position that is kept, and since when it is complete.
+
+    ``position`` is 0 while nothing has been dropped. ``values_since`` is the same for former values.
+    """
+
+    position: int
+    since: datetime
+    values_since: datetime
+
+
+class AuditFilters(NamedTuple):
+    """Which entries are asked for; None where it does not matter. ``since`` is inclusive, ``until`` is not."""
+
+    subject: str | None = None
+    actor: str | None = None
+    action: ChangeType | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+class ChangeLog(Protocol):
+    """All changes in one order. Nothing is ever changed in it but by an erasure. Methods may raise `StoreError`."""
+
+    def newest_first(self, filters: AuditFilters, before: int | None, limit: int) -> list[Logged]:
+        """Return up to `limit` entries, newest first, with positions lower than `before`: the audit trail."""
+
+    def after(self, position: int, types: Sequence[ChangeType] | None, limit: int) -> list[Logged]:
+        """Return up to `limit` entries with greater positions, in their order: the feed.
+
+        `types` may have ``customer.segment_changed``: all with a segment part are of that type, too. None: all types.
+        """
+
+    def of_customer(self, cust_id: str, before: int | None, limit: int) -> list[Logged]:
+        """Return up to `limit` entries of a customer, newest first, with the ``values`` that are still kept."""
+
+    def segment_changes(self, since: datetime, until: datetime | None) -> Iterator[list[Logged]]:
+        """Yield the entries with a segment part made then (inclusive, exclusive), in order, by blocks."""
+
+    def head(self) -> int:
+        """Return the position of the last entry; 0 where there is none."""
+
+    def memory(self) -> Memory:
+        """Return how far back the log goes."""
+
+    def erase(self, cust_id: str) -> int:
+        """Remove the customer's id and former values from its entries; return how many entries there were."""
