@@ -18,6 +18,7 @@ from gateway.commands.keys import keys
 from gateway.development import mongod
 from gateway.middleware import lingering_close, request_log
 from gateway.services.access.concurrency import concurrency_limits
+from gateway.services.events.relay import RELAY_SECONDS
 from gateway.settings import Settings
 from gateway.wiring import Services, build_services
 from gateway.worker import Beside, Duty, work
@@ -86,16 +87,16 @@ def _connections() -> int:
 
 @main.command()
 def worker() -> None:
-    """Assign customers that have no segment of the active model yet, and finish erasures, for ever."""
+    """Move changes into the log, assign customers without a segment of the active model, finish erasures, for ever."""
     settings = settings_or_end()
     # As the first process of a container it would ignore SIGTERM without a handler. Stopping anywhere is safe.
     signal.signal(signal.SIGTERM, _exit)
     signal.signal(signal.SIGINT, _exit)
     end_without_replica_set(settings)
     services = _services(settings)
-    schema = Beside(services.schema_upkeep, "schema")
     duties: list[Duty] = [
-        schema,
+        Beside(services.schema_upkeep, "schema"),
+        Beside(services.relay, "relay", every=RELAY_SECONDS),
         services.imports,
         services.erasures,
         services.reconciler,

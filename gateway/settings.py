@@ -234,6 +234,7 @@ class Settings(BaseSettings):
     require_if_match: bool = False
     idempotency_hours: Annotated[int, Field(ge=1, le=8760)] = 24
     audit_retention_days: _Days = 365
+    history_retention_days: _Days = 365
     import_retention_days: _Days = 30
     upload_folder: Annotated[Path, AfterValidator(_writable)] | None = None
     deployment: Literal["production", "development"] = PRODUCTION

@@ -19,6 +19,9 @@ from gateway.data_access.mongo.customer_schema import customer_schema
 from gateway.data_access.mongo.customers import MongoCustomerStore
 from gateway.data_access.mongo.deletions import MongoDeletedCustomers
 from gateway.data_access.mongo.erasures import MongoErasureRecords
+from gateway.data_access.mongo.events import changes, outboxes
+from gateway.data_access.mongo.events.changes import MongoChangeLog
+from gateway.data_access.mongo.events.outboxes import MongoOutboxes
 from gateway.data_access.mongo.idempotency import MongoIdempotencyStore
 from gateway.data_access.mongo.imports import MongoImportRecords
 from gateway.data_access.mongo.rate_limits import MongoQuotaStore
@@ -30,6 +33,7 @@ from gateway.services.audit import AuditTrail
 from gateway.services.customers.deletions import DeletedCustomers
 from gateway.services.customers.erasures import ErasureRecords
 from gateway.services.customers.store import CustomerStore
+from gateway.services.events.log import ChangeLog, Outboxes
 from gateway.services.imports.records import ImportRecords
 from gateway.services.schema import Schema
 from gateway.services.transactions import Transactions
@@ -45,6 +49,8 @@ class Stores:
     erasures: ErasureRecords
     keys: KeyStore
     audit: AuditTrail
+    outboxes: Outboxes
+    changes: ChangeLog
     idempotency: IdempotencyStore
     imports: ImportRecords
     quotas: QuotaStore
@@ -88,18 +94,21 @@ def require_replica_set(settings: Settings, seconds: float = 2.0) -> None:
 
 def mongo_stores(database: Database[dict[str, Any]], settings: Settings) -> Stores:
     """Return the stores on MongoDB."""
+    transactions = collection.MongoTransactions(database, settings.mongodb_timeout)
     return Stores(
         customers=MongoCustomerStore(database["customers"], settings.bulk_deadline, settings.query_timeout),
         deleted=MongoDeletedCustomers(database["deleted_customers"]),
         erasures=MongoErasureRecords(database["erasures"]),
         keys=MongoKeyStore(database["api_keys"]),
         audit=MongoAuditTrail(database["audit"]),
+        outboxes=MongoOutboxes(database, transactions),
+        changes=MongoChangeLog(database, timedelta(days=settings.history_retention_days)),
         idempotency=MongoIdempotencyStore(database["idempotency"]),
         imports=MongoImportRecords(
             database["imports"], database["import_faults"], timedelta(days=settings.import_retention_days)
         ),
         quotas=MongoQuotaStore(database["rate_limits"]),
-        transactions=collection.MongoTransactions(database, settings.mongodb_timeout),
+        transactions=transactions,
         schema=MongoSchema(database, schema_of(settings)),
     )
 
@@ -108,9 +117,12 @@ def schema_of(settings: Settings) -> tuple[CollectionSchema, ...]:
     """Return what the collections should have."""
     return (
         customer_schema("customers"),
-        CollectionSchema("deleted_customers", deletions.INDEXES),
+        CollectionSchema("deleted_customers", (*deletions.INDEXES, outboxes.WAITING_INDEX)),
         CollectionSchema("erasures", erasures.INDEXES),
         CollectionSchema("audit", audit.indexes(settings.audit_retention_days)),
+        CollectionSchema("outbox", (outboxes.WAITING_INDEX,)),
+        CollectionSchema("changes", changes.INDEXES),
+        CollectionSchema("former_values", changes.value_indexes(settings.history_retention_days)),
         CollectionSchema("idempotency", idempotency.INDEXES),
         CollectionSchema("imports", imports.RECORD_INDEXES),
         CollectionSchema("import_faults", imports.FAULT_INDEXES),

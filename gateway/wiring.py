@@ -58,6 +58,7 @@ from gateway.services.customers.erasures import Erasable, ErasureService
 from gateway.services.customers.exports import ExportService
 from gateway.services.customers.lists import CustomerLists
 from gateway.services.customers.segment import CustomerSegmentService
+from gateway.services.events.relay import Relay
 from gateway.services.imports.comparison import TrainingComparison
 from gateway.services.imports.imports import ImportService
 from gateway.services.models.activations import ActivationAudit, ActivationService
@@ -102,6 +103,7 @@ class Services:
     imports: ImportService
     exports: ExportService
     reconciler: Reconciler
+    relay: Relay
     schema_upkeep: SchemaUpkeep
     concurrency_limits: ConcurrencyLimits
     limits: Limits
@@ -165,6 +167,7 @@ def assemble(
         imports=ImportService(store, assigner, stores.imports, auditor, comparison),
         exports=ExportService(store),
         reconciler=Reconciler(store, model, assigner),
+        relay=Relay(stores.outboxes),
         schema_upkeep=SchemaUpkeep(stores.schema, stores.imports.loading),
         concurrency_limits=bound,
         limits=_rate_limits(stores, settings, bound),

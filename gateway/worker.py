@@ -24,14 +24,19 @@ class Duty(Protocol):
 
 
 class Beside:
-    """A duty that can take long, such as the building of indexes: it goes on in a thread while the others are done.
+    """A duty that goes on in a thread while the others are done: it can take long, or has to be done more often.
 
     What stops it is raised at the next look.
+
+    Parameters
+    ----------
+    every : seconds after which the thread does the duty again by itself; None: it is done once for each look.
     """
 
-    def __init__(self, duty: Duty, name: str) -> None:
+    def __init__(self, duty: Duty, name: str, every: float | None = None) -> None:
         self._duty = duty
         self._name = name
+        self._every = every
         self._thread: Thread | None = None
         self._failure: BaseException | None = None
 
@@ -50,6 +55,9 @@ class Beside:
     def _run(self, heartbeat: Callable[[], None]) -> None:
         try:
             self._duty.run_once(heartbeat)
+            while self._every is not None:
+                time.sleep(self._every)
+                self._duty.run_once(heartbeat)
         except Exception as error:  # noqa: BLE001  # raised by run_once
             self._failure = error
 

@@ -15,6 +15,7 @@ from werkzeug.test import TestResponse
 
 from fakes.api_keys import ADMIN_KEY, InMemoryKeyStore
 from fakes.audit import InMemoryAuditTrail
+from fakes.changes import InMemoryChangeLog, InMemoryOutboxes
 from fakes.deletions import InMemoryDeletedCustomers, InMemoryErasureRecords, InMemoryTransactions
 from fakes.idempotency import InMemoryIdempotencyStore
 from fakes.imports import InMemoryImportRecords
@@ -74,6 +75,8 @@ class FakeGateway:
     erasures: Any = field(default_factory=InMemoryErasureRecords)
     keys: Any = field(default_factory=InMemoryKeyStore)
     audit: Any = field(default_factory=InMemoryAuditTrail)
+    changes: Any = field(default_factory=InMemoryChangeLog)
+    outboxes: Any = None
     idempotency: Any = field(default_factory=InMemoryIdempotencyStore)
     imports: Any = field(default_factory=InMemoryImportRecords)
     quotas: Any = field(default_factory=InMemoryQuotaStore)
@@ -81,6 +84,10 @@ class FakeGateway:
     schema: Any = field(default_factory=InMemorySchema)
     model: FakeModel = field(default_factory=FakeModel)
     registry: FakeRegistry = field(default_factory=FakeRegistry)
+
+    def __post_init__(self) -> None:
+        if self.outboxes is None:
+            self.outboxes = InMemoryOutboxes(self.changes, self.store, self.deleted)
 
     @property
     def stores(self) -> Stores:
@@ -91,6 +98,8 @@ class FakeGateway:
             erasures=self.erasures,
             keys=self.keys,
             audit=self.audit,
+            outboxes=self.outboxes,
+            changes=self.changes,
             idempotency=self.idempotency,
             imports=self.imports,
             quotas=self.quotas,
@@ -106,6 +115,9 @@ class FakeGateway:
             (self.erasures, "erasures"),
             (self.keys, "keys"),
             (self.audit, "entries"),
+            (self.outboxes, "added"),
+            (self.changes, "entries"),
+            (self.changes, "values"),
         )
         return [getattr(fake, name) for fake, name in kept if isinstance(getattr(fake, name, None), dict)]
 

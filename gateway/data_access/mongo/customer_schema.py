@@ -8,6 +8,7 @@ from typing import Any, get_args
 from pymongo import ASCENDING, IndexModel
 
 from gateway.data_access.mongo.customer_queries import PATHS
+from gateway.data_access.mongo.events.outboxes import WAITING_INDEX
 from gateway.data_access.mongo.schema import CollectionSchema
 from gateway.services.customers.customer import SegmentStatus
 from gateway.services.customers.query import RANKED
@@ -24,6 +25,7 @@ INDEXES = (
     _index("model_version", "model_version"),
     # The customers of a segment, and those without one.
     _index("segment_id", "segment"),
+    WAITING_INDEX,
 )
 """Indexes that the service always needs."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Literal, NamedTuple, NotRequired, TypedDict
+from typing import Any, Literal, NamedTuple, NotRequired, TypedDict, cast
 
 from gateway.services.principal import Principal
 
@@ -91,6 +91,7 @@ class Entry(TypedDict):
         they go without saying.
     id : an own id, for what is to be in the log once whoever writes it; other entries are known by their position.
     data : whatever else the type has to tell, such as the counts of a digest and the address of the list behind them.
+    erased : whether the customer has been erased since; ``subject`` names nobody then.
     """
 
     at: datetime
@@ -110,17 +111,27 @@ class Entry(TypedDict):
     created_at: NotRequired[datetime]
     id: NotRequired[str]
     data: NotRequired[Mapping[str, Any]]
+    erased: NotRequired[bool]
 
 
 class Logged(Entry):
     """A change in the log.
 
-    ``position`` is greater than that of everything that was in the log before. ``erased`` says that the customer has
-    been erased since. ``values`` are there only where they were asked for, and as long as they are kept.
+    ``position`` is greater than that of everything that was in the log before. ``values`` are there only where they
+    were asked for, and as long as they are kept.
     """
 
     position: int
-    erased: NotRequired[bool]
+
+
+def nameless(entry: Entry) -> Entry:
+    """Return an entry of a customer without the customer: neither its id nor its values, and all else as it was."""
+    return {**without_values(entry), "subject": Subject(type="customer", id=None), "erased": True}
+
+
+def without_values(entry: Entry) -> Entry:
+    """Return an entry without the former and new values."""
+    return cast(Entry, {name: value for name, value in entry.items() if name != "values"})
 
 
 class Due(TypedDict):

@@ -23,22 +23,33 @@ class Outboxes(Protocol):
         """Let entries wait that are not a customer's own; each has a ``subject``. Takes part in transactions."""
 
     def move(self, limit: int) -> int:
-        """Move the entries of up to `limit` documents into the log, oldest first; return how many entries those were.
+        """Move the entries of up to `limit` documents into the log; return how many entries those were.
 
         One transaction: each entry is in the log exactly once, and positions appear in the order of the commits.
+        Entries of one CUST_ID keep their order. One with an ``id`` that the log has already is dropped.
         """
 
     def move_of(self, cust_id: str) -> int:
-        """Move the entries of one customer, stored or deleted."""
+        """Move the entries of one customer, stored or deleted; return how many those were."""
+
+    def erase(self, cust_id: str) -> int:
+        """Remove the customer's id and values from entries that were added; return how many entries there were.
+
+        What waits with the customer itself is not touched.
+        """
 
     def waiting(self) -> Waiting:
         """Return what waits."""
 
 
 class Memory(NamedTuple):
-    """How far back the log goes: the first position that is kept, and since when it is complete.
+    """How far back the log goes.
 
-    ``position`` is 0 while nothing has been dropped. ``values_since`` is the same for former values.
+    Attributes
+    ----------
+    position : the first that is kept; 0 while nothing has been dropped.
+    since : all changes made since then are in it, or on their way into it.
+    values_since : the same for former values.
     """
 
     position: int
@@ -72,13 +83,16 @@ class ChangeLog(Protocol):
         """Return up to `limit` entries of a customer, newest first, with the ``values`` that are still kept."""
 
     def segment_changes(self, since: datetime, until: datetime | None) -> Iterator[list[Logged]]:
-        """Yield the entries with a segment part made then (inclusive, exclusive), in order, by blocks."""
+        """Yield the entries with a segment part made then (inclusive, exclusive), in the order of time, by blocks."""
 
     def head(self) -> int:
         """Return the position of the last entry; 0 where there is none."""
 
     def memory(self) -> Memory:
         """Return how far back the log goes."""
+
+    def forget(self, before: datetime) -> int:
+        """Drop entries made before then, up to the first that was not; return how many those were."""
 
     def erase(self, cust_id: str) -> int:
         """Remove the customer's id and former values from its entries; return how many entries there were."""

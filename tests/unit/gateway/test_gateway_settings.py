@@ -51,6 +51,7 @@ VARIABLES = {
     "REQUIRE_IF_MATCH": ("require_if_match", "true", True),
     "IDEMPOTENCY_HOURS": ("idempotency_hours", "48", 48),
     "AUDIT_RETENTION_DAYS": ("audit_retention_days", "30", 30),
+    "HISTORY_RETENTION_DAYS": ("history_retention_days", "31", 31),
     "IMPORT_RETENTION_DAYS": ("import_retention_days", "7", 7),
     "GATEWAY_UPLOAD_FOLDER": ("upload_folder", "/tmp", Path("/tmp")),
     "DEPLOYMENT": ("deployment", "production", "production"),

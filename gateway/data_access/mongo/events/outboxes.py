@@ -1,0 +1,132 @@
+"""Outboxes in MongoDB, and how they are moved: the `Outboxes` port.
+
+A customer, stored or deleted, has its ``outbox`` in its own document; a document of the collection ``outbox`` has
+nothing else. A partial index of each collection holds those with something in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import count
+from typing import Any, cast
+
+from pymongo import ASCENDING, IndexModel
+from pymongo.database import Database
+
+from gateway.data_access.mongo.collection import Document, StoreCollection, session
+from gateway.data_access.mongo.events.changes import LogWriter
+from gateway.services.events.change import Entry, Subject
+from gateway.services.events.log import Waiting
+from gateway.services.transactions import Transactions
+
+FULL: Document = {"outbox.0.at": {"$exists": True}}
+"""Which documents have an outbox with something in it."""
+WAITING_INDEX = IndexModel([("outbox.0.at", ASCENDING)], name="waiting", partialFilterExpression=FULL)
+"""Of the three collections; what waits is found by it, oldest first."""
+
+_FREE, _DELETED, _CUSTOMERS = "outbox", "deleted_customers", "customers"
+_PLACES = (_FREE, _DELETED, _CUSTOMERS)
+"""In this order: what is there of an earlier life of a CUST_ID comes before its present one."""
+_ENTRIES_EACH = 4
+"""A transaction ends when it has so many times as many entries as it may have documents."""
+_COUNTED = 5_000
+
+
+class MongoOutboxes:
+    """`Outboxes` in MongoDB.
+
+    Parameters
+    ----------
+    transactions : over the same database.
+    """
+
+    def __init__(self, database: Database[Document], transactions: Transactions) -> None:
+        self._places = {name: StoreCollection(database[name]) for name in _PLACES}
+        self._transactions = transactions
+        self._log = LogWriter(database)
+
+    def add(self, entries: Sequence[Entry]) -> None:
+        with self._places[_FREE] as outbox:
+            outbox.insert_one({"outbox": list(entries)}, session=session())
+
+    def move(self, limit: int) -> int:
+        if not any(self._waits(name) for name in _PLACES):  # a transaction costs more, even if it finds nothing
+            return 0
+        self._log.begin()
+        tries = count()
+        # Whoever meets somebody who is writing one of the customers begins again, with fewer of them.
+        return self._transactions.run(lambda: self._move(FULL, max(1, limit >> next(tries)), _PLACES))
+
+    def move_of(self, cust_id: str) -> int:
+        self._log.begin()
+        wanted = {"_id": cust_id, **FULL}
+        return self._transactions.run(lambda: self._move(wanted, 2, (_DELETED, _CUSTOMERS)))
+
+    def erase(self, cust_id: str) -> int:
+        named = {"subject.id": cust_id, "subject.type": "customer"}
+        nobody = {"outbox.$[mine].subject.id": None, "outbox.$[mine].erased": True}
+        with self._places[_FREE] as outbox:
+            found = list(outbox.find({"outbox": {"$elemMatch": named}}, {"outbox.subject": 1}))
+            outbox.update_many(
+                {"_id": {"$in": [document["_id"] for document in found]}},
+                {"$set": nobody, "$unset": {"outbox.$[mine].values": ""}},
+                array_filters=[{f"mine.{name}": value for name, value in named.items()}],
+            )
+        mine = Subject(type="customer", id=cust_id)
+        return sum(entry["subject"] == mine for document in found for entry in document["outbox"])
+
+    def waiting(self) -> Waiting:
+        entries, times = 0, []
+        for name in _PLACES:
+            with self._places[name] as collection:
+                found = collection.find(FULL, {"outbox.at": 1}, sort=[("outbox.0.at", ASCENDING)], limit=_COUNTED)
+                waiting = [document["outbox"] for document in found]
+            entries += sum(map(len, waiting))
+            times += [outbox[0]["at"] for outbox in waiting[:1]]
+        return Waiting(entries, min(times, default=None))
+
+    def _waits(self, name: str) -> bool:
+        with self._places[name] as collection:
+            return collection.find_one(FULL, {"_id": 1}) is not None
+
+    def _move(self, wanted: Document, limit: int, places: Sequence[str]) -> int:
+        entries: list[Entry] = []
+        for name in places:
+            if limit > 0 and len(entries) < limit * _ENTRIES_EACH:
+                limit -= self._take(name, wanted, limit, entries)
+        self._log.append(entries)
+        return len(entries)
+
+    def _take(self, name: str, wanted: Document, limit: int, entries: list[Entry]) -> int:
+        """Empty up to `limit` outboxes of a collection into `entries`; return how many those were."""
+        taken: list[Any] = []
+        most = limit * _ENTRIES_EACH
+        with self._places[name] as collection:
+            found = collection.find(
+                wanted,
+                {"outbox": 1, "created_at": 1},
+                sort=[("outbox.0.at", ASCENDING)],
+                limit=limit,
+                batch_size=limit + 1,
+                session=session(),
+            )
+            for document in found:
+                if taken and len(entries) >= most:
+                    break
+                entries += document["outbox"] if name == _FREE else _told(document)
+                taken.append(document["_id"])
+            these = {"_id": {"$in": taken}}
+            # All that is in them has just been read in this transaction; who has written to one since makes it fail.
+            if taken and name == _FREE:
+                collection.delete_many(these, session=session())
+            elif taken:
+                collection.update_many(
+                    these, {"$set": {"outbox": []}}, bypass_document_validation=True, session=session()
+                )
+        return len(taken)
+
+
+def _told(customer: Document) -> list[Entry]:
+    """Return a customer's entries with what goes without saying in its document."""
+    subject, created_at = Subject(type="customer", id=customer["_id"]), customer["created_at"]
+    return [cast(Entry, {"subject": subject, "created_at": created_at, **entry}) for entry in customer["outbox"]]

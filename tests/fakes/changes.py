@@ -1,0 +1,186 @@
+"""The change log and the outboxes in memory; `contracts.changes` proves that they behave as those on MongoDB."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
+from datetime import datetime
+from typing import Any, cast
+
+from gateway.services.clock import now
+from gateway.services.errors import StoreError
+from gateway.services.events.change import ChangeType, Entry, Logged, Subject, nameless, without_values
+from gateway.services.events.log import AuditFilters, Memory, Waiting
+
+
+class InMemoryChangeLog:
+    """Entries in a dict.
+
+    Attributes
+    ----------
+    entries : by position.
+    values : former values by position.
+    kept : what `memory` returns.
+    failure : raised by every call while it is set.
+    """
+
+    def __init__(self) -> None:
+        self.entries: dict[int, Logged] = {}
+        self.values: dict[int, Mapping[str, Any]] = {}
+        self.kept = Memory(0, now(), datetime.min)
+        self.failure: StoreError | None = None
+        self._last = 0
+
+    def append(self, entries: Sequence[Entry]) -> None:
+        """Give entries the next positions; those whose own id is in the log already are dropped."""
+        for entry in entries:
+            if "id" in entry and any(entry["id"] == known.get("id") for known in self.entries.values()):
+                continue
+            self._last += 1
+            self.entries[self._last] = cast(Logged, {**deepcopy(without_values(entry)), "position": self._last})
+            if entry.get("values"):
+                self.values[self._last] = deepcopy(entry["values"])
+
+    def newest_first(self, filters: AuditFilters, before: int | None, limit: int) -> list[Logged]:
+        found = [e for e in self._all() if _matches(e, filters) and (before is None or e["position"] < before)]
+        return found[::-1][:limit]
+
+    def after(self, position: int, types: Sequence[ChangeType] | None, limit: int) -> list[Logged]:
+        moves = types is not None and "customer.segment_changed" in types
+        found = [e for e in self._all() if e["position"] > position]
+        return [e for e in found if types is None or e["type"] in types or (moves and "segment" in e)][:limit]
+
+    def of_customer(self, cust_id: str, before: int | None, limit: int) -> list[Logged]:
+        mine = [e for e in self._all() if e["subject"] == Subject(type="customer", id=cust_id)]
+        for entry in mine:
+            if entry["position"] in self.values:
+                entry["values"] = self.values[entry["position"]]
+        return [e for e in mine if before is None or e["position"] < before][::-1][:limit]
+
+    def segment_changes(self, since: datetime, until: datetime | None) -> Iterator[list[Logged]]:
+        found = [e for e in self._all() if "segment" in e and since <= e["at"] and (until is None or e["at"] < until)]
+        if found:
+            yield sorted(found, key=lambda entry: entry["at"])
+
+    def head(self) -> int:
+        self._use()
+        return self._last
+
+    def memory(self) -> Memory:
+        self._use()
+        return self.kept
+
+    def forget(self, before: datetime) -> int:
+        first = next((e["position"] for e in self._all() if e["at"] >= before), self._last + 1)
+        old = [position for position in self.entries if position < first]
+        if old:
+            since = max(self.kept.since, before)
+            self.kept = Memory(first, since, max(since, self.kept.values_since))
+        for position in old:
+            del self.entries[position]
+        return len(old)
+
+    def erase(self, cust_id: str) -> int:
+        mine = [e["position"] for e in self._all() if e["subject"] == Subject(type="customer", id=cust_id)]
+        for position in mine:
+            self.entries[position] = cast(Logged, nameless(self.entries[position]))
+            self.values.pop(position, None)
+        return len(mine)
+
+    def _all(self) -> list[Logged]:
+        self._use()
+        return deepcopy([self.entries[position] for position in sorted(self.entries)])
+
+    def _use(self) -> None:
+        if self.failure:
+            raise self.failure
+
+
+def _matches(entry: Logged, filters: AuditFilters) -> bool:
+    asked = [
+        (filters.subject, entry["subject"]["id"]),
+        (filters.actor, entry["actor"]["id"]),
+        (filters.action, entry["type"]),
+    ]
+    return (
+        all(wanted is None or wanted == value for wanted, value in asked)
+        and (filters.since is None or entry["at"] >= filters.since)
+        and (filters.until is None or entry["at"] < filters.until)
+    )
+
+
+class InMemoryOutboxes:
+    """Outboxes: those of the fakes of customers and of deleted ones, and what was added.
+
+    Attributes
+    ----------
+    added : entries that are not a customer's own.
+    failure : raised by every call while it is set.
+    """
+
+    def __init__(self, log: InMemoryChangeLog | None = None, customers: Any = None, deleted: Any = None) -> None:
+        self.added: dict[int, list[Entry]] = {}
+        self.failure: StoreError | None = None
+        self._log = log or InMemoryChangeLog()
+        self._customers = customers
+        self._deleted = deleted
+        self._number = 0
+
+    def entries(self) -> list[Entry]:
+        """Return what has been added and waits."""
+        return [entry for entries in self.added.values() for entry in entries]
+
+    def types(self) -> list[ChangeType]:
+        """Return what has been added and waits, by type."""
+        return [entry["type"] for entry in self.entries()]
+
+    def add(self, entries: Sequence[Entry]) -> None:
+        self._use()
+        self._number += 1
+        self.added[self._number] = deepcopy(list(entries))
+
+    def move(self, limit: int) -> int:
+        waiting = [*self.added.values()][:limit]
+        self.added = dict([*self.added.items()][limit:])
+        full = [c for c in self._documents() if c.get("outbox")][: limit - len(waiting)]
+        return self._append([e for entries in waiting for e in entries] + [e for c in full for e in _emptied(c)])
+
+    def move_of(self, cust_id: str) -> int:
+        mine = [c for c in self._documents() if c["CUST_ID"] == cust_id]
+        return self._append([entry for customer in mine for entry in _emptied(customer)])
+
+    def erase(self, cust_id: str) -> int:
+        self._use()
+        mine, count = Subject(type="customer", id=cust_id), 0
+        for entries in self.added.values():
+            for place, entry in enumerate(entries):
+                if entry["subject"] == mine:
+                    entries[place] = nameless(entry)
+                    count += 1
+        return count
+
+    def waiting(self) -> Waiting:
+        self._use()
+        found = self.entries() + [entry for c in self._documents() for entry in c.get("outbox", ())]
+        return Waiting(len(found), min((entry["at"] for entry in found), default=None))
+
+    def _documents(self) -> list[dict[str, Any]]:
+        self._use()
+        # A test may have a store on MongoDB in the place of one of the fakes.
+        kept = (getattr(self._deleted, "copies", {}), getattr(self._customers, "customers", {}))
+        return [document for documents in kept for document in documents.values()]
+
+    def _append(self, entries: list[Entry]) -> int:
+        self._log.append(entries)
+        return len(entries)
+
+    def _use(self) -> None:
+        if self.failure:
+            raise self.failure
+
+
+def _emptied(customer: dict[str, Any]) -> list[Entry]:
+    """Empty a customer's outbox; return its entries with what goes without saying there."""
+    subject, created_at = Subject(type="customer", id=customer["CUST_ID"]), customer["created_at"]
+    entries, customer["outbox"] = customer.get("outbox", []), []
+    return [{"subject": subject, "created_at": created_at, **entry} for entry in entries]
