@@ -100,7 +100,7 @@ def worker() -> None:
         services.imports,
         services.erasures,
         services.reconciler,
-        services.activation_audit,
+        services.model_history,
     ]
     work(duties, settings.worker_interval, settings.worker_heartbeat)
 

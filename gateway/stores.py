@@ -21,7 +21,7 @@ from gateway.data_access.mongo.deletions import MongoDeletedCustomers
 from gateway.data_access.mongo.erasures import MongoErasureRecords
 from gateway.data_access.mongo.events import changes, outboxes
 from gateway.data_access.mongo.events.changes import MongoChangeLog
-from gateway.data_access.mongo.events.outboxes import MongoOutboxes
+from gateway.data_access.mongo.events.outboxes import MongoOrders, MongoOutboxes
 from gateway.data_access.mongo.idempotency import MongoIdempotencyStore
 from gateway.data_access.mongo.imports import MongoImportRecords
 from gateway.data_access.mongo.rate_limits import MongoQuotaStore
@@ -33,7 +33,7 @@ from gateway.services.audit import AuditTrail
 from gateway.services.customers.deletions import DeletedCustomers
 from gateway.services.customers.erasures import ErasureRecords
 from gateway.services.customers.store import CustomerStore
-from gateway.services.events.log import ChangeLog, Outboxes
+from gateway.services.events.log import ChangeLog, Orders, Outboxes
 from gateway.services.imports.records import ImportRecords
 from gateway.services.schema import Schema
 from gateway.services.transactions import Transactions
@@ -50,6 +50,7 @@ class Stores:
     keys: KeyStore
     audit: AuditTrail
     outboxes: Outboxes
+    orders: Orders
     changes: ChangeLog
     idempotency: IdempotencyStore
     imports: ImportRecords
@@ -102,6 +103,7 @@ def mongo_stores(database: Database[dict[str, Any]], settings: Settings) -> Stor
         keys=MongoKeyStore(database["api_keys"]),
         audit=MongoAuditTrail(database["audit"]),
         outboxes=MongoOutboxes(database, transactions),
+        orders=MongoOrders(database),
         changes=MongoChangeLog(database, timedelta(days=settings.history_retention_days)),
         idempotency=MongoIdempotencyStore(database["idempotency"]),
         imports=MongoImportRecords(
@@ -122,6 +124,7 @@ def schema_of(settings: Settings) -> tuple[CollectionSchema, ...]:
         CollectionSchema("audit", audit.indexes(settings.audit_retention_days)),
         CollectionSchema("outbox", (outboxes.WAITING_INDEX,)),
         CollectionSchema("changes", changes.INDEXES),
+        CollectionSchema("erased_ids", changes.ERASED_ID_INDEXES),
         CollectionSchema("former_values", changes.value_indexes(settings.history_retention_days)),
         CollectionSchema("idempotency", idempotency.INDEXES),
         CollectionSchema("imports", imports.RECORD_INDEXES),

@@ -58,10 +58,11 @@ from gateway.services.customers.erasures import Erasable, ErasureService
 from gateway.services.customers.exports import ExportService
 from gateway.services.customers.lists import CustomerLists
 from gateway.services.customers.segment import CustomerSegmentService
+from gateway.services.events.recorder import Recorder
 from gateway.services.events.relay import Relay
 from gateway.services.imports.comparison import TrainingComparison
 from gateway.services.imports.imports import ImportService
-from gateway.services.models.activations import ActivationAudit, ActivationService
+from gateway.services.models.activations import ActivationService, ModelHistory
 from gateway.services.models.analyses import AnalysisService
 from gateway.services.models.model import Model
 from gateway.services.models.predictions import PredictionService
@@ -86,7 +87,7 @@ class Services:
     idempotency: IdempotencyService
     audit: AuditService
     activations: ActivationService
-    activation_audit: ActivationAudit
+    model_history: ModelHistory
     api_keys: ApiKeyService
     customers: CustomerService
     customer_lists: CustomerLists
@@ -138,20 +139,21 @@ def assemble(
     """Build the services on any adapters of the ports; without `tokens` only API keys open."""
     store, together, strict = stores.customers, stores.transactions, settings.require_if_match
     assigner, auditor = Assigner(model, settings.assignment_deadline), Auditor(stores.audit, origin)
+    recorder = Recorder(stores.outboxes, stores.orders, origin)
+    history = ModelHistory(registry, stores.outboxes, stores.orders, together)
     writing = CustomerService(store, assigner, auditor, require_revision=strict)
     writer = BulkWriter(
         store, assigner, require_revision=strict, deadline=settings.assignment_deadline, auditor=auditor
     )
     bound, deadline = concurrency_limits(settings.threads), settings.prediction_deadline
-    comparison = TrainingComparison(registry, settings.bulk_deadline)
     authentication, known_keys = build_authentication(stores.keys, tokens, lambda _: bound.keys.held(address()))
     return Services(
         authentication=authentication,
         idempotency=IdempotencyService(stores.idempotency, settings.idempotency_hours),
         audit=AuditService(stores.audit),
-        activations=ActivationService(registry, auditor),
-        activation_audit=ActivationAudit(registry, stores.audit, settings.audit_retention_days),
-        api_keys=ApiKeyService(stores.keys, known_keys.forget, together, auditor),
+        activations=ActivationService(registry, recorder, stores.orders, history),
+        model_history=history,
+        api_keys=ApiKeyService(stores.keys, known_keys.forget, together, recorder),
         customers=writing,
         customer_lists=CustomerLists(store),
         deletions=_deletions(stores, settings, auditor),
@@ -159,12 +161,12 @@ def assemble(
         batches=BatchService(writer),
         customer_segments=CustomerSegmentService(writing, store, model, assigner, deadline, auditor),
         predictions=PredictionService(model, deadline),
-        segments=SegmentService(SegmentSizes(store.segment_counts), model, registry, deadline, auditor),
+        segments=SegmentService(SegmentSizes(store.segment_counts), model, registry, deadline, recorder),
         registry=registry,
-        trainings=TrainingService(store, registry, auditor),
+        trainings=TrainingService(store, registry, recorder),
         analyses=AnalysisService(store, registry),
         health=HealthService(store, model, stores.schema),
-        imports=ImportService(store, assigner, stores.imports, auditor, comparison),
+        imports=ImportService(store, assigner, stores.imports, auditor, _comparison(registry, settings)),
         exports=ExportService(store),
         reconciler=Reconciler(store, model, assigner),
         relay=Relay(stores.outboxes),
@@ -172,6 +174,10 @@ def assemble(
         concurrency_limits=bound,
         limits=_rate_limits(stores, settings, bound),
     )
+
+
+def _comparison(registry: ModelRegistry, settings: Settings) -> TrainingComparison:
+    return TrainingComparison(registry, settings.bulk_deadline)
 
 
 def _deletions(stores: Stores, settings: Settings, auditor: Auditor) -> DeletionService:

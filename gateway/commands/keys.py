@@ -23,8 +23,9 @@ from gateway.services.access.api_keys import (
     ApiKeyView,
     NewApiKey,
 )
-from gateway.services.audit import Auditor, Origin
 from gateway.services.errors import SegmentationError
+from gateway.services.events.change import Origin
+from gateway.services.events.recorder import Recorder
 from gateway.services.principal import COMMAND_LINE, Scope
 
 _PAGE = 500
@@ -96,8 +97,8 @@ def _service() -> Iterator[ApiKeyService]:
     try:
         # Nobody in this process checks keys, so nobody has to hear of changes.
         kept = stores.mongo_stores(database, settings)
-        auditor = Auditor(kept.audit, lambda: Origin(COMMAND_LINE))
-        yield ApiKeyService(kept.keys, lambda _: None, kept.transactions, auditor)
+        recorder = Recorder(kept.outboxes, kept.orders, lambda: Origin(COMMAND_LINE))
+        yield ApiKeyService(kept.keys, lambda _: None, kept.transactions, recorder)
     except SegmentationError as error:
         raise click.ClickException(str(error)) from error
     finally:

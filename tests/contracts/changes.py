@@ -1,7 +1,7 @@
-"""What every `Outboxes` and `ChangeLog` does together: run over the fakes and a real mongod.
+"""What every `Outboxes`, `Orders` and `ChangeLog` does together: run over the fakes and a real mongod.
 
-Give a subclass the fixtures `log` and `outboxes`, empty, and `put`, which stores a customer, or a deleted one, with an
-outbox.
+Give a subclass the fixtures `log`, `outboxes` and `orders`, empty, and `put`, which stores a customer, or a deleted
+one, with an outbox.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from gateway.services.events.change import Entry, Logged, SegmentChange
-from gateway.services.events.log import AuditFilters, ChangeLog, Outboxes
+from gateway.services.clock import now
+from gateway.services.events.change import ERASED_ID_KEPT, UNKNOWN, Entry, Logged, SegmentChange
+from gateway.services.events.log import AuditFilters, ChangeLog, Orders, Outboxes
 
 Put = Callable[..., None]
 """``put(cust_id, entries, deleted=False)``."""
@@ -182,6 +183,16 @@ class ChangesContract:
         assert [other["subject"]["id"], named_so["subject"]["id"]] == ["B", "A"]
         assert log.of_customer("A", None, 10) == []
 
+    def test_who_was_erased_is_told_for_a_while(self, outboxes: Outboxes, log: ChangeLog) -> None:
+        long_ago = now() - ERASED_ID_KEPT - timedelta(seconds=1)
+        erasure = about("erasure", "e1", type="customer.erased", erased_id="A", data={"digest": "d"})
+        outboxes.add([{**erasure, "at": long_ago}, erasure])
+        outboxes.move(10)
+        earlier, later = log.after(0, ["customer.erased"], 10)
+        assert "erased_id" not in earlier
+        assert later == {**erasure, "position": 2}
+        assert all("erased_id" not in each for each in log.newest_first(ALL, None, 10))
+
     @pytest.mark.parametrize(("before", "dropped"), [(0, 0), (2, 1), (2.5, 2), (9, 4)])
     def test_only_the_beginning_of_the_log_is_dropped_and_it_knows_how_far(
         self, outboxes: Outboxes, log: ChangeLog, put: Put, before: float, dropped: int
@@ -197,3 +208,46 @@ class ChangesContract:
         assert values_since >= later if dropped else values_since <= at(before)
         assert log.head() == 4
         assert log.forget(at(before)) == 0
+
+    def test_an_order_that_was_carried_out_is_an_entry(
+        self, outboxes: Outboxes, orders: Orders, log: ChangeLog
+    ) -> None:
+        order = about("training", None, type="training.started", id="o1")
+        orders.place(order)
+        assert orders.of(["training.started"]) == [order]
+        assert orders.of(["model.activated"]) == []
+        assert outboxes.move(10) == 0
+        started = {**order, "subject": {"type": "training", "id": "t1"}}
+        orders.carried_out(started)  # type: ignore[arg-type]  # a copy is one too
+        assert orders.of(["training.started"]) == []
+        orders.withdraw(["o1"])
+        assert outboxes.move(10) == 1
+        assert log.after(0, None, 10) == [{**started, "position": 1}]
+        orders.carried_out(order)
+        assert outboxes.move(10) == 0, "nobody is waiting for it any more"
+
+    def test_orders_are_withdrawn(self, outboxes: Outboxes, orders: Orders) -> None:
+        for name in ("o1", "o2"):
+            orders.place(about("training", "t1", type="training.cancelled", id=name))
+        orders.withdraw(["o1", "nobody"])
+        assert [each["id"] for each in orders.of(["training.cancelled"])] == ["o2"]
+        assert outboxes.move(10) == 0
+
+    def test_what_is_given_up_becomes_an_entry_that_says_so(
+        self, outboxes: Outboxes, orders: Orders, log: ChangeLog
+    ) -> None:
+        orders.place(about("segment", "s1", 1, type="segment.relabelled", id="late", data={"x": 1}))
+        orders.place(about("segment", "s2", 1, type="segment.relabelled", id="too late"))
+        orders.place(about("segment", "s3", 3, type="segment.relabelled", id="young"))
+        orders.place(about("model", "v1", 1, type="model.activated", id="other"))
+        assert orders.give_up(at(2), ["model.activated"]) == 2
+        assert orders.give_up(at(2), ["model.activated"]) == 0
+        outboxes.move(10)
+        told = {each["id"]: each["data"] for each in log.after(0, None, 10)}
+        assert told == {"late": {"x": 1, **UNKNOWN}, "too late": UNKNOWN}
+        assert [each["id"] for each in orders.of(["segment.relabelled", "model.activated"])] == ["young", "other"]
+
+    def test_events_are_seen_once(self, orders: Orders) -> None:
+        assert orders.last_seen() is None
+        assert [orders.see("e1", None), orders.see("e2", None), orders.see("e2", "e1")] == [True, False, True]
+        assert orders.last_seen() == "e2"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from fakes.audit import auditor
+from fakes.changes import recorder
 from fakes.deletions import InMemoryTransactions
 from flask import Flask
 from support.servers import Mongod, free_port
@@ -47,7 +47,7 @@ def wait_until(holds: Callable[[], bool], what: str, seconds: float = 30.0) -> N
 def administrator_key(uri: str) -> str:
     """Make an API key that may do everything, as ``python -m gateway keys create`` does."""
     database = connect(Flask("e2e"), Settings(mongodb_uri=uri))
-    keys = ApiKeyService(MongoKeyStore(database["api_keys"]), lambda _: None, InMemoryTransactions(), auditor())
+    keys = ApiKeyService(MongoKeyStore(database["api_keys"]), lambda _: None, InMemoryTransactions(), recorder())
     key = keys.create("end to end", [Scope.ADMIN], COMMAND_LINE)["key"]
     database.client.close()
     return key

@@ -9,8 +9,20 @@ from typing import Any, cast
 
 from gateway.services.clock import now
 from gateway.services.errors import StoreError
-from gateway.services.events.change import ChangeType, Entry, Logged, Subject, nameless, without_values
+from gateway.services.events.change import (
+    ERASED_ID_KEPT,
+    UNKNOWN,
+    ChangeType,
+    Entry,
+    Logged,
+    Origin,
+    Subject,
+    nameless,
+    without_values,
+)
 from gateway.services.events.log import AuditFilters, Memory, Waiting
+from gateway.services.events.recorder import Recorder
+from gateway.services.principal import COMMAND_LINE
 
 
 class InMemoryChangeLog:
@@ -20,6 +32,7 @@ class InMemoryChangeLog:
     ----------
     entries : by position.
     values : former values by position.
+    erased_ids : of erased customers, by position.
     kept : what `memory` returns.
     failure : raised by every call while it is set.
     """
@@ -27,6 +40,7 @@ class InMemoryChangeLog:
     def __init__(self) -> None:
         self.entries: dict[int, Logged] = {}
         self.values: dict[int, Mapping[str, Any]] = {}
+        self.erased_ids: dict[int, str] = {}
         self.kept = Memory(0, now(), datetime.min)
         self.failure: StoreError | None = None
         self._last = 0
@@ -40,6 +54,8 @@ class InMemoryChangeLog:
             self.entries[self._last] = cast(Logged, {**deepcopy(without_values(entry)), "position": self._last})
             if entry.get("values"):
                 self.values[self._last] = deepcopy(entry["values"])
+            if "erased_id" in entry:
+                self.erased_ids[self._last] = entry["erased_id"]
 
     def newest_first(self, filters: AuditFilters, before: int | None, limit: int) -> list[Logged]:
         found = [e for e in self._all() if _matches(e, filters) and (before is None or e["position"] < before)]
@@ -48,6 +64,9 @@ class InMemoryChangeLog:
     def after(self, position: int, types: Sequence[ChangeType] | None, limit: int) -> list[Logged]:
         moves = types is not None and "customer.segment_changed" in types
         found = [e for e in self._all() if e["position"] > position]
+        for entry in found:
+            if entry["position"] in self.erased_ids and entry["at"] >= now() - ERASED_ID_KEPT:
+                entry["erased_id"] = self.erased_ids[entry["position"]]
         return [e for e in found if types is None or e["type"] in types or (moves and "segment" in e)][:limit]
 
     def of_customer(self, cust_id: str, before: int | None, limit: int) -> list[Logged]:
@@ -177,6 +196,68 @@ class InMemoryOutboxes:
     def _use(self) -> None:
         if self.failure:
             raise self.failure
+
+
+class InMemoryOrders:
+    """Orders in a dict.
+
+    Attributes
+    ----------
+    orders : by id.
+    seen : the last event that has been told, if any.
+    failure : raised by every call while it is set.
+    """
+
+    def __init__(self, outboxes: InMemoryOutboxes | None = None) -> None:
+        self.orders: dict[str, Entry] = {}
+        self.seen: dict[str, str] = {}
+        self.failure: StoreError | None = None
+        self._outboxes = outboxes or InMemoryOutboxes()
+
+    def place(self, order: Entry) -> None:
+        self._use()
+        self.orders[order["id"]] = deepcopy(order)
+
+    def carried_out(self, entry: Entry) -> None:
+        self._use()
+        if self.orders.pop(entry["id"], None):
+            self._outboxes.add([entry])
+
+    def withdraw(self, ids: Sequence[str]) -> None:
+        self._use()
+        for order_id in ids:
+            self.orders.pop(order_id, None)
+
+    def of(self, types: Sequence[ChangeType]) -> list[Entry]:
+        self._use()
+        return [deepcopy(order) for order in self.orders.values() if order["type"] in types]
+
+    def give_up(self, before: datetime, types: Sequence[ChangeType]) -> int:
+        self._use()
+        late = [order for order in self.orders.values() if order["at"] < before and order["type"] not in types]
+        for order in late:
+            self.carried_out({**order, "data": {**order.get("data", {}), **UNKNOWN}})
+        return len(late)
+
+    def last_seen(self) -> str | None:
+        self._use()
+        return self.seen.get("event")
+
+    def see(self, event: str, after: str | None) -> bool:
+        if self.last_seen() != after:
+            return False
+        self.seen["event"] = event
+        return True
+
+    def _use(self) -> None:
+        if self.failure:
+            raise self.failure
+
+
+def recorder(outboxes: InMemoryOutboxes | None = None, orders: InMemoryOrders | None = None) -> Recorder:
+    """Return a recorder for services that the command line calls."""
+    outboxes = outboxes or InMemoryOutboxes()
+    return Recorder(outboxes, orders or InMemoryOrders(outboxes), lambda: Origin(COMMAND_LINE))
 
 
 def _emptied(customer: dict[str, Any]) -> list[Entry]:

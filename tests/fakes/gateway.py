@@ -15,7 +15,7 @@ from werkzeug.test import TestResponse
 
 from fakes.api_keys import ADMIN_KEY, InMemoryKeyStore
 from fakes.audit import InMemoryAuditTrail
-from fakes.changes import InMemoryChangeLog, InMemoryOutboxes
+from fakes.changes import InMemoryChangeLog, InMemoryOrders, InMemoryOutboxes
 from fakes.deletions import InMemoryDeletedCustomers, InMemoryErasureRecords, InMemoryTransactions
 from fakes.idempotency import InMemoryIdempotencyStore
 from fakes.imports import InMemoryImportRecords
@@ -25,6 +25,8 @@ from fakes.registry import FakeRegistry
 from fakes.schema import InMemorySchema
 from fakes.store import InMemoryCustomerStore
 from gateway.app import create_app
+from gateway.services.events.change import Logged
+from gateway.services.events.log import AuditFilters
 from gateway.settings import Settings
 from gateway.stores import Stores
 from gateway.wiring import Services, assemble
@@ -77,6 +79,7 @@ class FakeGateway:
     audit: Any = field(default_factory=InMemoryAuditTrail)
     changes: Any = field(default_factory=InMemoryChangeLog)
     outboxes: Any = None
+    orders: Any = None
     idempotency: Any = field(default_factory=InMemoryIdempotencyStore)
     imports: Any = field(default_factory=InMemoryImportRecords)
     quotas: Any = field(default_factory=InMemoryQuotaStore)
@@ -88,6 +91,8 @@ class FakeGateway:
     def __post_init__(self) -> None:
         if self.outboxes is None:
             self.outboxes = InMemoryOutboxes(self.changes, self.store, self.deleted)
+        if self.orders is None:
+            self.orders = InMemoryOrders(self.outboxes)
 
     @property
     def stores(self) -> Stores:
@@ -99,6 +104,7 @@ class FakeGateway:
             keys=self.keys,
             audit=self.audit,
             outboxes=self.outboxes,
+            orders=self.orders,
             changes=self.changes,
             idempotency=self.idempotency,
             imports=self.imports,
@@ -116,10 +122,19 @@ class FakeGateway:
             (self.keys, "keys"),
             (self.audit, "entries"),
             (self.outboxes, "added"),
+            (self.orders, "orders"),
+            (self.orders, "seen"),
             (self.changes, "entries"),
             (self.changes, "values"),
+            (self.changes, "erased_ids"),
         )
         return [getattr(fake, name) for fake, name in kept if isinstance(getattr(fake, name, None), dict)]
+
+    def logged(self) -> list[Logged]:
+        """Let the relay move what waits; return the log, newest first."""
+        while self.outboxes.move(100_000):
+            pass
+        return list(self.changes.newest_first(AuditFilters(), None, 100_000))
 
     @cached_property
     def services(self) -> Services:

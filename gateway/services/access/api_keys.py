@@ -12,9 +12,9 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Final, Literal, NamedTuple, Protocol, TypedDict
 
-from gateway.services.audit import Auditor, Change
 from gateway.services.clock import now
 from gateway.services.errors import ApiKeyNotFound, ApiKeyUnusable, InvalidInput
+from gateway.services.events.recorder import Recorder
 from gateway.services.pages import Page
 from gateway.services.principal import Principal, Scope
 from gateway.services.transactions import Transactions
@@ -173,13 +173,13 @@ class ApiKeyService:
         store: KeyStore,
         forget: Callable[[str], None],
         transactions: Transactions,
-        auditor: Auditor,
+        recorder: Recorder,
         clock: Callable[[], datetime] = now,
     ) -> None:
         self._store = store
         self._forget = forget
         self._transactions = transactions
-        self._auditor = auditor
+        self._recorder = recorder
         self._clock = clock
 
     def create(
@@ -208,7 +208,7 @@ class ApiKeyService:
 
     def _insert(self, key: ApiKey) -> None:
         self._store.insert(key)
-        self._auditor.note(Change("api_key.created", "api_key", key.id))
+        self._recorder.note("api_key.created", "api_key", key.id)
 
     def get(self, key_id: str) -> ApiKeyView:
         """Return one key, whether it is usable or not.
@@ -241,7 +241,7 @@ class ApiKeyService:
     def _revoke(self, key_id: str) -> None:
         if not self._store.revoke(key_id, self._clock()):
             raise ApiKeyNotFound(key_id)
-        self._auditor.note(Change("api_key.revoked", "api_key", key_id))
+        self._recorder.note("api_key.revoked", "api_key", key_id)
 
     def rotate(
         self, key_id: str, overlap: timedelta = DEFAULT_OVERLAP, expires: datetime | timedelta | None = None
@@ -268,7 +268,7 @@ class ApiKeyService:
     def _rotate(self, key: ApiKey, rotation: Rotation) -> bool:
         if not self._store.rotate(key, rotation):
             return False
-        self._auditor.note(Change("api_key.rotated", "api_key", key.id))
+        self._recorder.note("api_key.rotated", "api_key", key.id)
         return True
 
     def _key(self, key_id: str) -> ApiKey:

@@ -8,8 +8,8 @@ each its position there, and adds what the place of an entry said by itself (``s
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
-from typing import Any, Literal, NamedTuple, NotRequired, TypedDict, cast
+from datetime import datetime, timedelta
+from typing import Any, Final, Literal, NamedTuple, NotRequired, TypedDict, cast
 
 from gateway.services.principal import Principal
 
@@ -35,9 +35,17 @@ ChangeType = Literal[
 ]
 """The one vocabulary of the audit trail, a customer's history and the feed of events."""
 
+ERASED_ID_KEPT: Final = timedelta(hours=72)
+"""How long the log tells who has been erased, so that whoever follows it can erase the same."""
+
 Cause = Literal["customer_data", "model_activated", "rollback", "import", "manual", "restored"]
 """Why a customer's segment is what it is: its own data were written; another version of the model was activated, or an
 earlier one again; a file was imported; somebody asked for a new score; it was deleted and brought back."""
+
+UNKNOWN: Final = {"outcome": "unknown"}
+"""Among the ``data`` of an entry: nobody knows whether what it tells of came about."""
+ALREADY_ACTIVE: Final = {"outcome": "already_active"}
+"""Among the ``data`` of an activation: the version was active before, so that nothing has changed."""
 
 SubjectType = Literal["customer", "erasure", "import", "segment", "model", "training", "api_key", "assignments"]
 
@@ -92,6 +100,8 @@ class Entry(TypedDict):
     id : an own id, for what is to be in the log once whoever writes it; other entries are known by their position.
     data : whatever else the type has to tell, such as the counts of a digest and the address of the list behind them.
     erased : whether the customer has been erased since; ``subject`` names nobody then.
+    erased_id : of an erasure: the CUST_ID, which the log tells for `ERASED_ID_KEPT` and then has forgotten; ``data``
+        has the ``digest`` that stands for it afterwards.
     """
 
     at: datetime
@@ -112,6 +122,19 @@ class Entry(TypedDict):
     id: NotRequired[str]
     data: NotRequired[Mapping[str, Any]]
     erased: NotRequired[bool]
+    erased_id: NotRequired[str]
+
+
+class Told(TypedDict, total=False):
+    """What an entry may tell beside the type, the subject and the origin; see `Entry`."""
+
+    cause: Cause | None
+    by: str | None
+    before: str | None
+    after: str | None
+    id: str
+    data: Mapping[str, Any]
+    erased_id: str
 
 
 class Logged(Entry):
@@ -130,8 +153,8 @@ def nameless(entry: Entry) -> Entry:
 
 
 def without_values(entry: Entry) -> Entry:
-    """Return an entry without the former and new values."""
-    return cast(Entry, {name: value for name, value in entry.items() if name != "values"})
+    """Return an entry without what is kept for a shorter time than the rest of it."""
+    return cast(Entry, {name: value for name, value in entry.items() if name not in ("values", "erased_id")})
 
 
 class Due(TypedDict):

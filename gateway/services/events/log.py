@@ -42,6 +42,37 @@ class Outboxes(Protocol):
         """Return what waits."""
 
 
+class Orders(Protocol):
+    """What the model service is about to be asked for: entries with an ``id``. Every method may raise `StoreError`.
+
+    `withdraw` and `see` take part in transactions.
+    """
+
+    def place(self, order: Entry) -> None:
+        """Write an order down, durably."""
+
+    def carried_out(self, entry: Entry) -> None:
+        """Let the entry wait for the log in the place of the order with its ``id``."""
+
+    def withdraw(self, ids: Sequence[str]) -> None:
+        """Forget orders."""
+
+    def of(self, types: Sequence[ChangeType]) -> list[Entry]:
+        """Return the orders of these types."""
+
+    def give_up(self, before: datetime, types: Sequence[ChangeType]) -> int:
+        """Let orders placed before then, of other types, wait for the log as they are; return how many they were.
+
+        Their ``data`` say that the outcome is unknown.
+        """
+
+    def last_seen(self) -> str | None:
+        """Return the id of the last event of the model store that has been told."""
+
+    def see(self, event: str, after: str | None) -> bool:
+        """Note that the events up to `event` are told, unless others than up to `after` were; return whether it did."""
+
+
 class Memory(NamedTuple):
     """How far back the log goes.
 
@@ -77,6 +108,7 @@ class ChangeLog(Protocol):
         """Return up to `limit` entries with greater positions, in their order: the feed.
 
         `types` may have ``customer.segment_changed``: all with a segment part are of that type, too. None: all types.
+        Erasures have their ``erased_id`` as long as it is told.
         """
 
     def of_customer(self, cust_id: str, before: int | None, limit: int) -> list[Logged]:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NotRequired, TypedDict, cast
 
-from gateway.services.audit import Auditor, Change, named
 from gateway.services.customers.store import SegmentCounts
 from gateway.services.errors import SegmentNotFound
+from gateway.services.events.recorder import Recorder, named
 from gateway.services.models.model import Model
 from gateway.services.models.registry import ModelRegistry, Payload
 from gateway.services.models.segment_sizes import SegmentSizes, Sizes
@@ -74,13 +74,13 @@ class SegmentService:
     """
 
     def __init__(
-        self, sizes: SegmentSizes, model: Model, registry: ModelRegistry, deadline: float, auditor: Auditor
+        self, sizes: SegmentSizes, model: Model, registry: ModelRegistry, deadline: float, recorder: Recorder
     ) -> None:
         self._sizes = sizes
         self._model = model
         self._registry = registry
         self._deadline = deadline
-        self._auditor = auditor
+        self._recorder = recorder
 
     def list(self) -> SegmentList:
         """Return every segment of the active model.
@@ -121,8 +121,8 @@ class SegmentService:
         """
         self._described(segment_id)  # an older version's segment can be labelled, but not shown
         sizes = self._sizes.now()  # before the change, so that there is an answer to it
-        with self._auditor.change(Change("segment.labelled", "segment", segment_id, by=named(changes)), elsewhere=True):
-            self._registry.label(segment_id, self._auditor.signed(changes))
+        with self._recorder.order("segment.relabelled", "segment", segment_id, by=named(changes)):
+            self._registry.label(segment_id, self._recorder.signed(changes))
         return _in_full(self._described(segment_id), sizes)
 
     def _described(self, segment_id: str) -> Mapping[str, Any]:

@@ -6,8 +6,8 @@ import csv
 from collections.abc import Iterable, Iterator, Mapping
 from io import StringIO
 
-from gateway.services.audit import Auditor, Change, named
 from gateway.services.customers.store import Block, CustomerStore
+from gateway.services.events.recorder import Recorder, named
 from gateway.services.models.analyses import CompleteCustomers
 from gateway.services.models.registry import ModelRegistry, Upload
 from shared.features import INPUT_NAMES
@@ -20,10 +20,10 @@ BLOCK_ROWS = 10_000
 class TrainingService:
     """Hands customers over to the model service, which trains on them in a process of its own."""
 
-    def __init__(self, store: CustomerStore, registry: ModelRegistry, auditor: Auditor) -> None:
+    def __init__(self, store: CustomerStore, registry: ModelRegistry, recorder: Recorder) -> None:
         self._store = store
         self._registry = registry
-        self._auditor = auditor
+        self._recorder = recorder
 
     def train_on_file(self, upload: Upload, query: Mapping[str, str]) -> Training:
         """Train on a file of customers.
@@ -45,15 +45,14 @@ class TrainingService:
         return self._train(Upload(CSV, None, pieces), {**query, "stored": "true"})
 
     def _train(self, upload: Upload, query: Mapping[str, str]) -> Training:
-        change = Change("training.started", "training", None, by=named(query))
-        with self._auditor.change(change, elsewhere=True) as announced:
-            training = self._registry.train(upload, self._auditor.signed(query))
-            announced.became(subject=training["id"])
+        with self._recorder.order("training.started", "training", None, by=named(query)) as entry:
+            training = self._registry.train(upload, self._recorder.signed(query))
+            entry["subject"]["id"] = training["id"]
         return training
 
     def cancel(self, training_id: str) -> Training:
         """Request that a training stops."""
-        with self._auditor.change(Change("training.cancelled", "training", training_id), elsewhere=True):
+        with self._recorder.order("training.cancelled", "training", training_id):
             return self._registry.cancel(training_id)
 
 

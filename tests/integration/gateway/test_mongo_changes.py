@@ -13,7 +13,7 @@ from pymongo.database import Database
 
 from gateway.data_access.mongo.collection import MongoTransactions
 from gateway.data_access.mongo.events.changes import MongoChangeLog
-from gateway.data_access.mongo.events.outboxes import FULL, MongoOutboxes
+from gateway.data_access.mongo.events.outboxes import FULL, MongoOrders, MongoOutboxes
 from gateway.data_access.mongo.schema import MongoSchema
 from gateway.services.events.change import Entry
 from gateway.settings import Settings
@@ -34,6 +34,11 @@ def log(database: Database[dict[str, Any]]) -> MongoChangeLog:
 @pytest.fixture
 def outboxes(database: Database[dict[str, Any]]) -> MongoOutboxes:
     return MongoOutboxes(database, MongoTransactions(database, 5.0))
+
+
+@pytest.fixture
+def orders(database: Database[dict[str, Any]]) -> MongoOrders:
+    return MongoOrders(database)
 
 
 @pytest.fixture

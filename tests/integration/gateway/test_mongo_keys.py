@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from contracts.api_keys import KEY, KeyStoreContract
-from fakes.audit import auditor
+from fakes.changes import recorder
 from fakes.deletions import InMemoryTransactions
 from flask import Flask
 from pymongo.collection import Collection
@@ -48,7 +48,7 @@ def test_a_scope_of_a_later_version_opens_nothing(keys: MongoKeyStore, collectio
 
 
 def test_what_is_stored_does_not_hold_the_secret(keys: MongoKeyStore, collection: Collection[dict[str, Any]]) -> None:
-    text = ApiKeyService(keys, lambda _: None, InMemoryTransactions(), auditor()).create(
+    text = ApiKeyService(keys, lambda _: None, InMemoryTransactions(), recorder()).create(
         "CRM", [Scope.ADMIN], COMMAND_LINE
     )["key"]
     document = collection.find_one()
@@ -68,7 +68,7 @@ def test_every_call_says_when_the_database_is_away() -> None:
 
 
 def test_of_many_rotations_at_once_one_secret_is_left(keys: MongoKeyStore) -> None:
-    service = ApiKeyService(keys, lambda _: None, InMemoryTransactions(), auditor())
+    service = ApiKeyService(keys, lambda _: None, InMemoryTransactions(), recorder())
     key_id = service.create("CRM", [Scope.ADMIN], COMMAND_LINE)["id"]
     told: list[NewApiKey] = []
     threads = [threading.Thread(target=lambda: told.append(service.rotate(key_id))) for _ in range(8)]

@@ -17,13 +17,14 @@ from typing import Any
 import joblib
 import pytest
 import urllib3
-from fakes.audit import InMemoryAuditTrail, auditor
+from fakes.changes import InMemoryChangeLog, InMemoryOrders, InMemoryOutboxes, recorder
+from fakes.deletions import InMemoryTransactions
 from test_model_server import Server, running
 
 from gateway.data_access.model_service.client import ModelServiceClient
 from gateway.data_access.model_service.registry import Deadlines, HttpRegistry
 from gateway.services.errors import ModelServiceError, RegistryRefusal
-from gateway.services.models.activations import ActivationAudit, ActivationService
+from gateway.services.models.activations import ActivationService, ModelHistory
 from model_service.store.artefact import MODEL_FILE
 from model_service.store.registry import ModelStore
 from model_service.training.dataset import read_customers
@@ -136,13 +137,17 @@ def test_every_worker_follows_in_time_and_no_request_fails(store: ModelStore, sa
 
 def test_the_audit_trail_tells_all_that_happened_and_nothing_else(store: ModelStore, tmp_path: Path) -> None:
     """Two gateways and the command line switch at once; some answers come too late, and one gateway dies on the way."""
-    versions, trail = store.versions(), InMemoryAuditTrail()
+    versions, changes, transactions = store.versions(), InMemoryChangeLog(), InMemoryTransactions()
+    outboxes = InMemoryOutboxes(changes)
+    orders = InMemoryOrders(outboxes)
     with running(store.directory, tmp_path / "server.log", "gunicorn", MODEL_WORKERS="4") as server:
         client = ModelServiceClient(f"http://127.0.0.1:{server.port}", MODEL_SERVICE_SECRET_IN_DEVELOPMENT)
         registries = [HttpRegistry(client, Deadlines(10.0, 10.0, changing)) for changing in (10.0, 10.0, 0.03)]
 
         def switch(place: int) -> None:
-            service = ActivationService(registries[place % 3], auditor(trail))
+            registry = registries[place % 3]
+            history = ModelHistory(registry, outboxes, orders, transactions)
+            service = ActivationService(registry, recorder(outboxes, orders), orders, history)
             for turn in range(8):
                 with contextlib.suppress(RegistryRefusal, ModelServiceError):
                     if (place + turn) % 3:
@@ -157,12 +162,11 @@ def test_the_audit_trail_tells_all_that_happened_and_nothing_else(store: ModelSt
         time.sleep(1)  # what was too late is done by now
         happened = [e for e in store.active.read()["history"] if "id" in e]
         for _ in range(2):
-            ActivationAudit(registries[0], trail, 30).run_once()
-        assert trail.orders(["model.activated", "model.rolled_back"]) == [
-            order for order in trail.newest_first[::-1] if order["after"] is None
-        ], "orders that were never carried out"
-    told = [e for e in trail.newest_first[::-1] if e["after"] is not None]
+            ModelHistory(registries[0], outboxes, orders, transactions).run_once()
+    outboxes.move(10_000)
+    logged = changes.after(0, None, 10_000)
+    told = [e for e in logged if e["data"].get("outcome") is None]
     assert [(e["before"], e["after"]) for e in told] == [(e["before"], e["version"]) for e in happened]
     assert [e["before"] for e in told[1:]] == [e["after"] for e in told[:-1]]
-    assert all(e["before"] != e["after"] or e["action"] == "model.rolled_back" for e in told)
+    assert all(e["before"] != e["after"] or e["type"] == "model.rolled_back" for e in told)
     assert len({e["id"] for e in told}) == len(happened) > 10

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
-from datetime import timedelta
 from typing import Any, get_args
 
 import pytest
 from fakes.audit import InMemoryAuditTrail, auditor
 from fakes.gateway import CUSTOMERS, MODELS, SEGMENTS, TRAININGS, FakeGateway
-from fakes.registry import FIRST, NEW, OLD
+from fakes.registry import NEW
 from hypothesis import given
 from hypothesis import strategies as st
 from support.customers import body, inputs
@@ -19,14 +17,13 @@ from support.problems import assert_problem
 from gateway.schemas import queries
 from gateway.schemas.paging import PAGE, cursor_after
 from gateway.schemas.queries import QueryReader
-from gateway.services.audit import Action, AuditEntry, Auditor, Change, Origin, id_since, named
+from gateway.services.audit import Action, AuditEntry, Auditor, Change, Origin, id_since
 from gateway.services.errors import (
     CustomerExists,
     InvalidInput,
     ModelTimeout,
     StoreUnavailable,
 )
-from gateway.services.models.activations import LOOK_SECONDS, ORDER_MINUTES, ActivationAudit
 from gateway.services.principal import Principal
 
 AWAY = StoreUnavailable("away")
@@ -113,27 +110,6 @@ class TestAuditor:
             trail.primary += 1
         assert len(trail.entries) == 1
         assert trail.durable == set(trail.entries)
-
-    def test_the_origin_can_be_kept_for_later(self, trail: InMemoryAuditTrail) -> None:
-        callers = [Principal("api_key", name, name, frozenset()) for name in ("first", "second")]
-        later = Auditor(trail, lambda: Origin(callers.pop(0))).for_later()
-        for _ in range(2):
-            later.note(Change("import.ended", "import", "i1"))
-        assert [entry["actor"]["id"] for entry in trail.newest_first] == ["first", "first"]
-        assert trail.durable == set(trail.entries)
-
-    @pytest.mark.parametrize(
-        ("name", "signature"),
-        [("CRM", "CRM"), ("a\nb", "a b"), ("\u2028", "id-1"), ("", "id-1"), ("x" * 300, "x" * 200)],
-    )
-    def test_an_order_is_signed_with_what_the_model_service_takes(self, name: str, signature: str) -> None:
-        signing = Auditor(InMemoryAuditTrail(), lambda: Origin(Principal("token", "id-1", name, frozenset())))
-        assert signing.signed({"reason": "r"}) == {"by": signature, "reason": "r"}
-        assert signing.signed({"by": "Eva"}) == {"by": "Eva"}
-
-    @pytest.mark.parametrize(("order", "by"), [({}, None), ({"by": 5}, None), ({"by": "Eva"}, "Eva")])
-    def test_whom_an_order_names(self, order: dict[str, Any], by: str | None) -> None:
-        assert named(order) == by
 
 
 @given(st.lists(st.datetimes(), min_size=2, max_size=2))
@@ -228,7 +204,7 @@ def test_while_the_trail_is_out_of_reach_nothing_changes(gateway: FakeGateway) -
     gateway.client.delete(f"{CUSTOMERS}/A")
     _create(gateway, "B")
     before = (dict(gateway.store.customers), gateway.registry.active, list(gateway.registry.orders))
-    gateway.audit.failure = AWAY
+    gateway.audit.failure = gateway.outboxes.failure = gateway.orders.failure = AWAY
     orders = [
         ("POST", CUSTOMERS, body("C")),
         ("PUT", f"{CUSTOMERS}/B", inputs(BALANCE=5.0)),
@@ -271,160 +247,6 @@ def test_an_erased_customer_is_named_nowhere_in_the_trail(gateway: FakeGateway) 
     assert _told(erased) == ("customer.erased", "erasure", receipt["id"], revision, None)
     assert _told(created) == ("customer.created", "customer", None, None, revision)
     assert (created["erased"], created["actor"]["kind"]) == (True, "api_key")
-
-
-class TestModels:
-    def test_activation_and_rollback(self, gateway: FakeGateway) -> None:
-        gateway.client.post(f"{MODELS}/{NEW}/activate", json={"reason": "better"})
-        assert _told(_last(gateway)) == ("model.activated", "model", NEW, OLD, NEW)
-        gateway.client.post(f"{MODELS}/rollback", json={})
-        assert _told(_last(gateway)) == ("model.rolled_back", "model", OLD, NEW, OLD)
-        assert gateway.audit.durable == set(gateway.audit.entries)
-
-    def test_by_is_the_callers_name_unless_somebody_is_named(self, gateway: FakeGateway) -> None:
-        plain = gateway.client.post(f"{MODELS}/{NEW}/activate", json={}).json
-        assert plain["by"] == _last(gateway)["actor"]["name"]
-        assert _last(gateway)["by"] is None
-        other = gateway.client.post(f"{MODELS}/rollback", json={"by": "Eva"}).json
-        assert other["by"] == "Eva"
-        assert _last(gateway)["by"] == "Eva"
-
-    def test_activating_the_active_version_leaves_no_entry(self, gateway: FakeGateway) -> None:
-        assert gateway.client.post(f"{MODELS}/active/activate", json={}).json["version"] == OLD
-        assert gateway.audit.entries == {}
-
-    def test_a_rollback_leaves_an_entry_whatever_was_active_before(self, gateway: FakeGateway) -> None:
-        """Somebody may activate another version between the question which one is active and the rollback."""
-        gateway.client.post(f"{MODELS}/{NEW}/activate", json={})
-        for before in (NEW, OLD):
-            gateway.client.post(f"{MODELS}/rollback", json={})
-            assert _told(_last(gateway)) == ("model.rolled_back", "model", OLD, before, OLD)
-        assert len(gateway.audit.entries) == 3
-
-    def test_a_refusal_leaves_no_entry(self, gateway: FakeGateway) -> None:
-        refused = [
-            gateway.client.post(f"{MODELS}/rollback", json={}),
-            gateway.client.patch(f"{SEGMENTS}/seg-99", json={"name": "N"}),
-        ]
-        assert all(answer.status_code < 500 for answer in refused)
-        assert gateway.audit.entries == {}
-
-    def test_the_versions_before_and_after_are_those_that_the_model_store_says(self, gateway: FakeGateway) -> None:
-        """Whatever happens between a question which one is active and the activation."""
-        roll_back = gateway.registry.roll_back
-
-        def after_another(*order: Any) -> Any:
-            gateway.registry.activate(NEW, {"by": "other"})
-            return roll_back(*order)
-
-        gateway.registry.roll_back = after_another  # type: ignore[method-assign]  # as another caller may come between
-        gateway.client.post(f"{MODELS}/rollback", json={})
-        assert _told(_last(gateway)) == ("model.rolled_back", "model", OLD, NEW, OLD)
-
-    def test_an_activation_that_somebody_else_made_meanwhile_has_one_entry(self, gateway: FakeGateway) -> None:
-        activate = gateway.registry.activate
-
-        def twice(version: str, *order: Any) -> Any:
-            activate(version, {"by": "other"})
-            return activate(version, *order)
-
-        gateway.registry.activate = twice  # type: ignore[method-assign]  # as two callers may
-        assert gateway.client.post(f"{MODELS}/{NEW}/activate", json={}).json["by"] == "other"
-        assert gateway.audit.entries == {}
-        assert sync(gateway).run_once() == 1
-        assert _told(_last(gateway)) == ("model.activated", "model", NEW, OLD, NEW)
-
-    def test_no_answer_leaves_the_order_until_the_worker_knows(self, gateway: FakeGateway) -> None:
-        activate = gateway.registry.activate
-        for happens in (False, True):
-            gateway.registry.activate = _too_late(activate if happens else None)  # type: ignore[method-assign]
-            assert_problem(gateway.client.post(f"{MODELS}/{NEW}/activate", json={}), 504, "model_timeout")
-            assert _told(_last(gateway)) == ("model.activated", "model", NEW, None, None)
-            order = _last(gateway)
-            worker = sync(gateway)
-            assert [worker.run_once() for _ in range(2)] == [happens, 0]
-            assert len(gateway.audit.entries) == 1
-            if happens:
-                assert _told(_last(gateway)) == ("model.activated", "model", NEW, OLD, NEW)
-                for member in ("actor", "by", "request_id", "address"):
-                    assert _last(gateway)[member] == order[member]  # type: ignore[literal-required]
-            else:
-                assert _last(gateway) == order
-                gateway.audit.entries[order["id"]]["at"] -= timedelta(minutes=ORDER_MINUTES + 1)
-                assert sync(gateway).run_once() == 0
-                assert gateway.audit.entries == {}, "it will not happen any more"
-
-    def test_what_happens_in_the_model_store_by_itself_is_told_once(self, gateway: FakeGateway) -> None:
-        gateway.registry.activate(NEW, {"by": "ops"})
-        gateway.registry.roll_back({"by": "ops"})
-        gateway.client.post(f"{MODELS}/{NEW}/activate", json={})
-        for worker in (sync(gateway), sync(gateway)):
-            worker.run_once()
-        assert [_told(entry) for entry in reversed(gateway.audit.newest_first)] == [
-            ("model.activated", "model", NEW, OLD, NEW),
-            ("model.rolled_back", "model", OLD, NEW, OLD),
-            ("model.activated", "model", NEW, OLD, NEW),
-        ]
-        first = gateway.audit.newest_first[-1]
-        assert (first["actor"], first["by"]) == ({"kind": "system", "id": "model-store", "name": "ops"}, "ops")
-
-    def test_what_is_older_than_the_trail_or_than_ids_is_not_told(self, gateway: FakeGateway) -> None:
-        gateway.registry.history.append(FIRST)
-        assert sync(gateway).run_once() == 0
-        gateway.registry.activate(NEW, {})
-        assert ActivationAudit(gateway.registry, gateway.audit, 1).run_once() == 0
-        assert sync(gateway).run_once() == 1
-
-    def test_the_worker_looks_every_few_seconds_and_reads_the_trail_only_for_news(self, gateway: FakeGateway) -> None:
-        clock = [0.0]
-        worker = ActivationAudit(gateway.registry, gateway.audit, 100_000, lambda: clock[0])
-        gateway.registry.activate(NEW, {})
-        assert worker.run_once() == 1
-        gateway.audit.entries.clear()
-        assert worker.run_once() == 0
-        clock[0] += LOOK_SECONDS
-        assert worker.run_once() == 0, "nothing new"
-        gateway.registry.roll_back({})
-        assert worker.run_once() == 0, "too early"
-        clock[0] += LOOK_SECONDS
-        assert worker.run_once() == 2
-
-    def test_labels_and_trainings(self, gateway: FakeGateway) -> None:
-        gateway.client.patch(f"{SEGMENTS}/seg-01", json={"name": "Savers"})
-        assert _told(_last(gateway)) == ("segment.labelled", "segment", "seg-01", None, None)
-        training = gateway.client.post(MODELS).json
-        assert _told(_last(gateway)) == ("training.started", "training", training["id"], None, None)
-        gateway.client.post(f"{TRAININGS}/{training['id']}/cancel")
-        assert _told(_last(gateway)) == ("training.cancelled", "training", training["id"], None, None)
-
-
-def sync(gateway: FakeGateway) -> ActivationAudit:
-    """Return a worker's comparison of the model store's history with the trail."""
-    return ActivationAudit(gateway.registry, gateway.audit, 100_000)
-
-
-def _too_late(happens: Callable[..., object] | None) -> Any:
-    """Return an order whose answer does not come, though what it orders may happen."""
-
-    def order(*arguments: object) -> Any:
-        if happens:
-            happens(*arguments)
-        raise ModelTimeout("too late")
-
-    return order
-
-
-def test_the_life_of_an_api_key(gateway: FakeGateway) -> None:
-    made = gateway.client.post("/api/v1/api-keys", json={"name": "CRM", "scopes": ["admin"]}).json
-    assert _told(_last(gateway)) == ("api_key.created", "api_key", made["id"], None, None)
-    gateway.client.post(f"/api/v1/api-keys/{made['id']}/rotate", json={})
-    assert _told(_last(gateway)) == ("api_key.rotated", "api_key", made["id"], None, None)
-    gateway.client.delete(f"/api/v1/api-keys/{made['id']}")
-    assert _told(_last(gateway)) == ("api_key.revoked", "api_key", made["id"], None, None)
-    known = len(gateway.audit.entries)
-    gateway.client.post("/api/v1/api-keys/nobody/rotate", json={})
-    gateway.client.delete("/api/v1/api-keys/nobody")
-    assert len(gateway.audit.entries) == known
 
 
 # Reading it -------------------------------------------------------------------------------------------------------

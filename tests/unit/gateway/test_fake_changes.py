@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from contracts.changes import CREATED_AT, ChangesContract, Put
-from fakes.changes import InMemoryChangeLog, InMemoryOutboxes
+from fakes.changes import InMemoryChangeLog, InMemoryOrders, InMemoryOutboxes
 from fakes.deletions import InMemoryDeletedCustomers
 from fakes.store import InMemoryCustomerStore
 
@@ -32,6 +32,10 @@ class TestInMemoryChanges(ChangesContract):
         self, log: InMemoryChangeLog, store: InMemoryCustomerStore, deleted: InMemoryDeletedCustomers
     ) -> InMemoryOutboxes:
         return InMemoryOutboxes(log, store, deleted)
+
+    @pytest.fixture
+    def orders(self, outboxes: InMemoryOutboxes) -> InMemoryOrders:
+        return InMemoryOrders(outboxes)
 
     @pytest.fixture
     def put(self, store: InMemoryCustomerStore, deleted: InMemoryDeletedCustomers) -> Put:

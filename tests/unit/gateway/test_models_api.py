@@ -28,7 +28,7 @@ CALLS = [("GET", path) for path in READS] + [("POST", path) for path in ORDERS]
 
 def _caller(gateway: FakeGateway) -> str:
     """Return what the trail calls whoever did the last thing."""
-    return str(gateway.audit.newest_first[0]["actor"]["name"])
+    return str(gateway.logged()[0]["actor"]["name"])
 
 
 class TestReading:

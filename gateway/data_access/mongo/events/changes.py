@@ -1,8 +1,8 @@
 """The change log in MongoDB: the `ChangeLog` port over ``changes``, with what is kept for a shorter time beside it.
 
 ``changes`` has the position as ``_id``. The last position and how far back the log goes are in one document of
-``counters``. ``former_values`` has the values of an entry under its position, because they expire earlier. The relay
-writes (`data_access.mongo.events.outboxes`).
+``counters``. ``former_values`` has the values of an entry under its position, because they expire earlier; so has
+``erased_ids`` the ids of erased customers. The relay writes (`data_access.mongo.events.outboxes`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pymongo.errors import DuplicateKeyError
 
 from gateway.data_access.mongo.collection import Document, Documents, StoreCollection, session
 from gateway.services.clock import now
-from gateway.services.events.change import ChangeType, Entry, Logged, without_values
+from gateway.services.events.change import ERASED_ID_KEPT, ChangeType, Entry, Logged, without_values
 from gateway.services.events.log import AuditFilters, Memory
 
 _DAY = 24 * 3600
@@ -45,11 +45,20 @@ def value_indexes(days: int) -> tuple[IndexModel, ...]:
     )
 
 
+ERASED_ID_INDEXES = (
+    IndexModel([("at", ASCENDING)], name="expiry", expireAfterSeconds=int(ERASED_ID_KEPT.total_seconds())),
+)
+
+
+def make_once(counters: Documents, counter: Document) -> None:
+    """Store a counter, unless there is one of its name."""
+    with suppress(DuplicateKeyError):  # another process did at the same moment
+        counters.update_one({"_id": counter["_id"]}, {"$setOnInsert": counter}, upsert=True)
+
+
 def begin(counters: Documents) -> None:
     """Make the log's counter, unless there is one: the log begins with it."""
-    new = {"position": Int64(0), "began_at": now()}
-    with suppress(DuplicateKeyError):  # another process did at the same moment
-        counters.update_one(_COUNTER, {"$setOnInsert": new}, upsert=True)
+    make_once(counters, {**_COUNTER, "position": Int64(0), "began_at": now()})
 
 
 class LogWriter:
@@ -58,6 +67,7 @@ class LogWriter:
     def __init__(self, database: Database[Document]) -> None:
         self._changes = StoreCollection(database["changes"])
         self._values = StoreCollection(database["former_values"])
+        self._erased = StoreCollection(database["erased_ids"])
         self._counters = StoreCollection(database["counters"], begin)
 
     def begin(self) -> None:
@@ -80,11 +90,11 @@ class LogWriter:
         first = counter["position"] - len(new) + 1
         documents = [{"_id": Int64(first + i), **without_values(entry)} for i, entry in enumerate(new)]
         values = [_values(first + i, entry) for i, entry in enumerate(new) if entry.get("values")]
-        with self._changes as changes:
-            changes.insert_many(documents, session=session())
-        if values:
-            with self._values as former:
-                former.insert_many(values, session=session())
+        erased = [_erased_id(first + i, entry) for i, entry in enumerate(new) if "erased_id" in entry]
+        for place, some in ((self._changes, documents), (self._values, values), (self._erased, erased)):
+            if some:
+                with place as collection:
+                    collection.insert_many(some, session=session())
 
     def _unknown(self, entries: Sequence[Entry]) -> list[Entry]:
         own = [entry["id"] for entry in entries if "id" in entry]
@@ -105,6 +115,10 @@ def _values(position: int, entry: Entry) -> Document:
     return {"_id": Int64(position), "values": entry["values"], "at": entry["at"], "cust_id": cust_id}
 
 
+def _erased_id(position: int, entry: Entry) -> Document:
+    return {"_id": Int64(position), "cust_id": entry["erased_id"], "at": entry["at"]}
+
+
 class MongoChangeLog:
     """The `ChangeLog` in MongoDB.
 
@@ -116,6 +130,7 @@ class MongoChangeLog:
     def __init__(self, database: Database[Document], values_kept: timedelta) -> None:
         self._changes = StoreCollection(database["changes"])
         self._values = StoreCollection(database["former_values"])
+        self._erased = StoreCollection(database["erased_ids"])
         self._counters = StoreCollection(database["counters"], begin)
         self._values_kept = values_kept
 
@@ -128,20 +143,18 @@ class MongoChangeLog:
             query["$or"] = [{"type": {"$in": list(types)}}]
             if "customer.segment_changed" in types:
                 query["$or"].append({"segment": {"$exists": True}})
-        return self._find(query, ASCENDING, limit)
+        found = self._find(query, ASCENDING, limit)
+        erasures = {entry["position"]: entry for entry in found if entry["type"] == "customer.erased"}
+        for position, document in _kept(self._erased, [*erasures], ERASED_ID_KEPT).items():
+            erasures[position]["erased_id"] = document["cust_id"]
+        return found
 
     def of_customer(self, cust_id: str, before: int | None, limit: int) -> list[Logged]:
         query = _query(AuditFilters(subject=cust_id), before) | {"subject.type": "customer"}
         found = self._find(query, DESCENDING, limit)
-        changed = [entry["position"] for entry in found if "fields" in entry]
-        if changed:
-            oldest = now() - self._values_kept  # MongoDB removes what has expired when it comes to it
-            with self._values as values:
-                found_values = values.find({"_id": {"$in": changed}, "at": {"$gte": oldest}})
-                kept = {each["_id"]: each["values"] for each in found_values}
-            for entry in found:
-                if entry["position"] in kept:
-                    entry["values"] = kept[entry["position"]]
+        changed = {entry["position"]: entry for entry in found if "fields" in entry}
+        for position, document in _kept(self._values, [*changed], self._values_kept).items():
+            changed[position]["values"] = document["values"]
         return found
 
     def segment_changes(self, since: datetime, until: datetime | None) -> Iterator[list[Logged]]:
@@ -200,6 +213,15 @@ class MongoChangeLog:
             found = counters.find_one(_COUNTER)
         assert found is not None, "the first use has made it"
         return found
+
+
+def _kept(place: StoreCollection, positions: Sequence[int], kept: timedelta) -> dict[int, Document]:
+    """Return what is kept beside entries, by position; MongoDB removes what has expired only when it comes to it."""
+    if not positions:
+        return {}
+    with place as collection:
+        found = collection.find({"_id": {"$in": [*positions]}, "at": {"$gte": now() - kept}})
+        return {document["_id"]: document for document in found}
 
 
 def _logged(document: Document) -> Logged:

@@ -1,21 +1,23 @@
-"""Outboxes in MongoDB, and how they are moved: the `Outboxes` port.
+"""Outboxes in MongoDB, how they are moved, and the orders that become entries: the ports `Outboxes` and `Orders`.
 
 A customer, stored or deleted, has its ``outbox`` in its own document; a document of the collection ``outbox`` has
-nothing else. A partial index of each collection holds those with something in it.
+nothing else. A partial index of each collection holds those with something in it. An order is a document of that
+collection that has an ``order`` and no ``outbox`` yet, so that one write of one document makes the entry of it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from itertools import count
 from typing import Any, cast
 
 from pymongo import ASCENDING, IndexModel
 from pymongo.database import Database
 
-from gateway.data_access.mongo.collection import Document, StoreCollection, session
-from gateway.data_access.mongo.events.changes import LogWriter
-from gateway.services.events.change import Entry, Subject
+from gateway.data_access.mongo.collection import Document, Documents, StoreCollection, session
+from gateway.data_access.mongo.events.changes import LogWriter, make_once
+from gateway.services.events.change import UNKNOWN, ChangeType, Entry, Subject
 from gateway.services.events.log import Waiting
 from gateway.services.transactions import Transactions
 
@@ -30,6 +32,7 @@ _PLACES = (_FREE, _DELETED, _CUSTOMERS)
 _ENTRIES_EACH = 4
 """A transaction ends when it has so many times as many entries as it may have documents."""
 _COUNTED = 5_000
+_SEEN = {"_id": "model_events"}
 
 
 class MongoOutboxes:
@@ -130,3 +133,49 @@ def _told(customer: Document) -> list[Entry]:
     """Return a customer's entries with what goes without saying in its document."""
     subject, created_at = Subject(type="customer", id=customer["_id"]), customer["created_at"]
     return [cast(Entry, {"subject": subject, "created_at": created_at, **entry}) for entry in customer["outbox"]]
+
+
+def _begin(counters: Documents) -> None:
+    make_once(counters, {**_SEEN, "event": None})
+
+
+class MongoOrders:
+    """`Orders` in MongoDB."""
+
+    def __init__(self, database: Database[Document]) -> None:
+        self._outbox = StoreCollection(database[_FREE])
+        self._counters = StoreCollection(database["counters"], _begin)
+
+    def place(self, order: Entry) -> None:
+        with self._outbox as outbox:
+            outbox.insert_one({"_id": order["id"], "order": order})
+
+    def carried_out(self, entry: Entry) -> None:
+        with self._outbox as outbox:
+            outbox.update_one({"_id": entry["id"]}, {"$set": {"outbox": [entry]}, "$unset": {"order": ""}})
+
+    def withdraw(self, ids: Sequence[str]) -> None:
+        with self._outbox as outbox:
+            outbox.delete_many({"_id": {"$in": list(ids)}, "order": {"$exists": True}}, session=session())
+
+    def of(self, types: Sequence[ChangeType]) -> list[Entry]:
+        with self._outbox as outbox:
+            found = outbox.find({"order.type": {"$in": list(types)}}, {"order": 1})
+            return [document["order"] for document in found]
+
+    def give_up(self, before: datetime, types: Sequence[ChangeType]) -> int:
+        wanted = {"order.at": {"$lt": before}, "order.type": {"$nin": list(types)}}
+        told = {"$mergeObjects": ["$order", {"data": {"$mergeObjects": ["$order.data", UNKNOWN]}}]}
+        with self._outbox as outbox:
+            done = outbox.update_many(wanted, [{"$set": {"outbox": [told]}}, {"$unset": "order"}])
+        return done.modified_count
+
+    def last_seen(self) -> str | None:
+        with self._counters as counters:
+            found = counters.find_one(_SEEN)
+        return found["event"] if found else None
+
+    def see(self, event: str, after: str | None) -> bool:
+        with self._counters as counters:
+            done = counters.update_one({**_SEEN, "event": after}, {"$set": {"event": event}}, session=session())
+        return done.modified_count == 1
