@@ -58,6 +58,7 @@ from gateway.services.customers.erasures import Erasable, ErasureService
 from gateway.services.customers.exports import ExportService
 from gateway.services.customers.lists import CustomerLists
 from gateway.services.customers.segment import CustomerSegmentService
+from gateway.services.customers.store import CustomerStore
 from gateway.services.imports.comparison import TrainingComparison
 from gateway.services.imports.imports import ImportService
 from gateway.services.models.activations import ActivationAudit, ActivationService
@@ -136,10 +137,7 @@ def assemble(
     """Build the services on any adapters of the ports; without `tokens` only API keys open."""
     store, together, strict = stores.customers, stores.transactions, settings.require_if_match
     assigner, auditor = Assigner(model, settings.assignment_deadline), Auditor(stores.audit, origin)
-    writing = CustomerService(store, assigner, auditor, require_revision=strict)
-    writer = BulkWriter(
-        store, assigner, require_revision=strict, deadline=settings.assignment_deadline, auditor=auditor
-    )
+    writing = CustomerService(store, assigner, origin, require_revision=strict)
     bound, deadline = concurrency_limits(settings.threads), settings.prediction_deadline
     comparison = TrainingComparison(registry, settings.bulk_deadline)
     authentication, known_keys = build_authentication(stores.keys, tokens, lambda _: bound.keys.held(address()))
@@ -152,10 +150,10 @@ def assemble(
         api_keys=ApiKeyService(stores.keys, known_keys.forget, together, auditor),
         customers=writing,
         customer_lists=CustomerLists(store),
-        deletions=_deletions(stores, settings, auditor),
+        deletions=_deletions(stores, settings),
         erasures=_erasures(stores, registry, settings, auditor),
-        batches=BatchService(writer),
-        customer_segments=CustomerSegmentService(writing, store, model, assigner, deadline, auditor),
+        batches=_batches(store, assigner, settings, auditor),
+        customer_segments=CustomerSegmentService(writing, store, model, assigner, deadline, origin),
         predictions=PredictionService(model, deadline),
         segments=SegmentService(SegmentSizes(store.segment_counts), model, registry, deadline, auditor),
         registry=registry,
@@ -171,7 +169,21 @@ def assemble(
     )
 
 
-def _deletions(stores: Stores, settings: Settings, auditor: Auditor) -> DeletionService:
+def _batches(store: CustomerStore, assigner: Assigner, settings: Settings, auditor: Auditor) -> BatchService:
+    strict, deadline = settings.require_if_match, settings.assignment_deadline
+    writer = BulkWriter(
+        store,
+        assigner,
+        require_revision=strict,
+        deadline=deadline,
+        auditor=auditor,
+        origin=origin,
+        cause="customer_data",
+    )
+    return BatchService(writer)
+
+
+def _deletions(stores: Stores, settings: Settings) -> DeletionService:
     retention, strict = timedelta(days=settings.deleted_retention_days), settings.require_if_match
     kept, together = stores.deleted, stores.transactions
     return DeletionService(
@@ -179,7 +191,7 @@ def _deletions(stores: Stores, settings: Settings, auditor: Auditor) -> Deletion
         kept,
         together,
         retention,
-        auditor,
+        origin,
         require_revision=strict,
         seconds=settings.bulk_deadline,
     )

@@ -23,8 +23,9 @@ from gateway.services.access.api_keys import (
     ApiKeyView,
     NewApiKey,
 )
-from gateway.services.audit import Auditor, Origin
+from gateway.services.audit import Auditor
 from gateway.services.errors import SegmentationError
+from gateway.services.events.change import Origin
 from gateway.services.principal import COMMAND_LINE, Scope
 
 _PAGE = 500

@@ -22,9 +22,9 @@ from werkzeug.exceptions import (
 from gateway.controllers.slow_clients import TimedBody, timed_body
 from gateway.schemas.customers import field_errors
 from gateway.schemas.queries import Values
-from gateway.services.audit import Origin
 from gateway.services.customers.preconditions import Precondition
 from gateway.services.errors import InvalidInput, UploadBroken, UploadStalled
+from gateway.services.events.change import Origin
 from gateway.services.models.registry import Upload
 from gateway.services.principal import COMMAND_LINE, Principal
 from shared.problems import FieldError

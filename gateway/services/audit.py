@@ -22,6 +22,7 @@ from itertools import compress
 from typing import Any, Literal, NamedTuple, Protocol, TypedDict
 
 from gateway.services.errors import SegmentationError, is_refusal
+from gateway.services.events.change import Origin
 from gateway.services.pages import Page
 from gateway.services.principal import Principal
 
@@ -155,14 +156,6 @@ class AuditService:
 
 LONGEST_BY = 200
 """Characters of a name that the model service takes."""
-
-
-class Origin(NamedTuple):
-    """Where a change comes from: who wants it, in which request, from which address."""
-
-    caller: Principal
-    request_id: str | None = None
-    address: str | None = None
 
 
 class Change(NamedTuple):
