@@ -58,6 +58,7 @@ from gateway.services.customers.erasures import Erasable, ErasureService
 from gateway.services.customers.exports import ExportService
 from gateway.services.customers.lists import CustomerLists
 from gateway.services.customers.segment import CustomerSegmentService
+from gateway.services.customers.store import CustomerStore
 from gateway.services.events.recorder import Recorder
 from gateway.services.events.relay import Relay
 from gateway.services.imports.comparison import TrainingComparison
@@ -141,10 +142,7 @@ def assemble(
     assigner, auditor = Assigner(model, settings.assignment_deadline), Auditor(stores.audit, origin)
     recorder = Recorder(stores.outboxes, stores.orders, origin)
     history = ModelHistory(registry, stores.outboxes, stores.orders, together)
-    writing = CustomerService(store, assigner, auditor, require_revision=strict)
-    writer = BulkWriter(
-        store, assigner, require_revision=strict, deadline=settings.assignment_deadline, auditor=auditor
-    )
+    writing = CustomerService(store, assigner, origin, require_revision=strict)
     bound, deadline = concurrency_limits(settings.threads), settings.prediction_deadline
     authentication, known_keys = build_authentication(stores.keys, tokens, lambda _: bound.keys.held(address()))
     return Services(
@@ -156,10 +154,10 @@ def assemble(
         api_keys=ApiKeyService(stores.keys, known_keys.forget, together, recorder),
         customers=writing,
         customer_lists=CustomerLists(store),
-        deletions=_deletions(stores, settings, auditor),
+        deletions=_deletions(stores, settings),
         erasures=_erasures(stores, registry, settings, auditor),
-        batches=BatchService(writer),
-        customer_segments=CustomerSegmentService(writing, store, model, assigner, deadline, auditor),
+        batches=_batches(store, assigner, settings, auditor),
+        customer_segments=CustomerSegmentService(writing, store, model, assigner, deadline, origin),
         predictions=PredictionService(model, deadline),
         segments=SegmentService(SegmentSizes(store.segment_counts), model, registry, deadline, recorder),
         registry=registry,
@@ -180,7 +178,21 @@ def _comparison(registry: ModelRegistry, settings: Settings) -> TrainingComparis
     return TrainingComparison(registry, settings.bulk_deadline)
 
 
-def _deletions(stores: Stores, settings: Settings, auditor: Auditor) -> DeletionService:
+def _batches(store: CustomerStore, assigner: Assigner, settings: Settings, auditor: Auditor) -> BatchService:
+    strict, deadline = settings.require_if_match, settings.assignment_deadline
+    writer = BulkWriter(
+        store,
+        assigner,
+        require_revision=strict,
+        deadline=deadline,
+        auditor=auditor,
+        origin=origin,
+        cause="customer_data",
+    )
+    return BatchService(writer)
+
+
+def _deletions(stores: Stores, settings: Settings) -> DeletionService:
     retention, strict = timedelta(days=settings.deleted_retention_days), settings.require_if_match
     kept, together = stores.deleted, stores.transactions
     return DeletionService(
@@ -188,7 +200,7 @@ def _deletions(stores: Stores, settings: Settings, auditor: Auditor) -> Deletion
         kept,
         together,
         retention,
-        auditor,
+        origin,
         require_revision=strict,
         seconds=settings.bulk_deadline,
     )

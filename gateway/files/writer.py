@@ -123,7 +123,7 @@ def _cell(value: object) -> str:
 
 
 def _parquet_type(pa: Any, column: str) -> Any:
-    if column in {feature.name for feature in FEATURES if feature.whole}:
+    if column == "seq" or column in {feature.name for feature in FEATURES if feature.whole}:
         return pa.int64()
     kind = FIELDS[column].kind if column in FIELDS else FieldKind.NAME
     return {FieldKind.NUMBER: pa.float64(), FieldKind.FLAG: pa.bool_(), FieldKind.TIME: pa.timestamp("ms", "UTC")}.get(

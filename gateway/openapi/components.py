@@ -76,6 +76,11 @@ _STORED: Properties = {
         "description": f"`{PENDING}` while the model service could not be asked; the segment is then assigned later",
     },
     "revision": {"type": "string", "description": "Changes with every change; the ETag without its quotation marks"},
+    "seq": {
+        "type": "integer",
+        "minimum": 0,
+        "description": "Counts the changes of the customer in the change log, since its CUST_ID was last created",
+    },
     "created_at": _time("When the customer was first stored"),
     "updated_at": _time("When the data last changed; a new segment does not count"),
 }

@@ -67,7 +67,7 @@ def _segment(value: Any) -> Any:
         return None
     if not isinstance(value, dict) or set(value) != set(Assignment.__annotations__):
         raise ValueError("no segment of a customer")
-    return {**value, "assigned_at": parse_time(value["assigned_at"])}
+    return {**value, **{name: parse_time(value[name]) for name in ("assigned_at", "since")}}
 
 
 def _status(value: Any) -> Any:
@@ -89,6 +89,7 @@ _SHOWN: Mapping[str, Callable[[Any], Any]] = {
     "segment": _segment,
     "segment_status": _status,
     "revision": _of_type(str),
+    "seq": _of_type(int),
     "warnings": _of_type(list),
 }
 """How members of the service are read; the others are times."""

@@ -19,7 +19,7 @@ from shared.customer_files.text import MAX_LINE, text_blocks
 from shared.features import CUST_ID, INPUTS, Feature
 from shared.strict_json import MalformedJSON, loads
 
-OWN_FIELDS = frozenset({"segment", "segment_status", "revision", "created_at", "updated_at"})
+OWN_FIELDS = frozenset({"segment", "segment_status", "revision", "seq", "created_at", "updated_at"})
 """What the service adds to a customer; an export has it, and whoever reads that export leaves it aside."""
 
 _NUMBERS_OR_NULL = {float, int, type(None)}

@@ -23,6 +23,8 @@ from gateway.data_access.mongo.customers import MongoCustomerStore
 from gateway.development import mongod
 from gateway.files.writer import KINDS
 from gateway.services.customers.customer import Assignment, Customer, new_customer
+from gateway.services.events.change import Origin
+from gateway.services.principal import COMMAND_LINE
 from gateway.settings import Settings
 from gateway.stores import connect
 from shared.features import CUST_ID, complete
@@ -52,7 +54,9 @@ def generated(rows: int) -> Iterator[Customer]:
         assert generator.stdout is not None
         for place, row in enumerate(csv.DictReader(generator.stdout)):
             cust_id = row.pop(CUST_ID)
-            customer = new_customer(cust_id, complete({k: float(v) if v else None for k, v in row.items()}), None)
+            customer = new_customer(
+                cust_id, complete({k: float(v) if v else None for k, v in row.items()}), None, Origin(COMMAND_LINE)
+            )
             if place % 50:
                 customer |= {"segment": _assignment(place, customer), "segment_status": "assigned"}
             yield customer
@@ -65,6 +69,8 @@ def _assignment(place: int, customer: Customer) -> Assignment:
         rival=f"seg-0{(place + 1) % 6 + 1}",
         model_version="20260101T000000Z-0123abcd",
         assigned_at=customer["created_at"],
+        since=customer["created_at"],
+        cause="customer_data",
     )
 
 

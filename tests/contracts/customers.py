@@ -8,20 +8,28 @@ from __future__ import annotations
 from datetime import datetime
 
 import pytest
-from support.customers import stored
+from support.customers import ORIGIN, becoming, inputs, stored
 
-from gateway.services.customers.customer import PENDING, Assignment, Customer, assigned_customer
+from gateway.services.customers.customer import (
+    Customer,
+    Placement,
+    assigned_customer,
+    changed_customer,
+    new_customer,
+    reason_of,
+    shown,
+)
 from gateway.services.customers.query import Condition, CustomerQuery, Op
 from gateway.services.customers.store import CustomerStore
 from gateway.services.errors import CustomerExists
-from shared.features import CUST_ID
+from shared.features import CUST_ID, complete
 
 AT = datetime(2024, 5, 1, 12, 0, 0, 123000)  # in UTC; stores keep no zone
 
 
-def assignment(segment: str = "seg-01", version: str = "v1", rival: str | None = "seg-02") -> Assignment:
+def assignment(segment: str = "seg-01", version: str = "v1", rival: str | None = "seg-02") -> Placement:
     """Return an assignment to the segment by the model version."""
-    return Assignment(id=segment, confidence=0.75, rival=rival, model_version=version, assigned_at=AT)
+    return Placement(id=segment, confidence=0.75, rival=rival, model_version=version, assigned_at=AT)
 
 
 def ids(customers: list[Customer]) -> list[str]:
@@ -41,7 +49,7 @@ class SingleOperations:
         assert store.get("nobody") is None
 
     @pytest.mark.parametrize("segment", [None, assignment(), assignment(rival=None)])
-    def test_get_returns_what_was_inserted(self, store: CustomerStore, segment: Assignment | None) -> None:
+    def test_get_returns_what_was_inserted(self, store: CustomerStore, segment: Placement | None) -> None:
         customer = stored("A", segment, MINIMUM_PAYMENTS=None)
         store.insert(customer)
         found = store.get("A")
@@ -121,21 +129,49 @@ class SingleOperations:
         store.delete("D")
         assert [block.ids for block in blocks] == [["E"], ["F"]]
 
-    def test_replace_of_the_expected_revision(self, store: CustomerStore) -> None:
+    def test_update_of_the_expected_revision(self, store: CustomerStore) -> None:
         old, new = stored("A", assignment()), stored("A", BALANCE=5.0)
         store.insert(old)
-        assert store.replace(new, old["revision"]) is True
+        assert store.update(becoming(old, new)) is True
         assert store.get("A") == new
 
-    def test_replace_of_another_revision_changes_nothing(self, store: CustomerStore) -> None:
+    def test_update_of_another_revision_changes_nothing(self, store: CustomerStore) -> None:
         old = stored("A")
         store.insert(old)
-        assert store.replace(stored("A", BALANCE=5.0), "another") is False
+        assert store.update(becoming(stored("A"), stored("A", BALANCE=5.0))) is False
         assert store.get("A") == old
 
-    def test_replace_never_creates(self, store: CustomerStore) -> None:
-        assert store.replace(stored("A"), "any") is False
+    def test_update_never_creates(self, store: CustomerStore) -> None:
+        assert store.update(becoming(stored("A"), stored("A"))) is False
         assert store.get("A") is None
+
+    def test_update_adds_its_entry_to_those_that_wait(self, store: CustomerStore) -> None:
+        new = new_customer("A", complete(inputs()), None, ORIGIN)
+        store.insert(new)
+        old = store.get("A")
+        assert old is not None
+        update = changed_customer(old, complete(inputs(BALANCE=5.0)), assignment(), ORIGIN)
+        assert store.update(update)
+        assert not store.update(update)
+        assert store.get("A") == update.customer
+        assert store.delete("A") == {**update.customer, "outbox": [*new["outbox"], update.entry]}
+
+    def test_nobody_who_reads_sees_what_waits_nor_whoever_is_shown_why_one_is_due(self, store: CustomerStore) -> None:
+        new = new_customer("A", complete(inputs()), None, ORIGIN)
+        store.insert(new)
+        read = {name: value for name, value in new.items() if name != "outbox"}
+        assert [store.get("A"), *store.get_many(["A"]).values(), *store.due("v1", None, 1)] == [read] * 3
+        assert "due" in read
+        assert every(store) == [shown(new)]
+
+    def test_update_drops_members(self, store: CustomerStore) -> None:
+        old = stored("A")
+        store.insert(old | {"OLD": 1.0})  # type: ignore[operator]  # a feature that is none any more
+        update = changed_customer({**old, "OLD": 1.0}, complete(inputs(BALANCE=5.0)), None, ORIGIN)  # type: ignore[typeddict-unknown-key]
+        assert store.update(update)
+        found = store.get("A")
+        assert found == update.customer
+        assert "OLD" not in found
 
     def test_delete_returns_the_customer_as_it_was(self, store: CustomerStore) -> None:
         customer = stored("A", assignment())
@@ -207,28 +243,19 @@ class CustomerStoreContract(SingleOperations):
         assert (counts.by_segment, counts.pending, counts.total) == ({}, 0, 0)
         assert counts.by_version == {}
 
-    def test_replace_many_writes_those_of_the_expected_revision(self, store: CustomerStore) -> None:
+    def test_update_many_writes_those_of_the_expected_revision(self, store: CustomerStore) -> None:
         old = [stored(name) for name in "ABC"]
         new = [stored(name, BALANCE=5.0) for name in "ABCD"]
         store.insert_many(old)
-        expected = [old[0]["revision"], "another", old[2]["revision"], "any"]
-        assert store.replace_many(list(zip(new, expected, strict=True))) == {"B", "D"}
+        read = [old[0], stored("B"), old[2], stored("D")]
+        assert store.update_many([becoming(*pair) for pair in zip(read, new, strict=True)]) == {"B", "D"}
         assert every(store) == [new[0], old[1], new[2]]
 
-    def test_replace_many_of_matching_ones_only(self, store: CustomerStore) -> None:
+    def test_update_many_of_matching_ones_only(self, store: CustomerStore) -> None:
         old, new = stored("A"), stored("A", BALANCE=5.0)
         store.insert(old)
-        assert store.replace_many([(new, old["revision"])]) == set()
+        assert store.update_many([becoming(old, new)]) == set()
         assert store.get("A") == new
-
-    def test_assign_many_writes_those_of_the_expected_revision(self, store: CustomerStore) -> None:
-        a, b = stored("A"), stored("B")
-        store.insert_many([a, b])
-        new = [assigned_customer({**stored(i), "BALANCE": 5.0}, assignment()) for i in ("A", "B", "nobody")]
-        assert store.assign_many(list(zip(new, (a["revision"], "another", "any"), strict=True))) == 1
-        assert store.get("A") == {**new[0], **{name: a[name] for name in ("BALANCE", "created_at", "updated_at")}}
-        assert store.get("B") == b
-        assert b["segment_status"] == PENDING
 
     def test_somewhere_is_a_customer(self, store: CustomerStore) -> None:
         assert store.somewhere() is None
@@ -239,10 +266,10 @@ class CustomerStoreContract(SingleOperations):
         lacking = stored("A")
         del lacking["TENURE"]  # type: ignore[misc]  # it was stored before there was one
         store.insert(lacking)
-        assigned = assigned_customer(lacking, assignment())
-        assert store.assign_many([(assigned, lacking["revision"])]) == 1
-        changed = {**assigned, "revision": "changed", "BALANCE": 7.0}
-        assert store.replace(changed, assigned["revision"])  # type: ignore[arg-type]  # with its features
+        update = assigned_customer(lacking, assignment(), reason_of(ORIGIN, "model_activated"))
+        assert store.update_many([update]) == set()
+        changed = {**update.customer, "revision": "changed", "BALANCE": 7.0}
+        assert store.update(becoming(update.customer, changed))
         assert store.get("A") == changed
 
     def test_ping_of_a_store_that_works(self, store: CustomerStore) -> None:

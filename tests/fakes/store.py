@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from threading import RLock
-from typing import Any
+from typing import Any, cast
 
-from gateway.services.customers.customer import PENDING, Customer, CustomerPart
+from gateway.services.customers.customer import PENDING, Customer, CustomerPart, StoredCustomer, Update
 from gateway.services.customers.query import (
     ESTIMATE_LIMIT,
     FIELDS,
@@ -33,18 +33,18 @@ class InMemoryCustomerStore:
     """Customers in a dict. Set `failure` to make every call raise it."""
 
     def __init__(self) -> None:
-        self.customers: dict[str, Customer] = {}
+        self.customers: dict[str, StoredCustomer] = {}
         self.failure: StoreError | None = None
         self.sort_indexes = True
         self._lock = RLock()
 
-    def get(self, cust_id: str) -> Customer | None:
+    def get(self, cust_id: str) -> StoredCustomer | None:
         self._use()
-        return deepcopy(self.customers.get(cust_id))
+        return _read(self.customers[cust_id]) if cust_id in self.customers else None
 
-    def get_many(self, cust_ids: Sequence[str]) -> dict[str, Customer]:
+    def get_many(self, cust_ids: Sequence[str]) -> dict[str, StoredCustomer]:
         self._use()
-        return {i: deepcopy(self.customers[i]) for i in cust_ids if i in self.customers}
+        return {i: _read(self.customers[i]) for i in cust_ids if i in self.customers}
 
     def find(self, query: CustomerQuery) -> list[CustomerPart]:
         self._use()
@@ -75,31 +75,36 @@ class InMemoryCustomerStore:
             yield [row_of(customer, paths) for customer in page]
             after = page[-1][CUST_ID]
 
-    def insert(self, customer: Customer) -> None:
+    def insert(self, customer: StoredCustomer) -> None:
         self._use()
         with self._lock:
             if customer[CUST_ID] in self.customers:
                 raise CustomerExists(customer[CUST_ID])
             self.customers[customer[CUST_ID]] = deepcopy(customer)
 
-    def replace(self, customer: Customer, expected_revision: str) -> bool:
+    def update(self, update: Update) -> bool:
         self._use()
         with self._lock:
-            if not self._has(customer[CUST_ID], expected_revision):
+            stored = self.customers.get(update.old["CUST_ID"])
+            if stored is None or stored["revision"] != update.old["revision"]:
                 return False
-            self.customers[customer[CUST_ID]] = deepcopy(customer)
+            written: dict[str, Any] = {**stored, **deepcopy(dict(update.members))}
+            if update.entry is not None:
+                written["outbox"] = [*written.get("outbox", ()), deepcopy(update.entry)]
+            kept = {name: value for name, value in written.items() if name not in update.dropped}
+            self.customers[update.old["CUST_ID"]] = cast(StoredCustomer, kept)
             return True
 
-    def delete(self, cust_id: str) -> Customer | None:
+    def delete(self, cust_id: str) -> StoredCustomer | None:
         self._use()
         return self.customers.pop(cust_id, None)
 
-    def delete_many(self, cust_ids: Sequence[str], filters: Filters) -> list[Customer]:
+    def delete_many(self, cust_ids: Sequence[str], filters: Filters) -> list[StoredCustomer]:
         self._use()
         found = [c for i in cust_ids if (c := self.customers.get(i)) and all(holds(each, c) for each in filters)]
         return [self.customers.pop(customer[CUST_ID]) for customer in found]
 
-    def insert_many(self, customers: Sequence[Customer]) -> set[str]:
+    def insert_many(self, customers: Sequence[StoredCustomer]) -> set[str]:
         taken = set()
         for customer in customers:
             try:
@@ -108,12 +113,17 @@ class InMemoryCustomerStore:
                 taken.add(customer[CUST_ID])
         return taken
 
-    def replace_many(self, customers: Sequence[tuple[Customer, str]]) -> set[str]:
-        return {c[CUST_ID] for c, revision in customers if not self.replace(c, revision)}
+    def update_many(self, updates: Sequence[Update]) -> set[str]:
+        return {update.old["CUST_ID"] for update in updates if not self.update(update)}
 
-    def due(self, model_version: str, after: str | None, limit: int, having: Sequence[str] = ()) -> list[Customer]:
-        due = [c for c in self._block_after(after, (), len(self.customers)) if _is_due(c, model_version)]
-        return [c for c in due if not lacking(c, having)][:limit]
+    def due(
+        self, model_version: str, after: str | None, limit: int, having: Sequence[str] = ()
+    ) -> list[StoredCustomer]:
+        self._use()
+        due = [
+            c for i, c in sorted(self.customers.items()) if (after is None or i > after) and _is_due(c, model_version)
+        ]
+        return [_read(c) for c in due if not lacking(c, having)][:limit]
 
     def lacked_by_due(self, model_version: str, features: Sequence[str]) -> list[str]:
         gaps = [lacking(c, features) for c in self.due(model_version, None, len(self.customers))]
@@ -122,17 +132,6 @@ class InMemoryCustomerStore:
     def somewhere(self) -> str | None:
         self._use()
         return None  # where a worker begins decides how it cuts its batches: tests count them
-
-    def assign_many(self, customers: Sequence[tuple[Customer, str]]) -> int:
-        self._use()
-        matched = 0
-        for customer, expected in customers:
-            with self._lock:
-                if self._has(customer[CUST_ID], expected):
-                    assigned = {name: deepcopy(customer[name]) for name in ("segment", "segment_status", "revision")}
-                    self.customers[customer[CUST_ID]] |= assigned  # type: ignore[typeddict-item]
-                    matched += 1
-        return matched
 
     def segment_counts(self) -> SegmentCounts:
         self._use()
@@ -156,9 +155,6 @@ class InMemoryCustomerStore:
     def _use(self) -> None:
         if self.failure:
             raise self.failure
-
-    def _has(self, cust_id: str, revision: str) -> bool:
-        return cust_id in self.customers and self.customers[cust_id]["revision"] == revision
 
 
 def holds(condition: Condition, customer: Customer) -> bool:
@@ -193,8 +189,13 @@ def _follows(place: Position, after: Position, order: Order) -> bool:
     return False
 
 
+def _read(customer: StoredCustomer) -> StoredCustomer:
+    return cast(StoredCustomer, deepcopy({name: value for name, value in customer.items() if name != "outbox"}))
+
+
 def _part(customer: Customer, fields: Sequence[str] | None) -> Customer:
-    return deepcopy({name: v for name, v in customer.items() if fields is None or name == CUST_ID or name in fields})
+    wanted = (*customer,) if fields is None else (CUST_ID, *fields)
+    return deepcopy({n: v for n, v in customer.items() if n in wanted and n not in ("due", "outbox")})
 
 
 def row_of(customer: Customer, paths: Sequence[str]) -> Row:

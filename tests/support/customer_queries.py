@@ -11,7 +11,7 @@ from fakes.gateway import CUSTOMERS
 from flask.testing import FlaskClient
 from hypothesis import strategies as st
 
-from gateway.services.customers.customer import Assignment, Customer
+from gateway.services.customers.customer import Customer, Placement
 from gateway.services.customers.query import (
     FIELDS,
     SORTABLE,
@@ -24,7 +24,7 @@ from gateway.services.customers.query import (
 )
 from gateway.services.customers.store import CustomerStore
 from shared.features import CUST_ID, FEATURES
-from support.customers import stored
+from support.customers import becoming, stored
 
 START = datetime(2026, 1, 1)
 _AMOUNTS = [0.0, 0.0, 0.01, 100.0, 2500.5]
@@ -37,7 +37,7 @@ _segments = st.sampled_from(["seg-01", "seg-02"])
 _versions = st.sampled_from(["v1", "v2"])
 _confidences = st.sampled_from([0.5, 0.9, 0.95])
 _assignments = st.builds(
-    Assignment,
+    Placement,
     id=_segments,
     confidence=_confidences,
     rival=st.none() | _segments,
@@ -123,7 +123,7 @@ def disturbances(draw: st.DrawFn, store: CustomerStore, stable: set[str]) -> Non
         if old is None:
             store.insert(draw(customers(cust_id)))
         elif draw(st.booleans()):
-            store.replace(draw(customers(cust_id)), old["revision"])
+            store.update(becoming(old, draw(customers(cust_id))))
         else:
             store.delete(cust_id)
 

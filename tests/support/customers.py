@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hypothesis import strategies as st
 
-from gateway.services.customers.customer import Assignment, Customer, new_customer
+from gateway.services.customers.customer import Placement, StoredCustomer, Update, new_customer
 from gateway.services.customers.preconditions import Precondition
+from gateway.services.events.change import Entry, Origin
+from gateway.services.principal import COMMAND_LINE
 from shared.features import CUST_ID, INPUTS, Feature, complete
 
 
@@ -30,9 +32,25 @@ def body(cust_id: str = "C1", **changes: Any) -> dict[str, Any]:
     return {CUST_ID: cust_id, **inputs(**changes)}
 
 
-def stored(cust_id: str, assignment: Assignment | None = None, **changes: Any) -> Customer:
-    """Return a customer as a store keeps it."""
-    return new_customer(cust_id, complete(inputs(**changes)), assignment)
+ORIGIN = Origin(COMMAND_LINE, "request-1", "192.0.2.1")
+"""Where the changes of a test come from."""
+
+
+def stored(cust_id: str, assignment: Placement | None = None, **changes: Any) -> StoredCustomer:
+    """Return a customer as a store keeps it, of whom nothing waits to be told."""
+    customer = new_customer(cust_id, complete(inputs(**changes)), assignment, ORIGIN, "import")
+    customer.pop("due", None)
+    return customer
+
+
+def origin() -> Origin:
+    """Return `ORIGIN`, as services ask for it."""
+    return ORIGIN
+
+
+def becoming(old: StoredCustomer, new: Mapping[str, Any], entry: Entry | None = None) -> Update:
+    """Return the update that makes of a stored customer what `new` has, all but its CUST_ID."""
+    return Update(old, {name: value for name, value in new.items() if name != CUST_ID}, entry)
 
 
 def knowing(*revisions: str) -> Precondition:

@@ -47,11 +47,13 @@ def validator(features: Sequence[Feature] = FEATURES) -> dict[str, Any]:
         "segment": {"bsonType": ["object", "null"], "required": ["id", "model_version", "assigned_at"]},
         "segment_status": {"enum": list(get_args(SegmentStatus))},
         "revision": {"bsonType": "string"},
+        "seq": {"bsonType": ["int", "long"], "minimum": 0},
         "created_at": {"bsonType": "date"},
         "updated_at": {"bsonType": "date"},
         **{feature.name: _property(feature) for feature in features},
     }
-    return {"$jsonSchema": {"bsonType": "object", "required": list(properties), "properties": properties}}
+    optional = {"due": {"bsonType": "object"}, "outbox": {"bsonType": "array"}}
+    return {"$jsonSchema": {"bsonType": "object", "required": list(properties), "properties": properties | optional}}
 
 
 def _property(feature: Feature) -> dict[str, Any]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal, cast
+from typing import Any, cast
 
-from pymongo import ReplaceOne, UpdateOne, timeout
+from pymongo import UpdateOne, timeout
 from pymongo.errors import BulkWriteError, DuplicateKeyError, ExecutionTimeout
 
 from gateway.data_access.mongo.collection import (
@@ -21,7 +21,7 @@ from gateway.data_access.mongo.collection import (
 from gateway.data_access.mongo.customer_queries import PATHS, LimitedQueries, both, mongo_filter
 from gateway.data_access.mongo.customer_schema import SORT_INDEXES
 from gateway.data_access.mongo.schema import drop_indexes
-from gateway.services.customers.customer import Customer, CustomerPart
+from gateway.services.customers.customer import CustomerPart, StoredCustomer, Update
 from gateway.services.customers.query import CustomerQuery, Filters, Total
 from gateway.services.customers.store import Block, Row, SegmentCounts
 from gateway.services.errors import CustomerExists, StoreUnavailable
@@ -29,18 +29,52 @@ from shared.features import CUST_ID, lacking
 
 DUPLICATE_KEY = 11000
 _GLANCE_MS = 50
-_ASSIGNED: tuple[Literal["segment", "segment_status", "revision"], ...] = ("segment", "segment_status", "revision")
-"""What an assignment changes."""
 
 
-def _document(customer: Customer) -> Document:
+def _document(customer: StoredCustomer) -> Document:
     document = {"_id": customer[CUST_ID], **customer}
     del document[CUST_ID]
     return document
 
 
-def _customer(document: Document) -> Customer:
-    return cast(Customer, {CUST_ID: document.pop("_id"), **document})
+def customer_of(document: Document) -> StoredCustomer:
+    """Return the customer of a document, with its outbox."""
+    document.setdefault("seq", 0)
+    return cast(StoredCustomer, _part(document))
+
+
+def _customer(document: Document) -> StoredCustomer:
+    document.pop("outbox", None)
+    return customer_of(document)
+
+
+def _shown(document: Document) -> CustomerPart:
+    """Return what was asked for of the customer, without what nobody is shown."""
+    document.pop("due", None)
+    document.pop("outbox", None)
+    return _part(document)
+
+
+def _part(document: Document) -> Document:
+    """Return some members of a customer, with what versions before the change log did not write down of them."""
+    if document.get("segment") is not None:
+        _date(document["segment"])
+    return {CUST_ID: document.pop("_id"), **document}
+
+
+def _date(segment: Document) -> None:
+    if "since" not in segment:
+        segment |= {"since": segment["assigned_at"], "cause": None}
+
+
+def _change(update: Update) -> tuple[Document, Document]:
+    """Return the filter and the change of an update: never the whole document, whose outbox the relay moves on."""
+    change: Document = {"$set": update.members}
+    if update.entry is not None:
+        change["$push"] = {"outbox": update.entry}
+    if update.dropped:
+        change["$unset"] = dict.fromkeys(update.dropped, "")
+    return {"_id": update.old["CUST_ID"], "revision": update.old["revision"]}, change
 
 
 class MongoCustomerStore:
@@ -57,25 +91,27 @@ class MongoCustomerStore:
         self._bulk_deadline = bulk_deadline
         self._queries = LimitedQueries(query_timeout)
 
-    def get(self, cust_id: str) -> Customer | None:
+    def get(self, cust_id: str) -> StoredCustomer | None:
         with self._customers as collection:
             document = collection.find_one({"_id": cust_id}, session=session())
         return _customer(document) if document else None
 
-    def get_many(self, cust_ids: Sequence[str]) -> dict[str, Customer]:
+    def get_many(self, cust_ids: Sequence[str]) -> dict[str, StoredCustomer]:
         with timeout(self._bulk_deadline), self._customers as collection:
             found = list(collection.find({"_id": {"$in": list(cust_ids)}}, batch_size=len(cust_ids) + 1))
         return {document["_id"]: _customer(document) for document in found}
 
     def find(self, query: CustomerQuery) -> list[CustomerPart]:
         with self._customers:
-            return [_customer(document) for document in self._queries.find(self._snapshot, query)]
+            return [_shown(document) for document in self._queries.find(self._snapshot, query)]
 
     def count(self, filters: Filters, exact: bool) -> Total:
         with self._customers:
             return self._queries.count(self._snapshot, filters, exact)
 
-    def due(self, model_version: str, after: str | None, limit: int, having: Sequence[str] = ()) -> list[Customer]:
+    def due(
+        self, model_version: str, after: str | None, limit: int, having: Sequence[str] = ()
+    ) -> list[StoredCustomer]:
         due: Document = {"segment.model_version": {"$ne": model_version}}  # which those without a segment have not
         due |= {name: {"$ne": None} for name in having}
         found = self._block(due if after is None else {"_id": {"$gt": after}, **due}, None, limit)
@@ -104,14 +140,19 @@ class MongoCustomerStore:
 
     def rows(self, filters: Filters, paths: Sequence[str], size: int) -> Iterator[list[Row]]:
         # The server makes arrays of the documents: decoding them takes half the time.
-        values = {"_id": 0, "row": ["$_id" if path == CUST_ID else f"${path}" for path in paths]}
+        places = {CUST_ID: "$_id", "seq": {"$ifNull": ["$seq", 0]}}
+        values = {"_id": 0, "row": [places.get(path, f"${path}") for path in paths]}
+        segment = paths.index("segment") if "segment" in paths else None
         wanted = query = mongo_filter(filters)
         while found := self._block(wanted, values, size):
             rows = [document["row"] for document in found]
+            for row in rows if segment is not None else ():
+                if row[segment] is not None:
+                    _date(row[segment])
             yield rows
             wanted = {"$and": [query, {"_id": {"$gt": rows[-1][0]}}]}
 
-    def insert(self, customer: Customer) -> None:
+    def insert(self, customer: StoredCustomer) -> None:
         with self._customers as collection:
             try:
                 # One that was deleted before there was a feature comes back without it.
@@ -120,24 +161,23 @@ class MongoCustomerStore:
             except DuplicateKeyError as error:
                 raise CustomerExists(customer[CUST_ID]) from error
 
-    def replace(self, customer: Customer, expected_revision: str) -> bool:
+    def update(self, update: Update) -> bool:
         with self._customers as collection:
-            result = collection.replace_one(_at(customer[CUST_ID], expected_revision), _document(customer))
-        return result.matched_count == 1
+            return collection.update_one(*_change(update)).matched_count == 1
 
-    def delete(self, cust_id: str) -> Customer | None:
+    def delete(self, cust_id: str) -> StoredCustomer | None:
         with self._customers as collection:
             document = collection.find_one_and_delete({"_id": cust_id}, session=session())
-        return _customer(document) if document else None
+        return customer_of(document) if document else None
 
-    def delete_many(self, cust_ids: Sequence[str], filters: Filters) -> list[Customer]:
+    def delete_many(self, cust_ids: Sequence[str], filters: Filters) -> list[StoredCustomer]:
         wanted = both({"_id": {"$in": list(cust_ids)}}, mongo_filter(filters))
         with self._customers as collection:
             found = list(collection.find(wanted, batch_size=len(cust_ids) + 1, session=session()))
             collection.delete_many({"_id": {"$in": [document["_id"] for document in found]}}, session=session())
-        return [_customer(document) for document in found]
+        return [customer_of(document) for document in found]
 
-    def insert_many(self, customers: Sequence[Customer]) -> set[str]:
+    def insert_many(self, customers: Sequence[StoredCustomer]) -> set[str]:
         with timeout(self._bulk_deadline), self._customers as collection:
             documents = [_document(customer) for customer in customers]
             try:
@@ -148,24 +188,14 @@ class MongoCustomerStore:
                 return _taken(error)
         return set()
 
-    def replace_many(self, customers: Sequence[tuple[Customer, str]]) -> set[str]:
-        requests = [ReplaceOne(_at(c[CUST_ID], revision), _document(c)) for c, revision in customers]
+    def update_many(self, updates: Sequence[Update]) -> set[str]:
+        requests = [UpdateOne(*_change(update)) for update in updates]
         with timeout(self._bulk_deadline), self._customers as collection:
             if collection.bulk_write(requests, ordered=False).matched_count == len(requests):
                 return set()
-            written = [c["revision"] for c, _ in customers]
-            found = collection.find(
-                {"revision": {"$in": written}, "_id": {"$in": [c[CUST_ID] for c, _ in customers]}}, {"_id": 1}
-            )
-            return {c[CUST_ID] for c, _ in customers} - {document["_id"] for document in found}
-
-    def assign_many(self, customers: Sequence[tuple[Customer, str]]) -> int:
-        requests = [
-            UpdateOne(_at(c[CUST_ID], expected), {"$set": {name: c[name] for name in _ASSIGNED}})
-            for c, expected in customers
-        ]
-        with timeout(self._bulk_deadline), self._customers as collection:
-            return int(collection.bulk_write(requests, ordered=False).matched_count)
+            written = {update.old["CUST_ID"]: update.members["revision"] for update in updates}
+            query = {"revision": {"$in": list(written.values())}, "_id": {"$in": list(written)}}
+            return set(written) - {document["_id"] for document in collection.find(query, {"_id": 1})}
 
     def segment_counts(self) -> SegmentCounts:
         self.ping()  # or a database that is away would be waited for as long as counting may take
@@ -211,10 +241,6 @@ class MongoCustomerStore:
         options: dict[str, Any] = {"sort": [("_id", 1)], "limit": rows, "batch_size": rows}
         with timeout(self._bulk_deadline), self._customers:
             return at_one_moment(lambda: list(self._snapshot.find(query, fields, **options)))
-
-
-def _at(cust_id: str, revision: str) -> Document:
-    return {"_id": cust_id, "revision": revision}
 
 
 def _taken(error: BulkWriteError) -> set[str]:

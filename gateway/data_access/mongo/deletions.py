@@ -8,6 +8,7 @@ from typing import cast
 from pymongo import ASCENDING, IndexModel, ReplaceOne
 
 from gateway.data_access.mongo.collection import Document, Documents, StoreCollection, session
+from gateway.data_access.mongo.customers import customer_of
 from gateway.data_access.mongo.deletions_upgrade import upgraded
 from gateway.services.customers.customer import DeletedCustomer
 from shared.features import CUST_ID
@@ -52,4 +53,4 @@ def _document(copy: DeletedCustomer) -> Document:
 
 
 def _copy(document: Document | None) -> DeletedCustomer | None:
-    return cast(DeletedCustomer, {CUST_ID: document.pop("_id"), **document}) if document else None
+    return cast(DeletedCustomer, customer_of(document)) if document else None

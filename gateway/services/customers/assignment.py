@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, TypeVar
 
 from gateway.services.clock import now
-from gateway.services.customers.customer import Assignment, Customer, Features, assigned_customer
+from gateway.services.customers.customer import Features, Placement, StoredCustomer, assigned_customer, reason_of
 from gateway.services.customers.standstill import Standstill
 from gateway.services.customers.store import CustomerStore
 from gateway.services.errors import ModelRefused, ModelServiceError, StoreError, StoreUnavailable
+from gateway.services.events.change import Origin
 from gateway.services.models.model import Model
+from gateway.services.principal import COMMAND_LINE
 from shared.contract import ColumnarAnswer, ModelSummary, Prediction
 from shared.features import CUST_ID, INPUT_NAMES
 
@@ -43,7 +45,7 @@ class Assigner:
         self._try_again_at = 0.0
         self._failing = False
 
-    def assign(self, features: Features) -> Assignment | None:
+    def assign(self, features: Features) -> Placement | None:
         """Return the customer's segment, or None where the model gives none in time: the worker assigns it later."""
         prediction = self._call(lambda: self._model.predict(features, self._deadline))
         return assignment_of(prediction) if prediction else None
@@ -52,7 +54,7 @@ class Assigner:
         """Return the active model's description, or None while the model is unavailable."""
         return self._call(lambda: self._model.active(self._deadline))
 
-    def assign_columns(self, rows: Sequence[Features], deadline: float | None = None) -> list[Assignment] | None:
+    def assign_columns(self, rows: Sequence[Features], deadline: float | None = None) -> list[Placement] | None:
         """Return the segments of many customers, in order, or None while the model is unavailable.
 
         Parameters
@@ -61,7 +63,7 @@ class Assigner:
         """
         return self._call(lambda: self.score(rows, deadline))
 
-    def score(self, rows: Sequence[Features], deadline: float | None = None) -> list[Assignment]:
+    def score(self, rows: Sequence[Features], deadline: float | None = None) -> list[Placement]:
         """Return the segments of many customers, in order.
 
         Raises
@@ -102,10 +104,10 @@ class Assigner:
         self._failing = True
 
 
-def assignment_of(prediction: Prediction) -> Assignment:
+def assignment_of(prediction: Prediction) -> Placement:
     """Return what is stored of a prediction."""
     rival = prediction["rival"]
-    return Assignment(
+    return Placement(
         id=prediction["segment"]["id"],
         confidence=prediction["confidence"],
         rival=rival["id"] if rival else None,
@@ -114,7 +116,7 @@ def assignment_of(prediction: Prediction) -> Assignment:
     )
 
 
-def _assignments(answer: ColumnarAnswer) -> list[Assignment]:
+def _assignments(answer: ColumnarAnswer) -> list[Placement]:
     ids: list[str | None] = [*(segment["id"] for segment in answer["segments"]), None]  # index -1: no rival
     version, at = answer["model_version"], now()
     return [
@@ -186,7 +188,7 @@ class Reconciler:
                 return assigned, True
         return assigned, False
 
-    def _batches(self, version: str, start: str | None) -> Iterator[list[Customer]]:
+    def _batches(self, version: str, start: str | None) -> Iterator[list[StoredCustomer]]:
         """Yield the due customers that follow `start`, in CUST_ID order, and then those from the first one up to it."""
         after = start
         while due := self._store.due(version, after, BATCH, self._standstill.lacked):
@@ -200,16 +202,17 @@ class Reconciler:
             yield due
             after = due[-1][CUST_ID]
 
-    def _assign(self, due: list[Customer]) -> _Outcome:
+    def _assign(self, due: list[StoredCustomer]) -> _Outcome:
         """Assign a batch; one customer that cannot be assigned must not hold up the others."""
         if not due:
             return _Outcome()
         try:
             segments = self._assigner.score(due)
-            matched = self._store.assign_many(
-                [(assigned_customer(c, segment), c["revision"]) for c, segment in zip(due, segments, strict=True)]
+            reason = reason_of(Origin(COMMAND_LINE), "model_activated")
+            missed = self._store.update_many(
+                [assigned_customer(c, new, c.get("due", reason)) for c, new in zip(due, segments, strict=True)]
             )
-            return _Outcome(matched, len(due) - matched)
+            return _Outcome(len(due) - len(missed), len(missed))
         except StoreUnavailable:
             raise
         except (ModelRefused, StoreError) as error:

@@ -13,15 +13,19 @@ from typing import Literal, NamedTuple
 from gateway.services.audit import Action, Announced, Auditor, Change
 from gateway.services.customers.assignment import Assigner
 from gateway.services.customers.customer import (
-    Assignment,
     Customer,
     Features,
+    Placement,
+    StoredCustomer,
+    Update,
     changed_customer,
     new_customers,
     same_features,
 )
 from gateway.services.customers.store import MAX_ATTEMPTS, BulkStore
 from gateway.services.errors import Contended
+from gateway.services.events.change import Cause, Origin
+from gateway.services.principal import COMMAND_LINE
 from shared.features import CUST_ID
 
 
@@ -137,15 +141,15 @@ class DryRunStore:
     def __init__(self, store: BulkStore) -> None:
         self._store = store
 
-    def get_many(self, cust_ids: Sequence[str]) -> dict[str, Customer]:
+    def get_many(self, cust_ids: Sequence[str]) -> dict[str, StoredCustomer]:
         """Return those of the customers that exist, by CUST_ID."""
         return self._store.get_many(cust_ids)
 
-    def insert_many(self, customers: Sequence[Customer]) -> set[str]:
+    def insert_many(self, customers: Sequence[StoredCustomer]) -> set[str]:
         """Return the CUST_IDs that are taken."""
         return set(self._store.get_many([customer[CUST_ID] for customer in customers]))
 
-    def replace_many(self, customers: Sequence[tuple[Customer, str]]) -> set[str]:  # noqa: ARG002  # as the port has it
+    def update_many(self, updates: Sequence[Update]) -> set[str]:  # noqa: ARG002  # as the port has it
         """Return nothing: the revisions have just been read."""
         return set()
 
@@ -170,12 +174,16 @@ class BulkWriter:
         require_revision: bool = False,
         deadline: float | None = None,
         auditor: Auditor | None = None,
+        origin: Callable[[], Origin] = lambda: Origin(COMMAND_LINE),
+        cause: Cause = "import",
     ) -> None:
         self._store = store
         self._assigner = assigner
         self._require_revision = require_revision
         self._deadline = deadline
         self._auditor = auditor
+        self._origin = origin
+        self._cause = cause
 
     def write(
         self,
@@ -242,25 +250,26 @@ class BulkWriter:
     def _create(
         self,
         wanted: Mapping[str, Features],
-        segments: Mapping[str, Assignment | None],
+        segments: Mapping[str, Placement | None],
         outcomes: dict[str, Outcome],
     ) -> set[str]:
         """Store new customers; return the ids that are taken."""
-        new = new_customers(wanted, segments)
+        new = new_customers(wanted, segments, self._origin(), self._cause)
         written: list[_Change] = [(customer, None) for customer in new]
         return self._written("customer.created", written, lambda: self._store.insert_many(new), outcomes)
 
     def _change(
         self,
         wanted: Mapping[str, Features],
-        stored: Mapping[str, Customer],
-        segments: Mapping[str, Assignment | None],
+        stored: Mapping[str, StoredCustomer],
+        segments: Mapping[str, Placement | None],
         outcomes: dict[str, Outcome],
     ) -> set[str]:
         """Replace stored customers; return the ids of those that have changed meanwhile."""
-        new: list[_Change] = [(changed_customer(stored[i], f, segments[i]), stored[i]) for i, f in wanted.items()]
-        expected = [(customer, stored[customer[CUST_ID]]["revision"]) for customer, _ in new]
-        return self._written("customer.replaced", new, lambda: self._store.replace_many(expected), outcomes)
+        origin = self._origin()
+        updates = [changed_customer(stored[i], f, segments[i], origin, self._cause) for i, f in wanted.items()]
+        new: list[_Change] = [(update.customer, update.old) for update in updates]
+        return self._written("customer.replaced", new, lambda: self._store.update_many(updates), outcomes)
 
     def _written(
         self,
@@ -290,6 +299,6 @@ class BulkWriter:
             *(Change(action, "customer", c[CUST_ID], old and old["revision"], c["revision"]) for c, old in changes)
         )
 
-    def _segments(self, wanted: Mapping[str, Features]) -> Mapping[str, Assignment | None]:
+    def _segments(self, wanted: Mapping[str, Features]) -> Mapping[str, Placement | None]:
         segments = self._assigner.assign_columns(list(wanted.values()), self._deadline) if wanted else []
         return dict.fromkeys(wanted) if segments is None else dict(zip(wanted, segments, strict=True))

@@ -8,12 +8,14 @@ The features stand in the document beside the members that are declared here. Th
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final, Literal, TypedDict, cast
+from typing import Any, Final, Literal, NotRequired, TypedDict, TypeVar, cast
 
 from gateway.services.clock import later_than, now
 from gateway.services.errors import InvalidInput
+from gateway.services.events.change import Cause, ChangeType, Due, Entry, Origin, SegmentChange
 from shared.features import CUST_ID, INPUT_NAMES, complete, lacking
 from shared.findings import Finding
 from shared.problems import FieldError
@@ -27,8 +29,8 @@ Features = Mapping[str, Any]
 """A customer's features by column name, in stored form (`shared.features.complete`)."""
 
 
-class Assignment(TypedDict):
-    """The segment a customer is in, as stored with the customer. ``rival`` is a segment id or None."""
+class Placement(TypedDict):
+    """The segment that the model puts a customer in. ``rival`` is a segment id or None."""
 
     id: str
     confidence: float
@@ -37,10 +39,22 @@ class Assignment(TypedDict):
     assigned_at: datetime
 
 
-class Customer(TypedDict):
-    """A stored customer. Beside these members it has every feature; times are UTC.
+class Assignment(Placement):
+    """The segment a customer is in, as stored with the customer: also since when it has been in it, and why.
 
-    ``revision`` changes with every write, ``updated_at`` only where the features do.
+    ``assigned_at`` is renewed with every assignment, ``since`` and ``cause`` only where it is to another segment.
+    ``cause`` is null where the customer was there before causes were kept.
+    """
+
+    since: datetime
+    cause: Cause | None
+
+
+class Customer(TypedDict):
+    """A stored customer, as it is shown. Beside these members it has every feature; times are UTC.
+
+    ``revision`` changes with every write, ``updated_at`` only where the features do. ``seq`` is the number of the
+    latest entry of the change log about this customer, since its CUST_ID was last created.
     """
 
     CUST_ID: str
@@ -49,9 +63,21 @@ class Customer(TypedDict):
     revision: str
     created_at: datetime
     updated_at: datetime
+    seq: int
 
 
-class DeletedCustomer(Customer):
+class StoredCustomer(Customer):
+    """A customer with what nobody is shown: why a pending one is due, and the entries that wait for the relay.
+
+    A store is given ``outbox`` with a customer that it inserts, and returns it with one that it deletes. Otherwise it
+    is the relay's, and no reader sees it.
+    """
+
+    due: NotRequired[Due]
+    outbox: NotRequired[list[Entry]]
+
+
+class DeletedCustomer(StoredCustomer):
     """A customer as it was when it was deleted, and until when it can be restored."""
 
     deleted_at: datetime
@@ -62,65 +88,267 @@ CustomerPart = Mapping[str, Any]
 """Some members of a `Customer`: CUST_ID and those that a reader wants."""
 
 
+@dataclass(frozen=True, slots=True)
+class Update:
+    """The next revision of a stored customer: what of it is written, and what the change log is told.
+
+    Attributes
+    ----------
+    old : the customer as it was read; nothing is written if it has another revision by now.
+    members : the members that change, with their new values.
+    dropped : the members that it loses.
+    entry : None where the change is told of by a digest alone.
+    """
+
+    old: StoredCustomer
+    members: Mapping[str, Any]
+    entry: Entry | None = None
+    dropped: Sequence[str] = ()
+
+    @property
+    def customer(self) -> StoredCustomer:
+        """The customer as it will be."""
+        new = {**self.old, **self.members}
+        for name in self.dropped:
+            new.pop(name, None)
+        return cast(StoredCustomer, new)
+
+
+Shown = TypeVar("Shown", bound=StoredCustomer)
+
+
+def shown(customer: Shown) -> Shown:
+    """Return the customer without what nobody is shown."""
+    kept: dict[str, Any] = {**customer}
+    kept.pop("due", None)
+    kept.pop("outbox", None)
+    return cast(Shown, kept)
+
+
 def new_revision() -> str:
     """Return an unguessable revision; a counter would repeat after a delete and let a stale If-Match through."""
     return secrets.token_hex(8)
 
 
-def new_customer(cust_id: str, features: Features, assignment: Assignment | None) -> Customer:
-    """Return the document of a customer that was not stored before."""
-    return _customer(cust_id, features, assignment, new_revision(), now())
+def new_customer(
+    cust_id: str,
+    features: Features,
+    placement: Placement | None,
+    origin: Origin,
+    cause: Cause = "customer_data",
+) -> StoredCustomer:
+    """Return the document of a customer that was not stored before, with the entry that tells so."""
+    (customer,) = new_customers({cust_id: features}, {cust_id: placement}, origin, cause)
+    return customer
 
 
-def new_customers(features: Mapping[str, Features], assignments: Mapping[str, Assignment | None]) -> list[Customer]:
-    """Return the documents of many customers that were not stored before, in a third of the time of `new_customer`."""
-    at, text = now(), secrets.token_hex(8 * len(features))
-    return [
-        _customer(cust_id, of_one, assignments[cust_id], text[place * 16 : place * 16 + 16], at)
-        for place, (cust_id, of_one) in enumerate(features.items())
-    ]
+def new_customers(
+    features: Mapping[str, Features],
+    placements: Mapping[str, Placement | None],
+    origin: Origin,
+    cause: Cause = "customer_data",
+) -> list[StoredCustomer]:
+    """Return the documents of many customers that were not stored before, each with its entry.
+
+    Those of an import have none: its digest tells of them.
+    """
+    at, text, reason = now(), secrets.token_hex(8 * len(features)), reason_of(origin, cause)
+    told = cause != "import"
+    new = []
+    for place, (cust_id, of_one) in enumerate(features.items()):
+        segment = _assignment(None, placements[cust_id], at, cause)
+        document = {
+            CUST_ID: cust_id,
+            **of_one,
+            "segment": segment,
+            "segment_status": ASSIGNED if segment else PENDING,
+            "revision": text[place * 16 : place * 16 + 16],
+            "created_at": at,
+            "updated_at": at,
+            "seq": 0,
+        }
+        customer = cast(StoredCustomer, document)  # no type can name members that are derived
+        if segment is None:
+            customer["due"] = reason
+        if told:
+            customer["seq"] = 1
+            customer["outbox"] = [
+                _entry("customer.created", at, reason, 1, (None, customer["revision"]), _move(None, segment))
+            ]
+        new.append(customer)
+    return new
 
 
-def _customer(cust_id: str, features: Features, assignment: Assignment | None, revision: str, at: datetime) -> Customer:
-    document = {
-        CUST_ID: cust_id,
-        **features,
-        "segment": assignment,
-        "segment_status": ASSIGNED if assignment else PENDING,
-        "revision": revision,
-        "created_at": at,
-        "updated_at": at,
-    }
-    return cast(Customer, document)  # no type can name members that are derived
+def changed_customer(
+    old: StoredCustomer,
+    features: Features,
+    placement: Placement | None,
+    origin: Origin,
+    cause: Cause = "customer_data",
+) -> Update:
+    """Return the next revision of a stored customer, with other features; one of an import is told where it moves."""
+    at = _after(old)
+    segment = _assignment(old["segment"], placement, at, cause)
+    members = {name: value for name, value in features.items() if name not in old or old[name] != value}  # type: ignore[literal-required]
+    values = {name: [old.get(name), value] for name, value in members.items() if old.get(name) != value}
+    members |= {"segment": segment, "segment_status": ASSIGNED if segment else PENDING, "updated_at": at}
+    reason = reason_of(origin, cause, was_in(old))
+    if segment is None:
+        members["due"] = reason
+    # A member that is no feature any more goes with the next change.
+    dropped = [name for name in old if name not in members and name not in features and name not in _OWN]
+    move = _move(old["segment"], segment)
+    if move is None and cause == "import":
+        return _untold(old, members, dropped)
+    update = _told(old, members, "customer.updated", at, reason, move, dropped)
+    assert update.entry is not None
+    update.entry["fields"], update.entry["values"] = list(values), values
+    return update
 
 
-def changed_customer(old: Customer, features: Features, assignment: Assignment | None) -> Customer:
-    """Return the next revision of a stored customer."""
-    changed = new_customer(old["CUST_ID"], features, assignment)
-    changed["created_at"], changed["updated_at"] = old["created_at"], later_than(old["updated_at"])
-    return changed
+def assigned_customer(old: StoredCustomer, placement: Placement, reason: Due) -> Update:
+    """Return the next revision of a stored customer that the worker assigns, told where it moves."""
+    at = _after(old)
+    segment = _assignment(old["segment"], placement, at, reason["cause"])
+    members = {"segment": segment, "segment_status": ASSIGNED}
+    move = _move(old["segment"], segment)
+    if move is None:
+        return _untold(old, members)
+    update = _told(old, members, "customer.segment_changed", at, reason, move)
+    if move["from"] is None and reason["was"] is not None and update.entry is not None:
+        update.entry["data"] = {"was": reason["was"]}
+    return update
 
 
-def assigned_customer(old: Customer, assignment: Assignment) -> Customer:
-    """Return the next revision of a stored customer, which differs in its segment alone."""
-    return {**old, "segment": assignment, "segment_status": ASSIGNED, "revision": new_revision()}
+def rescored_customer(old: StoredCustomer, placement: Placement, origin: Origin) -> Update:
+    """Return the next revision of a stored customer that somebody had scored anew."""
+    at = _after(old)
+    segment = _assignment(old["segment"], placement, at, "manual")
+    members = {"segment": segment, "segment_status": ASSIGNED}
+    reason = reason_of(origin, "manual")
+    return _told(old, members, "customer.rescored", at, reason, _move(old["segment"], segment))
 
 
-def deleted_customer(customer: Customer, retention: timedelta) -> DeletedCustomer:
-    """Return the copy of a customer that is deleted now and can be restored for so long."""
-    at = now()
-    return {**customer, "deleted_at": at, "expires_at": at + retention}
+def deleted_customer(customer: StoredCustomer, retention: timedelta, origin: Origin) -> DeletedCustomer:
+    """Return the copy of a customer that is deleted now and can be restored for so long; it takes the outbox along."""
+    at = _after(customer)
+    reason, seq = reason_of(origin, None), customer["seq"] + 1
+    entry = _entry("customer.deleted", at, reason, seq, (customer["revision"], None), _move(customer["segment"], None))
+    outbox = [*customer.get("outbox", ()), entry]
+    new = {"seq": seq, "outbox": outbox, "deleted_at": at, "expires_at": at + retention}
+    return cast(DeletedCustomer, {**customer, **new})
 
 
-def restored_customer(copy: DeletedCustomer) -> Customer:
+def restored_customer(copy: DeletedCustomer, origin: Origin) -> StoredCustomer:
     """Return the next revision of a customer that was deleted, with the features that the data dictionary has today.
 
     One that is younger than the customer is still missing then.
     """
-    inputs = inputs_of(copy)
-    kept = {name: value for name, value in copy.items() if name not in ("deleted_at", "expires_at")}
-    new = {"revision": new_revision(), "updated_at": later_than(copy["updated_at"])}
-    return cast(Customer, {**kept, **complete(inputs), **new})
+    at = later_than(max(copy["updated_at"], copy["deleted_at"]))
+    reason = reason_of(origin, "restored", was_in(copy))
+    kept = {name: value for name, value in copy.items() if name not in ("deleted_at", "expires_at", "due")}
+    segment = _assignment(None, copy["segment"], at, "restored")
+    new = {"segment": segment, "revision": new_revision(), "seq": copy["seq"] + 1, "updated_at": at}
+    customer = cast(StoredCustomer, {**kept, **complete(inputs_of(copy)), **new})
+    if segment is None:
+        customer["due"] = reason
+    revisions = copy["revision"], customer["revision"]
+    entry = _entry("customer.restored", at, reason, customer["seq"], revisions, _move(None, segment))
+    customer["outbox"] = [*copy.get("outbox", ()), entry]
+    return customer
+
+
+def was_in(customer: StoredCustomer) -> str | None:
+    """Return the segment that a customer is in or, while it is pending, was in last."""
+    segment = customer["segment"]
+    if segment is not None:
+        return segment["id"]
+    return customer["due"]["was"] if "due" in customer else None
+
+
+def reason_of(origin: Origin, cause: Cause | None, was: str | None = None) -> Due:
+    """Return who changes customers and why, as their entries and pending customers keep it."""
+    return Due(cause=cause, actor=origin.actor, by=None, request_id=origin.request_id, address=origin.address, was=was)
+
+
+def _after(old: Customer) -> datetime:
+    """Return the time of the next change, later than those that went before it: together they tell every moment."""
+    segment = old["segment"]
+    return later_than(max(old["updated_at"], segment["since"]) if segment else old["updated_at"])
+
+
+def _assignment(
+    old: Assignment | None, placement: Placement | None, at: datetime, cause: Cause | None
+) -> Assignment | None:
+    if placement is None:
+        return None
+    if old is not None and old["id"] == placement["id"]:
+        return {**placement, "since": old["since"], "cause": old["cause"]}
+    return {**placement, "since": at, "cause": cause}
+
+
+def _move(old: Assignment | None, new: Assignment | None) -> SegmentChange | None:
+    """Return what an entry says of the segment; None where it stays the same."""
+    if (old and old["id"]) == (new and new["id"]):
+        return None
+    return {
+        "from": old and old["id"],
+        "from_since": old and old["since"],
+        "to": new and new["id"],
+        "confidence": new and new["confidence"],
+        "rival": new and new["rival"],
+        "model_version": new and new["model_version"],
+    }
+
+
+def _entry(
+    kind: ChangeType,
+    at: datetime,
+    reason: Due,
+    seq: int,
+    revisions: tuple[str | None, str | None],
+    move: SegmentChange | None,
+) -> Entry:
+    entry: Entry = {
+        "seq": seq,
+        "at": at,
+        "type": kind,
+        "cause": reason["cause"],
+        "actor": reason["actor"],
+        "by": reason["by"],
+        "request_id": reason["request_id"],
+        "address": reason["address"],
+        "before": revisions[0],
+        "after": revisions[1],
+    }
+    if move is not None:
+        entry["segment"] = move
+    return entry
+
+
+def _untold(old: StoredCustomer, members: dict[str, Any], dropped: Sequence[str] = ()) -> Update:
+    members["revision"] = new_revision()
+    return Update(old, members, None, _settled(old, members, dropped))
+
+
+def _told(
+    old: StoredCustomer,
+    members: dict[str, Any],
+    kind: ChangeType,
+    at: datetime,
+    reason: Due,
+    move: SegmentChange | None,
+    dropped: Sequence[str] = (),
+) -> Update:
+    revision, seq = new_revision(), old["seq"] + 1
+    members |= {"revision": revision, "seq": seq}
+    entry = _entry(kind, at, reason, seq, (old["revision"], revision), move)
+    return Update(old, members, entry, _settled(old, members, dropped))
+
+
+def _settled(old: StoredCustomer, members: Mapping[str, Any], dropped: Sequence[str]) -> Sequence[str]:
+    """Return the members that an update drops: also why the customer was due, unless it still is."""
+    return (*dropped, "due") if "due" in old and "due" not in members else dropped
 
 
 def inputs_of(customer: Features) -> dict[str, Any]:
@@ -134,8 +362,9 @@ def same_features(customer: Customer, features: Features) -> bool:
     return features.items() <= customer.items() or all(customer.get(name) == value for name, value in features.items())
 
 
-KEPT_BY_SERVICE: Final = ("segment", "segment_status", "revision", "created_at", "updated_at")
+KEPT_BY_SERVICE: Final = ("segment", "segment_status", "revision", "created_at", "updated_at", "seq")
 """What the service adds to a stored customer."""
+_OWN: Final = {CUST_ID, *KEPT_BY_SERVICE, "due"}
 ADDED: Final = (*KEPT_BY_SERVICE, "deleted_at", "expires_at", "warnings")
 """What the service adds to customers in its answers; who sends one back changes none of it."""
 

@@ -6,22 +6,24 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from gateway.services.audit import Action, Auditor, Change
 from gateway.services.customers.assignment import Assigner
 from gateway.services.customers.customer import (
     Customer,
     Features,
+    StoredCustomer,
     changed_customer,
     ignored,
     inputs_of,
     new_customer,
     refuse_changes,
     same_features,
+    shown,
 )
 from gateway.services.customers.preconditions import ANY_STATE, Precondition
 from gateway.services.customers.store import MAX_ATTEMPTS, CustomerStore
 from gateway.services.errors import Contended, CustomerExists, CustomerNotFound
-from shared.features import CUST_ID, complete
+from gateway.services.events.change import Origin
+from shared.features import complete
 from shared.findings import Finding, findings
 
 
@@ -39,15 +41,21 @@ class CustomerService:
 
     Parameters
     ----------
+    origin : says where the change that is being made comes from.
     require_revision : whether changing a stored customer needs its revision in the precondition.
     """
 
     def __init__(
-        self, store: CustomerStore, assigner: Assigner, auditor: Auditor, *, require_revision: bool = False
+        self,
+        store: CustomerStore,
+        assigner: Assigner,
+        origin: Callable[[], Origin],
+        *,
+        require_revision: bool = False,
     ) -> None:
         self._store = store
         self._assigner = assigner
-        self._auditor = auditor
+        self._origin = origin
         self._require_revision = require_revision
 
     def get(self, cust_id: str) -> Customer:
@@ -57,10 +65,7 @@ class CustomerService:
         ------
         CustomerNotFound
         """
-        customer = self._store.get(cust_id)
-        if customer is None:
-            raise CustomerNotFound(cust_id)
-        return customer
+        return shown(self._stored(cust_id))
 
     def create(self, cust_id: str, sent: Features, first_tried_at: datetime | None = None) -> Written:
         """Store a new customer.
@@ -75,10 +80,9 @@ class CustomerService:
         CustomerExists
         """
         features = complete(sent)
-        customer = new_customer(cust_id, features, self._assigner.assign(features))
+        customer = new_customer(cust_id, features, self._assigner.assign(features), self._origin())
         try:
-            with self._auditor.change(Change("customer.created", "customer", cust_id, None, customer["revision"])):
-                self._store.insert(customer)
+            self._store.insert(customer)
         except CustomerExists:
             stored = self._store.get(cust_id) if first_tried_at else None
             if not (first_tried_at and stored and stored["created_at"] >= first_tried_at):
@@ -86,7 +90,7 @@ class CustomerService:
             if not same_features(stored, features):
                 raise
             customer = stored
-        return Written(customer, True, findings(features, sent) + ignored(sent))
+        return Written(shown(customer), True, findings(features, sent) + ignored(sent))
 
     def replace(self, cust_id: str, sent: Features, expected: Precondition = ANY_STATE) -> Written:
         """Create the customer, or replace all its features; where nothing is expected, the last writer wins.
@@ -100,11 +104,7 @@ class CustomerService:
         for _ in range(MAX_ATTEMPTS):
             old = self._store.get(cust_id)
             expected.check(cust_id, old, require_revision=self._require_revision)
-            written = (
-                self._change("customer.replaced", old, lambda _: sent)
-                if old
-                else self._create_unless_taken(cust_id, sent)
-            )
+            written = self._change(old, lambda _: sent) if old else self._create_unless_taken(cust_id, sent)
             if written:
                 return written
         raise Contended(cust_id)
@@ -117,11 +117,17 @@ class CustomerService:
         CustomerNotFound, StaleRevision, CustomerNotNew, RevisionRequired, InvalidInput
         """
         for _ in range(MAX_ATTEMPTS):
-            old = self.get(cust_id)
+            old = self._stored(cust_id)
             expected.check(cust_id, old, require_revision=self._require_revision)
-            if written := self._change("customer.patched", old, lambda old: {**old, **changes}):
+            if written := self._change(old, lambda old: {**old, **changes}):
                 return written
         raise Contended(cust_id)
+
+    def _stored(self, cust_id: str) -> StoredCustomer:
+        customer = self._store.get(cust_id)
+        if customer is None:
+            raise CustomerNotFound(cust_id)
+        return customer
 
     def _create_unless_taken(self, cust_id: str, sent: Features) -> Written | None:
         try:
@@ -129,18 +135,13 @@ class CustomerService:
         except CustomerExists:
             return None
 
-    def _change(self, action: Action, old: Customer, edit: Callable[[Features], Features]) -> Written | None:
+    def _change(self, old: StoredCustomer, edit: Callable[[Features], Features]) -> Written | None:
         """Write the edited features over `old`; None when somebody else was faster."""
         sent = edit(inputs_of(old))
         refuse_changes(old, sent)
         features = complete(sent)
         warnings = findings(features, sent) + ignored(sent)
         if same_features(old, features):
-            return Written(old, False, warnings)
-        customer = changed_customer(old, features, self._assigner.assign(features))
-        change = Change(action, "customer", old[CUST_ID], old["revision"], customer["revision"])
-        with self._auditor.change(change) as announced:
-            if not self._store.replace(customer, old["revision"]):
-                announced.refused()
-                return None
-        return Written(customer, False, warnings)
+            return Written(shown(old), False, warnings)
+        update = changed_customer(old, features, self._assigner.assign(features), self._origin())
+        return Written(shown(update.customer), False, warnings) if self._store.update(update) else None

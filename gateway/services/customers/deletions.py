@@ -8,13 +8,19 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Protocol, TypedDict
 
-from gateway.services.audit import Auditor, Change
-from gateway.services.customers.customer import Customer, DeletedCustomer, deleted_customer, restored_customer
+from gateway.services.customers.customer import (
+    DeletedCustomer,
+    StoredCustomer,
+    deleted_customer,
+    restored_customer,
+    shown,
+)
 from gateway.services.customers.customers import Written
 from gateway.services.customers.preconditions import ANY_STATE, Precondition
 from gateway.services.customers.query import Filters
 from gateway.services.customers.store import CustomerStore
 from gateway.services.errors import CustomerExists, CustomerNotDeleted, CustomerNotFound, MatchingDiffer
+from gateway.services.events.change import Origin
 from gateway.services.pages import Page
 from gateway.services.transactions import Transactions
 from shared.features import CUST_ID
@@ -75,7 +81,7 @@ class DeletionService:
         deleted: DeletedCustomers,
         transactions: Transactions,
         retention: timedelta,
-        auditor: Auditor,
+        origin: Callable[[], Origin],
         *,
         require_revision: bool = False,
         seconds: float = 30.0,
@@ -84,7 +90,7 @@ class DeletionService:
         self._customers = customers
         self._deleted = deleted
         self._transactions = transactions
-        self._auditor = auditor
+        self._origin = origin
         self._retention = retention
         self._require_revision = require_revision
         self._seconds = seconds
@@ -106,13 +112,13 @@ class DeletionService:
         expected.check(cust_id, customer, require_revision=self._require_revision)
         self._keep([customer])
 
-    def _keep(self, customers: Sequence[Customer]) -> None:
-        """Keep what can be restored of customers that are being deleted, and audit that they are."""
+    def _keep(self, customers: Sequence[StoredCustomer]) -> None:
+        """Keep what can be restored of customers that are being deleted."""
         if self._retention:
-            self._deleted.keep([deleted_customer(customer, self._retention) for customer in customers])
+            origin = self._origin()
+            self._deleted.keep([deleted_customer(customer, self._retention, origin) for customer in customers])
         else:  # nor what was kept of earlier customers of these ids
             self._deleted.forget([customer[CUST_ID] for customer in customers])
-        self._auditor.note(*(Change("customer.deleted", "customer", c[CUST_ID], c["revision"]) for c in customers))
 
     def count_matching(self, filters: Filters) -> BulkDeletion:
         """Return how many customers `delete_matching` would delete.
@@ -127,7 +133,7 @@ class DeletionService:
     def delete_matching(self, filters: Filters, confirmed: int) -> BulkDeletion:
         """Delete the customers that all filters hold for; each can be restored as if it were deleted alone.
 
-        They are deleted some at a time, each part together with its audit entries. What broke off, or took too long,
+        They are deleted some at a time, each part in a transaction. What broke off, or took too long,
         goes on with another call, which has to confirm how many are left.
 
         Parameters
@@ -170,7 +176,7 @@ class DeletionService:
         copy = self._deleted.get(cust_id)
         if copy is None or self._customers.get(cust_id):
             raise CustomerNotDeleted(cust_id)
-        return copy
+        return shown(copy)
 
     def page(self, after: str | None, limit: int) -> Page[DeletedCustomer, str]:
         """Return up to `limit` deleted customers whose CUST_ID follows `after`, in CUST_ID order."""
@@ -178,7 +184,7 @@ class DeletionService:
         while len(items) <= limit:
             copies = self._deleted.page(after, limit + 1)
             stored = self._customers.get_many([copy[CUST_ID] for copy in copies]) if copies else {}
-            items += [copy for copy in copies if copy[CUST_ID] not in stored]
+            items += [shown(copy) for copy in copies if copy[CUST_ID] not in stored]
             if len(copies) <= limit:
                 break
             after = copies[-1][CUST_ID]
@@ -206,13 +212,12 @@ class DeletionService:
             stored = self._customers.get(cust_id) if first_tried_at else None
             if not (first_tried_at and stored and stored["updated_at"] >= first_tried_at):
                 raise
-            return Written(stored, False, findings(stored, stored))
+            return Written(shown(stored), False, findings(stored, stored))
 
     def _restore(self, cust_id: str) -> Written:
         copy = self._deleted.take(cust_id)
         if copy is None:
             raise CustomerExists(cust_id) if self._customers.get(cust_id) else CustomerNotDeleted(cust_id)
-        customer = restored_customer(copy)
+        customer = restored_customer(copy, self._origin())
         self._customers.insert(customer)
-        self._auditor.note(Change("customer.restored", "customer", cust_id, copy["revision"], customer["revision"]))
-        return Written(customer, False, findings(customer, customer))
+        return Written(shown(customer), False, findings(customer, customer))

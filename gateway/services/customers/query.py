@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal
 
+from gateway.services.customers.customer import KEPT_BY_SERVICE
 from shared.features import BY_NAME, CUST_ID, FEATURES
 
 
@@ -107,7 +108,7 @@ FIELDS: Mapping[str, Field] = {
 }
 """Everything that customers can be filtered by, under its public name."""
 
-MEMBERS = (CUST_ID, *(f.name for f in FEATURES), "segment", "segment_status", "revision", "created_at", "updated_at")
+MEMBERS = (CUST_ID, *(f.name for f in FEATURES), *KEPT_BY_SERVICE)
 """The members of a customer in an answer, which a reader may choose from."""
 
 RANKED = ("confidence", "BALANCE", "PURCHASES", "CASH_ADVANCE", "CREDIT_LIMIT", "PAYMENTS", "created_at", "updated_at")

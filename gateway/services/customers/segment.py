@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import NotRequired, TypedDict
 
-from gateway.services.audit import Auditor, Change
 from gateway.services.customers.assignment import Assigner, assignment_of
 from gateway.services.customers.customer import (
     Customer,
-    assigned_customer,
     inputs_of,
     refuse_gaps,
+    rescored_customer,
 )
 from gateway.services.customers.customers import CustomerService
 from gateway.services.customers.store import MAX_ATTEMPTS, CustomerStore
-from gateway.services.errors import Contended, ModelRefused
+from gateway.services.errors import Contended, CustomerNotFound, ModelRefused
+from gateway.services.events.change import Origin
 from gateway.services.models.model import Model, PredictionOptions
 from shared.contract import BORDERLINE, Explanation, Prediction, SegmentRef
 
@@ -66,14 +66,14 @@ class CustomerSegmentService:
         model: Model,
         assigner: Assigner,
         deadline: float,
-        auditor: Auditor,
+        origin: Callable[[], Origin],
     ) -> None:
         self._customers = customers
         self._store = store
         self._model = model
         self._assigner = assigner
         self._deadline = deadline
-        self._auditor = auditor
+        self._origin = origin
 
     def get(self, cust_id: str, *, explain: bool = False) -> CustomerSegment:
         """Return the stored assignment and, with `explain`, why the active model puts the customer where it does.
@@ -94,21 +94,15 @@ class CustomerSegmentService:
         CustomerNotFound, InvalidInput, ModelServiceError, StoreError, Contended
         """
         for _ in range(MAX_ATTEMPTS):
-            customer = self._customers.get(cust_id)
+            customer = self._store.get(cust_id)
+            if customer is None:
+                raise CustomerNotFound(cust_id)
             prediction = self._predict(customer, PredictionOptions(explain=explain))
-            assigned = assigned_customer(customer, assignment_of(prediction))
-            if self._assign(assigned, customer["revision"]):
-                view = _view(assigned, _names_in(prediction))
+            update = rescored_customer(customer, assignment_of(prediction), self._origin())
+            if self._store.update(update):
+                view = _view(update.customer, _names_in(prediction))
                 return _explained(view, prediction) if explain else view
         raise Contended(cust_id)
-
-    def _assign(self, assigned: Customer, expected: str) -> bool:
-        change = Change("customer.rescored", "customer", assigned["CUST_ID"], expected, assigned["revision"])
-        with self._auditor.change(change) as announced:
-            stored = self._store.replace(assigned, expected)
-            if not stored:
-                announced.refused()
-        return stored
 
     def _predict(self, customer: Customer, options: PredictionOptions) -> Prediction:
         features = inputs_of(customer)

@@ -11,7 +11,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
-from gateway.services.customers.customer import Customer
+from gateway.services.customers.customer import Customer, StoredCustomer
 from gateway.services.errors import SegmentationError
 from gateway.services.models.model import ModelStatus
 from shared.features import CUST_ID, REQUIRED_NAMES, lacking
@@ -58,7 +58,7 @@ class Standstill:
         self._incomplete = 0
         return self._began >= self._rest_until
 
-    def admit(self, due: Sequence[Customer]) -> list[Customer]:
+    def admit(self, due: Sequence[StoredCustomer]) -> list[StoredCustomer]:
         """Return those that can be assigned, as far as is known."""
         assert self._model is not None, "a pass has begun"
         admitted = []

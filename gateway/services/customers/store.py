@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
-from gateway.services.customers.customer import Customer, CustomerPart
+from gateway.services.customers.customer import CustomerPart, StoredCustomer, Update
 from gateway.services.customers.query import CustomerQuery, Filters, Total
 
 MAX_ATTEMPTS = 20
@@ -44,27 +44,27 @@ class Block(NamedTuple):
 class BulkStore(Protocol):
     """What writing many customers at once needs of a `CustomerStore`."""
 
-    def get_many(self, cust_ids: Sequence[str]) -> dict[str, Customer]:
-        """Return those of the customers that exist, by CUST_ID."""
+    def get_many(self, cust_ids: Sequence[str]) -> dict[str, StoredCustomer]:
+        """Return those of the customers that exist, by CUST_ID, without their outboxes."""
 
-    def insert_many(self, customers: Sequence[Customer]) -> set[str]:
+    def insert_many(self, customers: Sequence[StoredCustomer]) -> set[str]:
         """Store new customers; return the CUST_IDs that were taken and so not stored."""
 
-    def replace_many(self, customers: Sequence[tuple[Customer, str]]) -> set[str]:
-        """Replace (customer, expected revision) pairs; return the CUST_IDs whose revision did not match."""
+    def update_many(self, updates: Sequence[Update]) -> set[str]:
+        """Write updates; return the CUST_IDs of the customers that stay as they are, having another revision by now."""
 
 
 class CustomerStore(BulkStore, Protocol):
     """Customers, kept durably. Every method may raise `StoreError` or `StoreUnavailable`."""
 
-    def get(self, cust_id: str) -> Customer | None:
-        """Return one customer, or None. Takes part in transactions."""
+    def get(self, cust_id: str) -> StoredCustomer | None:
+        """Return one customer, without its outbox, or None. Takes part in transactions."""
 
     def find(self, query: CustomerQuery) -> list[CustomerPart]:
-        """Return the customers that `query` asks for, in its order, with at least its fields; may raise `QueryTimeout`.
+        """Return the customers that `query` asks for, in its order, with at least its fields, as they are shown.
 
-        A customer that keeps its values while others are written has one place in any order. All are as
-        they were at one moment: fewer than the limit are the last ones.
+        A customer that keeps its values while others are written has one place in any order. All are as they were at
+        one moment: fewer than the limit are the last ones. May raise `QueryTimeout`.
         """
 
     def count(self, filters: Filters, exact: bool) -> Total:
@@ -87,22 +87,24 @@ class CustomerStore(BulkStore, Protocol):
         fits the filters throughout comes exactly once.
         """
 
-    def insert(self, customer: Customer) -> None:
+    def insert(self, customer: StoredCustomer) -> None:
         """Store a new customer; raise `CustomerExists` when the CUST_ID is taken. Takes part in transactions."""
 
-    def replace(self, customer: Customer, expected_revision: str) -> bool:
-        """Replace the customer if it still has the revision; return whether it did."""
+    def update(self, update: Update) -> bool:
+        """Write an update, unless the customer has another revision by now; return whether it was written."""
 
-    def delete(self, cust_id: str) -> Customer | None:
-        """Delete a customer and return it as it was, or None. Takes part in transactions."""
+    def delete(self, cust_id: str) -> StoredCustomer | None:
+        """Delete a customer and return it as it was, with its outbox, or None. Takes part in transactions."""
 
-    def delete_many(self, cust_ids: Sequence[str], filters: Filters) -> list[Customer]:
+    def delete_many(self, cust_ids: Sequence[str], filters: Filters) -> list[StoredCustomer]:
         """Delete those of the customers that all filters hold for; return them as they were, in no particular order.
 
         Takes part in transactions.
         """
 
-    def due(self, model_version: str, after: str | None, limit: int, having: Sequence[str] = ()) -> list[Customer]:
+    def due(
+        self, model_version: str, after: str | None, limit: int, having: Sequence[str] = ()
+    ) -> list[StoredCustomer]:
         """Return customers that are pending or assigned by another model version, in CUST_ID order.
 
         Those that lack one of the features in `having` are left out.
@@ -116,9 +118,6 @@ class CustomerStore(BulkStore, Protocol):
 
     def somewhere(self) -> str | None:
         """Return the CUST_ID of any customer; None where there is none, or to begin at the first."""
-
-    def assign_many(self, customers: Sequence[tuple[Customer, str]]) -> int:
-        """Write the segments and revisions alone of (customer, expected revision) pairs; return how many matched."""
 
     def segment_counts(self) -> SegmentCounts:
         """Count the stored customers by segment, and by the version that put them there; all as of one moment."""

@@ -163,7 +163,7 @@ class Due(TypedDict):
     ``was`` is the segment that it had before.
     """
 
-    cause: Cause
+    cause: Cause | None
     actor: Actor
     by: str | None
     request_id: str | None

@@ -15,7 +15,7 @@ from contracts.rows import CustomerRowsContract, walk
 from fakes.gateway import EXPORTS, FakeGateway
 from flask import Flask
 from pymongo.collection import Collection
-from support.customers import stored
+from support.customers import becoming, stored
 from support.servers import Mongod, running_mongod
 
 from gateway.controllers.exports import BROKEN_OFF
@@ -58,7 +58,7 @@ def test_whoever_stays_comes_exactly_once_while_others_come_go_and_change(store:
     def rewrite(name: str) -> None:
         customer = store.get(name)
         assert customer is not None
-        store.replace(stored(name, BALANCE=customer["BALANCE"] + 1), customer["revision"])
+        store.update(becoming(customer, stored(name, BALANCE=customer["BALANCE"] + 1)))
 
     def come_or_go(name: str) -> None:
         if not store.delete(name):

@@ -21,12 +21,12 @@ from fakes.model import FakeModel
 from fakes.store import holds
 from pymongo.collection import Collection
 from support.customer_queries import query_string, walk
-from support.customers import inputs, stored
+from support.customers import ORIGIN, inputs, stored
 
 from gateway.data_access.mongo.customers import MongoCustomerStore
 from gateway.services.customers import assignment as assignment_of_customers
 from gateway.services.customers.assignment import Assigner, Reconciler
-from gateway.services.customers.customer import Customer, changed_customer
+from gateway.services.customers.customer import Customer, Update, changed_customer
 from gateway.services.customers.exports import ExportService
 from gateway.services.customers.query import (
     BY_ID,
@@ -82,13 +82,13 @@ class Recorded(MongoCustomerStore):
                 states[customer[CUST_ID]].append(customer)
         return states
 
-    def assign_many(self, customers: Sequence[tuple[Customer, str]]) -> int:
-        with self._written([customer for customer, _ in customers]):
-            return super().assign_many(customers)
+    def update_many(self, updates: Sequence[Update]) -> set[str]:
+        with self._written([update.customer for update in updates]):
+            return super().update_many(updates)
 
-    def replace(self, customer: Customer, expected_revision: str) -> bool:
-        with self._written([customer]):
-            return super().replace(customer, expected_revision)
+    def update(self, update: Update) -> bool:
+        with self._written([update.customer]):
+            return super().update(update)
 
     @contextmanager
     def _written(self, batch: list[Customer]) -> Iterator[None]:
@@ -137,7 +137,7 @@ class Commotion:
         chosen = random.Random()
         (old,) = self.store.get_many([f"C{chosen.randrange(CUSTOMERS):05d}"]).values()
         features = complete(inputs(BALANCE=float(chosen.randrange(2_000))))
-        self.store.replace(changed_customer(old, features, old["segment"]), old["revision"])
+        self.store.update(changed_customer(old, features, old["segment"], ORIGIN))
 
 
 @pytest.fixture

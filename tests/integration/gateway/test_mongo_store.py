@@ -6,7 +6,7 @@ import pytest
 from contracts.customers import CustomerStoreContract
 from contracts.queries import QueryContract
 from pymongo.collection import Collection
-from support.customers import stored
+from support.customers import becoming, stored
 
 from gateway.data_access.mongo.customers import MongoCustomerStore
 from gateway.services.errors import StoreError, StoreUnavailable
@@ -35,6 +35,6 @@ class TestFailures:
         a, b = stored("A"), stored("B")
         store.insert_many([a, b])
         with pytest.raises(StoreError) as caught:
-            store.replace_many([(a, a["revision"]), (b | {"BALANCE": -1.0}, b["revision"])])
+            store.update_many([becoming(a, a), becoming(b, {"BALANCE": -1.0})])
         assert type(caught.value) is StoreError
         assert not isinstance(caught.value, StoreUnavailable)

@@ -25,6 +25,7 @@ from gateway.services.errors import (
     StoreUnavailable,
 )
 from gateway.services.principal import Principal
+from shared.features import CUST_ID
 
 AWAY = StoreUnavailable("away")
 CREATED = Change("customer.created", "customer", "A", None, "r1")
@@ -190,7 +191,7 @@ def test_losing_every_race_leaves_no_entry(gateway: FakeGateway) -> None:
     _create(gateway)
     known = len(gateway.audit.entries)
     gateway.store.replace = lambda customer, revision: False
-    gateway.store.assign_many = lambda customers: 0
+    gateway.store.update_many = lambda updates: {update.old[CUST_ID] for update in updates}
     for answer in (
         gateway.client.patch(f"{CUSTOMERS}/A", json={"BALANCE": 5.0}),
         gateway.client.post(f"{CUSTOMERS}/A/segment"),

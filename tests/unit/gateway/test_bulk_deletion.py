@@ -6,11 +6,10 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from fakes.audit import InMemoryAuditTrail, auditor
 from fakes.deletions import InMemoryDeletedCustomers, InMemoryTransactions
 from fakes.gateway import CUSTOMERS, FakeGateway
 from fakes.store import InMemoryCustomerStore
-from support.customers import body, stored
+from support.customers import body, origin, stored
 from support.problems import assert_problem
 
 from gateway.services.customers import deletions
@@ -29,7 +28,6 @@ def filled(gateway: FakeGateway) -> FakeGateway:
     """A gateway with customers C0 to C9, whose balances are their numbers."""
     rows = [body(f"C{n}", BALANCE=float(n)) for n in range(10)]
     assert gateway.client.post(f"{CUSTOMERS}/batch", json={"customers": rows}).json["created"] == 10
-    gateway.audit.entries.clear()
     return gateway
 
 
@@ -40,7 +38,7 @@ class TestOverHTTP:
             200,
             {"dry_run": True, "matching": 5, "deleted": 0, "remaining": 5},
         )
-        assert (len(filled.store.customers), filled.audit.entries) == (10, {})
+        assert (len(filled.store.customers), filled.deleted.copies) == (10, {})
 
     def test_whoever_knows_the_number_deletes_them(self, filled: FakeGateway) -> None:
         answer = filled.client.delete(f"{CUSTOMERS}?BALANCE[gte]=5&confirm=5")
@@ -50,14 +48,14 @@ class TestOverHTTP:
         )
         assert sorted(filled.store.customers) == ["C0", "C1", "C2", "C3", "C4"]
 
-    def test_each_is_audited_and_can_be_restored(self, filled: FakeGateway) -> None:
+    def test_each_is_told_and_can_be_restored(self, filled: FakeGateway) -> None:
         before = filled.client.get(f"{CUSTOMERS}/C7").json
         headers = {"X-Request-ID": "clean-up"}
         filled.client.delete(f"{CUSTOMERS}?BALANCE[gte]=5&confirm=5", headers=headers)
-        entries = filled.client.get("/api/v1/audit?action=customer.deleted").json["items"]
-        assert {entry["subject"]["id"] for entry in entries} == {"C5", "C6", "C7", "C8", "C9"}
-        assert {entry["request_id"] for entry in entries} == {"clean-up"}
-        assert next(e["before"] for e in entries if e["subject"]["id"] == "C7") == before["revision"]
+        told = {cust_id: copy["outbox"][-1] for cust_id, copy in filled.deleted.copies.items()}
+        assert sorted(told) == ["C5", "C6", "C7", "C8", "C9"]
+        assert {(entry["type"], entry["request_id"]) for entry in told.values()} == {("customer.deleted", "clean-up")}
+        assert told["C7"]["before"] == before["revision"]
         restored = filled.client.post(f"{CUSTOMERS}/C7/restore")
         assert (restored.status_code, restored.json["BALANCE"]) == (200, 7.0)
 
@@ -67,7 +65,7 @@ class TestOverHTTP:
         assert_problem(answer, 409, "count_mismatch", ["?confirm"])
         assert answer.json["detail"] == f"5 customers match, not {number}; none was deleted."
         assert answer.json["errors"][0]["detail"] == "must be 5, the number that match now"
-        assert (len(filled.store.customers), filled.audit.entries) == (10, {})
+        assert (len(filled.store.customers), filled.deleted.copies) == (10, {})
 
     def test_of_nobody(self, filled: FakeGateway) -> None:
         answer = filled.client.delete(f"{CUSTOMERS}?BALANCE[gte]=50&confirm=0")
@@ -137,34 +135,33 @@ class TestInParts:
         return store
 
     @pytest.fixture
-    def trail(self) -> InMemoryAuditTrail:
-        return InMemoryAuditTrail()
+    def deleted(self) -> InMemoryDeletedCustomers:
+        return InMemoryDeletedCustomers()
 
     @pytest.fixture
-    def transactions(self, store: Meanwhile, trail: InMemoryAuditTrail) -> InMemoryTransactions:
-        return InMemoryTransactions(lambda: (store.customers, trail.entries))
+    def transactions(self, store: Meanwhile, deleted: InMemoryDeletedCustomers) -> InMemoryTransactions:
+        return InMemoryTransactions(lambda: (store.customers, deleted.copies))
 
     @pytest.fixture
     def make(
-        self, store: Meanwhile, transactions: InMemoryTransactions, trail: InMemoryAuditTrail
+        self, store: Meanwhile, transactions: InMemoryTransactions, deleted: InMemoryDeletedCustomers
     ) -> Callable[..., DeletionService]:
         def make(clock: Callable[[], float] = lambda: 0.0) -> DeletionService:
-            deleted = InMemoryDeletedCustomers()
-            return DeletionService(store, deleted, transactions, MONTH, auditor(trail), seconds=5.0, clock=clock)
+            return DeletionService(store, deleted, transactions, MONTH, origin, seconds=5.0, clock=clock)
 
         return make
 
     def test_when_the_time_is_up_the_rest_is_left_for_another_call(
-        self, make: Callable[..., DeletionService], store: Meanwhile, trail: InMemoryAuditTrail
+        self, make: Callable[..., DeletionService], store: Meanwhile, deleted: InMemoryDeletedCustomers
     ) -> None:
         times = iter([0.0, 1.0, 4.9, 5.0])
         first = make(lambda: next(times)).delete_matching(RICH, 5)
         assert first == {"dry_run": False, "matching": 5, "deleted": 4, "remaining": 1}
         assert make().delete_matching(RICH, 1)["remaining"] == 0
-        assert (len(store.customers), trail.actions()) == (5, ["customer.deleted"] * 5)
+        assert (len(store.customers), len(deleted.copies)) == (5, 5)
 
     def test_what_fails_in_the_middle_goes_on_with_the_number_that_is_left(
-        self, make: Callable[..., DeletionService], store: Meanwhile, trail: InMemoryAuditTrail
+        self, make: Callable[..., DeletionService], store: Meanwhile, deleted: InMemoryDeletedCustomers
     ) -> None:
         def fail_at_the_second() -> None:
             if len(store.customers) < 10:
@@ -173,7 +170,7 @@ class TestInParts:
         store.others = fail_at_the_second
         with pytest.raises(StoreUnavailable):
             make().delete_matching(RICH, 5)
-        assert len(store.customers) == len(trail.entries) + 6 == 8
+        assert len(store.customers) == len(deleted.copies) + 6 == 8
         store.others = lambda: None
         with pytest.raises(MatchingDiffer):
             make().delete_matching(RICH, 5)
@@ -199,11 +196,14 @@ class TestInParts:
         assert sorted(i for i in store.customers if len(i) == 3) == ["C90", "C91", "C92", "C93", "C94"]
 
     def test_when_others_were_faster_a_part_is_done_again(
-        self, make: Callable[..., DeletionService], transactions: InMemoryTransactions, trail: InMemoryAuditTrail
+        self,
+        make: Callable[..., DeletionService],
+        transactions: InMemoryTransactions,
+        deleted: InMemoryDeletedCustomers,
     ) -> None:
         transactions.conflicts = 2
         assert make().delete_matching(RICH, 5)["deleted"] == 5
-        assert len(trail.entries) == 5
+        assert len(deleted.copies) == 5
 
     def test_ids_are_those_of_customers(self, make: Callable[..., DeletionService], store: Meanwhile) -> None:
         assert make().delete_matching((Condition(CUST_ID, Op.IN, ("C3", "C4")),), 2)["deleted"] == 2

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from fakes.audit import auditor
 from fakes.model import FakeModel
 from fakes.store import InMemoryCustomerStore
-from support.customers import inputs, knowing, stored
+from support.customers import inputs, knowing, origin, stored
 
 from gateway.services.customers.assignment import Assigner
 from gateway.services.customers.customer import Customer
@@ -42,7 +41,7 @@ def _delete(store: InMemoryCustomerStore) -> None:
 
 def _racing(times: int, interference: Callable[[InMemoryCustomerStore], object]) -> tuple[OthersWrite, CustomerService]:
     store = OthersWrite(times, interference)
-    return store, CustomerService(store, Assigner(FakeModel(), 0.5), auditor())
+    return store, CustomerService(store, Assigner(FakeModel(), 0.5), origin)
 
 
 class TestReplace:
@@ -80,7 +79,7 @@ class TestPatch:
         store.insert(stored("A"))
         written = service.patch("A", {"BALANCE": 5.0})
         assert (written.customer["BALANCE"], written.customer["TENURE"]) == (5.0, 6)
-        assert store.customers["A"] == written.customer
+        assert store.get("A") == written.customer
 
     def test_gives_up_when_others_never_stop(self) -> None:
         store, service = _racing(10**9, _put_another)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from fakes.audit import auditor
 from fakes.model import DOWN, FakeModel
 from fakes.store import InMemoryCustomerStore
-from support.customers import inputs, knowing
+from support.customers import inputs, knowing, origin
 
 from gateway.services.customers.assignment import Assigner
 from gateway.services.customers.customer import ASSIGNED, PENDING
@@ -19,14 +18,14 @@ from shared.features import complete
 
 @pytest.fixture
 def service(store: InMemoryCustomerStore, model: FakeModel) -> CustomerService:
-    return CustomerService(store, Assigner(model, 0.5), auditor())
+    return CustomerService(store, Assigner(model, 0.5), origin)
 
 
 class TestCreate:
     def test_stores_the_customer_with_its_segment(self, service: CustomerService, store: InMemoryCustomerStore) -> None:
         written = service.create("A", inputs(BALANCE=5_000))
         assert written.created
-        assert store.customers == {"A": written.customer}
+        assert store.get("A") == written.customer
         assert written.customer["segment"]["id"] == "seg-02"
         assert written.customer["segment"]["rival"] == "seg-01"
         assert written.customer["segment_status"] == ASSIGNED
@@ -46,7 +45,7 @@ class TestCreate:
         first = service.create("A", inputs())
         with pytest.raises(CustomerExists, match="'A'"):
             service.create("A", inputs(BALANCE=5.0))
-        assert store.customers["A"] == first.customer
+        assert store.get("A") == first.customer
 
     def test_warns_of_what_looks_odd(self, service: CustomerService) -> None:
         warnings = service.create("A", inputs(TENURE=3, AVERAGE_PURCHASE_TRX=1.0)).warnings
@@ -64,7 +63,7 @@ class TestReplace:
         del sent["MINIMUM_PAYMENTS"]
         written = service.replace("A", sent)
         assert not written.created
-        assert store.customers["A"] == written.customer
+        assert store.get("A") == written.customer
         assert written.customer["MINIMUM_PAYMENTS"] is None
         assert written.customer["segment"]["id"] == "seg-02"
         assert written.customer["revision"] != before["revision"]
@@ -100,7 +99,7 @@ class TestPatch:
         before = service.create("A", inputs()).customer
         written = service.patch("A", {"BALANCE": 5_000.0, "PURCHASES_TRX": 4})
         changed = {name for name, value in written.customer.items() if before[name] != value} - {"updated_at"}
-        assert changed == {"BALANCE", "PURCHASES_TRX", "AVERAGE_PURCHASE_TRX", "segment", "revision"}
+        assert changed == {"BALANCE", "PURCHASES_TRX", "AVERAGE_PURCHASE_TRX", "segment", "revision", "seq"}
 
     def test_null_clears_a_nullable_feature(self, service: CustomerService) -> None:
         service.create("A", inputs())

@@ -11,10 +11,11 @@ from fakes.model import DOWN, MALFORMED, SLOW
 from support.customers import body, inputs
 from support.problems import assert_problem
 
+from gateway.services.customers.customer import KEPT_BY_SERVICE
 from gateway.services.errors import ModelServiceError
 from shared.features import CUST_ID, FEATURES, REQUIRED_NAMES, complete
 
-MEMBERS = {CUST_ID, *(f.name for f in FEATURES), "segment", "segment_status", "revision", "created_at", "updated_at"}
+MEMBERS = {CUST_ID, *(f.name for f in FEATURES), *KEPT_BY_SERVICE}
 ONE = f"{CUSTOMERS}/C1"
 
 

@@ -15,6 +15,7 @@ from gateway.data_access.mongo.customers import MongoCustomerStore
 from gateway.data_access.mongo.schema import CollectionSchema, MongoSchema
 from gateway.middleware.errors import STATUSES
 from gateway.services import errors
+from gateway.services.customers.customer import Update
 from gateway.services.customers.query import CustomerQuery
 from gateway.services.customers.store import CustomerStore
 from gateway.services.errors import SegmentationError, StoreError, StoreUnavailable
@@ -94,15 +95,14 @@ CALLS: dict[str, tuple[Any, ...]] = {
     "stream": (["BALANCE"], 1),
     "rows": ((), ["CUST_ID"], 1),
     "insert": (CUSTOMER,),
-    "replace": (CUSTOMER, "r"),
+    "update": (Update(CUSTOMER, {}),),
     "delete": ("A",),
     "delete_many": (["A"], ()),
     "insert_many": ([CUSTOMER],),
-    "replace_many": ([(CUSTOMER, "r")],),
+    "update_many": ([Update(CUSTOMER, {"revision": "r"})],),
     "due": ("v1", None, 1),
     "somewhere": (),
     "lacked_by_due": ("v1", ["TENURE"]),
-    "assign_many": ([(CUSTOMER, "r")],),
     "segment_counts": (),
     "drop_sort_indexes": (),
     "ping": (),

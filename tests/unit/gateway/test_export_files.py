@@ -61,12 +61,12 @@ def _parquet(*written: list[Customer]) -> parquet.ParquetFile:
 class TestColumns:
     def test_are_the_id_the_features_the_segment_and_the_record_in_this_order(self) -> None:
         segment = ("segment", "rival", "confidence", "borderline", "model_version", "assigned_at")
-        record = ("segment_status", "revision", "created_at", "updated_at")
+        record = ("segment_status", "revision", "created_at", "updated_at", "seq")
         assert (CUST_ID, *(f.name for f in FEATURES), *segment, *record) == ALL
 
     @pytest.mark.parametrize("kind", ["csv", "parquet"])
     def test_of_the_segment_are_all_that_belongs_to_it(self, kind: str) -> None:
-        assert KINDS[kind].columns((CUST_ID, "segment")) == (CUST_ID, *ALL[len(FEATURES) + 1 : -4])
+        assert KINDS[kind].columns((CUST_ID, "segment")) == (CUST_ID, *ALL[len(FEATURES) + 1 : -5])
 
 
 class TestCsv:
@@ -97,6 +97,7 @@ class TestCsv:
             "revision": "r",
             "created_at": time,
             "updated_at": time,
+            "seq": "0",
         }
 
     def test_leaves_blank_what_a_customer_does_not_have(self) -> None:

@@ -8,16 +8,15 @@ from typing import Any
 
 import pytest
 from contracts.customers import assignment
-from fakes.audit import auditor
 from fakes.model import DOWN, FakeModel
 from fakes.store import InMemoryCustomerStore
-from support.customers import inputs, stored
+from support.customers import inputs, origin, stored
 
 from gateway import worker
 from gateway.services.customers import assignment as reconciliation
 from gateway.services.customers import standstill
 from gateway.services.customers.assignment import Assigner, Reconciler
-from gateway.services.customers.customer import Customer
+from gateway.services.customers.customer import Customer, Update
 from gateway.services.customers.customers import CustomerService
 from gateway.services.customers.query import CustomerQuery
 from gateway.services.errors import ModelRefused, ModelUnavailable, StoreUnavailable
@@ -133,7 +132,7 @@ def test_ends_where_the_model_fails_and_carries_on_later(
 def test_finishes_what_writes_left_pending(
     reconciler: Reconciler, store: InMemoryCustomerStore, model: FakeModel
 ) -> None:
-    service = CustomerService(store, Assigner(model, 0.5), auditor())
+    service = CustomerService(store, Assigner(model, 0.5), origin)
     model.failure = DOWN
     service.create("A", inputs())
     model.failure = None
@@ -204,7 +203,7 @@ def test_nobody_asks_for_customers_that_lack_what_the_model_needs(
     lacking_tenure(store, "C3", "C4")
     assert [reconciler.run_once() for _ in range(5)] == [7, 0, 0, 0, 0]
     assert [call for call in model.calls if call[0] != "version"] == [("score", 7)]
-    assert [i for i, c in store.customers.items() if c["segment"] == assignment(version="v0")] == ["C3", "C4"]
+    assert [i for i, c in store.customers.items() if c["segment"]["model_version"] == "v0"] == ["C3", "C4"]
     (warning,) = [record.getMessage() for record in caplog.records if record.levelname in ("WARNING", "ERROR")]
     assert "model v1 needs TENURE, which 2 customers lack" in warning
 
@@ -235,7 +234,7 @@ def test_a_customer_is_assigned_once_it_has_been_completed(
     lacking_tenure(store, "A", "B")
     assert reconciler.run_once() == 0
     model.failure = DOWN
-    CustomerService(store, Assigner(model, 0.5), auditor()).patch("A", {"TENURE": 12})
+    CustomerService(store, Assigner(model, 0.5), origin).patch("A", {"TENURE": 12})
     model.failure = None
     assert reconciler.run_once() == 1
     assert store.customers["A"]["segment_status"] == "assigned"
@@ -358,8 +357,8 @@ class Mortal(InMemoryCustomerStore):
     def due(self, model_version: str, after: str | None, limit: int, having: Sequence[str] = ()) -> list[Customer]:
         return self._mortally(lambda: super(Mortal, self).due(model_version, after, limit, having))
 
-    def assign_many(self, customers: Sequence[tuple[Customer, str]]) -> int:
-        return self._mortally(lambda: super(Mortal, self).assign_many(customers))
+    def update_many(self, updates: Sequence[Update]) -> set[str]:
+        return self._mortally(lambda: super(Mortal, self).update_many(updates))
 
     def _mortally(self, use: Callable[[], Any]) -> Any:
         self.uses += self.alive
@@ -374,9 +373,9 @@ class Mortal(InMemoryCustomerStore):
 class HalfWritten(Mortal):
     """Killed while a batch is being written: MongoDB has taken part of it."""
 
-    def assign_many(self, customers: Sequence[tuple[Customer, str]]) -> int:
-        half = customers[: len(customers) // 2] if self.alive and self.uses + 1 == self.last else customers
-        return super().assign_many(half)
+    def update_many(self, updates: Sequence[Update]) -> set[str]:
+        half = updates[: len(updates) // 2] if self.alive and self.uses + 1 == self.last else updates
+        return super().update_many(half)
 
 
 def _all_by(store: InMemoryCustomerStore) -> set[str]:
