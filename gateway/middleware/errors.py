@@ -33,6 +33,7 @@ STATUSES: dict[type[Exception], tuple[int, str]] = {
     e.RevisionRequired: (428, "precondition_required"),
     e.CustomerNotDeleted: (404, "customer_not_deleted"),
     e.MatchingDiffer: (409, "count_mismatch"),
+    e.QueryNotIndexed: (422, "query_not_indexed"),
     e.DuplicateInBatch: (422, "duplicate_in_batch"),
     e.ErasureNotFound: (404, "erasure_not_found"),
     e.Contended: (409, "contended"),
