@@ -16,6 +16,8 @@ SegmentationError
 ├── RevisionRequired             the caller must name the revision, and did not
 ├── CustomerNotDeleted           there is no deleted customer to be read or restored
 ├── MatchingDiffer               other than the confirmed number of customers match
+├── CursorExpired                what followed the cursor is not kept any more
+├── TooManyReaders               as many readers as may are waiting for events
 ├── QueryNotIndexed              no index finds the customers that are asked for, and there are many
 ├── DuplicateInBatch             an earlier row of the same batch has this CUST_ID
 ├── ErasureNotFound
@@ -231,6 +233,24 @@ class MatchingDiffer(SegmentationError):
     def __init__(self, confirmed: int, matching: int):
         super().__init__(f"{matching} customers match, not {confirmed}; none was deleted.")
         self.errors = [FieldError(pointer="?confirm", detail=f"must be {matching}, the number that match now")]
+
+
+class CursorExpired(SegmentationError):
+    """Events that followed the cursor are not kept any more; `earliest` is the cursor before those that are."""
+
+    def __init__(self, earliest: str):
+        super().__init__(
+            "Events that followed this cursor are not kept any more, or the database is another one than when it was "
+            f"given out. Read the customers anew, and go on with after={earliest}, the earliest cursor."
+        )
+        self.earliest = earliest
+
+
+class TooManyReaders(SegmentationError):
+    """As many readers as may are waiting for events; read without `wait`, or try again later."""
+
+    def __init__(self) -> None:
+        super().__init__("Too many readers are waiting for events; read without waiting, or try again in a moment.")
 
 
 class QueryNotIndexed(SegmentationError):
