@@ -18,6 +18,7 @@ from gateway.controllers.customers import (
     DeletionController,
     ErasureController,
 )
+from gateway.controllers.events import EventController
 from gateway.controllers.exports import ExportController
 from gateway.controllers.http import origin
 from gateway.controllers.imports import ImportController
@@ -35,6 +36,7 @@ from gateway.routes import (
     api_keys,
     audit,
     customers,
+    events,
     exports,
     imports,
     models,
@@ -59,6 +61,8 @@ from gateway.services.customers.exports import ExportService
 from gateway.services.customers.lists import CustomerLists
 from gateway.services.customers.segment import CustomerSegmentService
 from gateway.services.customers.store import CustomerStore
+from gateway.services.events.feed import FeedService
+from gateway.services.events.news import LogNews
 from gateway.services.events.recorder import Recorder
 from gateway.services.events.relay import Relay
 from gateway.services.imports.comparison import TrainingComparison
@@ -106,6 +110,7 @@ class Services:
     exports: ExportService
     reconciler: Reconciler
     relay: Relay
+    feed: FeedService
     schema_upkeep: SchemaUpkeep
     concurrency_limits: ConcurrencyLimits
     limits: Limits
@@ -168,6 +173,7 @@ def assemble(
         exports=ExportService(store),
         reconciler=Reconciler(store, model, assigner),
         relay=Relay(stores.outboxes),
+        feed=FeedService(stores.changes, together, LogNews(stores.changes.head)),
         schema_upkeep=SchemaUpkeep(stores.schema, stores.imports.loading),
         concurrency_limits=bound,
         limits=_rate_limits(stores, settings, bound),
@@ -252,6 +258,7 @@ def build_resources(services: Services, settings: Settings, document: Callable[[
         models.models(models_, plots, AnalysisController(s.analyses, registry)),
         models.trainings(TrainingController(registry, s.trainings, most)),
         api_keys.api_keys(ApiKeyController(s.api_keys)),
+        events.events(EventController(s.feed)),
         audit.audit(AuditController(s.audit)),
         service.service(ServiceController(s.health), DocumentationController(document, registry)),
     )

@@ -61,6 +61,7 @@ class Feature:
     nullable : may be null or absent; the model then imputes the training median.
     in_distance : takes part in the K-Means distance; otherwise it serves profiles only.
     derive : for a derived column, how it is computed from the others. Clients may send it; it is recomputed.
+    sortable : customers can be sorted by it, and filtered at any number of them. Each costs every write two indexes.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Feature:
     derive: Callable[[Mapping[str, Any]], float] | None = None
     label: str = ""
     clause: str = ""
+    sortable: bool = False
 
     def __post_init__(self) -> None:
         label = self.label or re.split("[,:]", self.description)[0]
@@ -170,6 +172,7 @@ FEATURES: tuple[Feature, ...] = (
         "Monthly average balance, which is what the customer owes on average",
         label="Average balance owed",
         clause="the average balance owed is {}",
+        sortable=True,
     ),
     _frequency(
         "BALANCE_FREQUENCY",
@@ -177,10 +180,10 @@ FEATURES: tuple[Feature, ...] = (
         label="Months with a balance",
         clause="there is a balance in {} of months",
     ),
-    _yearly("PURCHASES", "purchases"),
+    _yearly("PURCHASES", "purchases", sortable=True),
     _yearly("ONEOFF_PURCHASES", "one-off purchases"),
     _yearly("INSTALLMENTS_PURCHASES", "instalment purchases"),
-    _yearly("CASH_ADVANCE", "cash advances"),
+    _yearly("CASH_ADVANCE", "cash advances", sortable=True),
     _active_months("PURCHASES_FREQUENCY", "purchases"),
     _active_months("ONEOFF_PURCHASES_FREQUENCY", "one-off purchases"),
     _active_months("PURCHASES_INSTALLMENTS_FREQUENCY", "instalment purchases"),
@@ -195,8 +198,9 @@ FEATURES: tuple[Feature, ...] = (
         nullable=True,
         label="Credit limit",
         clause="the credit limit is {}",
+        sortable=True,
     ),
-    _yearly("PAYMENTS", "payments"),
+    _yearly("PAYMENTS", "payments", sortable=True),
     _yearly("MINIMUM_PAYMENTS", "minimum payments", nullable=True),
     _frequency(
         "PRC_FULL_PAYMENT",

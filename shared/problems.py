@@ -28,7 +28,10 @@ class FieldError(TypedDict):
 
 
 class Problem(TypedDict):
-    """RFC 9457 members plus ``code`` (stable, for programs), ``request_id`` and, for validation, ``errors``."""
+    """RFC 9457 members plus ``code`` (stable, for programs), ``request_id`` and, for validation, ``errors``.
+
+    ``earliest`` is what can be asked for instead, where what was asked for is not kept any more (410).
+    """
 
     type: str
     title: str
@@ -37,6 +40,7 @@ class Problem(TypedDict):
     code: str
     request_id: str
     errors: NotRequired[list[FieldError]]
+    earliest: NotRequired[str]
 
 
 def problem(

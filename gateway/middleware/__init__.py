@@ -50,4 +50,5 @@ def middleware_by_work(
         Work.EXPORT: bulk,
         Work.BULK: bulk,
         Work.LONG: bulk,
+        Work.WAIT: quick,
     }

@@ -12,6 +12,7 @@ from flask import Response, g, request
 from gateway.controllers.http import has_body, query, read_body
 from gateway.middleware.rate_limit import address
 from gateway.routes import Around, Route, View, Work
+from gateway.schemas.events import WAIT
 from gateway.schemas.queries import EXPLAIN
 from gateway.services.access.concurrency import ConcurrencyLimit, ConcurrencyLimits
 
@@ -29,7 +30,12 @@ def limits_by_work(limits: ConcurrencyLimits) -> Mapping[Work, ConcurrencyLimit]
         Work.EXPORT: limits.exports,
         Work.BULK: limits.imports,
         Work.LONG: limits.analyses,
+        Work.WAIT: limits.readers,
     }
+
+
+_OTHER_WORK = ((Work.QUICK, EXPLAIN, Work.BOTH), (Work.MANY, WAIT, Work.WAIT))
+"""What kind of work a request is that has a parameter, where it is of another kind without."""
 
 
 def concurrency_limited(limits: Mapping[Work, ConcurrencyLimit]) -> Around:
@@ -41,7 +47,11 @@ def concurrency_limited(limits: Mapping[Work, ConcurrencyLimit]) -> Around:
 
     def around(route: Route, view: View) -> View:
         usual = limits[route.work]
-        explained = limits[Work.BOTH] if route.work is Work.QUICK and EXPLAIN in route.parameters else usual
+        others = [
+            (parameter.name, limits[other])
+            for work, parameter, other in _OTHER_WORK
+            if work is route.work and parameter in route.parameters
+        ]
         receives = route.method in _WITH_BODY and not route.repeats.upload
 
         @wraps(view)
@@ -49,7 +59,7 @@ def concurrency_limited(limits: Mapping[Work, ConcurrencyLimit]) -> Around:
             # One of another type will be refused unread.
             if receives and has_body() and request.mimetype.endswith("json"):
                 read_body()
-            limit = explained if explained is not usual and query()["explain"] else usual
+            limit = next((other for name, other in others if query().get(name)), usual) if others else usual
             caller = address() if route.scope is None else g.principal.identity
             limit.take(caller)
             held = True

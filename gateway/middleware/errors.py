@@ -33,6 +33,9 @@ STATUSES: dict[type[Exception], tuple[int, str]] = {
     e.RevisionRequired: (428, "precondition_required"),
     e.CustomerNotDeleted: (404, "customer_not_deleted"),
     e.MatchingDiffer: (409, "count_mismatch"),
+    e.CursorExpired: (410, "cursor_expired"),
+    e.TooManyReaders: (503, "too_many_readers"),
+    e.QueryNotIndexed: (422, "query_not_indexed"),
     e.DuplicateInBatch: (422, "duplicate_in_batch"),
     e.ErasureNotFound: (404, "erasure_not_found"),
     e.Contended: (409, "contended"),
@@ -79,7 +82,7 @@ def _known(error: Exception) -> Response:
     status, code = STATUSES[type(error)]
     if status >= 500:
         log.warning("%s: %s", code, error, exc_info=error.__cause__ if status == 500 else None)
-    answer = _answer(status, code, str(error), getattr(error, "errors", ()))
+    answer = _answer(status, code, str(error), getattr(error, "errors", ()), getattr(error, "earliest", None))
     if isinstance(error, e.Unauthenticated | e.ScopeMissing):
         answer.headers["WWW-Authenticate"] = _challenge(error)
     if isinstance(error, e.RateLimited):
@@ -122,7 +125,11 @@ def _unexpected(error: Exception) -> Response:
     return _answer(500, code_of(500), "An internal error; the log has the details under this request id.")
 
 
-def _answer(status: int, code: str, detail: str, errors: Sequence[FieldError] = ()) -> Response:
+def _answer(
+    status: int, code: str, detail: str, errors: Sequence[FieldError] = (), earliest: str | None = None
+) -> Response:
     body = problem(status, code, detail, g.get("request_id", ""), errors)
+    if earliest is not None:
+        body["earliest"] = earliest
     headers = {"Retry-After": RETRY_AFTER_SECONDS} if status == 503 else None
     return Response(orjson.dumps(body), status, headers, mimetype=MEDIA_TYPE)

@@ -44,6 +44,8 @@ class Work(StrEnum):
     """Takes in a whole file, or writes to all customers."""
     LONG = "long"
     """Goes over all customers, and waits for the model service meanwhile."""
+    WAIT = "wait"
+    """Waits until something happens; no route is always so, but some are with a parameter."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,9 @@ SegmentationError
 ├── RevisionRequired             the caller must name the revision, and did not
 ├── CustomerNotDeleted           there is no deleted customer to be read or restored
 ├── MatchingDiffer               other than the confirmed number of customers match
+├── CursorExpired                what followed the cursor is not kept any more
+├── TooManyReaders               as many readers as may are waiting for events
+├── QueryNotIndexed              no index finds the customers that are asked for, and there are many
 ├── DuplicateInBatch             an earlier row of the same batch has this CUST_ID
 ├── ErasureNotFound
 ├── Contended                    others kept changing the customer
@@ -232,6 +235,36 @@ class MatchingDiffer(SegmentationError):
         self.errors = [FieldError(pointer="?confirm", detail=f"must be {matching}, the number that match now")]
 
 
+class CursorExpired(SegmentationError):
+    """Events that followed the cursor are not kept any more; `earliest` is the cursor before those that are."""
+
+    def __init__(self, earliest: str):
+        super().__init__(
+            "Events that followed this cursor are not kept any more, or the database is another one than when it was "
+            f"given out. Read the customers anew, and go on with after={earliest}, the earliest cursor."
+        )
+        self.earliest = earliest
+
+
+class TooManyReaders(SegmentationError):
+    """As many readers as may are waiting for events; read without `wait`, or try again later."""
+
+    def __init__(self) -> None:
+        super().__init__("Too many readers are waiting for events; read without waiting, or try again in a moment.")
+
+
+class QueryNotIndexed(SegmentationError):
+    """No index finds the customers that are asked for, and there are too many to look through."""
+
+    def __init__(self, faults: Sequence[FieldError], indexed: Sequence[str], few: int):
+        super().__init__(
+            "There are too many customers to look through for what has no index (see errors). Filter and sort by "
+            f"{', '.join(indexed)}, or add a condition on one of these that fewer than {few:,} customers match. "
+            "Exports take any filter."
+        )
+        self.errors = list(faults)
+
+
 class DuplicateInBatch(SegmentationError):
     """An earlier row of the same batch has the same CUST_ID."""
 
@@ -395,10 +428,9 @@ class StoreError(SegmentationError):
 class QueryTimeout(StoreError):
     """Finding or counting customers took too long."""
 
-    def __init__(self, seconds: float, sortable: Sequence[str]):
-        fast = ", ".join(sortable)
+    def __init__(self, seconds: float, indexed: Sequence[str]):
         super().__init__(
-            f"The query was stopped after {seconds:g} s; filter by one of {fast}, which have an index, "
+            f"The query was stopped after {seconds:g} s; filter by one of {', '.join(indexed)}, which have an index, "
             "and sort by the same one."
         )
 

@@ -15,6 +15,7 @@ class Scope(StrEnum):
     PREDICTIONS = "predictions"
     MODELS_READ = "models:read"
     MODELS_MANAGE = "models:manage"
+    EVENTS_READ = "events:read"
     WEBHOOKS = "webhooks"
     ADMIN = "admin"
 

@@ -16,7 +16,7 @@ def assert_problem(response: TestResponse, status: int, code: str, pointers: lis
     assert response.status_code == status, response.text
     assert response.content_type == MEDIA_TYPE
     body = response.get_json(force=True)
-    assert set(body) - {"errors"} == MEMBERS
+    assert set(body) - {"errors", "earliest"} == MEMBERS
     assert (body["status"], body["code"]) == (status, code), body
     assert body["type"] == f"urn:customer-segmentation:problem:{code}"
     assert body["title"]

@@ -1,6 +1,7 @@
 """Finding and counting customers in MongoDB: conditions, and pages in any order at the same cost at any depth.
 
-An index gives the order by one field and, among equal values, by CUST_ID in the same direction. Every other order is
+An index gives the order by one field and, among equal values, by CUST_ID in the same direction (where the field has
+none, MongoDB sorts: `services.customers.lists` sees to it that there are few customers then). Every other order is
 put together from such runs: first the rest of the customers who share the last page's value of the first sort key,
 ordered by the other keys; then those with further values, of whom whole groups of equals are sorted here; and of the
 last group, which the page may cut, again the first by the other keys. MongoDB alone would sort all that follow.
@@ -29,7 +30,8 @@ from gateway.services.customers.customer import PENDING
 from gateway.services.customers.query import (
     ESTIMATE_LIMIT,
     FIELDS,
-    SORTABLE,
+    INDEXED,
+    RANKED,
     Condition,
     CustomerQuery,
     FieldKind,
@@ -130,7 +132,7 @@ class LimitedQueries:
             try:
                 yield
             except ExecutionTimeout as error:
-                raise QueryTimeout(self._seconds, SORTABLE) from error
+                raise QueryTimeout(self._seconds, INDEXED) from error
 
     def _run(
         self,
@@ -166,7 +168,8 @@ _OF_A_SEGMENT = ("segment", "confidence")
 
 def find_page(run: Run, query: CustomerQuery) -> list[Document]:
     """Return the documents of the customers that `query` asks for, in its order."""
-    others = any(c.field in SORTABLE and c.field not in (*_SEGMENT, query.order[0].field) for c in query.filters)
+    first = PATHS[query.order[0].field]
+    others = any(c.field in INDEXED and c.field not in _SEGMENT and PATHS[c.field] != first for c in query.filters)
     pending = any((c.field, c.value) == ("segment_status", PENDING) for c in query.filters)
     one_segment = pending or any((c.field, c.op) == ("segment", Op.EQ) for c in query.filters)
     order, after = _of_pending(query.order, query.after) if pending else (query.order, query.after)
@@ -238,11 +241,11 @@ class _Walk:
     def _index(self, key: SortKey) -> str | None:
         if not self.within:
             return None
-        return "segment_id" if key.field in (CUST_ID, "segment") else f"segment_by_{key.field}"
+        return f"segment_by_{key.field}" if key.field in RANKED else "segment_id"
 
 
 def _has_index(order: Order) -> bool:
-    """Whether an index gives this order."""
+    """Whether an index gives this order, or MongoDB has to sort."""
     return len(order) == 1 or (order[1].field == CUST_ID and order[0].descending == order[1].descending)
 
 

@@ -44,6 +44,7 @@ class CollectionSchema:
     validator : what MongoDB holds every document to; None for nothing.
     put_off : further indexes, without which the collection can be filled much faster at first.
     retired : names of indexes that earlier versions made.
+    owned : beginnings of names that nobody else's indexes have: such an index goes if it is not declared any more.
     """
 
     name: str
@@ -51,6 +52,7 @@ class CollectionSchema:
     validator: Document | None = None
     put_off: Sequence[IndexModel] = ()
     retired: Sequence[str] = ()
+    owned: tuple[str, ...] = ()
 
 
 class MongoSchema:
@@ -98,7 +100,7 @@ class MongoSchema:
         collection = self._database[schema.name]
         changed = 0 if self._is_validated(schema) else self._validate(schema)
         existing = self._finished_indexes(schema.name)
-        drop_indexes(collection, schema.retired)
+        drop_indexes(collection, [*schema.retired, *_undeclared(schema, existing)])
         wanted = schema.indexes if put_off else (*schema.indexes, *schema.put_off)
         missing = [index for index in wanted if not _is_there(index, existing)]
         changed += len(missing)
@@ -175,6 +177,11 @@ def drop_indexes(collection: Documents, names: Sequence[str]) -> None:
             except OperationFailure as error:
                 if error.code != _INDEX_NOT_FOUND:  # another process was faster
                     raise
+
+
+def _undeclared(schema: CollectionSchema, existing: Mapping[str, Document]) -> list[str]:
+    declared = {index.document["name"] for index in (*schema.indexes, *schema.put_off)}
+    return [name for name in existing if name.startswith(schema.owned) and name not in declared]
 
 
 def _is_there(index: IndexModel, existing: Mapping[str, Document]) -> bool:

@@ -16,7 +16,14 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
-from gateway.services.errors import AnalysisBusy, ClientsTooSlow, ModelBusy, SegmentationError, StoreUnavailable
+from gateway.services.errors import (
+    AnalysisBusy,
+    ClientsTooSlow,
+    ModelBusy,
+    SegmentationError,
+    StoreUnavailable,
+    TooManyReaders,
+)
 
 Held: TypeAlias = Callable[[Hashable], AbstractContextManager[None]]
 """Holds a place for a caller, as `ConcurrencyLimit.held` does."""
@@ -139,6 +146,7 @@ class ConcurrencyLimits(NamedTuple):
     model : on what waits for the model service alone.
     both : on what waits for the database and for the model service, so that neither holds up what needs but the other.
     exports, imports, analyses : on what goes over whole files or all customers.
+    readers : on waiting for events.
     pages : on what anybody may ask without a key.
     bodies : on waiting for clients that send something.
     keys : on reading API keys, which every request needs first.
@@ -152,6 +160,7 @@ class ConcurrencyLimits(NamedTuple):
     exports: ConcurrencyLimit
     imports: ConcurrencyLimit
     analyses: ConcurrencyLimit
+    readers: ConcurrencyLimit
     pages: ConcurrencyLimit
     bodies: ConcurrencyLimit
     keys: ConcurrencyLimit
@@ -181,6 +190,7 @@ def concurrency_limits(size: int) -> ConcurrencyLimits:
         exports=long(),
         imports=long(),
         analyses=long(),
+        readers=ConcurrencyLimit(16 * size, TooManyReaders),
         pages=ConcurrencyLimit(2 * size, ClientsTooSlow, 4 * size),
         bodies=ConcurrencyLimit(4 * size, ClientsTooSlow, WAITING),
         keys=ConcurrencyLimit(2 * size, _database_busy, WAITING),

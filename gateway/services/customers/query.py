@@ -111,10 +111,13 @@ FIELDS: Mapping[str, Field] = {
 MEMBERS = (CUST_ID, *(f.name for f in FEATURES), *KEPT_BY_SERVICE)
 """The members of a customer in an answer, which a reader may choose from."""
 
-RANKED = ("confidence", "BALANCE", "PURCHASES", "CASH_ADVANCE", "CREDIT_LIMIT", "PAYMENTS", "created_at", "updated_at")
+RANKED = ("confidence", *(f.name for f in FEATURES if f.sortable), "updated_at")
 """Sort keys that have an index over all customers, and one within each segment."""
-SORTABLE = (CUST_ID, "segment", *RANKED)
-"""What customers can be sorted by; each has an index, so that a page costs the same at any depth.
+INDEXED = (CUST_ID, "segment", *RANKED, "borderline", "segment_status", "model_version")
+"""What an index finds customers by: filters on these are taken however many customers there are."""
+SORTABLE = (CUST_ID, "segment", *RANKED, "created_at")
+"""What customers can be sorted by. Those that are `INDEXED` cost the same at any depth; the others are sorted anew for
+each page, and so are taken only where few customers are concerned (`services.customers.lists`).
 
 Every index makes each write dearer, so these are what people look through customers by, not every column.
 """
@@ -151,6 +154,24 @@ def value_of(customer: Mapping[str, Any], field: str) -> Any:
     for key in FIELDS[field].path:
         value = value.get(key) if value is not None else None
     return value
+
+
+def without_index(filters: Filters, order: Order) -> tuple[list[Condition], list[SortKey]]:
+    """Return the conditions and the sort keys that no index serves."""
+    return [c for c in filters if c.field not in INDEXED], [key for key in order if key.field not in INDEXED]
+
+
+def parts_by_index(filters: Filters) -> list[Filters]:
+    """Return for each index that finds some of the customers the conditions that it serves.
+
+    Those are all on one value of customers and, where there is an index within segments, the one for a segment.
+    """
+    parts: dict[tuple[str, ...], list[Condition]] = {}
+    for condition in filters:
+        if condition.field in INDEXED:
+            parts.setdefault(FIELDS[condition.field].path, []).append(condition)
+    segment = [c for c in filters if (c.field, c.op) == ("segment", Op.EQ)]
+    return [tuple(part + segment if part[0].field in (*RANKED, "borderline") else part) for part in parts.values()]
 
 
 def position_of(customer: Mapping[str, Any], order: Order) -> Position:

@@ -118,7 +118,7 @@ class ChangeLog(Protocol):
         """Yield the entries with a segment part made then (inclusive, exclusive), in the order of time, by blocks."""
 
     def head(self) -> int:
-        """Return the position of the last entry; 0 where there is none."""
+        """Return the position of the last entry; 0 where there is none. Takes part in transactions."""
 
     def memory(self) -> Memory:
         """Return how far back the log goes."""

@@ -22,7 +22,7 @@ from support.problems import assert_problem
 from support.servers import STOP_SECONDS, free_port
 
 from gateway.data_access.mongo import schema
-from gateway.data_access.mongo.customer_schema import customer_schema
+from gateway.data_access.mongo.customer_schema import MAX_INDEXES, customer_schema
 from gateway.data_access.mongo.customers import MongoCustomerStore
 from gateway.data_access.mongo.schema import CollectionSchema, MongoSchema
 from gateway.development import mongod
@@ -167,6 +167,19 @@ class TestMongoSchema(SchemaContract):
         schema.bring_up_to_date()
         MongoCustomerStore(database["customers"]).insert(stored("A"))
         assert "segment_status" not in database["customers"].index_information()
+
+    def test_what_is_no_sort_key_any_more_loses_its_indexes_and_other_peoples_stay(
+        self, database: Database[dict[str, Any]], schema: MongoSchema
+    ) -> None:
+        customers = database["customers"]
+        before = ("by_created_at", "segment_by_created_at", "the_banks_own")
+        for name in before:
+            customers.create_index([("created_at", 1), (name, 1)], name=name)
+        schema.bring_up_to_date()
+        left = customers.index_information()
+        assert set(before) & set(left) == {"the_banks_own"}
+        assert {"by_BALANCE", "segment_by_BALANCE"} < set(left)
+        assert len(left) - 1 <= MAX_INDEXES
 
     def test_what_expires_has_an_index_for_it(self, database: Database[dict[str, Any]], schema: MongoSchema) -> None:
         schema.bring_up_to_date()

@@ -39,6 +39,7 @@ WORK: dict[str, list[tuple[str, str]]] = {
         ("GET", "/api/v1/audit"),
         ("GET", "/api/v1/imports"),
         ("GET", "/api/v1/api-keys"),
+        ("GET", "/api/v1/events"),
     ],
     "model": [
         ("GET", MODELS),

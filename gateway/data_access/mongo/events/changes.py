@@ -210,7 +210,7 @@ class MongoChangeLog:
 
     def _counter(self) -> Document:
         with self._counters as counters:
-            found = counters.find_one(_COUNTER)
+            found = counters.find_one(_COUNTER, session=session())
         assert found is not None, "the first use has made it"
         return found
 

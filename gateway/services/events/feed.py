@@ -1,0 +1,211 @@
+"""The feed of events: the change log, for systems that follow what happens here.
+
+An entry is up to two events: the one that its type names, and `customer.segment_changed` where it moved a customer that
+still exists. Events are numbered: an entry's own has twice its position, the second one the number after that. A cursor
+is the number of the last event that its reader has passed. Numbers only grow, and nothing ever appears behind a cursor.
+
+What is read is proved to be complete by the positions, which have no gaps: all entries are read, also by a reader who
+wants few types, and one that is missing has been dropped from the log. A count taken elsewhere, such as that of the
+last position, would prove nothing, since a database that has just changed its primary may answer from before.
+
+Server-sent events would hold a thread for each reader for as long as it stays; a reader that polls and waits holds one
+of a bounded number for at most half a minute, and works through every proxy.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final, Literal, NamedTuple, TypedDict, get_args
+
+from gateway.services.errors import CursorExpired
+from gateway.services.events.change import Cause, ChangeType, Logged, SubjectType
+from gateway.services.events.log import ChangeLog
+from gateway.services.events.news import LogNews
+from gateway.services.transactions import Transactions
+
+EventType = Literal[
+    "customer.created",
+    "customer.updated",
+    "customer.segment_changed",
+    "customer.deleted",
+    "customer.restored",
+    "customer.erased",
+    "segment.relabelled",
+    "model.activated",
+    "model.rolled_back",
+    "import.completed",
+    "assignments.recomputed",
+]
+"""What the feed tells; other changes are for the audit trail alone."""
+EVENT_TYPES: Final[tuple[EventType, ...]] = get_args(EventType)
+
+_MOVE: Final = "customer.segment_changed"
+_MOVING = frozenset[ChangeType]({"customer.created", "customer.updated", "customer.rescored", "customer.restored"})
+"""Changes after which the customer exists: where they have a segment part, that is an event of its own."""
+_SHOWN = ("from", "to", "confidence", "rival", "model_version")
+_BLOCK = 1_000
+_BLOCKS = 5
+"""How many blocks of entries one answer looks through at most."""
+
+
+class EventSubject(TypedDict):
+    """What something happened to."""
+
+    type: SubjectType
+    id: str | None
+
+
+class EventActor(TypedDict):
+    """Who did it: the kind of caller and its id, such as that of an API key."""
+
+    kind: str
+    id: str
+
+
+class Event(TypedDict):
+    """What happened.
+
+    Attributes
+    ----------
+    id : the same whenever it is read; greater numbers happened later.
+    type : what happened, in the words of the audit trail.
+    at : when it happened.
+    subject : to what. `id` is null for a customer that has been erased since.
+    seq : of customers: counts the changes of the customer from 1; what an import left in its segment is not counted.
+    created_at : of customers: since when this one exists; an id that is used again after a deletion begins anew.
+    cause : why the segment changed, or the data.
+    data : what else there is to tell. Of a change of segment `from`, `to` (ids, or null), `confidence`, `rival` and
+        `model_version` (`was`: the segment before it was unknown for a while); of an activation the versions `from` and
+        `to`; of an import and of a re-scoring, counts and the address of the list behind them. Never features.
+    """
+
+    id: str
+    type: EventType
+    at: datetime
+    subject: EventSubject
+    seq: int | None
+    created_at: datetime | None
+    cause: Cause | None
+    actor: EventActor
+    data: Mapping[str, Any]
+
+
+class Events(NamedTuple):
+    """Events in their order.
+
+    Attributes
+    ----------
+    end : the number to go on after.
+    more : whether others may follow that are there already.
+    """
+
+    items: list[Event]
+    end: int
+    more: bool
+
+
+class FeedService:
+    """Reads the feed."""
+
+    def __init__(
+        self, log: ChangeLog, transactions: Transactions, news: LogNews, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._log = log
+        self._transactions = transactions
+        self._news = news
+        self._clock = clock
+
+    def now(self) -> int:
+        """Return the number after which everything is still to come."""
+        return _last_number(self._log.head())
+
+    def earliest(self) -> int:
+        """Return the number after which everything follows that is kept."""
+        return _last_number(max(self._log.memory().position - 1, 0))
+
+    def after(self, number: int, types: Sequence[EventType] | None, limit: int, wait: float) -> Events:
+        """Return up to `limit` events with greater numbers; where there are none, wait up to some seconds for one.
+
+        Parameters
+        ----------
+        types : only these; None for all.
+
+        Raises
+        ------
+        CursorExpired
+            where events with greater numbers have been dropped, or there has never been such a number.
+        """
+        wanted = frozenset(types or EVENT_TYPES)
+        give_up_at = self._clock() + wait
+        while True:
+            found = self._look(number, wanted, limit)
+            number, left = found.end, give_up_at - self._clock()
+            if found.items or found.more or left <= 0 or not self._news.wait(_position(number), left):
+                return found
+
+    def _look(self, number: int, wanted: frozenset[str], limit: int) -> Events:
+        items: list[Event] = []
+        for _ in range(_BLOCKS):
+            entries = self._entries(_position(number))
+            for entry in entries:
+                for each in _events(entry):
+                    if int(each["id"]) > number and each["type"] in wanted:
+                        if len(items) == limit:
+                            return Events(items, number, more=True)
+                        items.append(each)
+                    number = max(number, int(each["id"]))
+                number = _last_number(entry["position"])
+            if len(entries) < _BLOCK:
+                return Events(items, number, more=False)
+        return Events(items, number, more=True)
+
+    def _entries(self, position: int) -> list[Logged]:
+        """Return the next block of entries, none of which is missing."""
+        found = self._log.after(position, None, _BLOCK)
+        if not found:
+            self._check_end(position)
+        for place, entry in enumerate(found):
+            if entry["position"] != position + 1 + place:  # those between have been dropped
+                raise CursorExpired(str(_last_number(entry["position"] - 1)))
+        return found
+
+    def _check_end(self, position: int) -> None:
+        """Make sure that nothing follows because nothing has happened since."""
+        kept = self._log.memory().position
+        # A log that ends earlier is another one, such as that of a back-up, unless the database answers from before.
+        if position + 1 < kept or (position > self._log.head() and position > self._transactions.run(self._log.head)):
+            raise CursorExpired(str(_last_number(max(kept - 1, 0))))
+
+
+def _position(number: int) -> int:
+    """Return the position of the last entry all of whose events have a number up to this one."""
+    return max((number + 1) // 2 - 1, 0)
+
+
+def _last_number(position: int) -> int:
+    return 2 * position + 1
+
+
+def _events(entry: Logged) -> Iterator[Event]:
+    """Yield the events of an entry, in their order."""
+    number, moved = 2 * entry["position"], entry.get("segment")
+    data = {name: moved[name] for name in _SHOWN} if moved else {}  # type: ignore[literal-required]
+    if entry["type"] in ("model.activated", "model.rolled_back"):
+        data = {"from": entry["before"], "to": entry["after"]}
+    event = Event(
+        id=str(number),
+        type="customer.updated",
+        at=entry["at"],
+        subject=EventSubject(type=entry["subject"]["type"], id=entry["subject"]["id"]),
+        seq=entry.get("seq"),
+        created_at=entry.get("created_at"),
+        cause=entry["cause"],
+        actor=EventActor(kind=entry["actor"]["kind"], id=entry["actor"]["id"]),
+        data={**data, **entry.get("data", {})},
+    )
+    if entry["type"] in EVENT_TYPES:
+        yield {**event, "type": entry["type"]}
+    if moved and entry["type"] in _MOVING:
+        yield {**event, "id": str(number + 1), "type": _MOVE}
