@@ -89,11 +89,11 @@ class ChangesContract:
         self, outboxes: Outboxes, log: ChangeLog, put: Put
     ) -> None:
         for number, name in enumerate("ABC"):
-            put(name, [entry(number, seq=number)])
+            put(name, [entry(number, seq=number + 1)])
         outboxes.add([about("import", "i1", seq=8), about("import", "i2", seq=9)])
         assert outboxes.waiting() == (5, at(0))
         assert [outboxes.move(2), outboxes.move(2), outboxes.move(2)] == [3, 2, 0]
-        assert numbers(log.after(0, None, 10)) == [8, 9, 0, 1, 2]
+        assert numbers(log.after(0, None, 10)) == [8, 9, 1, 2, 3]
         assert outboxes.waiting() == (0, None)
 
     def test_what_has_an_id_of_its_own_is_logged_once(self, outboxes: Outboxes, log: ChangeLog) -> None:
@@ -107,11 +107,11 @@ class ChangesContract:
         assert log.head() == 3
 
     def test_a_page_of_the_newest_goes_on_before_a_position(self, outboxes: Outboxes, log: ChangeLog, put: Put) -> None:
-        put("A", [entry(seq=number) for number in range(5)])
+        put("A", [entry(seq=number) for number in range(1, 6)])
         outboxes.move(10)
         first = log.newest_first(ALL, None, 2)
-        assert numbers(first) == [4, 3]
-        assert numbers(log.newest_first(ALL, first[-1]["position"], 10)) == [2, 1, 0]
+        assert numbers(first) == [5, 4]
+        assert numbers(log.newest_first(ALL, first[-1]["position"], 10)) == [3, 2, 1]
 
     def test_the_audit_trail_is_filtered(self, outboxes: Outboxes, log: ChangeLog, put: Put) -> None:
         put("A", [entry(1, seq=1), entry(2, seq=2, type="customer.rescored", actor={**CLERK, "id": "k2"})])
@@ -154,7 +154,7 @@ class ChangesContract:
         assert all("values" not in each for each in log.after(0, None, 10))
 
     def test_changes_of_segments_in_a_time(self, outboxes: Outboxes, log: ChangeLog, put: Put) -> None:
-        put("A", [entry(s, seq=s, segment=move("seg-01", "seg-02")) for s in (4, 2, 3)] + [entry(2)])
+        put("A", [entry(s, seq=s, segment=move("seg-01", "seg-02")) for s in (4, 2, 3)] + [entry(2, seq=5)])
         outboxes.move(10)
 
         def found(since: float, until: float | None) -> list[int]:

@@ -3,11 +3,16 @@
 A customer, stored or deleted, has its ``outbox`` in its own document; a document of the collection ``outbox`` has
 nothing else. A partial index of each collection holds those with something in it. An order is a document of that
 collection that has an ``order`` and no ``outbox`` yet, so that one write of one document makes the entry of it.
+
+The transaction that puts a stored customer's entries into the log does not take them out of its outbox: it notes in
+``logged`` up to which ``seq`` they are in the log, and those do not wait any more, whoever looks (`waiting_in`). They
+are taken out right after it. For within a transaction MongoDB reads the collection's whole description anew for each
+index of each document that changes in an indexed member: with 20 indexes, 0.4 ms for a customer instead of 0.04.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from itertools import count
 from typing import Any, cast
@@ -32,6 +37,9 @@ _PLACES = (_FREE, _DELETED, _CUSTOMERS)
 _ENTRIES_EACH = 4
 """A transaction ends when it has so many times as many entries as it may have documents."""
 _COUNTED = 5_000
+_LOGGED = [{"$set": {"logged": {"$max": "$outbox.seq"}}}]
+_WITHOUT_LOGGED = [{"$set": {"outbox": {"$filter": {"input": "$outbox", "cond": {"$gt": ["$$this.seq", "$logged"]}}}}}]
+_EMPTY: Document = {"$set": {"outbox": []}}
 _SEEN = {"_id": "model_events"}
 
 
@@ -55,15 +63,12 @@ class MongoOutboxes:
     def move(self, limit: int) -> int:
         if not any(self._waits(name) for name in _PLACES):  # a transaction costs more, even if it finds nothing
             return 0
-        self._log.begin()
         tries = count()
         # Whoever meets somebody who is writing one of the customers begins again, with fewer of them.
-        return self._transactions.run(lambda: self._move(FULL, max(1, limit >> next(tries)), _PLACES))
+        return self._moved(lambda: self._move(FULL, max(1, limit >> next(tries)), _PLACES))
 
     def move_of(self, cust_id: str) -> int:
-        self._log.begin()
-        wanted = {"_id": cust_id, **FULL}
-        return self._transactions.run(lambda: self._move(wanted, 2, (_DELETED, _CUSTOMERS)))
+        return self._moved(lambda: self._move({"_id": cust_id, **FULL}, 2, (_DELETED, _CUSTOMERS)))
 
     def erase(self, cust_id: str) -> int:
         named = {"subject.id": cust_id, "subject.type": "customer"}
@@ -92,47 +97,62 @@ class MongoOutboxes:
         with self._places[name] as collection:
             return collection.find_one(FULL, {"_id": 1}) is not None
 
-    def _move(self, wanted: Document, limit: int, places: Sequence[str]) -> int:
+    def _moved(self, move: Callable[[], tuple[int, list[str]]]) -> int:
+        self._log.begin()
+        entries, customers = self._transactions.run(move)
+        if customers:
+            with self._places[_CUSTOMERS] as collection:
+                collection.update_many({"_id": {"$in": customers}}, _WITHOUT_LOGGED, bypass_document_validation=True)
+        return entries
+
+    def _move(self, wanted: Document, limit: int, places: Sequence[str]) -> tuple[int, list[str]]:
+        """Put the entries of up to `limit` outboxes into the log; return how many, and the customers they are of."""
         entries: list[Entry] = []
+        taken: dict[str, list[Any]] = {}
         for name in places:
             if limit > 0 and len(entries) < limit * _ENTRIES_EACH:
-                limit -= self._take(name, wanted, limit, entries)
+                taken[name] = self._take(name, wanted, limit, entries)
+                limit -= len(taken[name])
         self._log.append(entries)
-        return len(entries)
+        return len(entries), taken.get(_CUSTOMERS, [])
 
-    def _take(self, name: str, wanted: Document, limit: int, entries: list[Entry]) -> int:
-        """Empty up to `limit` outboxes of a collection into `entries`; return how many those were."""
+    def _take(self, name: str, wanted: Document, limit: int, entries: list[Entry]) -> list[Any]:
+        """Add what waits in up to `limit` outboxes of a collection to `entries`; return whose those are."""
         taken: list[Any] = []
-        most = limit * _ENTRIES_EACH
         with self._places[name] as collection:
             found = collection.find(
                 wanted,
-                {"outbox": 1, "created_at": 1},
+                {"outbox": 1, "created_at": 1, "logged": 1},
                 sort=[("outbox.0.at", ASCENDING)],
                 limit=limit,
                 batch_size=limit + 1,
                 session=session(),
             )
             for document in found:
-                if taken and len(entries) >= most:
-                    break
                 entries += document["outbox"] if name == _FREE else _told(document)
                 taken.append(document["_id"])
-            these = {"_id": {"$in": taken}}
+                if len(entries) >= limit * _ENTRIES_EACH:
+                    break
             # All that is in them has just been read in this transaction; who has written to one since makes it fail.
+            these = {"_id": {"$in": taken}}
             if taken and name == _FREE:
                 collection.delete_many(these, session=session())
             elif taken:
-                collection.update_many(
-                    these, {"$set": {"outbox": []}}, bypass_document_validation=True, session=session()
-                )
-        return len(taken)
+                emptied = _LOGGED if name == _CUSTOMERS else _EMPTY
+                collection.update_many(these, emptied, bypass_document_validation=True, session=session())
+        return taken
+
+
+def waiting_in(customer: Document) -> list[Entry]:
+    """Return the entries in the outbox of a customer's document that are not in the log yet."""
+    logged = customer.get("logged", 0)
+    return [entry for entry in customer.get("outbox", ()) if entry["seq"] > logged]
 
 
 def _told(customer: Document) -> list[Entry]:
     """Return a customer's entries with what goes without saying in its document."""
     subject, created_at = Subject(type="customer", id=customer["_id"]), customer["created_at"]
-    return [cast(Entry, {"subject": subject, "created_at": created_at, **entry}) for entry in customer["outbox"]]
+    return [cast(Entry, {"subject": subject, "created_at": created_at, **entry}) for entry in waiting_in(customer)]
 
 
 def _begin(counters: Documents) -> None:
