@@ -20,6 +20,7 @@ from gateway.data_access.mongo.collection import (
 )
 from gateway.data_access.mongo.customer_queries import PATHS, LimitedQueries, both, mongo_filter
 from gateway.data_access.mongo.customer_schema import SORT_INDEXES
+from gateway.data_access.mongo.events.outboxes import waiting_in
 from gateway.data_access.mongo.schema import drop_indexes
 from gateway.services.customers.customer import CustomerPart, StoredCustomer, Update
 from gateway.services.customers.query import CustomerQuery, Filters, Total
@@ -38,20 +39,22 @@ def _document(customer: StoredCustomer) -> Document:
 
 
 def customer_of(document: Document) -> StoredCustomer:
-    """Return the customer of a document, with its outbox."""
-    document.setdefault("seq", 0)
-    return cast(StoredCustomer, _part(document))
+    """Return the customer of a document, with what waits in its outbox."""
+    waiting: Document = {"outbox": waiting_in(document)} if "outbox" in document else {}
+    return cast(StoredCustomer, {**_customer(document), **waiting})
 
 
 def _customer(document: Document) -> StoredCustomer:
     document.pop("outbox", None)
-    return customer_of(document)
+    document.pop("logged", None)
+    document.setdefault("seq", 0)
+    return cast(StoredCustomer, _part(document))
 
 
 def _shown(document: Document) -> CustomerPart:
     """Return what was asked for of the customer, without what nobody is shown."""
-    document.pop("due", None)
-    document.pop("outbox", None)
+    for name in ("due", "outbox", "logged"):
+        document.pop(name, None)
     return _part(document)
 
 

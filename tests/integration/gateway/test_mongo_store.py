@@ -9,6 +9,7 @@ from pymongo.collection import Collection
 from support.customers import becoming, stored
 
 from gateway.data_access.mongo.customers import MongoCustomerStore
+from gateway.services.clock import now
 from gateway.services.errors import StoreError, StoreUnavailable
 
 
@@ -38,3 +39,15 @@ class TestFailures:
             store.update_many([becoming(a, a), becoming(b, {"BALANCE": -1.0})])
         assert type(caught.value) is StoreError
         assert not isinstance(caught.value, StoreUnavailable)
+
+
+def test_of_an_outbox_only_what_is_not_logged_yet_goes_along_with_a_deleted_customer(
+    store: MongoCustomerStore, customers: Collection
+) -> None:
+    store.insert_many([stored(name) for name in "AB"])
+    waiting = [{"seq": 1, "at": now()}, {"seq": 2, "at": now()}]
+    customers.update_many({}, {"$set": {"outbox": waiting, "logged": 1}})
+    for found in (store.delete("A"), *store.delete_many(["B"], ())):
+        assert found is not None
+        assert found["outbox"] == waiting[1:]
+        assert "logged" not in found
