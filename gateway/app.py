@@ -8,6 +8,7 @@ import os
 from flask import Flask
 
 from gateway.controllers import slow_clients
+from gateway.lean_flask import LeanFlask
 from gateway.middleware import cors, errors, lingering_close, middleware_by_work, request_environ, request_log
 from gateway.middleware.security_headers import SecurityHeaders
 from gateway.openapi import document_of
@@ -39,7 +40,7 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
     end_with_parent()
     collect_seldom()
     request_log.configure(settings.log_level)
-    app = Flask("gateway", static_folder=None)
+    app = LeanFlask("gateway", static_folder=None)
     app.url_map.merge_slashes = False  # a doubled slash is an unknown address, not a redirect to another
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     _surround(app, settings)

@@ -66,9 +66,9 @@ class CustomerController:
     def get(self, cust_id: str) -> Response:
         """GET /customers/{CUST_ID}."""
         customer = self._customers.get(checked_id(cust_id))
-        if "If-Match" in request.headers:
+        if "HTTP_IF_MATCH" in request.environ:
             replace(precondition(), none_of=None).check(cust_id, customer)
-        if request.if_none_match.contains_weak(customer["revision"]):
+        if "HTTP_IF_NONE_MATCH" in request.environ and request.if_none_match.contains_weak(customer["revision"]):
             return Response(status=304, headers=_etag(customer))
         return json_response(customer, headers=_etag(customer))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -22,7 +22,7 @@ from werkzeug.exceptions import (
 from gateway.controllers.slow_clients import TimedBody, timed_body
 from gateway.schemas.customers import field_errors
 from gateway.schemas.queries import Values
-from gateway.services.customers.preconditions import Precondition
+from gateway.services.customers.preconditions import ANY_STATE, Precondition
 from gateway.services.errors import InvalidInput, UploadBroken, UploadStalled
 from gateway.services.events.change import Origin
 from gateway.services.models.registry import Upload
@@ -216,10 +216,14 @@ def precondition() -> Precondition:
 
     If-Unmodified-Since says nothing here: no answer has a Last-Modified, since two changes fit into a second.
     """
+    environ = request.environ
+    match, none_match = "HTTP_IF_MATCH" in environ, "HTTP_IF_NONE_MATCH" in environ
+    if not (match or none_match):
+        return ANY_STATE
     return Precondition(
-        any_of=_revisions(request.if_match, weak=False) if "If-Match" in request.headers else None,
-        none_of=_revisions(request.if_none_match, weak=True) if "If-None-Match" in request.headers else None,
-        weak=request.if_match.as_set(include_weak=True) if "If-Match" in request.headers else (),
+        any_of=_revisions(request.if_match, weak=False) if match else None,
+        none_of=_revisions(request.if_none_match, weak=True) if none_match else None,
+        weak=request.if_match.as_set(include_weak=True) if match else (),
     )
 
 
@@ -233,16 +237,31 @@ def ndjson_line(body: Any) -> bytes:
     return orjson.dumps(body, option=_UTC | orjson.OPT_APPEND_NEWLINE)
 
 
+class WholeAnswer(Response):
+    """An answer that is handed to the server in one piece: granian makes no stream, and werkzeug corrects nothing."""
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Send the answer; werkzeug does so where it has become a stream, or somebody waits for its end."""
+        pieces = self.response
+        if type(pieces) is not list or self._on_close or environ["REQUEST_METHOD"] == "HEAD":
+            return super().__call__(environ, start_response)
+        start_response(self.status, [*self.headers])
+        return pieces
+
+
 def no_content() -> Response:
     """Return the answer 204, which has no content and so no media type."""
-    done = Response(status=204)
+    done = WholeAnswer(status=204)
     del done.headers["Content-Type"]
     return done
 
 
 def json_response(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """Return a JSON answer; times, which are in UTC throughout, become RFC 3339."""
-    return Response(orjson.dumps(body, option=_UTC), status, headers, mimetype=JSON)
+    answer = WholeAnswer(orjson.dumps(body, option=_UTC), status, content_type=JSON)
+    for name, value in (headers or {}).items():
+        answer.headers[name] = value
+    return answer
 
 
 _PIECE = 256 * 1024
