@@ -145,6 +145,10 @@ class FeedService:
             if found.items or found.more or left <= 0 or not self._news.wait(_position(number), left):
                 return found
 
+    def close(self) -> None:
+        """Let everybody go who waits or comes to wait: the process is about to end."""
+        self._news.close()
+
     def _look(self, number: int, wanted: frozenset[str], limit: int) -> Events:
         items: list[Event] = []
         for _ in range(_BLOCKS):
