@@ -13,6 +13,7 @@ from gateway.middleware import cors, errors, lingering_close, middleware_by_work
 from gateway.middleware.security_headers import SecurityHeaders
 from gateway.openapi import document_of
 from gateway.routes import register
+from gateway.services.events.feed import FeedService
 from gateway.settings import Settings, read_settings
 from gateway.wiring import Services, build_resources, build_services
 from shared.processes import end_with_parent
@@ -20,6 +21,8 @@ from shared.processes import end_with_parent
 _COLLECT_AFTER = (50_000, 10, 10)
 """New containers after which Python looks for cycles among them. After the usual 700 it would look through the rows of
 an import, tens of thousands of dicts that are all still in use, again and again: a fifth of the import's CPU."""
+
+_FEED = "gateway.feed"
 
 
 def collect_seldom() -> None:
@@ -60,8 +63,15 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
         lease=quick,
         long_lease=quick + settings.analysis_deadline,
     )
+    app.extensions[_FEED] = services.feed
     register(app, build_resources(services, settings, lambda: document_of(app)), around)
     return app
+
+
+def let_go(app: Flask) -> None:
+    """Answer those who wait for something to happen: the process is to end, and they would hold it up."""
+    feed: FeedService = app.extensions[_FEED]
+    feed.close()
 
 
 def _surround(app: Flask, settings: Settings) -> None:

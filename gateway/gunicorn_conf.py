@@ -60,6 +60,20 @@ def post_fork(_server: Any, _worker: Any) -> None:
     util.write_error = refuse
 
 
+def post_worker_init(worker: Any) -> None:
+    """Answer those who wait for an event when the worker is told to end: it would wait for them."""
+    # Imported here because gunicorn takes every global of this module for a setting.
+    import signal
+
+    from gateway.app import let_go
+
+    def end(*signalled: Any) -> None:
+        let_go(worker.wsgi)
+        worker.handle_exit(*signalled)
+
+    signal.signal(signal.SIGTERM, end)
+
+
 def pre_request(_worker: Any, request: Any) -> None:
     """End the wait for a client that neither sends nor reads, and let the application ask for the body."""
     connection = request.unreader.sock

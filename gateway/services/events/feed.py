@@ -20,7 +20,7 @@ from datetime import datetime
 from typing import Any, Final, Literal, NamedTuple, TypedDict, get_args
 
 from gateway.services.errors import CursorExpired
-from gateway.services.events.change import Cause, ChangeType, Logged, SubjectType
+from gateway.services.events.change import ALREADY_ACTIVE, Cause, ChangeType, Logged, SubjectType
 from gateway.services.events.log import ChangeLog
 from gateway.services.events.news import LogNews
 from gateway.services.transactions import Transactions
@@ -72,13 +72,14 @@ class Event(TypedDict):
     id : the same whenever it is read; greater numbers happened later.
     type : what happened, in the words of the audit trail.
     at : when it happened.
-    subject : to what. `id` is null for a customer that has been erased since.
+    subject : to what. `id` is null of a customer that has been erased since; an erasure itself tells it for 72 hours.
     seq : of customers: counts the changes of the customer from 1; what an import left in its segment is not counted.
     created_at : of customers: since when this one exists; an id that is used again after a deletion begins anew.
     cause : why the segment changed, or the data.
     data : what else there is to tell. Of a change of segment `from`, `to` (ids, or null), `confidence`, `rival` and
         `model_version` (`was`: the segment before it was unknown for a while); of an activation the versions `from` and
-        `to`; of an import and of a re-scoring, counts and the address of the list behind them. Never features.
+        `to`; of an import and of a re-scoring, counts and the address of the list behind them; of an erasure the id of
+        its receipt (`erasure`) and the `digest` that stands for the customer. Never features.
     """
 
     id: str
@@ -145,6 +146,10 @@ class FeedService:
             if found.items or found.more or left <= 0 or not self._news.wait(_position(number), left):
                 return found
 
+    def close(self) -> None:
+        """Let everybody go who waits or comes to wait: the process is about to end."""
+        self._news.close()
+
     def _look(self, number: int, wanted: frozenset[str], limit: int) -> Events:
         items: list[Event] = []
         for _ in range(_BLOCKS):
@@ -190,22 +195,36 @@ def _last_number(position: int) -> int:
 
 def _events(entry: Logged) -> Iterator[Event]:
     """Yield the events of an entry, in their order."""
-    number, moved = 2 * entry["position"], entry.get("segment")
-    data = {name: moved[name] for name in _SHOWN} if moved else {}  # type: ignore[literal-required]
-    if entry["type"] in ("model.activated", "model.rolled_back"):
-        data = {"from": entry["before"], "to": entry["after"]}
+    number, moved = 2 * entry["position"], "segment" in entry and entry["type"] in _MOVING
     event = Event(
         id=str(number),
-        type="customer.updated",
+        type=_MOVE,
         at=entry["at"],
-        subject=EventSubject(type=entry["subject"]["type"], id=entry["subject"]["id"]),
+        subject=_subject(entry),
         seq=entry.get("seq"),
         created_at=entry.get("created_at"),
         cause=entry["cause"],
         actor=EventActor(kind=entry["actor"]["kind"], id=entry["actor"]["id"]),
-        data={**data, **entry.get("data", {})},
+        data=_data(entry),
     )
-    if entry["type"] in EVENT_TYPES:
+    if entry["type"] in EVENT_TYPES and event["data"].get("outcome") != ALREADY_ACTIVE["outcome"]:
         yield {**event, "type": entry["type"]}
-    if moved and entry["type"] in _MOVING:
-        yield {**event, "id": str(number + 1), "type": _MOVE}
+    if moved:
+        yield {**event, "id": str(number + 1)}
+
+
+def _subject(entry: Logged) -> EventSubject:
+    if entry["type"] == "customer.erased":
+        return EventSubject(type="customer", id=entry.get("erased_id"))
+    return EventSubject(type=entry["subject"]["type"], id=entry["subject"]["id"])
+
+
+def _data(entry: Logged) -> dict[str, Any]:
+    data = dict(entry.get("data", {}))
+    if moved := entry.get("segment"):
+        data |= {name: value for name, value in moved.items() if name in _SHOWN}
+    if entry["type"] in ("model.activated", "model.rolled_back"):
+        data |= {"from": entry["before"], "to": entry["after"]}
+    if entry["type"] == "customer.erased":
+        data["erasure"] = entry["subject"]["id"]
+    return data

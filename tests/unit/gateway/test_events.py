@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -15,9 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.problems import assert_problem
 
+from gateway.services.clock import now
 from gateway.services.errors import StoreUnavailable
 from gateway.services.events import feed
-from gateway.services.events.change import Entry
+from gateway.services.events.change import ALREADY_ACTIVE, Entry
 from gateway.services.events.feed import EVENT_TYPES, Event, EventType, FeedService
 from gateway.services.events.news import LogNews
 
@@ -138,6 +140,17 @@ class TestWhatIsTold:
     def test_a_change_of_segment_of_a_customer_that_is_there_is_an_event(self, type_: str, told: list[str]) -> None:
         page = _get(_gateway(about("customer", "A", type=type_, segment=move("seg-01", "seg-02"))))
         assert [event["type"] for event in page["items"]] == told
+
+    def test_an_erasure_tells_whom_for_three_days_and_then_by_a_digest(self) -> None:
+        gone = about("erasure", "e1", type="customer.erased", erased_id="A", data={"digest": "d"})
+        gateway = _gateway({**gone, "at": now()}, {**gone, "at": now() - timedelta(hours=73)})
+        for event, cust_id in zip(_get(gateway)["items"], ("A", None), strict=True):
+            assert event["subject"] == {"type": "customer", "id": cust_id}
+            assert event["data"] == {"digest": "d", "erasure": "e1"}
+
+    def test_an_activation_of_what_was_active_is_no_event(self) -> None:
+        again = about("model", "v1", type="model.activated", data=ALREADY_ACTIVE)
+        assert _get(_gateway(again, about("customer", "A")))["items"][0]["subject"]["id"] == "A"
 
     def test_what_else_there_is_to_tell(self) -> None:
         digest = {"rescored": 9, "moved": 2, "list": "/api/v1/customers?model_version=v2"}
