@@ -172,7 +172,7 @@ class CustomerNotFound(SegmentationError):
     """No customer has this CUST_ID."""
 
     def __init__(self, cust_id: str, at: datetime | None = None):
-        there_is = "There is no" if at is None else f"At {at.isoformat(timespec='milliseconds')}Z there was no"
+        there_is = "There is no" if at is None else f"At {at.isoformat()}Z there was no"
         super().__init__(f"{there_is} customer {cust_id!r}.")
 
 
@@ -187,7 +187,7 @@ class BeforeMemory(SegmentationError):
     """The change log does not go back to the time that is asked about; `errors` has the earliest one."""
 
     def __init__(self, since: datetime):
-        earliest = f"{since.isoformat(timespec='milliseconds')}Z"
+        earliest = f"{since.isoformat()}Z"
         super().__init__(f"How it was then is not known any more: the change log goes back to {earliest}.")
         self.errors = [FieldError(pointer="?as_of", detail=f"must be {earliest} or later")]
 

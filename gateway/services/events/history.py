@@ -30,8 +30,8 @@ class ValueChange(TypedDict):
     after: float | None
 
 
-SegmentMove = TypedDict(
-    "SegmentMove",
+HistoryMove = TypedDict(
+    "HistoryMove",
     {
         "from": NamedSegment | None,
         "from_since": datetime | None,
@@ -78,7 +78,7 @@ class HistoryEntry(TypedDict):
     created_at: datetime | None
     fields: list[str]
     values: dict[str, ValueChange] | None
-    segment: SegmentMove | None
+    segment: HistoryMove | None
     was: NotRequired[NamedSegment]
     why: NotRequired[MoveExplanation]
     why_unavailable: NotRequired[WhyUnavailable]
@@ -216,7 +216,7 @@ def _value_change(pair: Sequence[Any]) -> ValueChange:
     return ValueChange(before=pair[0], after=pair[1])
 
 
-def _move(change: SegmentChange, names: Mapping[str, str]) -> SegmentMove:
+def _move(change: SegmentChange, names: Mapping[str, str]) -> HistoryMove:
     def named(segment_id: str | None) -> NamedSegment | None:
         return NamedSegment(id=segment_id, name=names.get(segment_id)) if segment_id is not None else None
 
