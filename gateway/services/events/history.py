@@ -35,6 +35,7 @@ HistoryMove = TypedDict(
     {
         "from": NamedSegment | None,
         "from_since": datetime | None,
+        "from_model_version": str | None,
         "to": NamedSegment | None,
         "confidence": float | None,
         "borderline": bool | None,
@@ -42,7 +43,7 @@ HistoryMove = TypedDict(
         "model_version": str | None,
     },
 )
-"""From which segment to which a customer went, and since when it had been in the former one.
+"""From which segment to which a customer went, since when it had been in the former one, and by which version last.
 
 ``from`` is null for a new customer and one that was pending or deleted, ``to`` for one that is now. What follows ``to``
 is about it. Names are those of now.
@@ -64,6 +65,7 @@ class HistoryEntry(TypedDict):
     was : of a customer that was pending, in which segment it was before.
     why : what in the data made the customer move, where that was asked for.
     why_unavailable : why that cannot be said.
+    remark : what else may have had a part in the move: the model, which was another one before.
     """
 
     seq: int | None
@@ -82,6 +84,7 @@ class HistoryEntry(TypedDict):
     was: NotRequired[NamedSegment]
     why: NotRequired[MoveExplanation]
     why_unavailable: NotRequired[WhyUnavailable]
+    remark: NotRequired[str]
 
 
 class HistoryMemory(TypedDict):
@@ -174,11 +177,21 @@ class HistoryService:
                 item["why_unavailable"] = cast(WhyUnavailable, why)
             elif why is not None:
                 item["why"] = why
+                _remark(item)
 
     def _older(self, cust_id: str, found: Sequence[Logged], place: int) -> Iterator[Logged]:
         """Yield the entries before one of those `found`; those beyond are only read if anybody wants them."""
         yield from found[place + 1 :]
         yield from self._log.of_customer(cust_id, found[-1]["position"], _LOOKED_BACK)
+
+
+def _remark(item: HistoryEntry) -> None:
+    segment = item["segment"]
+    if segment and segment["from_model_version"] not in (None, segment["model_version"]):
+        version = segment["from_model_version"]
+        item["remark"] = (
+            f"Before, model version {version} had placed the customer: that may have had a part in the move."
+        )
 
 
 def _memory(memory: Memory) -> HistoryMemory:
@@ -224,6 +237,7 @@ def _move(change: SegmentChange, names: Mapping[str, str]) -> HistoryMove:
     return {
         "from": named(change["from"]),
         "from_since": change["from_since"],
+        "from_model_version": change.get("from_model_version"),
         "to": named(change["to"]),
         "confidence": confidence,
         "borderline": None if confidence is None else confidence < BORDERLINE,

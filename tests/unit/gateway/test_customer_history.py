@@ -72,6 +72,7 @@ class TestPage:
             "segment": {
                 "from": SEGMENTS[0],
                 "from_since": "2124-05-01T11:59:51Z",
+                "from_model_version": None,
                 "to": SEGMENTS[1],
                 "confidence": 0.8,
                 "borderline": True,
@@ -162,6 +163,14 @@ class TestReasons:
         found = reasons(gateway, changed(1, values, segment=moved("seg-01", "seg-02", OTHER)))
         assert found["why"] == move_explanation(Move(OTHER, "seg-01", "seg-02", values), *SEGMENTS)
         assert "why_unavailable" not in found
+
+    def test_the_model_may_have_had_a_part_in_it(self, gateway: FakeGateway) -> None:
+        part = moved("seg-01", "seg-02", "v1", from_model_version=OTHER)
+        found = reasons(gateway, changed(1, {"BALANCE": MOVED}, segment=part))
+        assert "why" in found
+        assert OTHER in found["remark"]
+        part = moved("seg-01", "seg-02", "v1", from_model_version="v1")
+        assert "remark" not in reasons(gateway, changed(2, {"BALANCE": MOVED}, segment=part))
 
     def test_so_is_one_by_an_import(self, gateway: FakeGateway) -> None:
         assert "why" in reasons(

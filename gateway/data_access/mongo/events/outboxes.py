@@ -61,8 +61,10 @@ class MongoOutboxes:
         return self._transactions.run(lambda: self._move(FULL, max(1, limit >> next(tries)), _PLACES))
 
     def move_of(self, cust_id: str) -> int:
-        self._log.begin()
         wanted = {"_id": cust_id, **FULL}
+        if not any(self._waits(name, wanted) for name in (_DELETED, _CUSTOMERS)):
+            return 0
+        self._log.begin()
         return self._transactions.run(lambda: self._move(wanted, 2, (_DELETED, _CUSTOMERS)))
 
     def erase(self, cust_id: str) -> int:
@@ -88,9 +90,9 @@ class MongoOutboxes:
             times += [outbox[0]["at"] for outbox in waiting[:1]]
         return Waiting(entries, min(times, default=None))
 
-    def _waits(self, name: str) -> bool:
+    def _waits(self, name: str, wanted: Document = FULL) -> bool:
         with self._places[name] as collection:
-            return collection.find_one(FULL, {"_id": 1}) is not None
+            return collection.find_one(wanted, {"_id": 1}) is not None
 
     def _move(self, wanted: Document, limit: int, places: Sequence[str]) -> int:
         entries: list[Entry] = []
