@@ -19,7 +19,8 @@ from gateway.data_access.mongo.customer_schema import customer_schema
 from gateway.data_access.mongo.customers import MongoCustomerStore
 from gateway.data_access.mongo.deletions import MongoDeletedCustomers
 from gateway.data_access.mongo.erasures import MongoErasureRecords
-from gateway.data_access.mongo.events import changes, outboxes
+from gateway.data_access.mongo.events import as_of, changes, outboxes
+from gateway.data_access.mongo.events.as_of import MongoPastSegments
 from gateway.data_access.mongo.events.changes import MongoChangeLog
 from gateway.data_access.mongo.events.outboxes import MongoOrders, MongoOutboxes
 from gateway.data_access.mongo.idempotency import MongoIdempotencyStore
@@ -33,6 +34,7 @@ from gateway.services.audit import AuditTrail
 from gateway.services.customers.deletions import DeletedCustomers
 from gateway.services.customers.erasures import ErasureRecords
 from gateway.services.customers.store import CustomerStore
+from gateway.services.events.as_of import PastSegments
 from gateway.services.events.log import ChangeLog, Orders, Outboxes
 from gateway.services.imports.records import ImportRecords
 from gateway.services.schema import Schema
@@ -52,6 +54,7 @@ class Stores:
     outboxes: Outboxes
     orders: Orders
     changes: ChangeLog
+    past: PastSegments
     idempotency: IdempotencyStore
     imports: ImportRecords
     quotas: QuotaStore
@@ -105,6 +108,7 @@ def mongo_stores(database: Database[dict[str, Any]], settings: Settings) -> Stor
         outboxes=MongoOutboxes(database, transactions),
         orders=MongoOrders(database),
         changes=MongoChangeLog(database, timedelta(days=settings.history_retention_days)),
+        past=MongoPastSegments(database, settings.query_timeout, settings.bulk_deadline),
         idempotency=MongoIdempotencyStore(database["idempotency"]),
         imports=MongoImportRecords(
             database["imports"], database["import_faults"], timedelta(days=settings.import_retention_days)
@@ -123,7 +127,7 @@ def schema_of(settings: Settings) -> tuple[CollectionSchema, ...]:
         CollectionSchema("erasures", erasures.INDEXES),
         CollectionSchema("audit", audit.indexes(settings.audit_retention_days)),
         CollectionSchema("outbox", (outboxes.WAITING_INDEX,)),
-        CollectionSchema("changes", changes.INDEXES),
+        CollectionSchema("changes", (*changes.INDEXES, as_of.LEFT_INDEX)),
         CollectionSchema("erased_ids", changes.ERASED_ID_INDEXES),
         CollectionSchema("former_values", changes.value_indexes(settings.history_retention_days)),
         CollectionSchema("idempotency", idempotency.INDEXES),

@@ -13,6 +13,7 @@ from gateway.controllers.audit import AuditController
 from gateway.controllers.customers import (
     BatchController,
     CustomerController,
+    CustomerHistoryController,
     CustomerListController,
     CustomerSegmentController,
     DeletionController,
@@ -61,7 +62,9 @@ from gateway.services.customers.exports import ExportService
 from gateway.services.customers.lists import CustomerLists
 from gateway.services.customers.segment import CustomerSegmentService
 from gateway.services.customers.store import CustomerStore
+from gateway.services.events.as_of import AsOfService
 from gateway.services.events.feed import FeedService
+from gateway.services.events.history import HistoryService
 from gateway.services.events.news import LogNews
 from gateway.services.events.recorder import Recorder
 from gateway.services.events.relay import Relay
@@ -100,6 +103,8 @@ class Services:
     erasures: ErasureService
     batches: BatchService
     customer_segments: CustomerSegmentService
+    history: HistoryService
+    as_of: AsOfService
     predictions: PredictionService
     segments: SegmentService
     registry: ModelRegistry
@@ -163,6 +168,8 @@ def assemble(
         erasures=_erasures(stores, registry, settings, auditor),
         batches=_batches(store, assigner, settings, auditor),
         customer_segments=CustomerSegmentService(writing, store, model, assigner, deadline, origin),
+        history=_history(stores, model, assigner, deadline),
+        as_of=AsOfService(stores.past, stores.changes, store, assigner.active),
         predictions=PredictionService(model, deadline),
         segments=SegmentService(SegmentSizes(store.segment_counts), model, registry, deadline, recorder),
         registry=registry,
@@ -178,6 +185,11 @@ def assemble(
         concurrency_limits=bound,
         limits=_rate_limits(stores, settings, bound),
     )
+
+
+def _history(stores: Stores, model: Model, assigner: Assigner, deadline: float) -> HistoryService:
+    log, outboxes = stores.changes, stores.outboxes
+    return HistoryService(log, outboxes, stores.customers, stores.deleted, model, assigner.active, deadline)
 
 
 def _comparison(registry: ModelRegistry, settings: Settings) -> TrainingComparison:
@@ -243,18 +255,20 @@ def build_resources(services: Services, settings: Settings, document: Callable[[
     document : makes the OpenAPI document, as JSON.
     """
     s, registry, most = services, services.registry, settings.max_upload_bytes
-    lists = CustomerListController(s.customer_lists, Cursors(settings.secret_key))
+    lists = CustomerListController(s.customer_lists, s.as_of, Cursors(settings.secret_key))
     models_, plots = ModelController(registry, s.activations), PlotController(registry)
     return (
         customers.customers(
             CustomerController(s.customers, s.deletions, s.erasures), lists, BatchController(s.batches)
         ),
-        customers.segments_of_customers(CustomerSegmentController(s.customer_segments)),
+        customers.segments_of_customers(
+            CustomerSegmentController(s.customer_segments, s.as_of), CustomerHistoryController(s.history)
+        ),
         imports.imports(ImportController(s.imports, most, settings.upload_folder)),
         exports.exports(ExportController(s.exports)),
         customers.deletions(DeletionController(s.deletions), ErasureController(s.erasures)),
         predictions.predictions(PredictionController(s.predictions)),
-        segments.segments(SegmentController(s.segments)),
+        segments.segments(SegmentController(s.segments, s.as_of)),
         models.models(models_, plots, AnalysisController(s.analyses, registry)),
         models.trainings(TrainingController(registry, s.trainings, most)),
         api_keys.api_keys(ApiKeyController(s.api_keys)),

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from fastapi import FastAPI
 
 from model_service.active_model import ActiveModel
-from model_service.api import analysis, models, plots, segments, service, trainings
+from model_service.api import analysis, models, moves, plots, segments, service, trainings
 from model_service.api.errors import HANDLERS
 from model_service.api.hot import predictions
 from model_service.api.middleware import GatewayAuthentication, RequestLog
@@ -25,6 +25,7 @@ ROUTERS = (
     trainings.uploads,
     trainings.router,
     analysis.router,
+    moves.router,
     plots.router,
     open_inference.router,
     service.router,

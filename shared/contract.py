@@ -11,6 +11,7 @@ from shared.problems import Problem
 
 PREDICT = "/v1/predict"
 PREDICT_BATCH = "/v1/predict/batch"
+EXPLAIN_MOVE = "/v1/explain-move"
 ACTIVE_MODEL = "/v1/models/active"
 READY = "/health/ready"
 """Answers ``{"model_version": ...}`` among others: the cheap way to ask which version is active."""
@@ -80,6 +81,46 @@ class Explanation(TypedDict):
     contributions: list[Contribution]
     sentence: str
     counterfactual: Counterfactual | None
+
+
+class MoveContribution(TypedDict):
+    """What the change of one feature did for a move from one segment to another.
+
+    ``before`` and ``after`` are the customer's values, in the feature's ``unit``; null where it was missing, so that
+    the training median stood in. A positive ``contribution`` brought the customer nearer to the segment it moved to, a
+    negative one speaks for the one it left; ``share`` (0-1) is its part of all that the changes did in either
+    direction. ``sentence`` says the change in words. ``left_out`` says that the feature is not part of the model's
+    distance, so that it did exactly nothing.
+    """
+
+    feature: str
+    unit: str
+    before: float | None
+    after: float | None
+    contribution: float
+    share: float
+    sentence: str
+    left_out: NotRequired[bool]
+
+
+MoveExplanation = TypedDict(
+    "MoveExplanation",
+    {
+        "model_version": str,
+        "from": SegmentRef,
+        "to": SegmentRef,
+        "change": float,
+        "contributions": list[MoveContribution],
+        "sentence": str,
+    },
+)
+"""Why a customer whose data changed moved from one segment to another.
+
+The gap of a customer between the two is by how much its squared distance to ``from`` is greater than that to ``to``, in
+standardised log space. ``change`` is how much the gap has grown by what changed, and exactly the sum of
+``contributions`` (largest absolute value first); the features that stayed the same add nothing to it. Where it is not
+positive, the data do not explain the move.
+"""
 
 
 class Prediction(TypedDict):

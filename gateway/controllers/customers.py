@@ -22,9 +22,10 @@ from gateway.controllers.http import (
     read_json,
 )
 from gateway.controllers.pages import page_by_id, page_response, query_without_cursor
-from gateway.schemas.customer_queries import bulk_delete_request, list_request
+from gateway.schemas.customer_queries import bulk_delete_request, list_request, past_members_request
 from gateway.schemas.customers import customer_schema, load_rows, patch_schema
-from gateway.schemas.paging import Cursors
+from gateway.schemas.paging import Cursors, cursor_after
+from gateway.schemas.queries import refused
 from gateway.services.customers.batches import BatchService, RowResult
 from gateway.services.customers.bulk_writes import RowStatus
 from gateway.services.customers.customer import Customer
@@ -41,6 +42,8 @@ from gateway.services.errors import (
     SegmentationError,
     StaleRevision,
 )
+from gateway.services.events.as_of import AsOfService
+from gateway.services.events.history import MAX_EXPLAINED, HistoryService
 from shared.features import CUST_ID, cust_id_fault
 from shared.problems import FieldError, Problem, problem
 
@@ -129,8 +132,9 @@ MAX_QUERY_LENGTH = 3_500
 class CustomerListController:
     """Filtered and sorted lists of customers, a page at a time."""
 
-    def __init__(self, lists: CustomerLists, cursors: Cursors) -> None:
+    def __init__(self, lists: CustomerLists, as_of: AsOfService, cursors: Cursors) -> None:
         self._lists = lists
+        self._as_of = as_of
         self._cursors = cursors
 
     def list(self) -> Response:
@@ -139,11 +143,19 @@ class CustomerListController:
             raise RequestURITooLarge(
                 f"The query string, without its cursor, must not be longer than {MAX_QUERY_LENGTH} characters."
             )
+        if "as_of" in query():
+            return self._list_as_of()
         wanted = list_request(query(), self._cursors)
         page, total = self._lists.page(wanted.query, wanted.total)
         cursor = self._cursors.write(wanted.list_id, page.end) if page.end else None
         more = {"total": total.total, "total_kind": total.kind} if total else {}
         return page_response(page.items, cursor, more, first=True)
+
+    def _list_as_of(self) -> Response:
+        wanted = past_members_request(query(), self._cursors)
+        page = self._as_of.members(wanted.segment, wanted.at, wanted.after, wanted.limit, wanted.fields)
+        cursor = self._cursors.write(wanted.list_id, (page.end,)) if page.end else None
+        return page_response(page.items, cursor, {"as_of": wanted.at, "features_as_of": "now"}, first=True)
 
 
 REFUSALS: Mapping[type[SegmentationError], tuple[int, str]] = {
@@ -188,18 +200,39 @@ def _problem(error: SegmentationError) -> Problem:
 
 
 class CustomerSegmentController:
-    """Read a customer's segment, or have it scored anew."""
+    """Read a customer's segment, as it is or was, or have it scored anew."""
 
-    def __init__(self, segments: CustomerSegmentService) -> None:
+    def __init__(self, segments: CustomerSegmentService, as_of: AsOfService) -> None:
         self._segments = segments
+        self._as_of = as_of
 
     def get(self, cust_id: str) -> Response:
         """GET /customers/{CUST_ID}/segment."""
+        if (at := query().get("as_of")) is not None:
+            if query()["explain"]:
+                raise refused("explain", "cannot go with as_of: only what the active model says now can be explained")
+            return json_response(self._as_of.segment(checked_id(cust_id), at))
         return json_response(self._segments.get(checked_id(cust_id), explain=query()["explain"]))
 
     def rescore(self, cust_id: str) -> Response:
         """POST /customers/{CUST_ID}/segment."""
         return json_response(self._segments.rescore(checked_id(cust_id), explain=query()["explain"]))
+
+
+class CustomerHistoryController:
+    """Read what has changed of a customer."""
+
+    def __init__(self, history: HistoryService) -> None:
+        self._history = history
+
+    def list(self, cust_id: str) -> Response:
+        """GET /customers/{CUST_ID}/history."""
+        limit, explain = query()["limit"], query()["explain"]
+        if explain and limit > MAX_EXPLAINED:
+            raise refused("limit", f"must be at most {MAX_EXPLAINED} with explain=true")
+        before = query().get("cursor")
+        page, memory = self._history.page(checked_id(cust_id), before, limit, explain=explain)
+        return page_response(page.items, cursor_after(page.end) if page.end else None, {"memory": memory})
 
 
 class DeletionController:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from flask import Response
 
-from gateway.controllers.http import JSON, MERGE_PATCH, json_response, read_object
+from gateway.controllers.http import JSON, MERGE_PATCH, json_response, query, read_object
+from gateway.services.events.as_of import AsOfService
 from gateway.services.models.segments import SegmentService
 
 
 class SegmentController:
     """The kinds of customer that the active model knows."""
 
-    def __init__(self, segments: SegmentService) -> None:
+    def __init__(self, segments: SegmentService, as_of: AsOfService) -> None:
         self._segments = segments
+        self._as_of = as_of
 
     def list(self) -> Response:
         """GET /segments."""
+        if (at := query().get("as_of")) is not None:
+            return json_response(self._as_of.sizes(at))
         return json_response(self._segments.list())
 
     def get(self, segment_id: str) -> Response:

@@ -28,6 +28,7 @@ STATUSES: dict[type[Exception], tuple[int, str]] = {
     e.IssuerMisconfigured: (500, "issuer_misconfigured"),
     e.CustomerNotFound: (404, "customer_not_found"),
     e.CustomerExists: (409, "customer_exists"),
+    e.BeforeMemory: (410, "as_of_expired"),
     e.CustomerNotNew: (412, "customer_not_new"),
     e.StaleRevision: (412, "revision_mismatch"),
     e.RevisionRequired: (428, "precondition_required"),

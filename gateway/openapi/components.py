@@ -31,6 +31,19 @@ _TOTALS: Properties = {
 }
 
 
+_PAST: Properties = {
+    "as_of": {
+        "type": "string",
+        "format": "date-time",
+        "description": "Whose members these are; present if it is asked for",
+    },
+    "features_as_of": {
+        "enum": ["now"],
+        "description": "Of when all members of the customers are; present with `as_of`",
+    },
+}
+
+
 def page_of(page: PageOf) -> tuple[str, dict[str, Any]]:
     """Return the name and the schema of a page of things of a type, or of those that a component describes."""
     name = page.kind if isinstance(page.kind, str) else page.kind.__name__
@@ -38,6 +51,7 @@ def page_of(page: PageOf) -> tuple[str, dict[str, Any]]:
     items = {"type": "array", "items": reference(name)}
     schema = _answered("A page", {"items": items, "next_cursor": cursor})
     schema["properties"] |= _TOTALS if page.counted else {}
+    schema["properties"] |= _PAST if page.past else {}
     return f"{name}Page", schema
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from gateway.controllers.customers import (
     BatchController,
     CustomerController,
+    CustomerHistoryController,
     CustomerListController,
     CustomerSegmentController,
     DeletionController,
@@ -15,11 +16,13 @@ from gateway.routes import Resource, Route, Work
 from gateway.routes.operation import MODEL, STORE, UNCHANGED, Answer, Body, Link, Operation, PageOf, page
 from gateway.schemas.customer_queries import BULK_DELETE, CONDITIONS_RULE, LIST
 from gateway.schemas.customers import IF_REVISION
-from gateway.schemas.paging import PAGE
-from gateway.schemas.queries import ERASE, EXPLAIN, MODE, WHOSE
+from gateway.schemas.paging import PAGE, POSITION_CURSOR
+from gateway.schemas.queries import AS_OF, ERASE, EXPLAIN, EXPLAIN_MOVES, HISTORY_LIMIT, MODE, WHOSE
 from gateway.services.customers.deletions import BulkDeletion
 from gateway.services.customers.erasures import ErasureReceipt, Erasures
 from gateway.services.customers.segment import CustomerSegment
+from gateway.services.events.as_of import CustomerSegmentThen
+from gateway.services.events.history import History
 from gateway.services.principal import Scope
 
 _READ, _WRITE = Scope.CUSTOMERS_READ, Scope.CUSTOMERS_WRITE
@@ -55,13 +58,16 @@ _LIST_CUSTOMERS = Operation(
     f"Filtered, sorted and cut to the members wanted. {CONDITIONS_RULE} Pages follow a cursor, and "
     "neither skip nor repeat a customer while others are written; a cursor holds for the conditions "
     "and the order it came with. On large bases, what has no index (`TENURE`, `sort=created_at` and so on) is taken "
-    "only beside a condition that leaves few customers: otherwise 422 `query_not_indexed` says what is offered.",
+    "only beside a condition that leaves few customers: otherwise 422 `query_not_indexed` says what is offered.\n\n"
+    "With `as_of` and `segment=ID` alone: who was in the segment then, by the change log, in CUST_ID order. "
+    "`features_as_of: now` says that every member of these customers is as it is now; those that were deleted "
+    "since have their id alone, and erased ones are left out.",
     page(
         "listCustomers",
-        PageOf("ListedCustomer", counted=True),
+        PageOf("ListedCustomer", counted=True, past=True),
         read=Link("getCustomer", {"cust_id": "$response.body#/items/0/CUST_ID"}),
     ),
-    problems=("uri_too_long", "query_not_indexed", "query_timeout", *STORE),
+    problems=("uri_too_long", "query_not_indexed", "query_timeout", "as_of_expired", *STORE),
 )
 _WRITE_CUSTOMERS = Operation(
     "writeCustomers",
@@ -132,9 +138,32 @@ _GET_CUSTOMER_SEGMENT = Operation(
     "getCustomerSegment",
     "Get the segment of a customer",
     "What is stored, with the names of the segments. With `explain=true` the active model says why: "
-    "`explained` says which prediction the explanation is about, for it need not be the stored one.",
-    {200: Answer("The stored segment", CustomerSegment)},
-    problems=("customer_not_found", "model_refused", *MODEL, *STORE),
+    "`explained` says which prediction the explanation is about, for it need not be the stored one.\n\n"
+    "With `as_of`: the segment that the customer had then, by the change log, also of one that has been deleted "
+    "since. `confidence`, `borderline`, `rival` and `assigned_at` are null where it was scored anew since; "
+    "`model_version` is then the version that was active at that time, which in the first moments after an "
+    "activation is not yet that of every customer.",
+    {200: Answer("The stored segment", CustomerSegment | CustomerSegmentThen)},
+    problems=("customer_not_found", "as_of_expired", "query_timeout", "model_refused", *MODEL, *STORE),
+)
+_LIST_HISTORY = Operation(
+    "listCustomerHistory",
+    "List what has changed of a customer",
+    "Newest first: every change with who made it, the features that changed with their values before and after "
+    "(as long as these are kept), and the segments that the customer left and went to, with the cause. `memory` "
+    "says how far back that goes, and which changes are told elsewhere. A deleted customer has a history, too; "
+    "an erased one has none.\n\n"
+    "With `explain=true`, a move to another segment that the customer's data caused has a `why`: the exact "
+    "split of what moved it over the features that changed, in words and numbers; or `why_unavailable`.",
+    {
+        200: Answer(
+            "A page",
+            History,
+            headers=("Link",),
+            links={"next": Link("listCustomerHistory", {"cursor": "$response.body#/next_cursor"})},
+        )
+    },
+    problems=("customer_not_found", *STORE),
 )
 _RESCORE_CUSTOMER = Operation(
     "rescoreCustomer",
@@ -220,13 +249,13 @@ def customers(controller: CustomerController, lists: CustomerListController, bat
     )
 
 
-def segments_of_customers(segments: CustomerSegmentController) -> Resource:
-    """Return the routes to the segment of one stored customer."""
+def segments_of_customers(segments: CustomerSegmentController, history: CustomerHistoryController) -> Resource:
+    """Return the routes to the segment of one customer, and to how it came about."""
     return Resource(
         "Customer segments",
-        "The segment a customer is in, how sure that is, and why.",
+        "The segment a customer is or was in, how sure that is, why, and how it came about.",
         (
-            Route("GET", "/customers/<cust_id>/segment", segments.get, _READ, _GET_CUSTOMER_SEGMENT, (EXPLAIN,)),
+            Route("GET", "/customers/<cust_id>/segment", segments.get, _READ, _GET_CUSTOMER_SEGMENT, (EXPLAIN, AS_OF)),
             Route(
                 "POST",
                 "/customers/<cust_id>/segment",
@@ -234,6 +263,15 @@ def segments_of_customers(segments: CustomerSegmentController) -> Resource:
                 _WRITE,
                 _RESCORE_CUSTOMER,
                 (EXPLAIN,),
+                Work.BOTH,
+            ),
+            Route(
+                "GET",
+                "/customers/<cust_id>/history",
+                history.list,
+                _READ,
+                _LIST_HISTORY,
+                (HISTORY_LIMIT, POSITION_CURSOR, EXPLAIN_MOVES),
                 Work.BOTH,
             ),
         ),

@@ -24,10 +24,11 @@ MODEL: Final = ("model_unavailable", "model_busy", "model_timeout", "model_malfo
 
 @dataclass(frozen=True, slots=True)
 class PageOf:
-    """A page of things of a type, or of those that a named schema describes; some pages have a total, too."""
+    """A page of things of a type, or of those that a named schema describes; some have a total, or are as of a time."""
 
     kind: type | str
     counted: bool = False
+    past: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,8 @@ from gateway.controllers.http import JSON, MERGE_PATCH
 from gateway.controllers.segments import SegmentController
 from gateway.routes import Resource, Route, Work
 from gateway.routes.operation import MODEL, STORE, Answer, Body, Link, Operation
+from gateway.schemas.queries import AS_OF
+from gateway.services.events.as_of import SegmentsThen
 from gateway.services.models.segments import SegmentInFull, SegmentList
 from gateway.services.principal import Scope
 
@@ -21,15 +23,17 @@ _LIST_SEGMENTS = Operation(
     "time: a million, about every quarter of a minute. Sizes are at most five minutes old (or twice as old as they "
     "are kept, if counting takes that long).\n\n"
     "`pending` customers have no segment yet, `outdated` ones a segment by another version than `model_version`: the "
-    "worker scores both. `retired` ones are in a segment that this version does not have.",
+    "worker scores both. `retired` ones are in a segment that this version does not have.\n\n"
+    "With `as_of`: who was in each segment then, by the change log, those who were erased since included; `assigned` "
+    "is how many had a segment, `model_version` the version that was active.",
     {
         200: Answer(
             "All segments",
-            SegmentList,
+            SegmentList | SegmentsThen,
             links={"read": Link("getSegment", {"segment_id": "$response.body#/items/0/id"})},
         )
     },
-    problems=(*MODEL, *_SIZES),
+    problems=("as_of_expired", "query_timeout", *MODEL, *_SIZES),
 )
 _GET_SEGMENT = Operation(
     "getSegment",
@@ -55,7 +59,7 @@ def segments(controller: SegmentController) -> Resource:
         "Segments",
         "The kinds of customer that the active model knows: size, profile, actions, and what people call them.",
         (
-            Route("GET", "/segments", controller.list, Scope.MODELS_READ, _LIST_SEGMENTS, work=Work.MODEL),
+            Route("GET", "/segments", controller.list, Scope.MODELS_READ, _LIST_SEGMENTS, (AS_OF,), Work.MODEL),
             Route("GET", "/segments/<segment_id>", controller.get, Scope.MODELS_READ, _GET_SEGMENT, work=Work.MODEL),
             Route(
                 "PATCH",

@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple, get_args
 
 from gateway.schemas.paging import DEFAULT_LIMIT, LIMIT, SIGNED_CURSOR, Cursors
 from gateway.schemas.queries import (
+    AS_OF,
     CUST_ID_SCHEMA,
     DRY_RUN,
     INVALID_QUERY,
@@ -19,6 +20,7 @@ from gateway.schemas.queries import (
     Parameter,
     Values,
     choice,
+    fault,
     flag,
     read_flag,
     read_time,
@@ -275,7 +277,7 @@ CONFIRM = whole(
 )
 BULK_DELETE = (DRY_RUN, CONFIRM, EVERY, *CONDITIONS)
 
-LIST = (LIMIT, SIGNED_CURSOR, SORT, FIELDS_SHOWN, COUNT, *CONDITIONS)
+LIST = (LIMIT, SIGNED_CURSOR, SORT, FIELDS_SHOWN, COUNT, AS_OF, *CONDITIONS)
 EXPORT = (EXPORT_FORMAT, FIELDS_SHOWN, *CONDITIONS)
 
 # ---- a page of the list -----------------------------------------------------------------------------------------
@@ -310,6 +312,46 @@ def list_request(values: Values, cursors: Cursors) -> ListRequest:
     return ListRequest(query, values.get("count"), list_id)
 
 
+class PastMembersRequest(NamedTuple):
+    """A page of the customers who were in a segment at a time, and which list it is a page of (`Cursors`)."""
+
+    segment: str
+    at: datetime
+    after: str | None
+    limit: int
+    fields: tuple[str, ...] | None
+    list_id: str
+
+
+def past_members_request(values: Values, cursors: Cursors) -> PastMembersRequest:
+    """Return which page of former members is wanted.
+
+    Raises
+    ------
+    InvalidInput
+        unless it is asked by one segment alone, in CUST_ID order, or for a cursor that is not one of this list.
+    """
+    filters = filters_of(values)
+    segments = [c.value for c in filters if (c.field, c.op) == ("segment", Op.EQ)]
+    errors = [
+        fault(c.field, "cannot go with as_of: but for segments, all is known as it is now only")
+        for c in filters
+        if (c.field, c.op) != ("segment", Op.EQ)
+    ]
+    if not segments:
+        errors.append(fault("as_of", "needs segment=ID: the members of one segment are listed as of then"))
+    if values["sort"] != BY_ID:
+        errors.append(fault("sort", f"must be {CUST_ID} with as_of"))
+    if "count" in values:
+        errors.append(fault("count", "cannot go with as_of: GET /segments?as_of= has the size of the segment then"))
+    if errors:
+        raise InvalidInput(errors, INVALID_QUERY)
+    at: datetime = values["as_of"]
+    list_id = _digest((segments[0], at))
+    after = cursors.read(values["cursor"], list_id)[0] if "cursor" in values else None
+    return PastMembersRequest(segments[0], at, after, values["limit"], values.get("fields"), list_id)
+
+
 def _in_memory(key: SortKey, value: Any) -> Any:
     """Return a cursor's value as customers have it: a cursor is JSON, which knows no times."""
     is_time = FIELDS[key.field].kind == FieldKind.TIME
@@ -321,4 +363,8 @@ def _list_id(filters: Filters, order: Order) -> str:
     if not filters and order == BY_ID:
         return ""
     wanted = sorted((c.field, c.op.value, repr(c.value)) for c in filters)
-    return hashlib.blake2b(repr((wanted, order)).encode(), digest_size=9).hexdigest()
+    return _digest((wanted, order))
+
+
+def _digest(wanted: object) -> str:
+    return hashlib.blake2b(repr(wanted).encode(), digest_size=9).hexdigest()

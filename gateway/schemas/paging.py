@@ -78,7 +78,20 @@ def read_cursor(cursor: str) -> str:
     return after
 
 
+def _read_position(cursor: str) -> int:
+    """Return the position in the change log before which the page begins."""
+    position = read_cursor(cursor)
+    if not (position.isascii() and position.isdigit() and len(position) <= _LONGEST_POSITION):
+        raise ValueError(_UNCHANGED)
+    return int(position)
+
+
+_LONGEST_POSITION = 18
+"""Digits that any number of so many bits as MongoDB has can have."""
+
 LIMIT = whole("limit", "Maximum number of entries on the page", 1, MAX_LIMIT, default=DEFAULT_LIMIT)
 SIGNED_CURSOR = text("cursor", _CURSOR)
 CURSOR = Parameter("cursor", read_cursor, _CURSOR, SIGNED_CURSOR.schema)
 PAGE = (LIMIT, CURSOR)
+POSITION_CURSOR = Parameter("cursor", _read_position, _CURSOR, SIGNED_CURSOR.schema)
+"""Of a list in the order of the change log."""

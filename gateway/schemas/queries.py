@@ -15,6 +15,7 @@ from gateway.services.audit import Action
 from gateway.services.customers.bulk_writes import Mode
 from gateway.services.customers.query import Op
 from gateway.services.errors import InvalidInput
+from gateway.services.events.history import MAX_EXPLAINED
 from gateway.services.models.registry import Format
 from shared.customer_files.header import COLUMNS_HELP, read_mapping
 from shared.features import CUST_ID, CUST_ID_PATTERN, CUST_ID_RULE, cust_id_fault
@@ -194,6 +195,16 @@ VERSION_OR_ACTIVE = rf"(?:{ACTIVE}|{VERSION})"
 
 EXPLAIN = flag(
     "explain", "Include an explanation: what speaks for the segment, what for its rival, and what would change it"
+)
+EXPLAIN_MOVES = flag(
+    "explain", f"Include what made the customer move to another segment; `limit` is at most {MAX_EXPLAINED} then"
+)
+HISTORY_LIMIT = whole("limit", "Maximum number of entries on the page", 1, 500, default=20)
+AS_OF = Parameter(
+    "as_of",
+    lambda value: read_time(value, Op.LTE),
+    "How it was at this time, which is not in the future and not before the change log began",
+    {"type": "string", "format": "date-time"},
 )
 ERASE = flag("erase", "Erase everything that is kept about the customer, for good, instead of deleting it restorably")
 MODE = choice(

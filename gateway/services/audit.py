@@ -22,6 +22,7 @@ from itertools import compress
 from typing import Any, Literal, NamedTuple, Protocol, TypedDict
 
 from gateway.services.errors import SegmentationError, is_refusal
+from gateway.services.events.change import Actor as Actor
 from gateway.services.events.change import Origin
 from gateway.services.pages import Page
 from gateway.services.principal import Principal
@@ -47,14 +48,6 @@ Action = Literal[
 ]
 
 SubjectType = Literal["customer", "erasure", "import", "segment", "model", "training", "api_key"]
-
-
-class Actor(TypedDict):
-    """Who did it: the kind of caller (`services.principal.Principal`), its id, and what people called it then."""
-
-    kind: str
-    id: str
-    name: str
 
 
 class Subject(TypedDict):

@@ -11,6 +11,7 @@ SegmentationError
 ├── IssuerMisconfigured          it has another name than the settings say
 ├── CustomerNotFound
 ├── CustomerExists
+├── BeforeMemory                 the change log does not go back so far
 ├── CustomerNotNew               there is one, and the request excludes it
 ├── StaleRevision                not the revision that the caller named
 ├── RevisionRequired             the caller must name the revision, and did not
@@ -53,6 +54,7 @@ SegmentationError
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import NamedTuple
 
 from shared.problems import FieldError
@@ -169,8 +171,9 @@ class IssuerMisconfigured(SegmentationError):
 class CustomerNotFound(SegmentationError):
     """No customer has this CUST_ID."""
 
-    def __init__(self, cust_id: str):
-        super().__init__(f"There is no customer {cust_id!r}.")
+    def __init__(self, cust_id: str, at: datetime | None = None):
+        there_is = "There is no" if at is None else f"At {at.isoformat()}Z there was no"
+        super().__init__(f"{there_is} customer {cust_id!r}.")
 
 
 class CustomerExists(SegmentationError):
@@ -178,6 +181,15 @@ class CustomerExists(SegmentationError):
 
     def __init__(self, cust_id: str):
         super().__init__(f"Customer {cust_id!r} already exists.")
+
+
+class BeforeMemory(SegmentationError):
+    """The change log does not go back to the time that is asked about; `errors` has the earliest one."""
+
+    def __init__(self, since: datetime):
+        earliest = f"{since.isoformat()}Z"
+        super().__init__(f"How it was then is not known any more: the change log goes back to {earliest}.")
+        self.errors = [FieldError(pointer="?as_of", detail=f"must be {earliest} or later")]
 
 
 class CustomerNotNew(SegmentationError):
@@ -428,11 +440,10 @@ class StoreError(SegmentationError):
 class QueryTimeout(StoreError):
     """Finding or counting customers took too long."""
 
-    def __init__(self, seconds: float, indexed: Sequence[str]):
-        super().__init__(
-            f"The query was stopped after {seconds:g} s; filter by one of {', '.join(indexed)}, which have an index, "
-            "and sort by the same one."
-        )
+    def __init__(self, seconds: float, indexed: Sequence[str] = ()):
+        fast = ", ".join(indexed)
+        advice = f"; filter by one of {fast}, which have an index, and sort by the same one" if fast else ""
+        super().__init__(f"The query was stopped after {seconds:g} s{advice}.")
 
 
 class StoreUnavailable(StoreError):

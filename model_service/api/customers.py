@@ -28,16 +28,17 @@ from shared.problems import FieldError
 def customer_model(features: Sequence[Feature] = FEATURES) -> type[BaseModel]:
     """Build the model of a customer's features; unknown fields are refused, strings and booleans are no numbers."""
     members: dict[str, Any] = {
-        f.name: (_type(f) | None, Field(None, **_constraints(f)))
+        f.name: (type_of(f) | None, Field(None, **constraints_of(f)))
         if f.nullable or f.derive
-        else (_type(f), Field(**_constraints(f)))
+        else (type_of(f), Field(**constraints_of(f)))
         for f in features
     }
     config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
     return create_model("CustomerFeatures", __config__=config, **members)
 
 
-def _type(feature: Feature) -> Any:
+def type_of(feature: Feature) -> Any:
+    """Return the type of a feature's value."""
     return Annotated[float, AfterValidator(_whole)] if feature.whole else float
 
 
@@ -48,7 +49,7 @@ def _whole(value: float) -> float:
     return value
 
 
-def _constraints(feature: Feature) -> dict[str, Any]:
+def constraints_of(feature: Feature) -> dict[str, Any]:
     """Return the bounds of `Feature.fault` in pydantic's words, which are checked without a call into Python."""
     return {
         "gt" if feature.exclusive_minimum else "ge": feature.minimum,

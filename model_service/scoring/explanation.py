@@ -7,19 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from model_service.scoring.counterfactual import DECIMALS, Changes, CounterfactualSearch
+from model_service.scoring.counterfactual import Changes, CounterfactualSearch
 from model_service.scoring.feature_space import FeatureSpace
 from model_service.scoring.pipeline import Clusters, CompiledScorer, Matrix
+from model_service.scoring.wording import enumerated, exact, reasons, rough, shown
 from shared.contract import Change, Contribution, Counterfactual, Explanation, Prediction, SegmentRef
-from shared.features import DISTANCE, DISTANCE_NAMES, Feature, Kind
-from shared.typography import WHOLE_FROM, number
-
-FOR, AGAINST = 3, 2
-"""Most features that a sentence names for the own segment and for the rival."""
-
-NOTABLE = 0.1
-"""Share of the largest contribution from which on a sentence names a feature."""
-
+from shared.features import DISTANCE, DISTANCE_NAMES
 
 _WHOLE_DICTIONARY = FeatureSpace.of(DISTANCE_NAMES)
 
@@ -108,58 +101,24 @@ class _Case:
 
     def _reasons(self, rival: SegmentRef, order: list[int]) -> str:
         """Say in a sentence what speaks for the own segment and what for the rival, most important first."""
-        notable = [f for f in order if abs(self.contributions[f]) >= NOTABLE * abs(self.contributions[order[0]])]
-        reasons = [self._clause(f) for f in notable if self.contributions[f] > 0][:FOR]
-        objections = [self._clause(f) for f in notable if self.contributions[f] < 0][:AGAINST]
         only_just = "Only just in" if self.prediction["borderline"] else "In"
         sentence = f"{only_just} {self.prediction['segment']['name']} rather than {rival['name']}"
-        sentence += f", mainly because {_enumerated(reasons)}" if reasons else ""
-        return sentence + (f"; on the other hand, {_enumerated(objections)}." if objections else ".")
+        return reasons(sentence, self.contributions, order, self._clause)
 
     def _clause(self, f: int) -> str:
-        return _worded(f, self._shown(f, _rough(DISTANCE[f], self.used[f])))
-
-    def _shown(self, f: int, number: str) -> str:
-        return f"unknown (taken as {number})" if self._missing(f) else number
+        return DISTANCE[f].clause.format(shown(rough(DISTANCE[f], self.used[f]), missing=self._missing(f)))
 
     def _counterfactual(self, rival: SegmentRef, changes: Changes) -> Counterfactual:
         clauses = [self._changed_clause(f, value) for f, value in changes.items()]
         return {
             "segment": rival,
             "changes": [self._change(f, value) for f, value in changes.items()],
-            "sentence": f"The customer would move to {rival['name']} if {_enumerated(clauses)}.",
+            "sentence": f"The customer would move to {rival['name']} if {enumerated(clauses)}.",
         }
 
     def _change(self, f: int, changed: float) -> Change:
         return {"feature": DISTANCE[f].name, "unit": DISTANCE[f].unit, "value": self.used[f], "changed": changed}
 
     def _changed_clause(self, f: int, changed: float) -> str:
-        now, then = (_exact(DISTANCE[f], value) for value in (self.used[f], changed))
-        return _worded(f, f"{then} instead of {self._shown(f, now)}")
-
-
-def _worded(f: int, value: str) -> str:
-    return DISTANCE[f].clause.format(value)
-
-
-def _rough(feature: Feature, value: float) -> str:
-    """Write a value as one would say it: whole percents, no cents from 100 on."""
-    if feature.kind is Kind.FREQUENCY:
-        return _written(feature, value, 0)
-    return _written(feature, value, 0 if feature.whole or value >= WHOLE_FROM else 2)
-
-
-def _exact(feature: Feature, value: float) -> str:
-    """Write a value to the precision of changes."""
-    return _written(feature, value, DECIMALS[feature.kind] - (2 if feature.kind is Kind.FREQUENCY else 0))
-
-
-def _written(feature: Feature, value: float, decimals: int) -> str:
-    if feature.kind is Kind.FREQUENCY:
-        return f"{number(100 * value, decimals)}%"
-    unit = {Kind.MONTHS: " month" if value == 1 else " months"}.get(feature.kind, "")
-    return f"{number(value, decimals)}{unit}"
-
-
-def _enumerated(clauses: Sequence[str]) -> str:
-    return " and ".join(filter(None, [", ".join(clauses[:-1]), clauses[-1]]))
+        now, then = (exact(DISTANCE[f], value) for value in (self.used[f], changed))
+        return DISTANCE[f].clause.format(f"{then} instead of {shown(now, missing=self._missing(f))}")

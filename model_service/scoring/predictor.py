@@ -10,10 +10,12 @@ import numpy as np
 
 from model_service.scoring.explanation import Explainer
 from model_service.scoring.feature_space import FeatureSpace, dispensable_inputs, required_inputs
+from model_service.scoring.move import Changes, MoveExplainer
 from model_service.scoring.pipeline import Matrix, Scores
 from model_service.store.artefact import LoadedModel
+from model_service.store.errors import SegmentNotFound
 from model_service.store.labels import Labels, displayed_name
-from shared.contract import BORDERLINE, ColumnarAnswer, Prediction, SegmentRef
+from shared.contract import BORDERLINE, ColumnarAnswer, MoveExplanation, Prediction, SegmentRef
 from shared.features import DISTANCE_NAMES
 from shared.findings import Finding, outside_training_range
 from shared.model_description import Range
@@ -65,6 +67,7 @@ class Predictor:
         self._distance_limit = float(manifest["distance_limit"])
         self._clusters = {ref["id"]: cluster for cluster, ref in enumerate(self._refs)}
         self._explainer = Explainer(model.scorer, self._low, self._high, space)
+        self._moves = MoveExplainer(model.scorer, space)
 
     def predict_one(self, row: Matrix) -> Prediction:
         """Predict one row, shape (n_features,) in the order of DISTANCE_NAMES, NaN for missing."""
@@ -94,6 +97,23 @@ class Predictor:
         explanations = self._explainer.explain(rows, own, rival, predictions)
         for prediction, explanation in zip(predictions, explanations, strict=True):
             prediction["explanation"] = explanation
+
+    def explain_move(self, origin: str, destination: str, changes: Changes) -> MoveExplanation:
+        """Say why a customer that had these changes moved from the segment `origin` to the segment `destination`.
+
+        Raises
+        ------
+        SegmentNotFound
+        """
+        clusters = self._cluster(origin), self._cluster(destination)
+        segments = self._refs[clusters[0]], self._refs[clusters[1]]
+        return self._moves.explain(self.version, segments, clusters, changes)
+
+    def _cluster(self, segment_id: str) -> int:
+        try:
+            return self._clusters[segment_id]
+        except KeyError as error:
+            raise SegmentNotFound(f"Model version {self.version} has no segment {segment_id!r}.") from error
 
     def score_columns(self, rows: Matrix) -> ColumnarAnswer:
         """Score rows, shape (n, n_features), into the columnar answer."""

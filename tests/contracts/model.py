@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
-from fakes.model import OTHER, SEGMENTS, explanation
+from fakes.model import OTHER, SEGMENTS, explanation, move_explanation
 from support.customers import inputs
 
 from gateway.services.errors import RegistryRefusal
-from gateway.services.models.model import Model, PredictionOptions
+from gateway.services.models.model import Model, Move, PredictionOptions
 from shared.features import DISTANCE_NAMES, complete
 
 POOR = complete(inputs())
@@ -52,6 +54,24 @@ class ModelContract:
             with pytest.raises(RegistryRefusal) as caught:
                 predict(PredictionOptions(version="20200101T000000Z-00000000"))
             assert (caught.value.status, caught.value.code) == (404, "version_not_found")
+
+    def test_explain_move(self, model: Model) -> None:
+        move = Move("v1", "seg-01", "seg-02", {"BALANCE": [None, 5_000.0], "TENURE": [11, 12]})
+        assert model.explain_move(move, 5.0) == move_explanation(move, *SEGMENTS)
+
+    @pytest.mark.parametrize(
+        ("wrong", "code"),
+        [
+            ({"version": "20200101T000000Z-00000000"}, "version_not_found"),
+            ({"origin": "seg-99"}, "segment_not_found"),
+            ({"destination": "seg-99"}, "segment_not_found"),
+        ],
+    )
+    def test_explain_a_move_of_what_is_not_there(self, model: Model, wrong: dict[str, str], code: str) -> None:
+        move = replace(Move(OTHER, "seg-01", "seg-02", {"BALANCE": [1.0, 5_000.0]}), **wrong)
+        with pytest.raises(RegistryRefusal) as caught:
+            model.explain_move(move, 5.0)
+        assert (caught.value.status, caught.value.code) == (404, code)
 
     def test_version(self, model: Model) -> None:
         assert model.version() == "v1"

@@ -14,6 +14,7 @@ from werkzeug.routing import Rule
 from werkzeug.test import TestResponse
 
 from fakes.api_keys import ADMIN_KEY, InMemoryKeyStore
+from fakes.as_of import InMemoryPastSegments
 from fakes.audit import InMemoryAuditTrail
 from fakes.changes import InMemoryChangeLog, InMemoryOrders, InMemoryOutboxes
 from fakes.deletions import InMemoryDeletedCustomers, InMemoryErasureRecords, InMemoryTransactions
@@ -80,6 +81,7 @@ class FakeGateway:
     changes: Any = field(default_factory=InMemoryChangeLog)
     outboxes: Any = None
     orders: Any = None
+    past: Any = None
     idempotency: Any = field(default_factory=InMemoryIdempotencyStore)
     imports: Any = field(default_factory=InMemoryImportRecords)
     quotas: Any = field(default_factory=InMemoryQuotaStore)
@@ -93,6 +95,8 @@ class FakeGateway:
             self.outboxes = InMemoryOutboxes(self.changes, self.store, self.deleted)
         if self.orders is None:
             self.orders = InMemoryOrders(self.outboxes)
+        if self.past is None:
+            self.past = InMemoryPastSegments(self.store, self.deleted, self.changes, self.outboxes)
 
     @property
     def stores(self) -> Stores:
@@ -106,6 +110,7 @@ class FakeGateway:
             outboxes=self.outboxes,
             orders=self.orders,
             changes=self.changes,
+            past=self.past,
             idempotency=self.idempotency,
             imports=self.imports,
             quotas=self.quotas,

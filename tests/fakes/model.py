@@ -14,9 +14,18 @@ from gateway.services.errors import (
     ModelUnavailable,
     RegistryRefusal,
 )
-from gateway.services.models.model import DEFAULT_OPTIONS, ModelStatus, PredictionOptions
-from shared.contract import ColumnarAnswer, Explanation, ModelSummary, Prediction, RowError, Segment, SegmentRef
-from shared.features import DISTANCE_NAMES, REQUIRED_NAMES, lacking
+from gateway.services.models.model import DEFAULT_OPTIONS, ModelStatus, Move, PredictionOptions
+from shared.contract import (
+    ColumnarAnswer,
+    Explanation,
+    ModelSummary,
+    MoveExplanation,
+    Prediction,
+    RowError,
+    Segment,
+    SegmentRef,
+)
+from shared.features import BY_NAME, DISTANCE_NAMES, REQUIRED_NAMES, lacking
 from shared.model_contract import ACTIVE
 
 DOWN = ModelUnavailable("The model service cannot be reached.")
@@ -109,6 +118,20 @@ class FakeModel:
             segments=[_segment(cluster, ref) for cluster, ref in enumerate(SEGMENTS)],
         )
 
+    def explain_move(self, move: Move, deadline: float) -> MoveExplanation:
+        self.deadlines.append(deadline)
+        self._note("explain_move", 1)
+        self._known(move.version)
+        names = {segment["id"]: segment for segment in SEGMENTS}
+        for segment in (move.origin, move.destination):
+            if segment not in names:
+                raise RegistryRefusal(404, "segment_not_found", f"there is no segment {segment!r}")
+        return move_explanation(move, names[move.origin], names[move.destination])
+
+    def _known(self, version: str | None) -> None:
+        if version not in (None, ACTIVE, self.current, OTHER):
+            raise RegistryRefusal(404, "version_not_found", f"there is no version {version!r}")
+
     def _note(self, method: str, rows: int) -> None:
         self.calls.append((method, rows))
         self.meanwhile()
@@ -118,8 +141,7 @@ class FakeModel:
     def _prediction(self, features: Features, options: PredictionOptions) -> Prediction:
         if lacking(features, self.required or ()):
             raise ModelRefused("the customer lacks what the model needs")
-        if options.version not in (None, ACTIVE, self.current, OTHER):
-            raise RegistryRefusal(404, "version_not_found", f"there is no version {options.version!r}")
+        self._known(options.version)
         cluster = cluster_of(features["BALANCE"])
         prediction = Prediction(
             segment=SEGMENTS[cluster],
@@ -152,6 +174,31 @@ def explanation(features: Features, cluster: int) -> Explanation:
         sentence=f"In {SEGMENTS[cluster]['name']}.",
         counterfactual=None if cluster else moves,  # type: ignore[typeddict-item]
     )
+
+
+def move_explanation(move: Move, origin: SegmentRef, destination: SegmentRef) -> MoveExplanation:
+    """Explain a move by BALANCE alone."""
+    counting = move.changes.get("BALANCE", (0, 0))
+    change = float(counting[1] or 0) - float(counting[0] or 0)
+    return {
+        "model_version": move.version,
+        "from": origin,
+        "to": destination,
+        "change": change,
+        "contributions": [
+            {
+                "feature": name,
+                "unit": BY_NAME[name].unit,
+                "before": before,
+                "after": after,
+                "contribution": change if name == "BALANCE" else 0.0,
+                "share": float(name == "BALANCE"),
+                "sentence": f"{name} is {after} instead of {before}.",
+            }
+            for name, (before, after) in move.changes.items()
+        ],
+        "sentence": f"Moved from {origin['name']} to {destination['name']}.",
+    }
 
 
 def _segment(cluster: int, ref: SegmentRef) -> Segment:

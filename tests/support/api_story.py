@@ -77,7 +77,13 @@ def customers(api: DocumentedClient) -> None:
     api("listCustomers", 200, limit=2, cursor=first.body["next_cursor"])
     api("listCustomers", 200, sort="-BALANCE", fields="CUST_ID,BALANCE", count="exact")
     api("getCustomerSegment", 200, cust_id="C90001", explain=True)
-    api("rescoreCustomer", 200, cust_id="C90001")
+    api("replaceCustomer", 200, {**BOB, CUST_ID: "C90001"}, cust_id="C90001")  # which is another kind of customer
+    history = api("listCustomerHistory", 200, cust_id="C90001", limit=2, explain=True)
+    api("listCustomerHistory", 200, cust_id="C90001", cursor=history.body["next_cursor"])
+    then = api("rescoreCustomer", 200, cust_id="C90001").body["assigned_at"]
+    api("getCustomerSegment", 200, cust_id="C90001", as_of=then)
+    api("listCustomers", 200, segment="seg-01", as_of=then, limit=2)
+    api("listSegments", 200, as_of=then)
 
 
 def imports(api: DocumentedClient) -> None:

@@ -15,8 +15,8 @@ from urllib.parse import parse_qsl
 from fakes.model import FakeModel
 
 from gateway.services.errors import RegistryRefusal
-from gateway.services.models.model import PredictionOptions
-from shared.contract import ACTIVE_MODEL, PREDICT, PREDICT_BATCH, READY
+from gateway.services.models.model import Move, PredictionOptions
+from shared.contract import ACTIVE_MODEL, EXPLAIN_MOVE, PREDICT, PREDICT_BATCH, READY
 from shared.problems import MEDIA_TYPE, problem
 
 
@@ -215,6 +215,8 @@ def _answer(model: FakeModel, request: Request) -> Any:
     sent = json.loads(request.body)
     if (request.method, request.path) == ("POST", PREDICT):
         return model.predict(sent, 0.0, options)
+    if (request.method, request.path) == ("POST", EXPLAIN_MOVE):
+        return model.explain_move(Move(sent["version"], sent["from"], sent["to"], sent["changes"]), 0.0)
     assert (request.method, request.path) == ("POST", PREDICT_BATCH)
     if "columns" in sent:
         return model.score(sent["columns"])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from functools import cache
 from typing import Any, NotRequired, TypedDict, TypeVar
 
@@ -23,7 +23,7 @@ from gateway.services.errors import (
     SegmentationError,
 )
 from gateway.services.models.model import ModelStatus
-from shared.contract import ColumnarAnswer, Prediction, RowError
+from shared.contract import ColumnarAnswer, MoveExplanation, Prediction, RowError
 from shared.model_contract import REFUSALS
 from shared.problems import Problem
 
@@ -99,6 +99,13 @@ def columnar(text: _Text, rows: int) -> ColumnarAnswer:
     _within(answer["cluster"], rows, 0, segments - 1, "cluster")
     _within(answer["rival"], rows, -1, segments - 1, "rival")
     _within(answer["confidence"], rows, 0, 1, "confidence")
+    return answer
+
+
+def move(text: _Text, changed: Container[str]) -> MoveExplanation:
+    """Return why a customer moved, of whom these features had changed."""
+    answer = decoded(MoveExplanation, text)
+    _must(all(c["feature"] in changed and 0 <= c["share"] <= 1 for c in answer["contributions"]), "contributions")
     return answer
 
 

@@ -11,14 +11,16 @@ from gateway.data_access.model_service import answers
 from gateway.data_access.model_service.answers import fault_of
 from gateway.data_access.model_service.client import ModelServiceClient, Reply
 from gateway.services.customers.customer import Features, inputs_of
-from gateway.services.models.model import DEFAULT_OPTIONS, ModelStatus, PredictionOptions
+from gateway.services.models.model import DEFAULT_OPTIONS, ModelStatus, Move, PredictionOptions
 from shared.contract import (
     ACTIVE_MODEL,
+    EXPLAIN_MOVE,
     PREDICT,
     PREDICT_BATCH,
     READY,
     ColumnarAnswer,
     ModelSummary,
+    MoveExplanation,
     Prediction,
     RowError,
 )
@@ -65,6 +67,10 @@ class HttpModel:
     def active(self, deadline: float | None = None) -> ModelSummary:
         reply = self._client.query("GET", ACTIVE_MODEL, self._deadline if deadline is None else deadline)
         return answers.decoded(ModelSummary, _content(reply))
+
+    def explain_move(self, move: Move, deadline: float) -> MoveExplanation:
+        body = {"version": move.version, "from": move.origin, "to": move.destination, "changes": move.changes}
+        return answers.move(self._post(EXPLAIN_MOVE, deadline, body), move.changes)
 
     def _post(self, path: str, deadline: float, body: object) -> bytes:
         return _content(self._client.query("POST", path, deadline, orjson.dumps(body)))

@@ -241,7 +241,7 @@ class _Walk:
     def _index(self, key: SortKey) -> str | None:
         if not self.within:
             return None
-        return f"segment_by_{key.field}" if key.field in RANKED else "segment_id"
+        return f"segment_by_{key.field}" if key.field in RANKED else "segment_members"
 
 
 def _has_index(order: Order) -> bool:

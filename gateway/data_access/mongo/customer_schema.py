@@ -23,8 +23,10 @@ def _index(name: str, *fields: str) -> IndexModel:
 INDEXES = (
     # Which customers are due for the worker.
     _index("model_version", "model_version"),
-    # The customers of a segment, and those without one.
-    _index("segment_id", "segment"),
+    # The customers of a segment, and those without one; since when they are there, for who was there at a time.
+    IndexModel(
+        [(PATHS["segment"], ASCENDING), ("_id", ASCENDING), ("segment.since", ASCENDING)], name="segment_members"
+    ),
     WAITING_INDEX,
 )
 """Indexes that the service always needs."""
@@ -35,8 +37,8 @@ SORT_INDEXES = (
 )
 """Indexes that only filtered and sorted lists need: a first load drops them, as they make it several times as slow."""
 
-RETIRED = ("segment_status",)
-"""Indexes that earlier versions made: pending customers are those without a segment."""
+RETIRED = ("segment_status", "segment_id")
+"""Indexes that earlier versions made: pending customers are those without a segment; another index has more."""
 
 OWNED = ("by_", "segment_by_")
 """How the names of sort indexes begin; the rest is the key. What is not a sort key any more loses its indexes."""

@@ -294,6 +294,7 @@ def _move(old: Assignment | None, new: Assignment | None) -> SegmentChange | Non
     return {
         "from": old and old["id"],
         "from_since": old and old["since"],
+        "from_model_version": old and old["model_version"],
         "to": new and new["id"],
         "confidence": new and new["confidence"],
         "rival": new and new["rival"],

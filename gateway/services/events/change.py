@@ -70,6 +70,7 @@ SegmentChange = TypedDict(
     {
         "from": str | None,
         "from_since": datetime | None,
+        "from_model_version": NotRequired[str | None],
         "to": str | None,
         "confidence": float | None,
         "rival": str | None,
@@ -80,7 +81,8 @@ SegmentChange = TypedDict(
 
 ``from`` and ``to`` are segment ids, null where the customer has none (it was not there, is deleted, or is pending);
 ``from_since`` says since when it was in ``from``, so that entry and current state together tell the segment at every
-moment. ``confidence``, ``rival`` and ``model_version`` are those of ``to``, null with it.
+moment, and ``from_model_version`` which version had put it there last. ``confidence``, ``rival`` and
+``model_version`` are those of ``to``, null with it.
 """
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from gateway.services.customers.customer import Features
-from shared.contract import ColumnarAnswer, ModelSummary, Prediction, RowError
+from shared.contract import ColumnarAnswer, ModelSummary, MoveExplanation, Prediction, RowError
 
 
 class ModelStatus(NamedTuple):
@@ -35,6 +35,21 @@ class PredictionOptions:
 
 
 DEFAULT_OPTIONS = PredictionOptions()
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A customer's move from one segment to another under a model version, and what had changed in its data.
+
+    Attributes
+    ----------
+    changes : by feature, its value before and after; None where it was missing.
+    """
+
+    version: str
+    origin: str
+    destination: str
+    changes: Mapping[str, Sequence[float | int | None]]
 
 
 class Model(Protocol):
@@ -67,3 +82,12 @@ class Model(Protocol):
 
     def active(self, deadline: float | None = None) -> ModelSummary:
         """Return the active model: its version, segments and profiles; give up after `deadline` seconds, if given."""
+
+    def explain_move(self, move: Move, deadline: float) -> MoveExplanation:
+        """Say what the changes did for the move; give up after `deadline` seconds.
+
+        Raises
+        ------
+        RegistryRefusal
+            also where the version does not have one of the segments.
+        """

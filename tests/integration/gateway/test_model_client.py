@@ -29,6 +29,7 @@ from gateway.data_access.model_service import client as http_client
 from gateway.data_access.model_service.client import ModelServiceClient
 from gateway.data_access.model_service.model import HttpModel
 from gateway.services.errors import ModelMalformed, ModelServiceError, ModelTimeout, ModelUnavailable
+from gateway.services.models.model import Move
 from shared.features import DISTANCE_NAMES
 from shared.problems import REQUEST_ID_HEADER
 
@@ -36,12 +37,14 @@ DEADLINE = 0.3
 FAR_TOO_LONG = 5.0
 """Seconds; no statement about speed, only that a deadline of 0.3 s ended the wait."""
 COLUMNS = {name: [POOR[name]] for name in DISTANCE_NAMES}
+MOVE = Move("v1", "seg-01", "seg-02", {"BALANCE": [1.0, 5_000.0]})
 CALLS: dict[str, Callable[[HttpModel], object]] = {
     "predict": lambda model: model.predict(POOR, DEADLINE),
     "predict_batch": lambda model: model.predict_batch([POOR], DEADLINE),
     "score": lambda model: model.score(COLUMNS),
     "version": lambda model: model.version(),
     "active": lambda model: model.active(),
+    "explain_move": lambda model: model.explain_move(MOVE, DEADLINE),
 }
 every_call = pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 

@@ -15,12 +15,13 @@ from support.scripted_server import Request, ScriptedServer, always, http, servi
 from gateway.data_access.model_service.client import ModelServiceClient
 from gateway.data_access.model_service.model import HttpModel
 from gateway.services.errors import ModelMalformed, ModelRefused
-from gateway.services.models.model import PredictionOptions
+from gateway.services.models.model import Move, PredictionOptions
 from shared.features import DISTANCE_NAMES
 from shared.problems import problem
 
 COLUMNS = {name: [POOR[name]] for name in DISTANCE_NAMES}
 PREDICTION = FakeModel().predict(POOR, 1.0)
+MOVE = Move("v1", "seg-01", "seg-02", {"BALANCE": [1.0, 5_000.0]})
 SCORES = FakeModel().score(COLUMNS)
 SUMMARY = FakeModel().active()
 RUBBISH: list[Any] = [None, "x", -1, True, [], {}, 0.5, ["x"], [None], [{}], [-2], [7], [0.5], [True], [[]]]
@@ -80,6 +81,26 @@ class TestContract:
         batches = [[], [PREDICTION] * 2, {}, "x", None, ["error"], [["error"]], [{"error": None}], [{"error": {}}]]
         batches += [[rubbish] for rubbish in RUBBISH] + [[_without(PREDICTION, "segment")]]
         _all_refused(lambda model: model.predict_batch([POOR], 5.0), [{"predictions": batch} for batch in batches])
+
+    def test_of_explain_move(self) -> None:
+        good: Any = FakeModel().explain_move(MOVE, 1.0)
+        right = {"model_version": ["x"], "change": [-1, 0.5], "contributions": [[]], "sentence": ["x"]}
+        (contribution,) = good["contributions"]
+        kept = {
+            "feature": [],
+            "unit": ["x"],
+            "before": [None, -1, 0.5],
+            "after": [None, -1, 0.5],
+            "contribution": [-1, 0.5],
+            "share": [0.5],
+            "sentence": ["x"],
+        }
+        answers = [*_wrong_values(good, right)]
+        answers += [good | {"contributions": [wrong]} for wrong in _wrong_values(contribution, kept)]
+        answers += [
+            good | {"contributions": [contribution | wrong]} for wrong in ({"share": 1.1}, {"feature": "TENURE"})
+        ]
+        _all_refused(lambda model: model.explain_move(MOVE, 5.0), answers)
 
     def test_of_score(self) -> None:
         right = {"model_version": ["x"], "cluster": [], "rival": [[-1]], "confidence": [[0.5]]}

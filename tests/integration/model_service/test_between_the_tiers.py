@@ -22,6 +22,7 @@ from gateway.data_access.model_service.client import Certificates, ModelServiceC
 from gateway.data_access.model_service.model import HttpModel
 from gateway.data_access.model_service.registry import Deadlines, HttpRegistry
 from gateway.services.errors import ModelAccessDenied, ModelServiceError, ModelUnavailable
+from gateway.services.models.model import Move
 from model_service.store.registry import ModelStore
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -96,7 +97,11 @@ def url(
 class TestSecret:
     def test_opens_everything_to_the_gateway(self, url: str) -> None:
         access = Access(SECRET)
-        assert _model(url, access).predict(inputs(), 5.0)["segment"]
+        prediction = _model(url, access).predict(inputs(), 5.0)
+        assert prediction["rival"]
+        version, rival, own = prediction["model_version"], prediction["rival"], prediction["segment"]
+        move = Move(version, rival["id"], own["id"], {"BALANCE": [1.0, 2.5], "CREDIT_LIMIT": [None, 1000]})
+        assert _model(url, access).explain_move(move, 5.0)["to"] == own
         assert _registry(url, access).models()["items"]
 
     @pytest.mark.parametrize("access", [Access(), Access(SECRET[::-1])], ids=["none", "another"])

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from plausible_models import drawn
 from test_active_model import copy_version
 
-from model_service.scoring.explanation import AGAINST, FOR, Explainer
+from model_service.scoring.explanation import Explainer
 from model_service.scoring.pipeline import CompiledScorer, Parameters
+from model_service.scoring.wording import AGAINST, FOR
 from model_service.store.registry import ModelStore
 from shared.contract import (
     MAX_BATCH,

@@ -22,7 +22,7 @@ from model_service.store.registry import ModelStore
 from model_service.training.dataset import read_customers
 from model_service.training.parallel import NoProgress
 from model_service.training.trainer import Options, train_version
-from shared.contract import PREDICT
+from shared.contract import EXPLAIN_MOVE, PREDICT
 from shared.features import DISTANCE_NAMES, INPUT_NAMES
 
 CASH = ("CASH_ADVANCE", "CASH_ADVANCE_FREQUENCY", "CASH_ADVANCE_TRX")
@@ -91,6 +91,24 @@ def test_an_explanation_says_what_was_left_out(connect, plain):
     assert left_out == dict.fromkeys(LEFT_OUT, 0)
     assert sum(c["contribution"] for c in explanation["contributions"]) == pytest.approx(explanation["gap"], abs=1e-9)
     assert not any(word in explanation["sentence"] for word in ("cash", "the card was used", "minimum"))
+
+
+def test_what_was_left_out_moves_nobody(connect, plain):
+    client = connect(model_store=plain.directory)
+    changes = {"BALANCE": [10, 2000], "TENURE": [12, 6], "CASH_ADVANCE": [0, 5], "AVERAGE_PURCHASE_TRX": [1.5, None]}
+    ids = [segment["id"] for segment in plain.manifest(plain.versions()[0])["segments"]]
+    answer = client.post(EXPLAIN_MOVE, {"from": ids[0], "to": ids[1], "changes": changes}).json()
+    counting, *others = answer["contributions"]
+    assert (counting["feature"], counting["share"]) == ("BALANCE", 1)
+    assert counting["contribution"] == answer["change"] != 0
+    assert {c["feature"]: (c["contribution"], c["left_out"]) for c in others} == dict.fromkeys(
+        [c["feature"] for c in others], (0, True)
+    )
+    assert {c["sentence"] for c in others} == {
+        "The time as a customer is 6 months instead of 12 months, which this model does not look at.",
+        "Cash advances in 12 months come to 5 instead of 0, which this model does not look at.",
+        "The average purchase is unknown instead of 1.5, which this model does not look at.",
+    }
 
 
 def test_the_other_interfaces_take_the_same_customers(connect, plain):

@@ -68,7 +68,10 @@ class MongoOutboxes:
         return self._moved(lambda: self._move(FULL, max(1, limit >> next(tries)), _PLACES))
 
     def move_of(self, cust_id: str) -> int:
-        return self._moved(lambda: self._move({"_id": cust_id, **FULL}, 2, (_DELETED, _CUSTOMERS)))
+        wanted = {"_id": cust_id, **FULL}
+        if not any(self._waits(name, wanted) for name in (_DELETED, _CUSTOMERS)):
+            return 0
+        return self._moved(lambda: self._move(wanted, 2, (_DELETED, _CUSTOMERS)))
 
     def erase(self, cust_id: str) -> int:
         named = {"subject.id": cust_id, "subject.type": "customer"}
@@ -93,9 +96,9 @@ class MongoOutboxes:
             times += [outbox[0]["at"] for outbox in waiting[:1]]
         return Waiting(entries, min(times, default=None))
 
-    def _waits(self, name: str) -> bool:
+    def _waits(self, name: str, wanted: Document = FULL) -> bool:
         with self._places[name] as collection:
-            return collection.find_one(FULL, {"_id": 1}) is not None
+            return collection.find_one(wanted, {"_id": 1}) is not None
 
     def _moved(self, move: Callable[[], tuple[int, list[str]]]) -> int:
         self._log.begin()
