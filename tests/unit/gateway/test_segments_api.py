@@ -28,6 +28,8 @@ MEMBERS = {
     "name_warning",
     "size",
     "share",
+    "borderline_size",
+    "money",
     "training_size",
     "training_share",
     "actions",
@@ -42,6 +44,7 @@ def peopled(gateway: FakeGateway) -> FakeGateway:
     second, retired = assignment("seg-02"), assignment("seg-09", "v0")
     segments = [assignment(), assignment(), assignment(), second, retired, None]
     gateway.store.insert_many([stored(f"C{n}", segment) for n, segment in enumerate(segments)])
+    gateway.count_segments()
     return gateway
 
 
@@ -112,7 +115,8 @@ class TestLabels:
             "size": 3,
         }
         assert peopled.registry.orders == [("label", "seg-01", json.loads(text))]
-        assert peopled.client.get(f"{SEGMENTS}/seg-01").json | {"as_of": answer.json["as_of"]} == answer.json
+        read = peopled.client.get(f"{SEGMENTS}/seg-01").json
+        assert read | {"described_at": answer.json["described_at"]} == answer.json
 
     def test_are_cleared_by_null(self, peopled: FakeGateway) -> None:
         for name in ("Savers", None):
@@ -130,7 +134,7 @@ class TestLabels:
             def label(self, segment_id: str, changes: Payload) -> Label:
                 raise RegistryRefusal(409, "name_taken", "seg-02 is called so already")
 
-        gateway = FakeGateway(store=peopled.store, registry=Refuses())
+        gateway = FakeGateway(store=peopled.store, registry=Refuses(), snapshots=peopled.snapshots)
         answer = gateway.client.patch(f"{SEGMENTS}/seg-01", json={"name": "x"})
         assert_problem(answer, 409, "name_taken")
 
