@@ -164,7 +164,8 @@ def assemble(
     history = ModelHistory(registry, stores.outboxes, stores.orders, together)
     writing = CustomerService(store, assigner, origin, require_revision=strict)
     bound, deadline = concurrency_limits(settings.threads), settings.prediction_deadline
-    segments_ = _segments(stores, model, registry, deadline, recorder)
+    segments_ = _segments(stores, model, registry, settings, recorder)
+    names = segments_.descriptions.names
     authentication, known_keys = build_authentication(stores.keys, tokens, lambda _: bound.keys.held(address()))
     return Services(
         authentication=authentication,
@@ -178,7 +179,7 @@ def assemble(
         deletions=_deletions(stores, settings),
         erasures=_erasures(stores, registry, settings, auditor),
         batches=_batches(store, assigner, settings, auditor),
-        customer_segments=CustomerSegmentService(writing, store, model, assigner, deadline, origin),
+        customer_segments=CustomerSegmentService(writing, store, model, names, deadline, origin),
         predictions=PredictionService(model, deadline),
         segments=segments_,
         registry=registry,
@@ -242,10 +243,11 @@ def _erasures(stores: Stores, registry: ModelRegistry, settings: Settings, audit
 
 
 def _segments(
-    stores: Stores, model: Model, registry: ModelRegistry, deadline: float, recorder: Recorder
+    stores: Stores, model: Model, registry: ModelRegistry, settings: Settings, recorder: Recorder
 ) -> SegmentServices:
     sizes = SegmentSizes(stores.snapshots, stores.census)
-    descriptions = ModelDescriptions(model, registry, stores.descriptions, deadline)
+    deadlines = settings.prediction_deadline, settings.assignment_deadline
+    descriptions = ModelDescriptions(model, registry, stores.descriptions, *deadlines)
     counts, head = stores.customers.segment_counts, stores.changes.head
     return SegmentServices(
         descriptions=descriptions,

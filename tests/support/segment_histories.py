@@ -66,8 +66,10 @@ class History:
                 "cause": life.cause,
             }
             limit = None if number == 1 else 100.0
-            customer = stored(name, assignment, BALANCE=float(number), CREDIT_LIMIT=limit)
-            found.append(customer | {"created_at": life.created, "updated_at": START + timedelta(days=1)})  # type: ignore[typeddict-item, operator]
+            times = {"created_at": life.created, "updated_at": START + timedelta(days=1)}
+            status = "assigned" if assignment else "pending"
+            customer = stored(name, BALANCE=float(number), CREDIT_LIMIT=limit)
+            found.append(customer | times | {"segment": assignment, "segment_status": status})  # type: ignore[operator]
         return found  # type: ignore[return-value]
 
     def moves(self, since: datetime, until: datetime) -> tuple[Matrix, Counter[str]]:

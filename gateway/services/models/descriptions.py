@@ -57,7 +57,7 @@ class ModelDescriptions:
 
     Parameters
     ----------
-    deadline : seconds to wait for the model service.
+    deadline, glance : seconds to wait for the model service; for names, which can be done without, the second.
     """
 
     def __init__(
@@ -66,12 +66,13 @@ class ModelDescriptions:
         registry: ModelRegistry,
         kept: KeptDescriptions,
         deadline: float,
+        glance: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._model = model
         self._registry = registry
         self._kept = kept
-        self._deadline = deadline
+        self._deadline, self._glance = deadline, glance
         self._clock = clock
         self._ask_again_at = 0.0
 
@@ -84,7 +85,7 @@ class ModelDescriptions:
             if no description is known.
         StoreError
         """
-        return self._asked(self._summary)
+        return self._asked(lambda: self._summary(self._deadline))
 
     def in_full(self) -> Description:
         """Return the active version with all that is known of its segments.
@@ -105,9 +106,10 @@ class ModelDescriptions:
         StoreError
         """
         try:
-            return {segment["id"]: segment["name"] for segment in self.active().segments}
+            known = self._kept.get() if self._rests() else self._asked(lambda: self._summary(self._glance))
         except ModelServiceError:
             return {}
+        return {segment["id"]: segment["name"] for segment in known.segments} if known else {}
 
     def read(self) -> Description:
         """Read all that is known of the active version's segments from the model service.
@@ -145,12 +147,16 @@ class ModelDescriptions:
         """
         return self._kept.get()
 
-    def _summary(self) -> Description:
-        at, model = now(), self._model.active(self._deadline)
+    def _summary(self, deadline: float) -> Description:
+        at, model = now(), self._model.active(deadline)
         return Description(model["version"], cast(Sequence[DescribedSegment], model["segments"]), at)
 
+    def _rests(self) -> bool:
+        """Whether the model service has just failed, so that nobody asks it who can do without."""
+        return self._clock() < self._ask_again_at
+
     def _asked(self, ask: Callable[[], Description]) -> Description:
-        if self._clock() < self._ask_again_at and (kept := self._kept.get()):
+        if self._rests() and (kept := self._kept.get()):
             return kept
         try:
             if self._ask_again_at:
