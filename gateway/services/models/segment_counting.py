@@ -69,7 +69,7 @@ class SegmentCounting:
         self._worker = secrets.token_hex(8)
         self._leads, self._lead_again_at = False, 0.0
         self._mark: str | None = None
-        self._changed_at = self._counted_at = -math.inf
+        self._behind, self._settled_at = False, math.inf
         self._not_before = self._compare_at = 0.0
         self._last: Snapshot | None = None
 
@@ -86,10 +86,10 @@ class SegmentCounting:
         at = self._clock()
         if at < self._not_before:
             return 0
-        if self._is_due(at):
+        if self._behind or self._settled_at <= at:
             self._count()
             return 1
-        if at >= self._compare_at:
+        if self._settled_at == math.inf and at >= self._compare_at:
             self._compare()
         return 0
 
@@ -99,7 +99,7 @@ class SegmentCounting:
             self._leads = self._snapshots.lead(self._worker, LEASE_SECONDS)
             self._lead_again_at = self._clock() + RENEWED_SECONDS
             if self._leads and not led:
-                self._mark = None  # what was known is another worker's by now
+                self._mark, self._behind = None, False  # what was known is another worker's by now
         return self._leads
 
     def _look(self) -> None:
@@ -107,13 +107,9 @@ class SegmentCounting:
         mark = self._census.mark()
         if mark == self._mark:
             return
-        if self._counted_at >= self._changed_at:
+        if not self._behind:
             self._snapshots.note(self._worker, "computing")
-        self._mark, self._changed_at = mark, self._clock()
-
-    def _is_due(self, at: float) -> bool:
-        settled_at = self._changed_at + SETTLED_SECONDS
-        return self._counted_at < self._changed_at or (at >= settled_at and self._counted_at < settled_at)
+        self._mark, self._behind, self._settled_at = mark, True, self._clock() + SETTLED_SECONDS
 
     def _count(self) -> None:
         began = self._clock()
@@ -127,7 +123,9 @@ class SegmentCounting:
             self._not_before = self._clock() + 1 + SHARE * (self._clock() - began)
             self._snapshots.note(self._worker, "failed", str(error))
             raise
-        self._counted_at = began
+        self._behind = False
+        if began >= self._settled_at:
+            self._settled_at = math.inf
         self._not_before = self._clock() + SHARE * (self._clock() - began)
 
     def _compare(self) -> None:
