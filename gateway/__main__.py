@@ -19,6 +19,7 @@ from gateway.development import mongod
 from gateway.middleware import lingering_close, request_log
 from gateway.services.access.concurrency import concurrency_limits
 from gateway.services.events.relay import RELAY_SECONDS
+from gateway.services.models.segment_counting import LOOK_SECONDS
 from gateway.settings import Settings
 from gateway.wiring import Services, build_services
 from gateway.worker import Beside, Duty, work
@@ -97,6 +98,8 @@ def worker() -> None:
     duties: list[Duty] = [
         Beside(services.schema_upkeep, "schema"),
         Beside(services.relay, "relay", every=RELAY_SECONDS),
+        Beside(services.segments.counting, "segment-counting", every=LOOK_SECONDS),
+        Beside(services.segments.upkeep, "description"),
         services.imports,
         services.erasures,
         services.reconciler,

@@ -27,6 +27,11 @@ from gateway.data_access.mongo.idempotency import MongoIdempotencyStore
 from gateway.data_access.mongo.imports import MongoImportRecords
 from gateway.data_access.mongo.rate_limits import MongoQuotaStore
 from gateway.data_access.mongo.schema import CollectionSchema, MongoSchema
+from gateway.data_access.mongo.segments import snapshots
+from gateway.data_access.mongo.segments.census import MongoCensus
+from gateway.data_access.mongo.segments.descriptions import MongoDescriptions
+from gateway.data_access.mongo.segments.moves import MongoMoves
+from gateway.data_access.mongo.segments.snapshots import MongoSnapshots
 from gateway.services.access.api_keys import KeyStore
 from gateway.services.access.idempotency import IdempotencyStore
 from gateway.services.access.rate_limits import QuotaStore
@@ -37,6 +42,9 @@ from gateway.services.customers.store import CustomerStore
 from gateway.services.events.as_of import PastSegments
 from gateway.services.events.log import ChangeLog, Orders, Outboxes
 from gateway.services.imports.records import ImportRecords
+from gateway.services.models.descriptions import KeptDescriptions
+from gateway.services.models.segment_snapshots import Census, Snapshots
+from gateway.services.models.transitions import Moves
 from gateway.services.schema import Schema
 from gateway.services.transactions import Transactions
 from gateway.settings import Settings
@@ -58,6 +66,10 @@ class Stores:
     idempotency: IdempotencyStore
     imports: ImportRecords
     quotas: QuotaStore
+    census: Census
+    snapshots: Snapshots
+    moves: Moves
+    descriptions: KeptDescriptions
     transactions: Transactions
     schema: Schema
 
@@ -114,6 +126,10 @@ def mongo_stores(database: Database[dict[str, Any]], settings: Settings) -> Stor
             database["imports"], database["import_faults"], timedelta(days=settings.import_retention_days)
         ),
         quotas=MongoQuotaStore(database["rate_limits"]),
+        census=MongoCensus(database["customers"]),
+        snapshots=MongoSnapshots(database["segment_snapshots"]),
+        moves=MongoMoves(database, settings.bulk_deadline),
+        descriptions=MongoDescriptions(database["model_description"]),
         transactions=transactions,
         schema=MongoSchema(database, schema_of(settings)),
     )
@@ -133,5 +149,6 @@ def schema_of(settings: Settings) -> tuple[CollectionSchema, ...]:
         CollectionSchema("idempotency", idempotency.INDEXES),
         CollectionSchema("imports", imports.RECORD_INDEXES),
         CollectionSchema("import_faults", imports.FAULT_INDEXES),
+        CollectionSchema("segment_snapshots", snapshots.INDEXES),
         CollectionSchema("rate_limits", rate_limits.INDEXES),
     )

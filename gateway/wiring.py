@@ -72,16 +72,31 @@ from gateway.services.imports.comparison import TrainingComparison
 from gateway.services.imports.imports import ImportService
 from gateway.services.models.activations import ActivationService, ModelHistory
 from gateway.services.models.analyses import AnalysisService
+from gateway.services.models.descriptions import ModelDescriptions
 from gateway.services.models.model import Model
 from gateway.services.models.predictions import PredictionService
 from gateway.services.models.registry import ModelRegistry
-from gateway.services.models.segment_sizes import SegmentSizes
+from gateway.services.models.segment_counting import DescriptionUpkeep, SegmentCounting
+from gateway.services.models.segment_snapshots import SegmentSizes
 from gateway.services.models.segments import SegmentService
 from gateway.services.models.trainings import ErasableTrainings, TrainingService
+from gateway.services.models.transitions import TransitionService
 from gateway.services.schema import SchemaUpkeep
 from gateway.services.service import HealthService
 from gateway.settings import Settings
 from gateway.stores import Stores, connect, mongo_stores
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentServices:
+    """What is said of the segments, and the worker's duties that it comes from."""
+
+    descriptions: ModelDescriptions
+    now: SegmentService
+    sizes: SegmentSizes
+    transitions: TransitionService
+    counting: SegmentCounting
+    upkeep: DescriptionUpkeep
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +121,7 @@ class Services:
     history: HistoryService
     as_of: AsOfService
     predictions: PredictionService
-    segments: SegmentService
+    segments: SegmentServices
     registry: ModelRegistry
     trainings: TrainingService
     analyses: AnalysisService
@@ -154,6 +169,8 @@ def assemble(
     history = ModelHistory(registry, stores.outboxes, stores.orders, together)
     writing = CustomerService(store, assigner, origin, require_revision=strict)
     bound, deadline = concurrency_limits(settings.threads), settings.prediction_deadline
+    segments_ = _segments(stores, model, registry, settings, recorder)
+    names = segments_.descriptions.names
     authentication, known_keys = build_authentication(stores.keys, tokens, lambda _: bound.keys.held(address()))
     return Services(
         authentication=authentication,
@@ -167,11 +184,11 @@ def assemble(
         deletions=_deletions(stores, settings),
         erasures=_erasures(stores, registry, settings, auditor),
         batches=_batches(store, assigner, settings, auditor),
-        customer_segments=CustomerSegmentService(writing, store, model, assigner, deadline, origin),
-        history=_history(stores, model, assigner, deadline),
-        as_of=AsOfService(stores.past, stores.changes, store, assigner.active),
+        customer_segments=CustomerSegmentService(writing, store, model, names, deadline, origin),
+        history=_history(stores, model, segments_.descriptions, deadline),
+        as_of=AsOfService(stores.past, stores.changes, store, segments_.descriptions.known),
         predictions=PredictionService(model, deadline),
-        segments=SegmentService(SegmentSizes(store.segment_counts), model, registry, deadline, recorder),
+        segments=segments_,
         registry=registry,
         trainings=TrainingService(store, registry, recorder),
         analyses=AnalysisService(store, registry),
@@ -187,9 +204,9 @@ def assemble(
     )
 
 
-def _history(stores: Stores, model: Model, assigner: Assigner, deadline: float) -> HistoryService:
+def _history(stores: Stores, model: Model, descriptions: ModelDescriptions, deadline: float) -> HistoryService:
     log, outboxes = stores.changes, stores.outboxes
-    return HistoryService(log, outboxes, stores.customers, stores.deleted, model, assigner.active, deadline)
+    return HistoryService(log, outboxes, stores.customers, stores.deleted, model, descriptions.known, deadline)
 
 
 def _comparison(registry: ModelRegistry, settings: Settings) -> TrainingComparison:
@@ -237,6 +254,23 @@ def _erasures(stores: Stores, registry: ModelRegistry, settings: Settings, audit
     )
 
 
+def _segments(
+    stores: Stores, model: Model, registry: ModelRegistry, settings: Settings, recorder: Recorder
+) -> SegmentServices:
+    sizes = SegmentSizes(stores.snapshots, stores.census)
+    deadlines = settings.prediction_deadline, settings.assignment_deadline
+    descriptions = ModelDescriptions(model, registry, stores.descriptions, *deadlines)
+    counts, head = stores.customers.segment_counts, stores.changes.head
+    return SegmentServices(
+        descriptions=descriptions,
+        now=SegmentService(sizes, descriptions, registry, recorder),
+        sizes=sizes,
+        transitions=TransitionService(stores.moves, stores.changes.memory, stores.outboxes.waiting),
+        counting=SegmentCounting(stores.census, stores.snapshots, descriptions, counts, head),
+        upkeep=DescriptionUpkeep(model, descriptions),
+    )
+
+
 def _rate_limits(stores: Stores, settings: Settings, bound: ConcurrencyLimits) -> Limits:
     rates = settings.rate_limit, settings.rate_limit_bulk, settings.rate_limit_anonymous
     return limits(stores.quotas, bound.quotas.held, *rates)
@@ -268,7 +302,7 @@ def build_resources(services: Services, settings: Settings, document: Callable[[
         exports.exports(ExportController(s.exports)),
         customers.deletions(DeletionController(s.deletions), ErasureController(s.erasures)),
         predictions.predictions(PredictionController(s.predictions)),
-        segments.segments(SegmentController(s.segments, s.as_of)),
+        segments.segments(SegmentController(s.segments.now, s.segments.sizes, s.segments.transitions, lists, s.as_of)),
         models.models(models_, plots, AnalysisController(s.analyses, registry)),
         models.trainings(TrainingController(registry, s.trainings, most)),
         api_keys.api_keys(ApiKeyController(s.api_keys)),

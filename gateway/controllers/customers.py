@@ -33,6 +33,7 @@ from gateway.services.customers.customers import CustomerService, Written
 from gateway.services.customers.deletions import DeletionService
 from gateway.services.customers.erasures import ErasureService
 from gateway.services.customers.lists import CustomerLists
+from gateway.services.customers.query import Condition
 from gateway.services.customers.segment import CustomerSegmentService
 from gateway.services.errors import (
     CustomerExists,
@@ -137,15 +138,15 @@ class CustomerListController:
         self._as_of = as_of
         self._cursors = cursors
 
-    def list(self) -> Response:
-        """GET /customers."""
+    def list(self, *conditions: Condition) -> Response:
+        """GET /customers; with `conditions` beside those of the query string."""
         if len(query_without_cursor()) > MAX_QUERY_LENGTH:
             raise RequestURITooLarge(
                 f"The query string, without its cursor, must not be longer than {MAX_QUERY_LENGTH} characters."
             )
         if "as_of" in query():
             return self._list_as_of()
-        wanted = list_request(query(), self._cursors)
+        wanted = list_request(query(), self._cursors, conditions)
         page, total = self._lists.page(wanted.query, wanted.total)
         cursor = self._cursors.write(wanted.list_id, page.end) if page.end else None
         more = {"total": total.total, "total_kind": total.kind} if total else {}

@@ -295,15 +295,15 @@ FIRST_PAGE = ListRequest(CustomerQuery(limit=DEFAULT_LIMIT), None, "")
 """What a request without parameters wants."""
 
 
-def list_request(values: Values, cursors: Cursors) -> ListRequest:
-    """Return which page is wanted.
+def list_request(values: Values, cursors: Cursors, conditions: Filters = ()) -> ListRequest:
+    """Return which page is wanted, of the customers for whom the `conditions` hold, too.
 
     Raises
     ------
     InvalidInput
         for too many conditions, or a cursor that is not one of this list.
     """
-    filters, order = filters_of(values), values["sort"]
+    filters, order = (*filters_of(values), *conditions), values["sort"]
     list_id = _list_id(filters, order)
     after: Position | None = None
     if (cursor := values.get("cursor")) is not None:

@@ -17,6 +17,7 @@ from gateway.services.customers.query import Op
 from gateway.services.errors import InvalidInput
 from gateway.services.events.history import MAX_EXPLAINED
 from gateway.services.models.registry import Format
+from gateway.services.models.segment_snapshots import Step
 from shared.customer_files.header import COLUMNS_HELP, read_mapping
 from shared.features import CUST_ID, CUST_ID_PATTERN, CUST_ID_RULE, cust_id_fault
 from shared.model_contract import ACTIVE
@@ -293,4 +294,29 @@ AUDIT = (
     choice("action", "What was done", get_args(Action)),
     _time("at[gte]", Op.GTE, "At this time or later"),
     _time("at[lt]", Op.LT, "Earlier than this time"),
+)
+
+STEP = choice(
+    "step",
+    "How far apart the points in time are. Each is the last of its minute, hour or day (in UTC); they are kept for a "
+    "day, a hundred days and five years",
+    [step.value for step in Step],
+    Step.HOUR.value,
+    Step,
+)
+SIZES = (
+    STEP,
+    _time("since", Op.GTE, "At this time or later; ahead of these comes the point that held then"),
+    _time("until", Op.LT, "Earlier than this time"),
+)
+
+
+def _moment(name: str, description: str, *, required: bool = False) -> Parameter:
+    schema = {"type": "string", "format": "date-time"}
+    return Parameter(name, lambda value: read_time(value, Op.LTE), description, schema, required=required)
+
+
+PERIOD = (
+    _moment("since", "Where customers were at this time", required=True),
+    _moment("until", "Where they were at this time; by default now"),
 )

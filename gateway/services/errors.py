@@ -24,7 +24,8 @@ SegmentationError
 ├── ErasureNotFound
 ├── Contended                    others kept changing the customer
 ├── SegmentNotFound
-├── SegmentsBeingCounted         no sizes of segments are known that are young enough
+├── SegmentsBeingCounted         no sizes of segments are known yet
+├── OutsideMemory                the change log does not go back so far
 ├── IdempotencyKeyReused         for another request than the first one under it
 ├── RequestInProgress            the same request is being carried out just now
 ├── OutcomeUnknown               an earlier attempt at the same request was interrupted
@@ -41,6 +42,7 @@ SegmentationError
 ├── RegistryRefusal              the model service refuses, for a reason that the client has to know
 ├── StoreError                   the database rejected the operation or failed
 │   ├── QueryTimeout             finding or counting customers took too long
+│   ├── PeriodTooLong            going through the changes of so long a time took too long
 │   └── StoreUnavailable         it cannot be reached, or has no primary at the moment
 └── ModelServiceError
     ├── ModelUnavailable         no connection, or it has no model loaded
@@ -395,10 +397,25 @@ class ImportFailed(ImportInterrupted):
 
 
 class SegmentsBeingCounted(SegmentationError):
-    """The sizes of the segments are being counted, and none are known that are young enough."""
+    """The sizes of the segments are being counted, and none are known yet."""
 
     def __init__(self) -> None:
-        super().__init__("The customers of each segment are being counted; try again in a moment.")
+        super().__init__(
+            "The customers of each segment have not been counted yet: the worker does so within a minute of its start."
+        )
+
+
+class OutsideMemory(SegmentationError):
+    """The time is before the change log's memory; the detail has the earliest one that is known.
+
+    Attributes
+    ----------
+    earliest : since when the log is complete, as RFC 3339.
+    """
+
+    def __init__(self, earliest: datetime):
+        self.earliest = f"{earliest.isoformat(timespec='milliseconds')}Z"
+        super().__init__(f"The changes of that time are not known any more; the earliest time is {self.earliest}.")
 
 
 class AnalysisBusy(SegmentationError):
@@ -444,6 +461,13 @@ class QueryTimeout(StoreError):
         fast = ", ".join(indexed)
         advice = f"; filter by one of {fast}, which have an index, and sort by the same one" if fast else ""
         super().__init__(f"The query was stopped after {seconds:g} s{advice}.")
+
+
+class PeriodTooLong(StoreError):
+    """Going through the changes of so long a time took too long."""
+
+    def __init__(self, seconds: float):
+        super().__init__(f"The search was stopped after {seconds:g} s; ask for a shorter time from since to until.")
 
 
 class StoreUnavailable(StoreError):

@@ -147,6 +147,18 @@ class System:
                 return
             cursor = {"cursor": page["next_cursor"]}
 
+    def counted(self, customers: int) -> dict:
+        """Return the segments once the worker, which must be there, has counted so many customers."""
+        found: dict = {}
+
+        def done() -> bool:
+            answer = self.http.get(f"{self.base}/api/v1/segments", timeout=10)
+            found.update(answer.json())
+            return answer.ok and (found["customers"], found["state"]) == (customers, "fresh")
+
+        wait_until(done, f"{customers} customers counted")
+        return found
+
     def pending(self) -> int:
         query = {"segment_status": "pending", "count": "exact", "limit": "1"}
         return int(self.http.get(f"{self.base}/api/v1/customers", params=query, timeout=10).json()["total"])

@@ -42,7 +42,9 @@ def matches(said: str, printed: str) -> bool:
 def test_the_tour_prints_what_the_readme_says(system: System, tmp_path: Path) -> None:
     system.start_model()
     system.start_gateway(GRANIAN)
+    system.start_worker()
     assert system.run("gateway", "import", str(SAMPLE_CSV)).returncode == 0
+    system.counted(6000)
     steps = tour()
     assert len(steps) >= 10
     (tmp_path / "api_key").write_text(f"{system.key}\n", encoding="utf-8")

@@ -41,7 +41,8 @@ def test_from_csv_to_a_segment(system: System, sample_csv: Path, rows: list[dict
     assert [c["CUST_ID"] for c in stored] == sorted(row["CUST_ID"] for row in rows)
     assert {c["segment_status"] for c in stored} == {"assigned"}
 
-    segments = system.http.get(f"{system.base}/api/v1/segments", timeout=10).json()
+    system.start_worker()
+    segments = system.counted(len(rows))
     assert sum(segment["size"] for segment in segments["items"]) == len(rows)
     assert len({segment["name"] for segment in segments["items"]}) == 6
 

@@ -24,10 +24,12 @@ from fakes.model import FakeModel
 from fakes.rate_limits import InMemoryQuotaStore
 from fakes.registry import FakeRegistry
 from fakes.schema import InMemorySchema
+from fakes.segments import InMemoryCensus, InMemoryDescriptions, InMemoryMoves, InMemorySnapshots
 from fakes.store import InMemoryCustomerStore
 from gateway.app import create_app
 from gateway.services.events.change import Logged
 from gateway.services.events.log import AuditFilters
+from gateway.services.models.segment_snapshots import Snapshot
 from gateway.settings import Settings
 from gateway.stores import Stores
 from gateway.wiring import Services, assemble
@@ -85,6 +87,10 @@ class FakeGateway:
     idempotency: Any = field(default_factory=InMemoryIdempotencyStore)
     imports: Any = field(default_factory=InMemoryImportRecords)
     quotas: Any = field(default_factory=InMemoryQuotaStore)
+    census: Any = None
+    snapshots: Any = field(default_factory=InMemorySnapshots)
+    moves: Any = None
+    descriptions: Any = field(default_factory=InMemoryDescriptions)
     transactions: Any = None
     schema: Any = field(default_factory=InMemorySchema)
     model: FakeModel = field(default_factory=FakeModel)
@@ -97,6 +103,8 @@ class FakeGateway:
             self.orders = InMemoryOrders(self.outboxes)
         if self.past is None:
             self.past = InMemoryPastSegments(self.store, self.deleted, self.changes, self.outboxes)
+        self.census = self.census or InMemoryCensus(self.store)
+        self.moves = self.moves or InMemoryMoves(self.changes, self.store)
 
     @property
     def stores(self) -> Stores:
@@ -114,9 +122,21 @@ class FakeGateway:
             idempotency=self.idempotency,
             imports=self.imports,
             quotas=self.quotas,
+            census=self.census,
+            snapshots=self.snapshots,
+            moves=self.moves,
+            descriptions=self.descriptions,
             transactions=self.transactions or InMemoryTransactions(self._states),
             schema=self.schema,
         )
+
+    def count_segments(self) -> Snapshot:
+        """Count the customers of each segment, as the worker does after every change."""
+        at, tallies = self.census.count()
+        snapshot = Snapshot(at, tallies, self.changes.head(), self.model.current)
+        self.snapshots.lead("test", 600)
+        self.snapshots.keep("test", snapshot)
+        return snapshot
 
     def _states(self) -> list[dict[Any, Any]]:
         """What takes part in transactions; a store on MongoDB does not, in one of the fakes."""

@@ -130,6 +130,11 @@ def segments(api: DocumentedClient) -> None:
     """Read the segments, and name one."""
     found = api("listSegments", 200).body["items"]
     api("getSegment", 200, segment_id=found[0]["id"])
+    api("listSegmentCustomers", 200, segment_id=found[0]["id"], limit=2, fields="CUST_ID,segment")
+    api("listSegmentSizes", 200, limit=2)
+    began = api("getCustomer", 200, cust_id="C90001").body["created_at"]
+    api("getSegmentTransitions", 200, since=began)
+    api("getSegmentTransitions", 410, since="2020-01-01T00:00:00Z")
     api("labelSegment", 200, {"owner": "Card lending", "by": "ann"}, segment_id=found[0]["id"])
 
 

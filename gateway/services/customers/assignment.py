@@ -15,7 +15,7 @@ from gateway.services.errors import ModelRefused, ModelServiceError, StoreError,
 from gateway.services.events.change import Origin
 from gateway.services.models.model import Model
 from gateway.services.principal import COMMAND_LINE
-from shared.contract import ColumnarAnswer, ModelSummary, Prediction
+from shared.contract import ColumnarAnswer, Prediction
 from shared.features import CUST_ID, INPUT_NAMES
 
 log = logging.getLogger(__name__)
@@ -49,10 +49,6 @@ class Assigner:
         """Return the customer's segment, or None where the model gives none in time: the worker assigns it later."""
         prediction = self._call(lambda: self._model.predict(features, self._deadline))
         return assignment_of(prediction) if prediction else None
-
-    def active(self) -> ModelSummary | None:
-        """Return the active model's description, or None while the model is unavailable."""
-        return self._call(lambda: self._model.active(self._deadline))
 
     def assign_columns(self, rows: Sequence[Features], deadline: float | None = None) -> list[Placement] | None:
         """Return the segments of many customers, in order, or None while the model is unavailable.

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import NotRequired, TypedDict
 
-from gateway.services.customers.assignment import Assigner, assignment_of
+from gateway.services.customers.assignment import assignment_of
 from gateway.services.customers.customer import (
     Customer,
     inputs_of,
@@ -22,7 +22,7 @@ from shared.contract import BORDERLINE, Explanation, Prediction, SegmentRef
 
 
 class NamedSegment(TypedDict):
-    """A segment with its name in the active model; null if that does not have it, or is unavailable just now."""
+    """A segment with its name in the active model, as it was last known; null if that does not have it."""
 
     id: str
     name: str | None
@@ -56,6 +56,7 @@ class CustomerSegmentService:
 
     Parameters
     ----------
+    names : returns the names of the active model's segments by id, as far as they are known.
     deadline : seconds to wait for a prediction.
     """
 
@@ -64,14 +65,14 @@ class CustomerSegmentService:
         customers: CustomerService,
         store: CustomerStore,
         model: Model,
-        assigner: Assigner,
+        names: Callable[[], Mapping[str, str]],
         deadline: float,
         origin: Callable[[], Origin],
     ) -> None:
         self._customers = customers
         self._store = store
         self._model = model
-        self._assigner = assigner
+        self._names = names
         self._deadline = deadline
         self._origin = origin
 
@@ -111,10 +112,6 @@ class CustomerSegmentService:
         except ModelRefused:
             refuse_gaps(features)
             raise
-
-    def _names(self) -> Mapping[str, str]:
-        model = self._assigner.active()
-        return {segment["id"]: segment["name"] for segment in model["segments"]} if model else {}
 
 
 def _names_in(prediction: Prediction) -> Mapping[str, str]:

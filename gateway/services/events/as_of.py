@@ -19,8 +19,9 @@ from gateway.services.customers.store import CustomerStore
 from gateway.services.errors import BeforeMemory, CustomerNotFound, InvalidInput
 from gateway.services.events.change import ChangeType, Logged
 from gateway.services.events.log import AuditFilters, ChangeLog
+from gateway.services.models.descriptions import Description, names_in
 from gateway.services.pages import Page
-from shared.contract import BORDERLINE, ModelSummary
+from shared.contract import BORDERLINE
 from shared.features import CUST_ID
 from shared.problems import FieldError
 
@@ -124,7 +125,7 @@ class AsOfService:
         past: PastSegments,
         log: ChangeLog,
         customers: CustomerStore,
-        describe: Callable[[], ModelSummary | None],
+        describe: Callable[[], Description | None],
     ) -> None:
         self._past = past
         self._log = log
@@ -145,7 +146,7 @@ class AsOfService:
         if past is None:
             raise CustomerNotFound(cust_id, at)
         model, known = self._describe(), past.assignment
-        names, version = _names(model), known.model_version if known else None
+        names, version = names_in(model), known.model_version if known else None
         return CustomerSegmentThen(
             CUST_ID=cust_id,
             segment=_named(past.segment, names),
@@ -191,7 +192,7 @@ class AsOfService:
         """
         self._check(at)
         sizes, model = self._past.sizes(at), self._describe()
-        names, assigned = _names(model), sum(sizes.values())
+        names, assigned = names_in(model), sum(sizes.values())
         items = [
             SegmentThen(id=segment, name=names.get(segment), size=size, share=size / assigned)
             for segment, size in sorted(sizes.items())
@@ -207,7 +208,7 @@ class AsOfService:
         if at < since:
             raise BeforeMemory(since)
 
-    def _active(self, at: datetime, model: ModelSummary | None) -> str | None:
+    def _active(self, at: datetime, model: Description | None) -> str | None:
         """Return the version that was active, as the log has it; the `model` of now where there was no activation."""
         earlier = self._activations(AuditFilters(until=at + _INSTANT), 1)
         if earlier:
@@ -215,16 +216,12 @@ class AsOfService:
         later = self._activations(AuditFilters(since=at + _INSTANT), _MANY)
         if later:
             return later[0]["before"]
-        return model["version"] if model else None
+        return model.version if model else None
 
     def _activations(self, made: AuditFilters, limit: int) -> list[Logged]:
         """Return the latest activations and rollbacks that were made then, in the order of time."""
         found = [e for kind in _ACTIVATIONS for e in self._log.newest_first(made._replace(action=kind), None, limit)]
         return sorted(found, key=lambda entry: (entry["at"], entry["position"]))
-
-
-def _names(model: ModelSummary | None) -> Mapping[str, str]:
-    return {segment["id"]: segment["name"] for segment in model["segments"]} if model else {}
 
 
 def _named(segment_id: str | None, names: Mapping[str, str]) -> NamedSegment | None:

@@ -13,9 +13,10 @@ from gateway.services.errors import CustomerNotFound
 from gateway.services.events.change import Actor, Cause, ChangeType, Logged, SegmentChange
 from gateway.services.events.log import ChangeLog, Memory, Outboxes
 from gateway.services.events.reasons import Reasons, WhyUnavailable
+from gateway.services.models.descriptions import Description, names_in
 from gateway.services.models.model import Model
 from gateway.services.pages import Page
-from shared.contract import BORDERLINE, ModelSummary, MoveExplanation
+from shared.contract import BORDERLINE, MoveExplanation
 
 MAX_EXPLAINED: Final = 20
 """Most entries of a page whose moves are explained."""
@@ -129,7 +130,7 @@ class HistoryService:
         customers: CustomerStore,
         deleted: DeletedCustomers,
         model: Model,
-        describe: Callable[[], ModelSummary | None],
+        describe: Callable[[], Description | None],
         deadline: float,
     ) -> None:
         self._log = log
@@ -159,7 +160,7 @@ class HistoryService:
         found = self._log.of_customer(cust_id, before, limit + 1)
         if not found and before is None and not self._known(cust_id):
             raise CustomerNotFound(cust_id)
-        names = _names(self._describe()) if found else {}
+        names = names_in(self._describe()) if found else {}
         page: Page[Logged, str] = Page.of(found, limit, lambda entry: str(entry["position"]))
         items = [_shown(entry, names) for entry in page.items]
         if explain:
@@ -196,10 +197,6 @@ def _remark(item: HistoryEntry) -> None:
 
 def _memory(memory: Memory) -> HistoryMemory:
     return HistoryMemory(since=memory.since, values_since=memory.values_since, digests=DIGESTS)
-
-
-def _names(model: ModelSummary | None) -> Mapping[str, str]:
-    return {segment["id"]: segment["name"] for segment in model["segments"]} if model else {}
 
 
 def _shown(entry: Logged, names: Mapping[str, str]) -> HistoryEntry:

@@ -1,4 +1,4 @@
-"""The segments of the active model, with how many stored customers each has."""
+"""The segments of the active model, with how many stored customers each has and what these owe and spend."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NotRequired, TypedDict, cast
 
-from gateway.services.customers.store import SegmentCounts
-from gateway.services.errors import SegmentNotFound
 from gateway.services.events.recorder import Recorder, named
-from gateway.services.models.model import Model
+from gateway.services.models.descriptions import Description, ModelDescriptions
 from gateway.services.models.registry import ModelRegistry, Payload
-from gateway.services.models.segment_sizes import SegmentSizes, Sizes
+from gateway.services.models.segment_snapshots import Figure, SegmentSizes, Sizes, Snapshot, State, size_of
 from shared.contract import Quartiles
 from shared.model_description import Member, Rule
 
@@ -23,7 +21,9 @@ class SegmentNow(TypedDict):
     """A segment with its size and share (0-1) among the stored customers, beside those of the training data.
 
     ``name`` is what people call it, ``derived_name`` what the rules make of its profile; ``name_warning`` says why the
-    two may no longer fit together.
+    two may no longer fit together. ``borderline_size`` counts the customers in it of a confidence below 0.9. ``money``
+    has sums and means of BALANCE, CREDIT_LIMIT, PURCHASES, CASH_ADVANCE, PAYMENTS and UTILISATION (BALANCE /
+    CREDIT_LIMIT of each customer that has a limit).
     """
 
     id: str
@@ -34,22 +34,39 @@ class SegmentNow(TypedDict):
     name_warning: str | None
     size: int
     share: float
+    borderline_size: int
+    money: dict[str, Figure]
     training_size: int
     training_share: float
     actions: list[str]
     profile: dict[str, Quartiles]
 
 
-class SegmentInFull(SegmentNow):
+class Counted(TypedDict):
+    """What holds for all that was counted ``as_of`` a time, and for the description of the segments.
+
+    ``state`` is ``fresh`` where nothing is known to have changed since, ``computing`` where customers have, who are
+    being counted or will be when it is time to; ``failed`` says in ``state_reason`` why they are not. It is so since
+    ``state_since``. ``described_at`` is when the model service described the segments: now, unless it is away.
+    """
+
+    model_version: str
+    as_of: datetime
+    state: State
+    state_since: datetime
+    state_reason: str | None
+    described_at: datetime
+
+
+class SegmentInFull(SegmentNow, Counted):
     """A segment with its rule sheet and some of its members in the training data, who have no ids."""
 
     rules: NotRequired[list[Rule]]
     typical: NotRequired[list[Member]]
     borderline: NotRequired[list[Member]]
-    as_of: datetime
 
 
-class SegmentList(TypedDict):
+class SegmentList(Counted):
     """All segments of the active model, with what was counted ``as_of`` a time.
 
     ``pending`` customers have no segment yet, ``outdated`` ones a segment by another version than ``model_version``;
@@ -57,29 +74,21 @@ class SegmentList(TypedDict):
     """
 
     items: list[SegmentNow]
-    model_version: str
     customers: int
     pending: int
     outdated: int
     retired: int
-    as_of: datetime
 
 
 class SegmentService:
-    """What kinds of customer there are.
-
-    Parameters
-    ----------
-    deadline : seconds to wait for the model's description.
-    """
+    """What kinds of customer there are."""
 
     def __init__(
-        self, sizes: SegmentSizes, model: Model, registry: ModelRegistry, deadline: float, recorder: Recorder
+        self, sizes: SegmentSizes, descriptions: ModelDescriptions, registry: ModelRegistry, recorder: Recorder
     ) -> None:
         self._sizes = sizes
-        self._model = model
+        self._descriptions = descriptions
         self._registry = registry
-        self._deadline = deadline
         self._recorder = recorder
 
     def list(self) -> SegmentList:
@@ -89,18 +98,17 @@ class SegmentService:
         ------
         ModelServiceError, SegmentsBeingCounted, StoreError
         """
-        model = self._model.active(self._deadline)
-        sizes = self._sizes.now()
-        counts, assigned = sizes.counts, sizes.counts.total - sizes.counts.pending
-        items = [_now(segment, counts) for segment in model["segments"]]
+        sizes, model = self._sizes.now(), self._descriptions.active()
+        snapshot = sizes.snapshot
+        assigned, pending = snapshot.assigned, snapshot.pending
+        items = [_now(segment, snapshot) for segment in model.segments]
         return SegmentList(
             items=items,
-            model_version=model["version"],
-            customers=counts.total,
-            pending=counts.pending,
-            outdated=assigned - counts.by_version.get(model["version"], 0),
+            customers=assigned + pending,
+            pending=pending,
+            outdated=assigned - snapshot.of_version(model.version),
             retired=assigned - sum(item["size"] for item in items),
-            as_of=sizes.as_of,
+            **_counted(model, sizes),
         )
 
     def get(self, segment_id: str) -> SegmentInFull:
@@ -108,9 +116,11 @@ class SegmentService:
 
         Raises
         ------
-        SegmentNotFound, ModelServiceError, SegmentsBeingCounted, StoreError
+        SegmentNotFound, RegistryRefusal, ModelServiceError, SegmentsBeingCounted, StoreError
         """
-        return _in_full(self._described(segment_id), self._sizes.now())
+        model = self._descriptions.in_full()
+        model.segment(segment_id)
+        return _in_full(segment_id, model, self._sizes.now())
 
     def label(self, segment_id: str, changes: Payload) -> SegmentInFull:
         """Change what people call a segment of the active model, and return it.
@@ -119,28 +129,32 @@ class SegmentService:
         ------
         SegmentNotFound, RegistryRefusal, ModelServiceError, SegmentsBeingCounted, StoreError
         """
-        self._described(segment_id)  # an older version's segment can be labelled, but not shown
+        self._descriptions.read().segment(segment_id)  # an older version's segment can be labelled, but not shown
         sizes = self._sizes.now()  # before the change, so that there is an answer to it
         with self._recorder.order("segment.relabelled", "segment", segment_id, by=named(changes)):
             self._registry.label(segment_id, self._recorder.signed(changes))
-        return _in_full(self._described(segment_id), sizes)
-
-    def _described(self, segment_id: str) -> Mapping[str, Any]:
-        # By its name, since the model service reads that from disk: "active" may be a moment behind a change of names.
-        for segment in self._registry.model(self._model.version())["segments"]:
-            if segment["id"] == segment_id:
-                return cast(Mapping[str, Any], segment)
-        raise SegmentNotFound(segment_id)
+        return _in_full(segment_id, self._descriptions.renewed(), sizes)
 
 
-def _in_full(segment: Mapping[str, Any], sizes: Sizes) -> SegmentInFull:
+def _in_full(segment_id: str, model: Description, sizes: Sizes) -> SegmentInFull:
+    segment = cast(Mapping[str, Any], model.segment(segment_id))
     reading = {name: segment[name] for name in DETAILS if name in segment}
-    return cast(SegmentInFull, {**_now(segment, sizes.counts), **reading, "as_of": sizes.as_of})
+    return cast(SegmentInFull, {**_now(segment, sizes.snapshot), **reading, **_counted(model, sizes)})
 
 
-def _now(segment: Mapping[str, Any], counts: SegmentCounts) -> SegmentNow:
-    size = counts.by_segment.get(segment["id"], 0)
-    assigned = counts.total - counts.pending
+def _counted(model: Description, sizes: Sizes) -> Counted:
+    return Counted(
+        model_version=model.version,
+        as_of=sizes.snapshot.as_of,
+        state=sizes.state,
+        state_since=sizes.since,
+        state_reason=sizes.reason,
+        described_at=model.described_at,
+    )
+
+
+def _now(segment: Mapping[str, Any], snapshot: Snapshot) -> SegmentNow:
+    size = size_of(snapshot, segment["id"])
     return SegmentNow(
         id=segment["id"],
         name=segment["name"],
@@ -148,8 +162,10 @@ def _now(segment: Mapping[str, Any], counts: SegmentCounts) -> SegmentNow:
         description=segment.get("description"),
         owner=segment.get("owner"),
         name_warning=segment.get("name_warning"),
-        size=size,
-        share=size / assigned if assigned else 0.0,
+        size=size["size"],
+        share=size["share"],
+        borderline_size=size["borderline_size"],
+        money=size["money"],
         training_size=segment["size"],
         training_share=segment["share"],
         actions=segment["actions"],

@@ -12,7 +12,7 @@ from support.addresses import routes_of
 from support.customers import body
 
 from gateway.controllers.service import FILES
-from gateway.services.models import segment_sizes
+from gateway.services.models import descriptions, segment_snapshots, transitions
 from shared.problems import REQUEST_ID_HEADER
 
 EXAMPLES = {"cust_id": "C1", "segment_id": "seg-01", "version": OLD, "kind": "svg", "name": "elbow", "file": min(FILES)}
@@ -31,12 +31,14 @@ def _addresses(method: str) -> list[str]:
 @pytest.fixture(autouse=True)
 def _at_one_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the clock stand still where an answer shows it: its length must not depend on the moment."""
-    monkeypatch.setattr(segment_sizes, "now", lambda: datetime(2026, 1, 1))
+    for module in (descriptions, segment_snapshots, transitions):
+        monkeypatch.setattr(module, "now", lambda: datetime(2026, 1, 1))
 
 
 @pytest.mark.parametrize("address", _addresses("GET"))
 def test_head_is_get_without_the_body(gateway: FakeGateway, address: str) -> None:
     gateway.client.post(CUSTOMERS, json=body())
+    gateway.count_segments()
     sent = {REQUEST_ID_HEADER: "the-same"}
     read, asked = gateway.client.get(address, headers=sent), gateway.client.head(address, headers=sent)
     assert (asked.status_code, asked.data) == (read.status_code, b"")

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 import pytest
 from contracts.customers import assignment
@@ -12,9 +15,13 @@ from fakes.registry import FakeRegistry
 from support.customers import body, stored
 from support.descriptions import RULE
 from support.problems import assert_problem
+from support.segment_histories import START, History
+from werkzeug.test import TestResponse
 
 from gateway.routes import registered
+from gateway.services.clock import now
 from gateway.services.errors import ModelServiceError, RegistryRefusal, StoreError, StoreUnavailable
+from gateway.services.events.log import Memory
 from gateway.services.models.registry import Payload
 from gateway.settings import Settings
 from shared.model_contract import Label
@@ -28,6 +35,8 @@ MEMBERS = {
     "name_warning",
     "size",
     "share",
+    "borderline_size",
+    "money",
     "training_size",
     "training_share",
     "actions",
@@ -42,6 +51,7 @@ def peopled(gateway: FakeGateway) -> FakeGateway:
     second, retired = assignment("seg-02"), assignment("seg-09", "v0")
     segments = [assignment(), assignment(), assignment(), second, retired, None]
     gateway.store.insert_many([stored(f"C{n}", segment) for n, segment in enumerate(segments)])
+    gateway.count_segments()
     return gateway
 
 
@@ -98,6 +108,197 @@ class TestSegments:
         assert_problem(gateway.client.get(path), status, code)
 
 
+def a_second_ago(answer: TestResponse, name: str) -> bool:
+    """Whether the time in an answer has just been."""
+    at = datetime.fromisoformat(answer.json[name]).replace(tzinfo=None)
+    return at <= now() < at + timedelta(seconds=30)
+
+
+class TestCounting:
+    def test_says_as_of_when_and_what_was_counted(self, peopled: FakeGateway) -> None:
+        answer = peopled.client.get(SEGMENTS)
+        assert (answer.json["state"], answer.json["state_reason"], answer.json["outdated"]) == ("fresh", None, 1)
+        assert a_second_ago(answer, "as_of")
+        assert a_second_ago(answer, "described_at")
+        first = answer.json["items"][0]
+        assert first["borderline_size"] == 3
+        assert first["money"]["BALANCE"] == {"known": 3, "sum": 300.0, "mean": 100.0}
+        assert first["money"]["UTILISATION"] == {"known": 3, "sum": 3.0, "mean": 1.0}
+        one = peopled.client.get(f"{SEGMENTS}/seg-01").json
+        assert {name: one[name] for name in ("money", "borderline_size", "state", "as_of")} == {
+            "money": first["money"],
+            "borderline_size": 3,
+            "state": "fresh",
+            "as_of": answer.json["as_of"],
+        }
+
+    def test_of_another_version_names_all_outdated_until_they_are_scored(self, peopled: FakeGateway) -> None:
+        peopled.model.current = "v2"
+        answer = peopled.client.get(SEGMENTS).json
+        assert (answer["model_version"], answer["outdated"], answer["pending"]) == ("v2", 5, 1)
+        peopled.services.reconciler.run_once()
+        peopled.count_segments()
+        answer = peopled.client.get(SEGMENTS).json
+        assert (answer["model_version"], answer["outdated"], answer["pending"]) == ("v2", 0, 0)
+
+    def test_is_never_done_by_a_request(self, peopled: FakeGateway) -> None:
+        counts = peopled.census.counts
+        peopled.store.insert(stored("NEW", assignment()))
+        assert peopled.client.get(SEGMENTS).json["customers"] == 6
+        assert peopled.census.counts == counts
+
+    def test_before_it_was_ever_done(self, gateway: FakeGateway) -> None:
+        gateway.store.insert(stored("A"))
+        for path in (SEGMENTS, f"{SEGMENTS}/seg-01"):
+            answer = gateway.client.get(path)
+            assert_problem(answer, 503, "segments_being_counted")
+            assert answer.headers["Retry-After"] == "1"
+
+    def test_by_no_worker_any_more(self, peopled: FakeGateway) -> None:
+        peopled.snapshots.ahead = timedelta(hours=1)
+        answer = peopled.client.get(SEGMENTS).json
+        assert (answer["customers"], answer["state"]) == (6, "failed")
+        assert "No worker" in answer["state_reason"]
+
+
+class TestWhileTheModelIsAway:
+    @pytest.fixture
+    def away(self, peopled: FakeGateway) -> FakeGateway:
+        peopled.model.current = peopled.registry.active or ""
+        peopled.registry.label("seg-01", {"name": "Savers"})
+        peopled.services.segments.upkeep.run_once()
+        peopled.descriptions.description = replace(peopled.descriptions.description, described_at=EARLIER)
+        peopled.model.failure = peopled.registry.failure = SLOW
+        return peopled
+
+    def test_segments_are_those_of_the_last_description(self, away: FakeGateway) -> None:
+        for _ in range(3):
+            answer = away.client.get(SEGMENTS)
+            assert (answer.status_code, answer.json["described_at"]) == (200, "2026-01-01T00:00:00Z")
+            assert [(s["name"], s["size"]) for s in answer.json["items"]] == [("Savers", 3), ("High balance", 1)]
+        assert len(away.model.deadlines) == 1, "a model service that hangs is not waited for each time"
+        one = away.client.get(f"{SEGMENTS}/seg-01").json
+        assert (one["name"], one["rules"], one["described_at"]) == ("Savers", [RULE], "2026-01-01T00:00:00Z")
+        assert_problem(away.client.get(f"{SEGMENTS}/seg-09"), 404, "segment_not_found")
+
+    def test_customers_keep_the_names_of_their_segments(self, away: FakeGateway) -> None:
+        answer = away.client.get(f"{CUSTOMERS}/C0/segment").json
+        assert (answer["segment"], answer["rival"]["name"]) == ({"id": "seg-01", "name": "Savers"}, "High balance")
+
+    def test_nobody_can_label(self, away: FakeGateway) -> None:
+        assert_problem(away.client.patch(f"{SEGMENTS}/seg-01", json={"name": "x"}), 504, "model_timeout")
+
+    def test_a_new_name_is_known_though_no_worker_has_seen_it(self, peopled: FakeGateway) -> None:
+        peopled.client.patch(f"{SEGMENTS}/seg-01", json={"name": "Savers"})
+        peopled.model.failure = peopled.registry.failure = DOWN
+        assert peopled.client.get(SEGMENTS).json["items"][0]["name"] == "Savers"
+
+    def test_a_name_is_given_though_it_cannot_be_kept(self, peopled: FakeGateway) -> None:
+        peopled.descriptions.failure = StoreUnavailable("away")
+        answer = peopled.client.patch(f"{SEGMENTS}/seg-01", json={"name": "Savers"})
+        assert (answer.status_code, answer.json["name"]) == (200, "Savers")
+
+
+EARLIER = datetime(2026, 1, 1)
+
+
+class TestSizesOverTime:
+    def test_are_the_points_of_each_step(self, peopled: FakeGateway) -> None:
+        counted = peopled.count_segments()
+        for hours in range(5):
+            at = EARLIER + timedelta(hours=hours)
+            peopled.snapshots.keep("test", replace(counted, as_of=at))
+        first = peopled.client.get(f"{SEGMENTS}/sizes?since=2026-01-01T01:30:00Z&until=2026-01-01T04:00:00Z&limit=2")
+        second = peopled.client.get(first.headers["Link"].partition(">")[0].lstrip("<"))
+        points = [*first.json["items"], *second.json["items"]]
+        assert [point["as_of"] for point in points] == [f"2026-01-01T0{hour}:00:00Z" for hour in (1, 2, 3)]
+        assert (len(first.json["items"]), second.json["next_cursor"]) == (2, None)
+        assert (points[0]["customers"], points[0]["pending"]) == (6, 1)
+        assert [(s["id"], s["size"], s["share"]) for s in points[0]["segments"]] == [
+            ("seg-01", 3, 0.6),
+            ("seg-02", 1, 0.2),
+            ("seg-09", 1, 0.2),
+        ]
+        days = peopled.client.get(f"{SEGMENTS}/sizes?step=day&until=2026-02-01T00:00:00Z").json["items"]
+        assert [point["as_of"] for point in days] == ["2026-01-01T04:00:00Z"]
+
+    def test_of_a_base_that_was_never_counted(self, gateway: FakeGateway) -> None:
+        assert gateway.client.get(f"{SEGMENTS}/sizes").json == {"items": [], "next_cursor": None}
+
+    @pytest.mark.parametrize("query", ["step=week", "since=yesterday", "limit=0", "cursor=x", "to=1"])
+    def test_in_a_wrong_query(self, gateway: FakeGateway, query: str) -> None:
+        name = query.partition("=")[0]
+        assert_problem(gateway.client.get(f"{SEGMENTS}/sizes?{query}"), 422, "validation_failed", [f"?{name}"])
+
+
+class TestTransitions:
+    @pytest.fixture
+    def moved(self, gateway: FakeGateway) -> History:
+        """What happened to the customers of the gateway."""
+        history = History(1)
+        gateway.store.insert_many(history.customers())
+        gateway.changes.entries = {entry["position"]: entry for entry in history.entries}
+        gateway.changes.kept = Memory(0, START, START)
+        return history
+
+    def test_are_a_matrix_with_money_and_causes(self, gateway: FakeGateway, moved: History) -> None:
+        since, until = START + timedelta(seconds=30), START + timedelta(seconds=90)
+        answer = gateway.client.get(f"{SEGMENTS}/transitions?since=2026-03-01T12:00:30Z&until=2026-03-01T12:01:30Z")
+        expected, causes = moved.moves(since, until)
+        assert (answer.json["since"], answer.json["until"]) == ("2026-03-01T12:00:30Z", "2026-03-01T12:01:30Z")
+        assert {(t["from"], t["to"]): t["customers"] for t in answer.json["items"]} == expected
+        assert sum((Counter(t["causes"]) for t in answer.json["items"]), Counter()) == causes
+        assert answer.json["moved"] == sum(n for (left, right), n in expected.items() if left and right)
+        assert answer.json["entered"] == sum(n for (left, _), n in expected.items() if left is None)
+        assert answer.json["left"] == sum(n for (_, right), n in expected.items() if right is None)
+        for each in answer.json["items"]:
+            assert each["stored"] == each["money"]["BALANCE"]["known"] <= each["customers"]
+
+    def test_go_on_to_what_the_log_has(self, gateway: FakeGateway, moved: History) -> None:
+        waits = START + timedelta(seconds=100)
+        gateway.outboxes.add([moved.entries[-1] | {"at": waits}])
+        for until in ("", "&until=2026-03-01T12:02:00Z"):
+            answer = gateway.client.get(f"{SEGMENTS}/transitions?since=2026-03-01T12:00:00Z{until}").json
+            assert answer["until"] == "2026-03-01T12:01:39.999000Z"
+
+    def test_from_before_the_log(self, gateway: FakeGateway, moved: History) -> None:
+        answer = gateway.client.get(f"{SEGMENTS}/transitions?since=2026-03-01T11:59:59Z")
+        assert_problem(answer, 410, "outside_memory")
+        assert answer.json["earliest"] == "2026-03-01T12:00:00.000Z"
+
+    @pytest.mark.parametrize(
+        ("query", "name"),
+        [
+            ("", "since"),
+            ("since=2026-03-01", "since"),
+            ("since=2026-03-01T12:00:00Z&until=2026-03-01T11:00:00Z", "until"),
+            ("since=2026-03-01T12:00:00Z&limit=1", "limit"),
+        ],
+    )
+    def test_in_a_wrong_query(self, gateway: FakeGateway, query: str, name: str) -> None:
+        answer = gateway.client.get(f"{SEGMENTS}/transitions?{query}")
+        assert_problem(answer, 422, "validation_failed", [f"?{name}"])
+
+
+class TestMembers:
+    def test_are_the_list_of_customers_of_the_segment(self, peopled: FakeGateway) -> None:
+        first = peopled.client.get(f"{SEGMENTS}/seg-01/customers?limit=2&count=exact&fields=CUST_ID")
+        second = peopled.client.get(first.headers["Link"].partition(">")[0].lstrip("<"))
+        assert (first.json["items"], first.json["total"]) == ([{"CUST_ID": "C0"}, {"CUST_ID": "C1"}], 3)
+        assert (second.json["items"], second.json["next_cursor"]) == ([{"CUST_ID": "C2"}], None)
+        listed = peopled.client.get(f"{CUSTOMERS}?segment=seg-01").json
+        assert peopled.client.get(f"{SEGMENTS}/seg-01/customers").json == listed
+
+    def test_all_conditions_hold(self, peopled: FakeGateway) -> None:
+        path = f"{SEGMENTS}/seg-01/customers"
+        assert len(peopled.client.get(f"{path}?CUST_ID[gt]=C0").json["items"]) == 2
+        assert peopled.client.get(f"{path}?segment=seg-02").json["items"] == []
+
+    @pytest.mark.parametrize("segment_id", ["seg-77", "%C3%A4", "x" * 1000])
+    def test_of_a_segment_that_nobody_is_in(self, peopled: FakeGateway, segment_id: str) -> None:
+        assert peopled.client.get(f"{SEGMENTS}/{segment_id}/customers").json["items"] == []
+
+
 class TestLabels:
     @pytest.mark.parametrize("content_type", ["application/json", "application/merge-patch+json"])
     def test_are_given_by_a_merge_patch(self, peopled: FakeGateway, content_type: str) -> None:
@@ -112,7 +313,8 @@ class TestLabels:
             "size": 3,
         }
         assert peopled.registry.orders == [("label", "seg-01", json.loads(text))]
-        assert peopled.client.get(f"{SEGMENTS}/seg-01").json | {"as_of": answer.json["as_of"]} == answer.json
+        read = peopled.client.get(f"{SEGMENTS}/seg-01").json
+        assert read | {"described_at": answer.json["described_at"]} == answer.json
 
     def test_are_cleared_by_null(self, peopled: FakeGateway) -> None:
         for name in ("Savers", None):
@@ -130,7 +332,7 @@ class TestLabels:
             def label(self, segment_id: str, changes: Payload) -> Label:
                 raise RegistryRefusal(409, "name_taken", "seg-02 is called so already")
 
-        gateway = FakeGateway(store=peopled.store, registry=Refuses())
+        gateway = FakeGateway(store=peopled.store, registry=Refuses(), snapshots=peopled.snapshots)
         answer = gateway.client.patch(f"{SEGMENTS}/seg-01", json={"name": "x"})
         assert_problem(answer, 409, "name_taken")
 
