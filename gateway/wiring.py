@@ -51,7 +51,7 @@ from gateway.services.access.authentication import Authentication, TokenCheck, b
 from gateway.services.access.concurrency import ConcurrencyLimits, concurrency_limits
 from gateway.services.access.idempotency import IdempotencyService
 from gateway.services.access.rate_limits import Limits, limits
-from gateway.services.audit import Auditor, AuditService
+from gateway.services.audit import Auditor
 from gateway.services.customers.assignment import Assigner, Reconciler
 from gateway.services.customers.batches import BatchService
 from gateway.services.customers.bulk_writes import BulkWriter
@@ -63,6 +63,7 @@ from gateway.services.customers.lists import CustomerLists
 from gateway.services.customers.segment import CustomerSegmentService
 from gateway.services.customers.store import CustomerStore
 from gateway.services.events.as_of import AsOfService
+from gateway.services.events.audit import AuditService, ErasableChanges
 from gateway.services.events.feed import FeedService
 from gateway.services.events.history import HistoryService
 from gateway.services.events.news import LogNews
@@ -175,7 +176,7 @@ def assemble(
     return Services(
         authentication=authentication,
         idempotency=IdempotencyService(stores.idempotency, settings.idempotency_hours),
-        audit=AuditService(stores.audit),
+        audit=AuditService(stores.changes),
         activations=ActivationService(registry, recorder, stores.orders, history),
         model_history=history,
         api_keys=ApiKeyService(stores.keys, known_keys.forget, together, recorder),
@@ -196,7 +197,7 @@ def assemble(
         imports=ImportService(store, assigner, stores.imports, auditor, _comparison(registry, settings)),
         exports=ExportService(store),
         reconciler=Reconciler(store, model, assigner),
-        relay=Relay(stores.outboxes),
+        relay=Relay(stores.outboxes, stores.changes, settings.audit_retention_days),
         feed=FeedService(stores.changes, together, LogNews(stores.changes.head)),
         schema_upkeep=SchemaUpkeep(stores.schema, stores.imports.loading),
         concurrency_limits=bound,
@@ -278,7 +279,7 @@ def _rate_limits(stores: Stores, settings: Settings, bound: ConcurrencyLimits) -
 
 def erasables(stores: Stores, registry: ModelRegistry) -> tuple[Erasable, ...]:
     """Return all that may hold something about a customer, beside the stores of customers and of deleted ones."""
-    return (stores.idempotency, stores.audit, ErasableTrainings(registry))
+    return (stores.idempotency, ErasableChanges(stores.outboxes, stores.changes), ErasableTrainings(registry))
 
 
 def build_resources(services: Services, settings: Settings, document: Callable[[], bytes]) -> tuple[Resource, ...]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from flask import Response
 
 from gateway.controllers.http import query
-from gateway.controllers.pages import page_by_id
-from gateway.services.audit import AuditFilters, AuditService
+from gateway.controllers.pages import page_response
+from gateway.schemas.paging import cursor_after
+from gateway.services.events.audit import AuditService
+from gateway.services.events.log import AuditFilters
 
 
 class AuditController:
@@ -20,4 +22,5 @@ class AuditController:
         values = query()
         plain = {name: values.get(name) for name in ("subject", "actor", "action")}
         filters = AuditFilters(**plain, since=values.get("at[gte]"), until=values.get("at[lt]"))
-        return page_by_id(self._audit.page(filters, values.get("cursor"), values["limit"]))
+        page = self._audit.page(filters, values.get("cursor"), values["limit"])
+        return page_response(page.items, cursor_after(str(page.end)) if page.end else None)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final, get_args
 
 from gateway.schemas.times import parse_time
-from gateway.services.audit import Action
 from gateway.services.customers.bulk_writes import Mode
 from gateway.services.customers.query import Op
 from gateway.services.errors import InvalidInput
+from gateway.services.events.audit import ACTIONS, FORMER_NAMES
 from gateway.services.events.history import MAX_EXPLAINED
 from gateway.services.models.registry import Format
 from gateway.services.models.segment_snapshots import Step
@@ -288,10 +288,15 @@ def _time(name: str, op: Op, description: str) -> Parameter:
     return Parameter(name, lambda value: read_time(value, op), description, {"type": "string", "format": "date-time"})
 
 
+def _action() -> Parameter:
+    asked = choice("action", "What was done", ACTIONS)
+    return replace(asked, read=lambda name: FORMER_NAMES.get(asked.read(name), asked.read(name)))
+
+
 AUDIT = (
     _id("subject", "The id of what was changed, such as a CUST_ID"),
     _id("actor", "The id of who made the change, such as that of an API key"),
-    choice("action", "What was done", get_args(Action)),
+    _action(),
     _time("at[gte]", Op.GTE, "At this time or later"),
     _time("at[lt]", Op.LT, "Earlier than this time"),
 )

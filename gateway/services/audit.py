@@ -23,8 +23,7 @@ from typing import Any, Literal, NamedTuple, Protocol, TypedDict
 
 from gateway.services.errors import SegmentationError, is_refusal
 from gateway.services.events.change import Actor as Actor
-from gateway.services.events.change import Origin
-from gateway.services.pages import Page
+from gateway.services.events.change import Origin, Subject, SubjectType
 from gateway.services.principal import Principal
 
 Action = Literal[
@@ -46,15 +45,6 @@ Action = Literal[
     "api_key.rotated",
     "api_key.revoked",
 ]
-
-SubjectType = Literal["customer", "erasure", "import", "segment", "model", "training", "api_key"]
-
-
-class Subject(TypedDict):
-    """What was changed. ``id`` is null for an erased customer, and where it was to be given by a change that failed."""
-
-    type: SubjectType
-    id: str | None
 
 
 class AuditEntry(TypedDict):
@@ -128,23 +118,6 @@ class AuditTrail(Protocol):
 
     def erase(self, cust_id: str) -> int:
         """Remove the customer's id from its entries; return how many there were. All else of them stays."""
-
-
-class AuditService:
-    """Reads the audit trail."""
-
-    def __init__(self, trail: AuditTrail) -> None:
-        self._trail = trail
-
-    def page(self, filters: AuditFilters, before: str | None, limit: int) -> Page[AuditEntry, str]:
-        """Return up to `limit` entries, newest first, that are older than the one whose id is `before`.
-
-        Raises
-        ------
-        StoreError
-        """
-        found = self._trail.page(filters, before, limit + 1)
-        return Page.of(found, limit, lambda entry: entry["id"])
 
 
 LONGEST_BY = 200

@@ -79,11 +79,20 @@ class ChangesContract:
     def test_what_was_deleted_comes_before_what_has_its_id_now(
         self, outboxes: Outboxes, log: ChangeLog, put: Put
     ) -> None:
+        """Whatever the clocks of those say who wrote it."""
         put("A", [entry(1, seq=3)])
         put("A", [entry(2, seq=1), entry(2, seq=2)], deleted=True)
         assert outboxes.move_of("A") == 3
         assert numbers(log.after(0, None, 10)) == [1, 2, 3]
         assert outboxes.move_of("A") == outboxes.move_of("nobody") == 0
+
+    def test_what_is_moved_together_is_in_the_order_of_time(self, outboxes: Outboxes, log: ChangeLog, put: Put) -> None:
+        put("A", [entry(1, seq=1), entry(4, seq=4)])
+        put("B", [entry(2, seq=2)])
+        put("C", [entry(3, seq=3)], deleted=True)
+        outboxes.add([about("import", "i1", 5, seq=5)])
+        outboxes.move(10)
+        assert numbers(log.after(0, None, 10)) == [1, 2, 3, 4, 5]
 
     def test_no_more_outboxes_are_emptied_at_once_than_wanted(
         self, outboxes: Outboxes, log: ChangeLog, put: Put
@@ -171,7 +180,7 @@ class ChangesContract:
         put("A", [entry(1, seq=1, fields=["BALANCE"], values={"BALANCE": [1.0, 2.0]})])
         put("B", [entry(2, seq=2)])
         outboxes.move(10)
-        waiting = [about("customer", "A", 3, seq=3, fields=["X"], values={"X": [0, 1]}), about("import", "A", seq=4)]
+        waiting = [about("customer", "A", 3, seq=3, fields=["X"], values={"X": [0, 1]}), about("import", "A", 4, seq=4)]
         outboxes.add(waiting)
         assert outboxes.erase("A") == log.erase("A") == 1
         assert outboxes.erase("A") == log.erase("A") == 0

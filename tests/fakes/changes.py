@@ -17,6 +17,7 @@ from gateway.services.events.change import (
     Logged,
     Origin,
     Subject,
+    in_order,
     nameless,
     without_values,
 )
@@ -190,7 +191,7 @@ class InMemoryOutboxes:
         return [document for documents in kept for document in documents.values()]
 
     def _append(self, entries: list[Entry]) -> int:
-        self._log.append(entries)
+        self._log.append(in_order(entries))
         return len(entries)
 
     def _use(self) -> None:

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from threading import RLock
 
-from gateway.services.audit import Actor
 from gateway.services.clock import now
 from gateway.services.errors import StoreError
+from gateway.services.events.change import Actor
 from gateway.services.imports.records import DETAILS, Import, ImportSummary, Progress
 from gateway.services.imports.source import RowFault
 

@@ -9,8 +9,8 @@ from typing import cast
 from pymongo import ASCENDING, DESCENDING, IndexModel, ReturnDocument
 
 from gateway.data_access.mongo.collection import Document, Documents, StoreCollection
-from gateway.services.audit import Actor
 from gateway.services.clock import now
+from gateway.services.events.change import Actor
 from gateway.services.imports.records import DETAILS, Import, ImportSummary, Progress
 from gateway.services.imports.source import RowFault
 

@@ -7,8 +7,10 @@ each its position there, and adds what the place of an entry said by itself (``s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
+from heapq import merge
+from operator import itemgetter
 from typing import Any, Final, Literal, NamedTuple, NotRequired, TypedDict, cast
 
 from gateway.services.principal import Principal
@@ -147,6 +149,14 @@ class Logged(Entry):
     """
 
     position: int
+
+
+def in_order(entries: Iterable[Entry]) -> list[Entry]:
+    """Return entries in the order of time, without changing that of those about the same."""
+    about: dict[tuple[str, str | None], list[Entry]] = {}
+    for entry in entries:
+        about.setdefault((entry["subject"]["type"], entry["subject"]["id"]), []).append(entry)
+    return list(merge(*about.values(), key=itemgetter("at")))
 
 
 def nameless(entry: Entry) -> Entry:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, Literal, Protocol, TypedDict
 
-from gateway.services.audit import Actor
+from gateway.services.events.change import Actor
 from gateway.services.imports.source import RowFault, Source
 from gateway.services.principal import Principal
 from shared.customer_files.header import ReadColumn

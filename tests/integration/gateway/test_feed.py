@@ -64,7 +64,7 @@ def _write(database: Database[dict[str, Any]], writer: int) -> None:
 
 
 def _relay(database: Database[dict[str, Any]], done: threading.Event) -> None:
-    relay = Relay(_outboxes(database))
+    relay = Relay(_outboxes(database), MongoChangeLog(database, timedelta(days=365)), 365)
     while not done.is_set():
         try:
             relay.run_once()

@@ -193,7 +193,7 @@ def test_every_entry_is_logged_once_by_two_relays_and_no_reader_misses_one(
     over = threading.Event()
 
     def relay() -> None:
-        own = Relay(MongoOutboxes(database, MongoTransactions(database, 30.0)))
+        own = Relay(MongoOutboxes(database, MongoTransactions(database, 30.0)), log, 365)
         while not over.is_set():
             own.run_once()
 
@@ -205,7 +205,7 @@ def test_every_entry_is_logged_once_by_two_relays_and_no_reader_misses_one(
     over.set()
     for thread in relays:
         thread.join()
-    Relay(MongoOutboxes(database, MongoTransactions(database, 30.0))).run_once()
+    Relay(MongoOutboxes(database, MongoTransactions(database, 30.0)), log, 365).run_once()
     check(reader.end(), written)
 
 
@@ -228,7 +228,7 @@ def test_a_relay_that_is_killed_anywhere_loses_and_doubles_nothing(
         relay.join()
     # A transaction that its client has left holds what it wrote until it is ended, here at once.
     database.client.admin.command("killAllSessions", [])
-    Relay(MongoOutboxes(database, MongoTransactions(database, 30.0))).run_once()
+    Relay(MongoOutboxes(database, MongoTransactions(database, 30.0)), log, 365).run_once()
     check(reader.end(), written)
 
 

@@ -21,8 +21,9 @@ from pymongo import ASCENDING, IndexModel
 from pymongo.database import Database
 
 from gateway.data_access.mongo.collection import Document, Documents, StoreCollection, session
+from gateway.data_access.mongo.events.audit_upgrade import EarlierTrail
 from gateway.data_access.mongo.events.changes import LogWriter, make_once
-from gateway.services.events.change import UNKNOWN, ChangeType, Entry, Subject
+from gateway.services.events.change import UNKNOWN, ChangeType, Entry, Subject, in_order
 from gateway.services.events.log import Waiting
 from gateway.services.transactions import Transactions
 
@@ -55,12 +56,14 @@ class MongoOutboxes:
         self._places = {name: StoreCollection(database[name]) for name in _PLACES}
         self._transactions = transactions
         self._log = LogWriter(database)
+        self._earlier = EarlierTrail(database, transactions, self._log)
 
     def add(self, entries: Sequence[Entry]) -> None:
         with self._places[_FREE] as outbox:
             outbox.insert_one({"outbox": list(entries)}, session=session())
 
     def move(self, limit: int) -> int:
+        self._earlier.bring_over()
         if not any(self._waits(name) for name in _PLACES):  # a transaction costs more, even if it finds nothing
             return 0
         tries = count()
@@ -84,7 +87,8 @@ class MongoOutboxes:
                 array_filters=[{f"mine.{name}": value for name, value in named.items()}],
             )
         mine = Subject(type="customer", id=cust_id)
-        return sum(entry["subject"] == mine for document in found for entry in document["outbox"])
+        added: int = sum(entry["subject"] == mine for document in found for entry in document["outbox"])
+        return added + self._earlier.erase(cust_id)
 
     def waiting(self) -> Waiting:
         entries, times = 0, []
@@ -116,7 +120,7 @@ class MongoOutboxes:
             if limit > 0 and len(entries) < limit * _ENTRIES_EACH:
                 taken[name] = self._take(name, wanted, limit, entries)
                 limit -= len(taken[name])
-        self._log.append(entries)
+        self._log.append(in_order(entries))
         return len(entries), taken.get(_CUSTOMERS, [])
 
     def _take(self, name: str, wanted: Document, limit: int, entries: list[Entry]) -> list[Any]:
