@@ -12,8 +12,18 @@ from pymongo import WriteConcern
 from pymongo.database import Database
 from pymongo.read_concern import ReadConcern
 
-from gateway.data_access.mongo import audit, collection, deletions, erasures, idempotency, imports, rate_limits
+from gateway.data_access.mongo import (
+    audit,
+    collection,
+    deletions,
+    erasures,
+    idempotency,
+    imports,
+    rate_limits,
+)
 from gateway.data_access.mongo.api_keys import MongoKeyStore
+from gateway.data_access.mongo.assignments.reports import REPORT_INDEXES, MongoWorkerReports
+from gateway.data_access.mongo.assignments.rescorings import MongoRescoringRecords
 from gateway.data_access.mongo.audit import MongoAuditTrail
 from gateway.data_access.mongo.customer_schema import customer_schema
 from gateway.data_access.mongo.customers import MongoCustomerStore
@@ -35,6 +45,8 @@ from gateway.data_access.mongo.segments.snapshots import MongoSnapshots
 from gateway.services.access.api_keys import KeyStore
 from gateway.services.access.idempotency import IdempotencyStore
 from gateway.services.access.rate_limits import QuotaStore
+from gateway.services.assignments.reports import WorkerReports
+from gateway.services.assignments.rescorings import RescoringRecords
 from gateway.services.audit import AuditTrail
 from gateway.services.customers.deletions import DeletedCustomers
 from gateway.services.customers.erasures import ErasureRecords
@@ -65,6 +77,8 @@ class Stores:
     past: PastSegments
     idempotency: IdempotencyStore
     imports: ImportRecords
+    rescorings: RescoringRecords
+    workers: WorkerReports
     quotas: QuotaStore
     census: Census
     snapshots: Snapshots
@@ -125,6 +139,8 @@ def mongo_stores(database: Database[dict[str, Any]], settings: Settings) -> Stor
         imports=MongoImportRecords(
             database["imports"], database["import_faults"], timedelta(days=settings.import_retention_days)
         ),
+        rescorings=MongoRescoringRecords(database["rescorings"]),
+        workers=MongoWorkerReports(database["worker_state"]),
         quotas=MongoQuotaStore(database["rate_limits"]),
         census=MongoCensus(database["customers"]),
         snapshots=MongoSnapshots(database["segment_snapshots"]),
@@ -150,5 +166,6 @@ def schema_of(settings: Settings) -> tuple[CollectionSchema, ...]:
         CollectionSchema("imports", imports.RECORD_INDEXES),
         CollectionSchema("import_faults", imports.FAULT_INDEXES),
         CollectionSchema("segment_snapshots", snapshots.INDEXES),
+        CollectionSchema("worker_state", REPORT_INDEXES),
         CollectionSchema("rate_limits", rate_limits.INDEXES),
     )

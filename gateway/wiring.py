@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -9,6 +11,7 @@ from datetime import timedelta
 from flask import Flask
 
 from gateway.controllers.api_keys import ApiKeyController
+from gateway.controllers.assignments import AssignmentsController
 from gateway.controllers.audit import AuditController
 from gateway.controllers.customers import (
     BatchController,
@@ -35,6 +38,7 @@ from gateway.middleware.request_log import current_request_id
 from gateway.routes import (
     Resource,
     api_keys,
+    assignments,
     audit,
     customers,
     events,
@@ -51,8 +55,12 @@ from gateway.services.access.authentication import Authentication, TokenCheck, b
 from gateway.services.access.concurrency import ConcurrencyLimits, concurrency_limits
 from gateway.services.access.idempotency import IdempotencyService
 from gateway.services.access.rate_limits import Limits, limits
+from gateway.services.assignments.reconciler import Reconciler
+from gateway.services.assignments.reports import Reporter
+from gateway.services.assignments.rescorings import Rescorings
+from gateway.services.assignments.status import AssignmentsStatusService
 from gateway.services.audit import Auditor
-from gateway.services.customers.assignment import Assigner, Reconciler
+from gateway.services.customers.assignment import Assigner
 from gateway.services.customers.batches import BatchService
 from gateway.services.customers.bulk_writes import BulkWriter
 from gateway.services.customers.customers import CustomerService
@@ -130,6 +138,7 @@ class Services:
     imports: ImportService
     exports: ExportService
     reconciler: Reconciler
+    assignments: AssignmentsStatusService
     relay: Relay
     feed: FeedService
     schema_upkeep: SchemaUpkeep
@@ -164,14 +173,11 @@ def assemble(
     stores: Stores, model: Model, registry: ModelRegistry, settings: Settings, tokens: TokenCheck | None = None
 ) -> Services:
     """Build the services on any adapters of the ports; without `tokens` only API keys open."""
-    store, together, strict = stores.customers, stores.transactions, settings.require_if_match
-    assigner, auditor = Assigner(model, settings.assignment_deadline), Auditor(stores.audit, origin)
-    recorder = Recorder(stores.outboxes, stores.orders, origin)
-    history = ModelHistory(registry, stores.outboxes, stores.orders, together)
-    writing = CustomerService(store, assigner, origin, require_revision=strict)
-    bound, deadline = concurrency_limits(settings.threads), settings.prediction_deadline
+    store, together, deadline = stores.customers, stores.transactions, settings.prediction_deadline
+    assigner, bound = Assigner(model, settings.assignment_deadline), concurrency_limits(settings.threads)
+    recorder, history = _log(stores, registry)
+    writing = CustomerService(store, assigner, origin, require_revision=settings.require_if_match)
     segments_ = _segments(stores, model, registry, settings, recorder)
-    names = segments_.descriptions.names
     authentication, known_keys = build_authentication(stores.keys, tokens, lambda _: bound.keys.held(address()))
     return Services(
         authentication=authentication,
@@ -183,9 +189,9 @@ def assemble(
         customers=writing,
         customer_lists=CustomerLists(store),
         deletions=_deletions(stores, settings),
-        erasures=_erasures(stores, registry, settings, auditor),
-        batches=_batches(store, assigner, settings, auditor),
-        customer_segments=CustomerSegmentService(writing, store, model, names, deadline, origin),
+        erasures=_erasures(stores, registry, settings),
+        batches=_batches(store, assigner, settings),
+        customer_segments=CustomerSegmentService(writing, store, model, segments_.descriptions.names, deadline, origin),
         history=_history(stores, model, segments_.descriptions, deadline),
         as_of=AsOfService(stores.past, stores.changes, store, segments_.descriptions.known),
         predictions=PredictionService(model, deadline),
@@ -194,9 +200,10 @@ def assemble(
         trainings=TrainingService(store, registry, recorder),
         analyses=AnalysisService(store, registry),
         health=HealthService(store, model, stores.schema),
-        imports=ImportService(store, assigner, stores.imports, auditor, _comparison(registry, settings)),
+        imports=_imports(stores, assigner, registry, settings),
         exports=ExportService(store),
-        reconciler=Reconciler(store, model, assigner),
+        reconciler=_reconciler(stores, model, registry, assigner),
+        assignments=_status(stores, segments_.sizes),
         relay=Relay(stores.outboxes, stores.changes, settings.audit_retention_days),
         feed=FeedService(stores.changes, together, LogNews(stores.changes.head)),
         schema_upkeep=SchemaUpkeep(stores.schema, stores.imports.loading),
@@ -210,22 +217,30 @@ def _history(stores: Stores, model: Model, descriptions: ModelDescriptions, dead
     return HistoryService(log, outboxes, stores.customers, stores.deleted, model, descriptions.known, deadline)
 
 
-def _comparison(registry: ModelRegistry, settings: Settings) -> TrainingComparison:
-    return TrainingComparison(registry, settings.bulk_deadline)
+def _imports(stores: Stores, assigner: Assigner, registry: ModelRegistry, settings: Settings) -> ImportService:
+    comparison = TrainingComparison(registry, settings.bulk_deadline)
+    together = stores.transactions
+    return ImportService(stores.customers, assigner, stores.imports, stores.outboxes, together, comparison, origin)
 
 
-def _batches(store: CustomerStore, assigner: Assigner, settings: Settings, auditor: Auditor) -> BatchService:
+def _log(stores: Stores, registry: ModelRegistry) -> tuple[Recorder, ModelHistory]:
+    outboxes, orders = stores.outboxes, stores.orders
+    return Recorder(outboxes, orders, origin), ModelHistory(registry, outboxes, orders, stores.transactions)
+
+
+def _batches(store: CustomerStore, assigner: Assigner, settings: Settings) -> BatchService:
     strict, deadline = settings.require_if_match, settings.assignment_deadline
-    writer = BulkWriter(
-        store,
-        assigner,
-        require_revision=strict,
-        deadline=deadline,
-        auditor=auditor,
-        origin=origin,
-        cause="customer_data",
-    )
-    return BatchService(writer)
+    return BatchService(BulkWriter(store, assigner, origin, require_revision=strict, deadline=deadline))
+
+
+def _reconciler(stores: Stores, model: Model, registry: ModelRegistry, assigner: Assigner) -> Reconciler:
+    worker = f"{socket.gethostname()} {secrets.token_hex(4)}"
+    rescorings = Rescorings(stores.rescorings, registry, stores.outboxes, stores.transactions, worker)
+    return Reconciler(stores.customers, model, assigner, rescorings, Reporter(stores.workers, worker))
+
+
+def _status(stores: Stores, sizes: SegmentSizes) -> AssignmentsStatusService:
+    return AssignmentsStatusService(stores.workers, stores.rescorings, stores.outboxes, sizes.status)
 
 
 def _deletions(stores: Stores, settings: Settings) -> DeletionService:
@@ -242,7 +257,7 @@ def _deletions(stores: Stores, settings: Settings) -> DeletionService:
     )
 
 
-def _erasures(stores: Stores, registry: ModelRegistry, settings: Settings, auditor: Auditor) -> ErasureService:
+def _erasures(stores: Stores, registry: ModelRegistry, settings: Settings) -> ErasureService:
     return ErasureService(
         stores.customers,
         stores.deleted,
@@ -250,7 +265,7 @@ def _erasures(stores: Stores, registry: ModelRegistry, settings: Settings, audit
         stores.transactions,
         erasables(stores, registry),
         settings.secret_key,
-        auditor,
+        Auditor(stores.audit, origin),
         require_revision=settings.require_if_match,
     )
 
@@ -304,6 +319,7 @@ def build_resources(services: Services, settings: Settings, document: Callable[[
         customers.deletions(DeletionController(s.deletions), ErasureController(s.erasures)),
         predictions.predictions(PredictionController(s.predictions)),
         segments.segments(SegmentController(s.segments.now, s.segments.sizes, s.segments.transitions, lists, s.as_of)),
+        assignments.assignments(AssignmentsController(s.assignments)),
         models.models(models_, plots, AnalysisController(s.analyses, registry)),
         models.trainings(TrainingController(registry, s.trainings, most)),
         api_keys.api_keys(ApiKeyController(s.api_keys)),

@@ -21,6 +21,7 @@ _RESOURCES = (
     "exports/customers",
     "predictions",
     "segments",
+    "assignments/status",
     "models",
     "trainings",
     "activations",

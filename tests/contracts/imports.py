@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from gateway.services.imports.records import DETAILS, Import, ImportRecords, actor_of
+from gateway.services.imports.records import DETAILS, Beginning, Import, ImportRecords, actor_of
 from gateway.services.imports.source import RowFault
 from gateway.services.principal import COMMAND_LINE
 
@@ -142,21 +142,27 @@ class ImportRecordsContract:
         assert found is not None
         assert (found["status"], found["reason"], found["rows"]) == ("completed", None, 5)
 
-    def test_the_end_of_each_is_audited_once(self, records: ImportRecords) -> None:
+    def test_the_end_of_each_is_told_once_and_is_its_last_state(self, records: ImportRecords) -> None:
+        beginning = Beginning("req-1", "192.0.2.1")
         for import_id in ("A", "B", "C"):
-            records.begin(record(import_id))
+            records.begin(record(import_id), beginning)
             records.note(import_id, {"rows": 1})
-        records.note("B", {"status": "completed"})
-        records.note("C", {"status": "completed"})
-        records.audited("C")
-        assert records.unaudited(60) == []
-        assert records.unaudited(-1) == [("B", actor_of(COMMAND_LINE))]
+        assert records.tell("A") is None, "it runs"
+        assert records.tell("unknown") is None
+        for import_id in ("B", "C"):
+            records.note(import_id, {"status": "completed"})
+        assert records.untold(60) == []
+        assert sorted(records.untold(-1)) == ["B", "C"]
+        told = records.tell("B")
+        assert told is not None
+        assert ({**told[0], "updated_at": AT}, told[1]) == (record("B", rows=1, status="completed"), beginning)
+        assert records.tell("B") is None
+        assert records.untold(-1) == ["C"]
         records.interrupt_stale(-1, "died")
-        assert sorted(import_id for import_id, _ in records.unaudited(-1)) == ["A", "B"]
-        assert [records.end_entry("A", proposed) for proposed in ("first", "second")] == ["first", "first"]
-        assert records.end_entry("B", "another") == "another"
-        records.audited("A")
-        assert [import_id for import_id, _ in records.unaudited(-1)] == ["B"]
+        assert sorted(records.untold(-1)) == ["A", "C"]
+        assert records.tell("A") is not None
+        assert records.note("A", {"rows": 9, "status": "completed"}) is True, "it has to stop: it was given up"
         found = records.get("A")
         assert found is not None
+        assert (found["rows"], found["status"]) == (1, "interrupted")
         assert set(found) == set(record())

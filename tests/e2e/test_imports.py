@@ -110,10 +110,6 @@ def test_killed_in_mid_import_nothing_is_half_written_and_sending_again_finishes
             sent.result()
     system.start_gateway(GRANIAN)
     wait_until(lambda: _newest(system)["status"] == "interrupted", "its silence is noticed")
-    killed = _newest(system)
-    wanted = {"subject": killed["id"], "action": "import.ended"}
-    ended = system.http.get(f"{system.base}/api/v1/audit", params=wanted, timeout=10).json()["items"]
-    assert [entry["actor"] for entry in ended] == [killed["by"]]
     receipt = _newest(system)
     assert "at least" in receipt["reason"]
     stored = _assert_whole(system, rows)

@@ -15,6 +15,7 @@ from werkzeug.test import TestResponse
 
 from fakes.api_keys import ADMIN_KEY, InMemoryKeyStore
 from fakes.as_of import InMemoryPastSegments
+from fakes.assignments import InMemoryRescoringRecords, InMemoryWorkerReports
 from fakes.audit import InMemoryAuditTrail
 from fakes.changes import InMemoryChangeLog, InMemoryOrders, InMemoryOutboxes
 from fakes.deletions import InMemoryDeletedCustomers, InMemoryErasureRecords, InMemoryTransactions
@@ -86,6 +87,8 @@ class FakeGateway:
     past: Any = None
     idempotency: Any = field(default_factory=InMemoryIdempotencyStore)
     imports: Any = field(default_factory=InMemoryImportRecords)
+    rescorings: Any = field(default_factory=InMemoryRescoringRecords)
+    workers: Any = field(default_factory=InMemoryWorkerReports)
     quotas: Any = field(default_factory=InMemoryQuotaStore)
     census: Any = None
     snapshots: Any = field(default_factory=InMemorySnapshots)
@@ -121,6 +124,8 @@ class FakeGateway:
             past=self.past,
             idempotency=self.idempotency,
             imports=self.imports,
+            rescorings=self.rescorings,
+            workers=self.workers,
             quotas=self.quotas,
             census=self.census,
             snapshots=self.snapshots,
@@ -152,6 +157,9 @@ class FakeGateway:
             (self.changes, "entries"),
             (self.changes, "values"),
             (self.changes, "erased_ids"),
+            (self.imports, "records"),
+            (self.imports, "told"),
+            (self.rescorings, "counts"),
         )
         return [getattr(fake, name) for fake, name in kept if isinstance(getattr(fake, name, None), dict)]
 

@@ -6,10 +6,19 @@ from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from threading import RLock
 
+from support.customers import origin
+
+from fakes.changes import InMemoryOutboxes
+from fakes.deletions import InMemoryTransactions
+from fakes.model import FakeModel
+from fakes.registry import FakeRegistry
+from fakes.store import InMemoryCustomerStore
 from gateway.services.clock import now
+from gateway.services.customers.assignment import Assigner
 from gateway.services.errors import StoreError
-from gateway.services.events.change import Actor
-from gateway.services.imports.records import DETAILS, Import, ImportSummary, Progress
+from gateway.services.imports.comparison import TrainingComparison
+from gateway.services.imports.imports import ImportService
+from gateway.services.imports.records import DETAILS, UNASKED, Beginning, Import, ImportSummary, Progress
 from gateway.services.imports.source import RowFault
 
 
@@ -25,15 +34,16 @@ class InMemoryImportRecords:
         self.records: dict[str, Import] = {}
         self.noted: list[Progress] = []
         self.first_loads: set[str] = set()
-        self.end_entries: dict[str, str] = {}
-        self.audits: set[str] = set()
+        self.beginnings: dict[str, Beginning] = {}
+        self.told: dict[str, bool] = {}
         self.failure: StoreError | None = None
         self._faults: dict[str, dict[int, Sequence[RowFault]]] = {}
         self._lock = RLock()
 
-    def begin(self, record: Import, *, first_load: bool = False) -> None:
+    def begin(self, record: Import, beginning: Beginning = UNASKED, *, first_load: bool = False) -> None:
         self._use()
         self.records[record["id"]] = deepcopy(record)
+        self.beginnings[record["id"]] = beginning
         self.first_loads |= {record["id"]} if first_load else set()
 
     def loading(self) -> bool:
@@ -44,8 +54,8 @@ class InMemoryImportRecords:
         self._use()
         self.noted.append(deepcopy(progress))
         with self._lock:
-            if import_id not in self.records:
-                return False
+            if import_id not in self.records or import_id in self.told:
+                return import_id in self.records
             self.records[import_id] |= {**deepcopy(progress), "updated_at": now()}  # type: ignore[typeddict-item]
             return self.records[import_id]["cancel_requested"]
 
@@ -83,18 +93,19 @@ class InMemoryImportRecords:
                 record |= {"status": "interrupted", "reason": reason, "finished_at": now()}
         return len(silent)
 
-    def unaudited(self, seconds: float) -> list[tuple[str, Actor]]:
+    def untold(self, seconds: float) -> list[str]:
         self._use()
-        ended = [r for r in self.records.values() if r["status"] != "running" and _silence(r) > seconds]
-        return [(record["id"], record["by"]) for record in ended if record["id"] not in self.audits]
+        ended = [r["id"] for r in self.records.values() if r["status"] != "running" and _silence(r) > seconds]
+        return [import_id for import_id in ended if import_id not in self.told]
 
-    def end_entry(self, import_id: str, proposed: str) -> str:
+    def tell(self, import_id: str) -> tuple[Import, Beginning] | None:
         self._use()
-        return self.end_entries.setdefault(import_id, proposed)
-
-    def audited(self, import_id: str) -> None:
-        self._use()
-        self.audits.add(import_id)
+        with self._lock:
+            found = self.records.get(import_id)
+            if found is None or found["status"] == "running" or import_id in self.told:
+                return None
+            self.told[import_id] = True
+        return deepcopy(found), self.beginnings[import_id]
 
     def _use(self) -> None:
         if self.failure:
@@ -103,3 +114,17 @@ class InMemoryImportRecords:
 
 def _silence(record: Import) -> float:
     return (now() - record["updated_at"]).total_seconds()
+
+
+def import_service(
+    store: InMemoryCustomerStore,
+    model: FakeModel,
+    records: InMemoryImportRecords | None = None,
+    outboxes: InMemoryOutboxes | None = None,
+    registry: FakeRegistry | None = None,
+) -> ImportService:
+    """Return the service on these fakes, or on others that nobody looks at."""
+    records, outboxes = records or InMemoryImportRecords(), outboxes or InMemoryOutboxes()
+    together = InMemoryTransactions(lambda: [records.records, records.told, outboxes.added])
+    comparison = TrainingComparison(registry or FakeRegistry(), 7.0)
+    return ImportService(store, Assigner(model, 0.5), records, outboxes, together, comparison, origin)

@@ -138,6 +138,11 @@ def segments(api: DocumentedClient) -> None:
     api("labelSegment", 200, {"owner": "Card lending", "by": "ann"}, segment_id=found[0]["id"])
 
 
+def assignments(api: DocumentedClient) -> None:
+    """See how far the workers are."""
+    api("getAssignmentsStatus", 200)
+
+
 def models(api: DocumentedClient) -> None:
     """Look at the versions, put one in force and go back."""
     versions = api("listModels", 200).body["items"]
@@ -203,6 +208,7 @@ CHAPTERS = (
     bulk_deletion,
     predictions,
     segments,
+    assignments,
     models,
     trainings,
     api_keys,

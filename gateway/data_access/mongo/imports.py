@@ -6,12 +6,11 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import cast
 
-from pymongo import ASCENDING, DESCENDING, IndexModel, ReturnDocument
+from pymongo import ASCENDING, DESCENDING, IndexModel
 
-from gateway.data_access.mongo.collection import Document, Documents, StoreCollection
+from gateway.data_access.mongo.collection import Document, Documents, StoreCollection, session
 from gateway.services.clock import now
-from gateway.services.events.change import Actor
-from gateway.services.imports.records import DETAILS, Import, ImportSummary, Progress
+from gateway.services.imports.records import DETAILS, UNASKED, Beginning, Import, ImportSummary, Progress
 from gateway.services.imports.source import RowFault
 
 FAULTS_A_DOCUMENT = 2_000
@@ -20,7 +19,7 @@ FAULTS_A_DOCUMENT = 2_000
 _EXPIRY = IndexModel([("expires_at", ASCENDING)], name="expiry", expireAfterSeconds=0)
 RECORD_INDEXES = (
     IndexModel([("status", ASCENDING)], name="status"),
-    # Of those alone whose end is still to be audited: few, and for a moment.
+    # Of those alone whose end is still to be told: few, and for a moment.
     IndexModel([("audited", ASCENDING)], name="unaudited", partialFilterExpression={"audited": False}),
     _EXPIRY,
 )
@@ -29,7 +28,9 @@ FAULT_INDEXES = (
     _EXPIRY,
 )
 _RUNNING = "running"
-_OURS = {"expires_at": 0, "first_load": 0, "audited": 0, "end_entry": 0}
+_BEGINNING = ("request_id", "address")
+_OURS = dict.fromkeys(("expires_at", "first_load", "audited", "end_entry", *_BEGINNING), 0)
+"""What no reader sees. ``audited`` says that the end has been told; ``end_entry`` is of versions before the log."""
 _YOUNGER: Document = {"columns": [], "blank_rows": 0, "missing_words": {}}
 _YOUNGER_DETAILS: Document = {
     "warnings": [],
@@ -54,23 +55,24 @@ class MongoImportRecords:
         self._faults = StoreCollection(faults)
         self._kept = kept
 
-    def begin(self, record: Import, *, first_load: bool = False) -> None:
+    def begin(self, record: Import, beginning: Beginning = UNASKED, *, first_load: bool = False) -> None:
         document = {name: value for name, value in record.items() if name not in ("id", "updated_at")}
         own = {"expires_at": record["created_at"] + self._kept, "first_load": first_load, "audited": False}
-        new = {"$setOnInsert": document | own, **_HEARTBEAT}
+        new = {"$setOnInsert": document | own | beginning._asdict(), **_HEARTBEAT}
         with self._records as records:
-            records.update_one({"_id": record["id"]}, new, upsert=True)
+            records.update_one({"_id": record["id"]}, new, upsert=True, session=session())
 
     def loading(self) -> bool:
         with self._records as records:
             return records.find_one({"status": _RUNNING, "first_load": True}, {"_id": 1}) is not None
 
     def note(self, import_id: str, progress: Progress) -> bool:
+        untold, change = {"_id": import_id, "audited": False}, {"$set": progress, **_HEARTBEAT}
         with self._records as records:
-            found = records.find_one_and_update(
-                {"_id": import_id}, {"$set": progress, **_HEARTBEAT}, {"cancel_requested": 1}
-            )
-        return bool(found and found["cancel_requested"])
+            found = records.find_one_and_update(untold, change, {"cancel_requested": 1})
+            if found is None:
+                return records.find_one({"_id": import_id}, {"_id": 1}) is not None
+        return bool(found["cancel_requested"])
 
     def note_faults(self, import_id: str, batch: int, faults: Sequence[RowFault]) -> None:
         expiry = now() + self._kept
@@ -107,27 +109,25 @@ class MongoImportRecords:
 
     def interrupt_stale(self, seconds: float, reason: str) -> int:
         # The condition is part of the write: one that is slow but alive is never given up after it was heard of.
-        given_up: Document = {"status": "interrupted", "reason": reason, "audited": False}
+        given_up: Document = {"status": "interrupted", "reason": reason}
         update = {"$set": given_up, "$currentDate": {"finished_at": True}}
         with self._records as records:
             return records.update_many({"status": _RUNNING, **_silent(seconds)}, update).modified_count
 
-    def unaudited(self, seconds: float) -> list[tuple[str, Actor]]:
+    def untold(self, seconds: float) -> list[str]:
         ended = {"audited": False, "status": {"$ne": _RUNNING}, **_silent(seconds)}
         with self._records as records:
-            return [(document["_id"], document["by"]) for document in records.find(ended, {"by": 1})]
+            return [document["_id"] for document in records.find(ended, {"_id": 1})]
 
-    def end_entry(self, import_id: str, proposed: str) -> str:
-        # A pipeline, so that one operation keeps the first.
-        first = {"$set": {"end_entry": {"$ifNull": ["$end_entry", proposed]}}}
-        after = ReturnDocument.AFTER
+    def tell(self, import_id: str) -> tuple[Import, Beginning] | None:
+        untold = {"_id": import_id, "audited": False, "status": {"$ne": _RUNNING}}
         with self._records as records:
-            found = records.find_one_and_update({"_id": import_id}, [first], {"end_entry": 1}, return_document=after)
-        return found["end_entry"] if found else proposed  # the record may have expired
-
-    def audited(self, import_id: str) -> None:
-        with self._records as records:
-            records.update_one({"_id": import_id}, {"$set": {"audited": True}})
+            found = records.find_one_and_update(untold, {"$set": {"audited": True}}, session=session())
+        if found is None:
+            return None
+        beginning = Beginning(*(found.get(name) for name in _BEGINNING))
+        record = {name: value for name, value in found.items() if name not in _OURS}
+        return cast(Import, {**_YOUNGER_DETAILS, **_record(record)}), beginning
 
     def _part(self, import_id: str, after: Document) -> Document | None:
         order = [("batch", ASCENDING), ("part", ASCENDING)]

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, astuple, dataclass
 from enum import StrEnum
 from operator import add
 from typing import Literal, NamedTuple
 
-from gateway.services.audit import Action, Announced, Auditor, Change
 from gateway.services.customers.assignment import Assigner
 from gateway.services.customers.customer import (
-    Customer,
+    Assignment,
     Features,
     Placement,
     StoredCustomer,
@@ -25,7 +23,6 @@ from gateway.services.customers.customer import (
 from gateway.services.customers.store import MAX_ATTEMPTS, BulkStore
 from gateway.services.errors import Contended
 from gateway.services.events.change import Cause, Origin
-from gateway.services.principal import COMMAND_LINE
 from shared.features import CUST_ID
 
 
@@ -117,17 +114,18 @@ def count(outcomes: Collection[Outcome]) -> RowCounts:
     return RowCounts(*written, rejected=len(outcomes) - sum(written), pending=pending)
 
 
-_Change = tuple[Customer, Customer | None]
-"""A customer as it is written and as it was before, None for a new one."""
+def _created(new: StoredCustomer) -> Outcome:
+    return Outcome(Verdict.CREATED, new["revision"], None, new["segment"] is None)
 
 
-def _outcome(verdict: Verdict, new: Customer, old: Customer | None) -> Outcome:
-    to = new["segment"]
-    if old is None:
-        return Outcome(verdict, new["revision"], None, to is None)
-    was, now_in = old["segment"], to and to["id"]
+def _updated(update: Update) -> Outcome:
+    was, now_in = update.old["segment"], _id(update.members["segment"])
     moved = (was["id"], now_in) if was and was["id"] != now_in else None
-    return Outcome(verdict, new["revision"], old["revision"], to is None, moved)
+    return Outcome(Verdict.UPDATED, update.members["revision"], update.old["revision"], now_in is None, moved)
+
+
+def _id(segment: Assignment | None) -> str | None:
+    return segment and segment["id"]
 
 
 _EXISTS, _STALE = Outcome(Verdict.EXISTS), Outcome(Verdict.STALE)
@@ -157,33 +155,33 @@ class DryRunStore:
 class BulkWriter:
     """Stores customers with their segments, which one columnar call brings; without a model they are pending.
 
-    It keeps nothing between calls, so threads may share one.
+    It keeps nothing between calls, so threads may share one. Each customer that is written has its entry for the change
+    log in it; of an import only those that move.
 
     Parameters
     ----------
+    origin : says where the change that is being made comes from.
+    cause : why customers are written.
     require_revision : whether a stored customer changes only where the caller names the revision that it replaces.
     deadline : seconds to wait for the segments; None for as long as bulk work may.
-    auditor : writes down each change; None where the whole is audited, as an import is.
     """
 
     def __init__(
         self,
         store: BulkStore,
         assigner: Assigner,
+        origin: Callable[[], Origin],
         *,
+        cause: Cause = "customer_data",
         require_revision: bool = False,
         deadline: float | None = None,
-        auditor: Auditor | None = None,
-        origin: Callable[[], Origin] = lambda: Origin(COMMAND_LINE),
-        cause: Cause = "import",
     ) -> None:
         self._store = store
         self._assigner = assigner
+        self._origin = origin
+        self._cause: Cause = cause
         self._require_revision = require_revision
         self._deadline = deadline
-        self._auditor = auditor
-        self._origin = origin
-        self._cause = cause
 
     def write(
         self,
@@ -237,7 +235,7 @@ class BulkWriter:
         missed = self._create({i: f for i, f in changed.items() if i not in stored}, segments, outcomes)
         return missed | self._change({i: f for i, f in changed.items() if i in stored}, stored, segments, outcomes)
 
-    def _settled(self, old: Customer | None, features: Features, expected: str | None) -> Outcome | None:
+    def _settled(self, old: StoredCustomer | None, features: Features, expected: str | None) -> Outcome | None:
         """Return what becomes of a customer that need not, or must not, be written."""
         if old is None:
             return None if expected is None else _ABSENT
@@ -254,9 +252,12 @@ class BulkWriter:
         outcomes: dict[str, Outcome],
     ) -> set[str]:
         """Store new customers; return the ids that are taken."""
+        if not wanted:
+            return set()
         new = new_customers(wanted, segments, self._origin(), self._cause)
-        written: list[_Change] = [(customer, None) for customer in new]
-        return self._written("customer.created", written, lambda: self._store.insert_many(new), outcomes)
+        taken = self._store.insert_many(new)
+        outcomes |= {customer[CUST_ID]: _created(customer) for customer in new if customer[CUST_ID] not in taken}
+        return taken
 
     def _change(
         self,
@@ -265,39 +266,14 @@ class BulkWriter:
         segments: Mapping[str, Placement | None],
         outcomes: dict[str, Outcome],
     ) -> set[str]:
-        """Replace stored customers; return the ids of those that have changed meanwhile."""
+        """Change stored customers; return the ids of those that have changed meanwhile."""
+        if not wanted:
+            return set()
         origin = self._origin()
         updates = [changed_customer(stored[i], f, segments[i], origin, self._cause) for i, f in wanted.items()]
-        new: list[_Change] = [(update.customer, update.old) for update in updates]
-        return self._written("customer.replaced", new, lambda: self._store.update_many(updates), outcomes)
-
-    def _written(
-        self,
-        action: Literal["customer.created", "customer.replaced"],
-        changes: Sequence[_Change],
-        write: Callable[[], set[str]],
-        outcomes: dict[str, Outcome],
-    ) -> set[str]:
-        """Write customers and note what became of them; return the ids of the others."""
-        if not changes:
-            return set()
-        with self._audited(action, changes) as announced:
-            missed = write()
-            announced.refused(missed)
-        verdict = Verdict.CREATED if action == "customer.created" else Verdict.UPDATED
-        outcomes |= {
-            customer[CUST_ID]: _outcome(verdict, customer, before)
-            for customer, before in changes
-            if customer[CUST_ID] not in missed
-        }
+        missed = self._store.update_many(updates)
+        outcomes |= {u.old["CUST_ID"]: _updated(u) for u in updates if u.old["CUST_ID"] not in missed}
         return missed
-
-    def _audited(self, action: Action, changes: Sequence[_Change]) -> AbstractContextManager[Announced]:
-        if self._auditor is None:
-            return nullcontext(Announced([]))
-        return self._auditor.change(
-            *(Change(action, "customer", c[CUST_ID], old and old["revision"], c["revision"]) for c, old in changes)
-        )
 
     def _segments(self, wanted: Mapping[str, Features]) -> Mapping[str, Placement | None]:
         segments = self._assigner.assign_columns(list(wanted.values()), self._deadline) if wanted else []

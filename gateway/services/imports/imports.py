@@ -8,17 +8,21 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from gateway.services.audit import Auditor, Change
 from gateway.services.clock import now
 from gateway.services.customers.assignment import Assigner
 from gateway.services.customers.bulk_writes import BulkWriter, DryRunStore, Mode, RowCounts
 from gateway.services.customers.store import CustomerStore
 from gateway.services.errors import ImportEnded, ImportNotFound, StoreError
+from gateway.services.events.change import Origin
+from gateway.services.events.log import Outboxes
+from gateway.services.imports import entries
 from gateway.services.imports.comparison import TrainingComparison
 from gateway.services.imports.records import (
     DIED,
     HEARTBEAT_TIMEOUT,
     MAX_KEPT_FAULTS,
+    TELL_SECONDS,
+    Beginning,
     Import,
     ImportRecords,
     ImportSummary,
@@ -30,6 +34,7 @@ from gateway.services.imports.run import ImportRun
 from gateway.services.imports.source import RowFault, Source
 from gateway.services.pages import Page
 from gateway.services.principal import Principal
+from gateway.services.transactions import Transactions
 
 log = logging.getLogger(__name__)
 
@@ -59,22 +64,30 @@ class ImportOptions:
 
 
 class ImportService:
-    """Begins imports, reads their records and cancels them."""
+    """Begins imports, reads their records and cancels them.
+
+    Parameters
+    ----------
+    origin : says where the order for an import comes from.
+    """
 
     def __init__(
         self,
         store: CustomerStore,
         assigner: Assigner,
         records: ImportRecords,
-        auditor: Auditor,
+        outboxes: Outboxes,
+        together: Transactions,
         comparison: TrainingComparison,
+        origin: Callable[[], Origin],
     ) -> None:
         self._store = store
-        self._writer = BulkWriter(store, assigner)
-        self._dry_run = BulkWriter(DryRunStore(store), assigner)
+        self._assigner = assigner
         self._records = records
-        self._auditor = auditor
+        self._outboxes = outboxes
+        self._together = together
         self._comparison = comparison
+        self._origin = origin
 
     def begin(self, source: Source, order: ImportOptions, by: Principal) -> ImportRun:
         """Note that a file is being imported; the run that is returned does it.
@@ -83,12 +96,17 @@ class ImportService:
         ------
         StoreError
         """
-        record = _new_record(source, order, by)
-        writer = self._dry_run if order.dry_run else self._writer
-        auditor = self._auditor.for_later()
+        record, origin = _new_record(source, order, by), self._origin()._replace(caller=by)
+        store = DryRunStore(self._store) if order.dry_run else self._store
+        writer = BulkWriter(store, self._assigner, lambda: origin, cause="import")
         first_load = not order.dry_run and _is_first_load(self._store, order.size or 0)
-        with auditor.change(Change("import.started", "import", record["id"])):
-            self._records.begin(record, first_load=first_load)
+
+        def begin() -> None:
+            beginning = Beginning(origin.request_id, origin.address)
+            self._records.begin(record, beginning, first_load=first_load)
+            self._outboxes.add([entries.started(record, beginning)])
+
+        self._together.run(begin)
         if first_load:
             _drop_sort_indexes(self._store)
         return ImportRun(
@@ -96,7 +114,7 @@ class ImportService:
             source,
             writer,
             self._records,
-            lambda: self._audit_end(record["id"], auditor),
+            lambda: self._tell(record["id"]),
             self._comparison,
         )
 
@@ -152,8 +170,8 @@ class ImportService:
     def run_once(self, heartbeat: Callable[[], None] = lambda: None) -> int:
         """Note which imports have died with their process; return how many. One of the worker's duties.
 
-        The end of each import is in the audit trail once, whoever notes it: its run, or somebody here after the run has
-        died before it could.
+        The end of each import is told once, whoever does it: its run, or somebody here after the run has died before
+        it could.
 
         Raises
         ------
@@ -161,14 +179,16 @@ class ImportService:
         """
         heartbeat()
         died = self._records.interrupt_stale(HEARTBEAT_TIMEOUT, DIED)
-        for import_id, by in self._records.unaudited(HEARTBEAT_TIMEOUT):
-            self._audit_end(import_id, self._auditor.on_behalf_of(by))
+        for import_id in self._records.untold(TELL_SECONDS):
+            self._tell(import_id)
         return died
 
-    def _audit_end(self, import_id: str, auditor: Auditor) -> None:
-        ended = Change("import.ended", "import", import_id)
-        auditor.note_once(ended, lambda proposed: self._records.end_entry(import_id, proposed))
-        self._records.audited(import_id)
+    def _tell(self, import_id: str) -> None:
+        def tell() -> None:
+            if found := self._records.tell(import_id):
+                self._outboxes.add([entries.completed(*found)])
+
+        self._together.run(tell)
 
     def _faults(self, import_id: str, more: bool) -> Iterator[RowFault]:
         for some in self._records.faults(import_id):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Any, Literal, Protocol, TypedDict
+from typing import Any, Final, Literal, NamedTuple, Protocol, TypedDict
 
 from gateway.services.events.change import Actor
 from gateway.services.imports.source import RowFault, Source
@@ -22,6 +22,8 @@ MAX_KEPT_FAULTS = 1_000_000
 """How many faults of one import are kept; the others are counted. A hostile file could have a hundred million."""
 HEARTBEAT_TIMEOUT = 10.0
 """Seconds after which an import without a heartbeat, which comes every second, has died with its process."""
+TELL_SECONDS = 3 * HEARTBEAT_TIMEOUT
+"""Seconds after which the change log is told that an import has died: one that is only held up is heard of by then."""
 DIED = (
     "The process that ran the import died or lost the database; at least the rows counted here were stored, "
     "and sending the file again finishes the import."
@@ -132,6 +134,15 @@ DETAILS = ("errors", "warnings", "segment_changes", "drift", "drift_unavailable"
 """What an `ImportSummary` leaves out of an `Import`."""
 
 
+class Beginning(NamedTuple):
+    """The request that an import came with, and the network address that this came from; None for the command line."""
+
+    request_id: str | None = None
+    address: str | None = None
+
+
+UNASKED: Final = Beginning()
+
 Progress = dict[str, Any]
 """The members of an `Import` that its run changes."""
 
@@ -140,17 +151,20 @@ class ImportRecords(Protocol):
     """Records of imports, kept for some time. Every method may raise `StoreError` or `StoreUnavailable`.
 
     Only the run of an import writes its progress and its end; everybody else may request that it stops, or note that
-    its heartbeat is overdue, by the database's clock alone.
+    its heartbeat is overdue, by the database's clock alone. Once its end has been told, nothing of it changes.
     """
 
-    def begin(self, record: Import, *, first_load: bool = False) -> None:
-        """Keep a new record."""
+    def begin(self, record: Import, beginning: Beginning = UNASKED, *, first_load: bool = False) -> None:
+        """Keep a new record. Takes part in transactions."""
 
     def loading(self) -> bool:
         """Whether a first load is running."""
 
     def note(self, import_id: str, progress: Progress) -> bool:
-        """Save how far an import is, or how it ended; return whether it has been requested to stop."""
+        """Save how far an import is, or how it ended; return whether it has to stop.
+
+        It has to on request, and where it has been given up and that has been told.
+        """
 
     def note_faults(self, import_id: str, batch: int, faults: Sequence[RowFault]) -> None:
         """Keep the faults of a batch."""
@@ -170,14 +184,14 @@ class ImportRecords(Protocol):
     def interrupt_stale(self, seconds: float, reason: str) -> int:
         """Note as interrupted what runs and has had no heartbeat for `seconds`; return how many those were."""
 
-    def unaudited(self, seconds: float) -> list[tuple[str, Actor]]:
-        """Return the imports that ended, were last heard of `seconds` ago and are not `audited`; and who began each."""
+    def untold(self, seconds: float) -> list[str]:
+        """Return the imports that ended, were last heard of `seconds` ago, and whose end has not been told."""
 
-    def end_entry(self, import_id: str, proposed: str) -> str:
-        """Return the id of the audit entry of an import's end: the one that was proposed first, by whomever."""
+    def tell(self, import_id: str) -> tuple[Import, Beginning] | None:
+        """Note that the end of an import is told, and return what there is to tell; None where it was told before.
 
-    def audited(self, import_id: str) -> None:
-        """Note that the audit trail has the end of an import."""
+        None as well where it still runs or there is no such import. Takes part in transactions.
+        """
 
 
 def source_members(source: Source) -> Progress:

@@ -366,4 +366,4 @@ class ImportRun:
         try:
             self._ended()
         except StoreError as error:
-            log.warning("the end of import %s could not be audited: %s", self._record["id"], error)
+            log.warning("the end of import %s could not be told; a worker does so later: %s", self._record["id"], error)

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from contracts.customers import assignment
+from fakes.assignments import Workshop
 from fakes.gateway import FakeGateway
 from fakes.model import FakeModel
 from fakes.store import holds
@@ -24,8 +25,7 @@ from support.customer_queries import query_string, walk
 from support.customers import ORIGIN, inputs, stored
 
 from gateway.data_access.mongo.customers import MongoCustomerStore
-from gateway.services.customers import assignment as assignment_of_customers
-from gateway.services.customers.assignment import Assigner, Reconciler
+from gateway.services.assignments import reconciler
 from gateway.services.customers.customer import Customer, Update, changed_customer
 from gateway.services.customers.exports import ExportService
 from gateway.services.customers.query import (
@@ -130,7 +130,7 @@ class Commotion:
             work()
 
     def _score(self) -> None:
-        Reconciler(self.store, self.model, Assigner(self.model, 0.5)).run_once()
+        Workshop(self.store).worker(self.model).run_once()
         self._stop.wait(0.001)
 
     def _change(self) -> None:
@@ -205,7 +205,7 @@ def test_a_list_of_those_that_are_still_due_does_not_end_early(
     commotion: Commotion, customers: Collection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A page is short without being the last one where customers cease to match while the page is put together."""
-    monkeypatch.setattr(assignment_of_customers, "BATCH", 100)
+    monkeypatch.setattr(reconciler, "BATCH", 100)
     client = FakeGateway(store=commotion.store).unjudged
     for _ in range(5):
         version = commotion.activate_another()

@@ -15,7 +15,6 @@ from tests.conftest import ROOT
 
 BEFORE = """
 from fakes.gateway import CUSTOMERS, FakeGateway
-from gateway.services.customers.assignment import Assigner, Reconciler
 from shared.features import INPUT_NAMES, REQUIRED_NAMES
 from support.customers import body, inputs, stored
 from support.one_more_feature import NAME
@@ -23,7 +22,7 @@ from contracts.customers import assignment
 gateway = FakeGateway()
 client, store, model = gateway.client, gateway.store, gateway.model
 ONE = CUSTOMERS + "/A"
-worker = Reconciler(store, model, Assigner(model, 0.5))
+worker = gateway.services.reconciler
 """
 
 ADDED = """

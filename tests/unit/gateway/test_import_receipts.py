@@ -9,21 +9,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fakes.audit import InMemoryAuditTrail
 from fakes.gateway import FakeGateway
-from fakes.imports import InMemoryImportRecords
+from fakes.imports import import_service
 from fakes.model import DOWN, FakeModel
 from fakes.registry import OLD, FakeRegistry
 from fakes.store import InMemoryCustomerStore
 from support.customers import inputs, stored
 
 from gateway.commands.imports import described
-from gateway.services.audit import Auditor, Origin
-from gateway.services.customers.assignment import Assigner
 from gateway.services.customers.bulk_writes import Mode
 from gateway.services.errors import ModelTimeout, RegistryRefusal, UploadBroken
-from gateway.services.imports.comparison import RowSample, TrainingComparison
-from gateway.services.imports.imports import ImportOptions, ImportService
+from gateway.services.imports.comparison import RowSample
+from gateway.services.imports.imports import ImportOptions
 from gateway.services.imports.records import Import
 from gateway.services.imports.row_warnings import MAX_EXAMPLES, Ranges, WarningTally, matrix_of
 from gateway.services.imports.source import Batch, RowFault, RowWarning
@@ -77,11 +74,7 @@ class Imports:
     def __init__(self, registry: FakeRegistry | None = None) -> None:
         self.store, self.model = InMemoryCustomerStore(), FakeModel()
         self.registry = registry or RangedRegistry()
-        auditor = Auditor(InMemoryAuditTrail(), lambda: Origin(COMMAND_LINE))
-        comparison = TrainingComparison(self.registry, 7.0)
-        self.service = ImportService(
-            self.store, Assigner(self.model, 0.5), InMemoryImportRecords(), auditor, comparison
-        )
+        self.service = import_service(self.store, self.model, registry=self.registry)
 
     def run(self, *steps: Batch | Exception, **order: Any) -> Import:
         *_, last = self.service.begin(Rows(*steps), ImportOptions(**order), COMMAND_LINE).progress()
@@ -235,13 +228,7 @@ class TestSegmentChanges:
         """The same customers with a model that has not failed lately."""
         later = Imports()
         later.store.customers = imports.store.customers
-        later.service = ImportService(
-            later.store,
-            Assigner(later.model, 0.5),
-            InMemoryImportRecords(),
-            Auditor(InMemoryAuditTrail(), lambda: Origin(COMMAND_LINE)),
-            TrainingComparison(later.registry, 7.0),
-        )
+        later.service = import_service(later.store, later.model, registry=later.registry)
         return later
 
 

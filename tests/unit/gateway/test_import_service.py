@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from fakes.audit import InMemoryAuditTrail
-from fakes.imports import InMemoryImportRecords
+from fakes.changes import InMemoryOutboxes
+from fakes.imports import InMemoryImportRecords, import_service
 from fakes.model import DOWN, FakeModel
-from fakes.registry import FakeRegistry
 from fakes.store import InMemoryCustomerStore
 from support.customers import inputs, stored
 
-from gateway.services.audit import Auditor, Origin
-from gateway.services.customers.assignment import Assigner
 from gateway.services.customers.bulk_writes import Mode
 from gateway.services.customers.customer import Customer
 from gateway.services.customers.query import Total
@@ -31,9 +29,9 @@ from gateway.services.errors import (
     StoreUnavailable,
     UploadBroken,
 )
-from gateway.services.imports.comparison import TrainingComparison
+from gateway.services.events.change import Entry
 from gateway.services.imports.imports import ImportOptions, ImportService
-from gateway.services.imports.records import HEARTBEAT_TIMEOUT, MAX_LISTED_ERRORS, Import
+from gateway.services.imports.records import HEARTBEAT_TIMEOUT, MAX_LISTED_ERRORS, TELL_SECONDS, Import
 from gateway.services.imports.run import ImportRun
 from gateway.services.imports.source import Batch, RowFault
 from gateway.services.principal import COMMAND_LINE
@@ -87,27 +85,15 @@ def records() -> InMemoryImportRecords:
 
 
 @pytest.fixture
-def trail() -> InMemoryAuditTrail:
-    return InMemoryAuditTrail()
+def outboxes() -> InMemoryOutboxes:
+    return InMemoryOutboxes()
 
 
 @pytest.fixture
 def imports(
-    store: InMemoryCustomerStore, model: FakeModel, records: InMemoryImportRecords, trail: InMemoryAuditTrail
+    store: InMemoryCustomerStore, model: FakeModel, records: InMemoryImportRecords, outboxes: InMemoryOutboxes
 ) -> ImportService:
-    return service(store, model, records, trail)
-
-
-def service(
-    store: InMemoryCustomerStore,
-    model: FakeModel,
-    records: InMemoryImportRecords,
-    trail: InMemoryAuditTrail | None = None,
-    registry: FakeRegistry | None = None,
-) -> ImportService:
-    auditor = Auditor(trail or InMemoryAuditTrail(), lambda: Origin(COMMAND_LINE))
-    comparison = TrainingComparison(registry or FakeRegistry(), 7.0)
-    return ImportService(store, Assigner(model, 0.5), records, auditor, comparison)
+    return import_service(store, model, records, outboxes)
 
 
 def begin(imports: ImportService, *steps: Any, **order: Any) -> ImportRun:
@@ -154,67 +140,104 @@ class TestAReceipt:
         assert counts(run(imports)) == counts(run(imports, batch())) == {}
         assert model.calls == []
 
-    def test_is_audited(self, imports: ImportService, trail: InMemoryAuditTrail) -> None:
+    def test_is_told_of_with_who_asked_for_it(self, imports: ImportService, outboxes: InMemoryOutboxes) -> None:
         receipt = run(imports, batch(("A", {})))
-        assert [(e["action"], e["subject"]["id"]) for e in trail.entries.values()] == [
-            ("import.started", receipt["id"]),
-            ("import.ended", receipt["id"]),
-        ]
+        started, completed = outboxes.entries()
+        assert (started["type"], completed["type"]) == ("import.started", "import.completed")
+        for entry in (started, completed):
+            assert entry["subject"] == {"type": "import", "id": receipt["id"]}
+            assert (entry["actor"], entry["request_id"], entry["address"]) == (receipt["by"], "request-1", "192.0.2.1")
 
 
-def _ends(trail: InMemoryAuditTrail) -> list[dict[str, Any]]:
-    return [entry for entry in trail.entries.values() if entry["action"] == "import.ended"]  # type: ignore[misc]
+class TestADigest:
+    """Is the one entry of an import at its end."""
+
+    def test_has_the_counts_and_says_where_to_look(
+        self, imports: ImportService, store: InMemoryCustomerStore, outboxes: InMemoryOutboxes
+    ) -> None:
+        run(imports, batch(("moves", {}), ("same", {})))
+        receipt = run(imports, batch(("moves", {"BALANCE": 5_000}), ("same", {}), ("new", {}), faults=[9]))
+        *_, completed = outboxes.entries()
+        data = completed["data"]
+        assert {name: data[name] for name in ("status", "mode", "dry_run", "rows", "rejected")} == {
+            "status": "completed",
+            "mode": "upsert",
+            "dry_run": False,
+            "rows": 4,
+            "rejected": 1,
+        }
+        assert (data["created"], data["updated"], data["unchanged"]) == (1, 1, 1)
+        assert data["segment_changes"] == {
+            "count": 1,
+            "unknown": 0,
+            "moves": [{"from": "seg-01", "to": "seg-02", "count": 1}],
+        }
+        assert data["import"] == f"/api/v1/imports/{receipt['id']}"
+        assert data["list"].startswith("/api/v1/customers?updated_at[gte]=")
+
+    @pytest.mark.parametrize("dry_run", [True, False])
+    def test_of_one_that_wrote_nothing_has_no_list(
+        self, imports: ImportService, outboxes: InMemoryOutboxes, dry_run: bool
+    ) -> None:
+        run(imports, batch(("A", {})))
+        run(imports, batch(("A", {"BALANCE": 5.0 if dry_run else 100.0})), dry_run=dry_run)
+        *_, completed = outboxes.entries()
+        assert (completed["data"]["list"], completed["data"]["dry_run"]) == (None, dry_run)
 
 
-def _long_ago(records: InMemoryImportRecords) -> None:
+def _ends(outboxes: InMemoryOutboxes) -> list[Entry]:
+    return [entry for entry in outboxes.entries() if entry["type"] == "import.completed"]
+
+
+def _long_ago(records: InMemoryImportRecords, seconds: float = TELL_SECONDS) -> None:
     for record in records.records.values():
-        record["updated_at"] -= timedelta(seconds=HEARTBEAT_TIMEOUT + 1)
+        record["updated_at"] -= timedelta(seconds=seconds + 1)
 
 
 class TestAnEnd:
-    """Is in the audit trail once, whoever was killed."""
+    """Is told once, whoever was killed."""
 
-    def test_of_a_killed_import_is_audited_once(
-        self, imports: ImportService, records: InMemoryImportRecords, trail: InMemoryAuditTrail
+    def test_of_a_killed_import_is_told_once(
+        self, imports: ImportService, records: InMemoryImportRecords, outboxes: InMemoryOutboxes
     ) -> None:
         killed = begin(imports, batch(("A", {}))).record
         imports.run_once()
-        assert _ends(trail) == []
+        assert _ends(outboxes) == []
         _long_ago(records)
         for _ in range(3):
             assert imports.get(killed["id"])["status"] == "interrupted"
             imports.run_once()
-        (ended,) = _ends(trail)
+        (ended,) = _ends(outboxes)
         assert ended["subject"] == {"type": "import", "id": killed["id"]}
-        assert ended["actor"] == killed["by"]
-        assert ended["id"] in trail.durable
+        assert (ended["actor"], ended["request_id"]) == (killed["by"], "request-1")
+        assert ended["data"]["status"] == "interrupted"
 
-    def test_of_an_import_that_was_killed_after_its_last_row_is_audited_too(
-        self, imports: ImportService, records: InMemoryImportRecords, trail: InMemoryAuditTrail
+    def test_of_an_import_that_was_killed_after_its_last_row_is_told_too(
+        self, imports: ImportService, records: InMemoryImportRecords, outboxes: InMemoryOutboxes
     ) -> None:
         receipt = run(imports, batch(("A", {})))
-        (ended,) = _ends(trail)
-        trail.withdraw([ended["id"]])  # as if the process had died before it wrote that
-        records.audits.clear()
+        outboxes.added.clear()  # as if the process had died before its transaction
+        records.told.clear()
         _long_ago(records)
         imports.run_once()
-        assert [entry["subject"]["id"] for entry in _ends(trail)] == [receipt["id"]]
-        assert imports.get(receipt["id"])["status"] == "completed"
+        (ended,) = _ends(outboxes)
+        assert (ended["subject"]["id"], ended["data"]["status"]) == (receipt["id"], "completed")
 
-    @pytest.mark.parametrize("method", ["unaudited", "end_entry", "audited"])
+    @pytest.mark.parametrize("method", ["untold", "tell", "add"])
     @pytest.mark.parametrize("after", [False, True])
-    def test_is_audited_once_though_whoever_notes_it_is_killed(
+    def test_is_told_once_though_whoever_tells_it_is_killed(
         self,
         imports: ImportService,
         records: InMemoryImportRecords,
-        trail: InMemoryAuditTrail,
+        outboxes: InMemoryOutboxes,
         monkeypatch: pytest.MonkeyPatch,
         method: str,
         after: bool,
     ) -> None:
         begin(imports, batch(("A", {})))
         _long_ago(records)
-        use = getattr(records, method)
+        place = outboxes if method == "add" else records
+        use = getattr(place, method)
 
         def killed(*arguments: Any) -> None:
             if after:
@@ -222,40 +245,49 @@ class TestAnEnd:
             raise KeyboardInterrupt
 
         with monkeypatch.context() as dying:
-            dying.setattr(records, method, killed)
+            dying.setattr(place, method, killed)
             with pytest.raises(KeyboardInterrupt):
                 imports.run_once()
         imports.run_once()
         imports.run_once()
-        assert len(_ends(trail)) == 1
+        assert len(_ends(outboxes)) == 1
 
-    def test_of_one_that_was_given_up_too_early_is_audited_once(
-        self, imports: ImportService, records: InMemoryImportRecords, trail: InMemoryAuditTrail
+    def test_of_one_that_was_only_held_up_is_told_when_it_ends(
+        self, imports: ImportService, records: InMemoryImportRecords, outboxes: InMemoryOutboxes
+    ) -> None:
+        slow = begin(imports, batch(("A", {})))
+        _long_ago(records, HEARTBEAT_TIMEOUT)
+        imports.run_once()
+        assert imports.get(slow.record["id"])["status"] == "interrupted"
+        *_, last = slow.progress()
+        assert last["status"] == "completed"
+        (ended,) = _ends(outboxes)
+        assert ended["data"]["status"] == "completed"
+
+    def test_of_one_that_was_told_to_be_dead_stays_as_it_was_told(
+        self, imports: ImportService, records: InMemoryImportRecords, outboxes: InMemoryOutboxes
     ) -> None:
         slow = begin(imports, batch(("A", {})))
         _long_ago(records)
         imports.run_once()
-        *_, last = slow.progress()
-        assert last["status"] == "completed"
-        assert len(_ends(trail)) == 1
+        list(slow.progress())
+        (ended,) = _ends(outboxes)
+        assert ended["data"]["status"] == imports.get(slow.record["id"])["status"] == "interrupted"
 
-    def test_is_audited_once_by_many_at_once(
+    def test_is_told_once_by_many_at_once(
         self,
         store: InMemoryCustomerStore,
         model: FakeModel,
         records: InMemoryImportRecords,
-        trail: InMemoryAuditTrail,
+        outboxes: InMemoryOutboxes,
     ) -> None:
-        many = [service(store, model, records, trail) for _ in range(8)]
-        for each in many:
-            begin(each, batch(("A", {})))
+        many = import_service(store, model, records, outboxes)
+        for _ in range(8):
+            begin(many, batch(("A", {})))
         _long_ago(records)
-        threads = [threading.Thread(target=each.run_once) for each in many]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert len(_ends(trail)) == len({entry["subject"]["id"] for entry in _ends(trail)}) == 8
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda _: many.run_once(), range(8)))
+        assert len(_ends(outboxes)) == len({entry["subject"]["id"] for entry in _ends(outboxes)}) == 8
 
 
 class TestRows:
@@ -555,18 +587,18 @@ class TestOthersWhoWrite:
         store = OthersWrite(times=2)
         if there_before:
             store.insert(stored("A"))
-        receipt = run(service(store, FakeModel(), records), batch(("A", {"BALANCE": 5.0}), ("B", {})))
+        receipt = run(import_service(store, FakeModel(), records), batch(("A", {"BALANCE": 5.0}), ("B", {})))
         assert counts(receipt) == {"created": 1, "updated": 1}
         assert (store.customers["A"]["BALANCE"], store.customers["A"]["TENURE"]) == (5.0, 12)
 
     def test_do_not_make_a_pending_customer_count_twice(self, records: InMemoryImportRecords) -> None:
         model = FakeModel()
         model.failure = DOWN
-        receipt = run(service(OthersWrite(times=3), model, records), batch(("A", {"BALANCE": 5.0})))
+        receipt = run(import_service(OthersWrite(times=3), model, records), batch(("A", {"BALANCE": 5.0})))
         assert counts(receipt) == {"updated": 1, "pending": 1}
 
     def test_without_end_interrupt_the_import(self, records: InMemoryImportRecords) -> None:
-        begun = begin(service(OthersWrite(times=10**9), FakeModel(), records), batch(("A", {"BALANCE": 5.0})))
+        begun = begin(import_service(OthersWrite(times=10**9), FakeModel(), records), batch(("A", {"BALANCE": 5.0})))
         *_, receipt = begun.progress()
         assert receipt["status"] == "interrupted"
         assert "Other requests keep changing" in str(receipt["reason"])

@@ -125,11 +125,13 @@ class TestAFile:
         gateway.model.failure = DOWN
         assert counts(send(gateway).get_json()) == [3, 2, 0, 0, 1, 2]
 
-    def test_is_audited(self, gateway: FakeGateway) -> None:
+    def test_is_told_of(self, gateway: FakeGateway) -> None:
         receipt = send(gateway).get_json()
-        items = gateway.client.get("/api/v1/audit", query_string={"subject": receipt["id"]}).get_json()["items"]
-        assert [item["action"] for item in items] == ["import.ended", "import.started"]
-        assert {item["actor"]["kind"] for item in items} == {"api_key"}
+        told = gateway.outboxes.entries()
+        assert [entry["type"] for entry in told] == ["import.started", "import.completed"]
+        assert {(entry["subject"]["id"], entry["actor"]["kind"]) for entry in told} == {(receipt["id"], "api_key")}
+        listed = gateway.client.get(told[-1]["data"]["list"]).get_json()["items"]
+        assert [item["CUST_ID"] for item in listed] == sorted(gateway.store.customers)
 
 
 class TestAStream:

@@ -8,14 +8,16 @@ from typing import Any
 
 import pytest
 from contracts.customers import assignment
+from fakes.assignments import Workshop
 from fakes.model import DOWN, FakeModel
 from fakes.store import InMemoryCustomerStore
 from support.customers import inputs, origin, stored
 
 from gateway import worker
-from gateway.services.customers import assignment as reconciliation
-from gateway.services.customers import standstill
-from gateway.services.customers.assignment import Assigner, Reconciler
+from gateway.services.assignments import reconciler as reconciliation
+from gateway.services.assignments import standstill
+from gateway.services.assignments.reconciler import Reconciler
+from gateway.services.customers.assignment import Assigner
 from gateway.services.customers.customer import Customer, Update
 from gateway.services.customers.customers import CustomerService
 from gateway.services.customers.query import CustomerQuery
@@ -26,7 +28,7 @@ from shared.features import REQUIRED_NAMES
 
 @pytest.fixture
 def reconciler(store: InMemoryCustomerStore, model: FakeModel) -> Reconciler:
-    return Reconciler(store, model, Assigner(model, 0.5))
+    return Workshop(store).worker(model)
 
 
 def test_assigns_the_pending_and_those_of_another_version(reconciler: Reconciler, store: InMemoryCustomerStore) -> None:
@@ -65,7 +67,7 @@ def test_goes_through_any_number_in_batches(
     monkeypatch.setattr(reconciliation, "BATCH", 3)
     store.insert_many([stored(f"C{n}") for n in range(10)])
     signs: list[str] = []
-    assert Reconciler(store, model, Assigner(model, 0.5)).run_once(lambda: signs.append("alive")) == 10
+    assert Workshop(store).worker(model).run_once(lambda: signs.append("alive")) == 10
     assert signs == ["alive"] * 4
     assert model.calls == [("version", 0), ("score", 3), ("score", 3), ("score", 3), ("score", 1)]
 
@@ -105,7 +107,7 @@ def test_two_at_once_assign_each_customer_once(
 
     def other() -> None:
         if model.calls[-1][0] == "score":
-            others.append(Reconciler(store, other_model, Assigner(other_model, 0.5)).run_once())
+            others.append(Workshop(store).worker(other_model).run_once())
 
     model.meanwhile = other
     assert reconciler.run_once() == 0
@@ -246,7 +248,7 @@ def test_looking_for_those_who_wait_takes_a_small_part_of_the_time(
     clock = Clock()
     store.insert_many([stored(f"C{n}") for n in range(3)])
     lacking_tenure(store, "C0")
-    reconciler = Reconciler(store, model, Assigner(model, 0.5), clock)
+    reconciler = Workshop(store).worker(model, clock=clock)
 
     def two_seconds() -> None:
         clock.now += 2
@@ -286,7 +288,7 @@ def test_a_customer_that_cannot_be_assigned_holds_up_no_other_and_is_remembered(
     refused: InMemoryCustomerStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     model = PickyModel()
-    reconciler = Reconciler(refused, model, Assigner(model, 0.5))
+    reconciler = Workshop(refused).worker(model)
     assert reconciler.run_once() == 8
     asked = len(model.calls)
     assert [reconciler.run_once() for _ in range(5)] == [0] * 5
@@ -299,7 +301,7 @@ def test_a_refused_customer_is_tried_again_when_it_has_changed_for_another_model
     refused: InMemoryCustomerStore,
 ) -> None:
     model, clock = PickyModel(), Clock()
-    reconciler = Reconciler(refused, model, Assigner(model, 0.5), clock)
+    reconciler = Workshop(refused).worker(model, clock=clock)
 
     def asked() -> bool:
         model.calls.clear()
@@ -326,7 +328,7 @@ def test_where_the_tiers_have_different_columns_no_customer_is_blamed(
 ) -> None:
     model = PickyModel()
     model.whole = True
-    reconciler = Reconciler(refused, model, Assigner(model, 0.5))
+    reconciler = Workshop(refused).worker(model)
     with pytest.raises(ModelRefused):
         reconciler.run_once()
     assert model.calls == [("version", 0), ("score", 9)]
@@ -339,7 +341,7 @@ def test_when_too_many_are_refused_the_pass_ends(
     monkeypatch.setattr(standstill, "MOST_REFUSED", 0)
     model = PickyModel()
     with pytest.raises(ModelRefused):
-        Reconciler(refused, model, Assigner(model, 0.5)).run_once()
+        Workshop(refused).worker(model).run_once()
 
 
 class Killed(BaseException):
@@ -351,31 +353,46 @@ class Mortal(InMemoryCustomerStore):
 
     def __init__(self, last: int, after: bool) -> None:
         super().__init__()
-        self.last, self.after, self.uses = last, after, 0
-        self.alive = False
+        self.last, self.after = last, after
+        self.revive()
+
+    def live(self) -> None:
+        """Begin to count uses."""
+        self.alive = True
+
+    def revive(self) -> None:
+        """Be the store of another process."""
+        self.uses, self.alive, self.dead = 0, False, False
 
     def due(self, model_version: str, after: str | None, limit: int, having: Sequence[str] = ()) -> list[Customer]:
-        return self._mortally(lambda: super(Mortal, self).due(model_version, after, limit, having))
+        return self._mortally(lambda _: super(Mortal, self).due(model_version, after, limit, having))
 
     def update_many(self, updates: Sequence[Update]) -> set[str]:
-        return self._mortally(lambda: super(Mortal, self).update_many(updates))
+        return self._mortally(lambda _: super(Mortal, self).update_many(updates))
 
-    def _mortally(self, use: Callable[[], Any]) -> Any:
-        self.uses += self.alive
-        if self.alive and self.uses == self.last and not self.after:
-            raise Killed
-        answer = use()
-        if self.alive and self.uses == self.last:
-            raise Killed
-        return answer
+    def _mortally(self, use: Callable[[bool], Any]) -> Any:
+        with self._lock:  # of the process's threads none goes on
+            self.uses += self.alive and not self.dead
+            last = self.alive and self.uses == self.last
+            if self.dead or (last and not self.after):
+                self.dead = True
+                raise Killed
+            answer = use(last)
+            if last:
+                self.dead = True
+                raise Killed
+            return answer
 
 
 class HalfWritten(Mortal):
     """Killed while a batch is being written: MongoDB has taken part of it."""
 
     def update_many(self, updates: Sequence[Update]) -> set[str]:
-        half = updates[: len(updates) // 2] if self.alive and self.uses + 1 == self.last else updates
-        return super().update_many(half)
+        def write(last: bool) -> set[str]:
+            half = updates[: len(updates) // 2] if last else updates
+            return super(Mortal, self).update_many(half)
+
+        return self._mortally(write)
 
 
 def _all_by(store: InMemoryCustomerStore) -> set[str]:
@@ -393,21 +410,22 @@ def test_killed_anywhere_after_an_activation_or_rollback_the_next_one_finishes(
     features = [stored(name, assignment(), BALANCE=5_000 * (name > "C")) for name in "ABCDE"]
     store.insert_many(features)
     for version in ("v2", "v1"):  # an activation, and the rollback
-        model.current, store.uses, store.alive = version, 0, True
+        model.current = version
+        store.live()
         try:
-            Reconciler(store, model, Assigner(model, 0.5)).run_once()
+            Workshop(store).worker(model).run_once()
             killed = False
         except Killed:
             killed = True
-        store.alive = False
-        assert killed is (store.uses == last)
+        assert killed is store.dead is (store.uses == last)
+        store.revive()
         assert len(store.customers) == 5
         assert _all_by(store) <= {"v1", "v2"}
-        Reconciler(store, model, Assigner(model, 0.5)).run_once()
+        Workshop(store).worker(model).run_once()
         assert _all_by(store) == {version}
         assert [c["segment"]["id"] for c in store.find(CustomerQuery(limit=9))] == ["seg-01"] * 3 + ["seg-02"] * 2
         assert [c["BALANCE"] for c in store.find(CustomerQuery(limit=9))] == [c["BALANCE"] for c in features]
-        assert Reconciler(store, model, Assigner(model, 0.5)).run_once() == 0
+        assert Workshop(store).worker(model).run_once() == 0
 
 
 def test_an_activation_in_the_middle_of_a_pass_is_caught_up_with(
@@ -421,7 +439,7 @@ def test_an_activation_in_the_middle_of_a_pass_is_caught_up_with(
             model.current = "v2"
 
     model.meanwhile = activate
-    reconciler = Reconciler(store, model, Assigner(model, 0.5))
+    reconciler = Workshop(store).worker(model)
     reconciler.run_once()
     assert _all_by(store) == {"v1", "v2"}
     reconciler.run_once()

@@ -84,6 +84,22 @@ class Standstill:
         self._refused[customer[CUST_ID]] = customer["revision"]
         log.error("customer %s cannot be assigned until its data are corrected: %s", customer[CUST_ID], error)
 
+    def reason(self) -> str | None:
+        """Return why some customers are not assigned; None where there are no such customers, as far as is known."""
+        assert self._model is not None, "a pass has begun"
+        said = []
+        if self.lacked:
+            said.append(
+                f"Some customers lack {', '.join(self.lacked)}, which model {self._model[0]} needs: they are assigned "
+                "when it has been added to them."
+            )
+        if self._refused:
+            said.append(
+                f"{len(self._refused):,} customers were refused: they are assigned when their data have been "
+                "corrected; the worker's log says which."
+            )
+        return " ".join(said) or None
+
     def end(self) -> None:
         """End the pass: say once who was left out, and rest in proportion to what looking for them costs."""
         assert self._model is not None, "a pass has begun"

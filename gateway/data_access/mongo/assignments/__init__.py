@@ -1,0 +1,1 @@
+"""What the workers note of the re-scoring that they do."""
