@@ -70,10 +70,10 @@ _LIST_MEMBERS = Operation(
     f"The same as the list of customers with `segment=`, and takes the same parameters. {CONDITIONS_RULE}",
     page(
         "listSegmentCustomers",
-        PageOf("ListedCustomer", counted=True),
+        PageOf("ListedCustomer", counted=True, past=True),
         read=Link("getCustomer", {"cust_id": "$response.body#/items/0/CUST_ID"}),
     ),
-    problems=("uri_too_long", "query_timeout", *STORE),
+    problems=("uri_too_long", "query_timeout", "as_of_expired", *STORE),
 )
 _LABEL_SEGMENT = Operation(
     "labelSegment",

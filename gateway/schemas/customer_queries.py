@@ -323,23 +323,23 @@ class PastMembersRequest(NamedTuple):
     list_id: str
 
 
-def past_members_request(values: Values, cursors: Cursors) -> PastMembersRequest:
-    """Return which page of former members is wanted.
+def past_members_request(values: Values, cursors: Cursors, conditions: Filters = ()) -> PastMembersRequest:
+    """Return which page of former members is wanted, with `conditions` beside those among the parameters.
 
     Raises
     ------
     InvalidInput
         unless it is asked by one segment alone, in CUST_ID order, or for a cursor that is not one of this list.
     """
-    filters = filters_of(values)
+    filters = (*conditions, *filters_of(values))
     segments = [c.value for c in filters if (c.field, c.op) == ("segment", Op.EQ)]
     errors = [
         fault(c.field, "cannot go with as_of: but for segments, all is known as it is now only")
         for c in filters
         if (c.field, c.op) != ("segment", Op.EQ)
     ]
-    if not segments:
-        errors.append(fault("as_of", "needs segment=ID: the members of one segment are listed as of then"))
+    if len(segments) != 1:
+        errors.append(fault("as_of", "needs one segment=ID: the members of a segment are listed as of then"))
     if values["sort"] != BY_ID:
         errors.append(fault("sort", f"must be {CUST_ID} with as_of"))
     if "count" in values:

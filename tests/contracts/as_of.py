@@ -117,15 +117,18 @@ class Life:
 
     def erase(self, step: int) -> None:
         """Erase the customer, stored or not."""
+        told = [nameless(entry) for entry in self.entries]
         if self.stored:
             self._tell("customer.erased", step, self.stored["segment"], None)
+            told.append({**self.entries[-1], "subject": {"type": "erasure", "id": f"of {self.cust_id}"}})
         self.stored = self.copy = None
-        self.entries, self.erased = [nameless(entry) for entry in self.entries], True
+        self.entries, self.erased = told, True
 
     def _tell(self, kind: str, step: int, old: Document | None, new: Document | None) -> None:
         document = self.stored
         assert document
         entry: Any = {"type": kind, "at": at(step), "created_at": document["created_at"], "actor": {"id": "k"}}
+        entry["seq"] = len(self.entries) + 1
         entry["subject"] = {"type": "customer", "id": self.cust_id}
         if (old and old["id"]) != (new and new["id"]):
             entry["segment"] = {

@@ -47,7 +47,8 @@ class InMemoryPastSegments:
     def sizes(self, at: datetime) -> Mapping[str, int]:
         self._use()
         here = [segment for c in self._customers.customers.values() if (segment := _is_in(c, at)) is not None]
-        return Counter(here + [str(e["segment"]["from"]) for e in self._entries() if _left_after(e, at)])
+        left = [e for kind in ("customer", "erasure") for e in self._entries(kind) if _left_after(e, at)]
+        return Counter(here + [str(e["segment"]["from"]) for e in left])
 
     def _existed(self, cust_id: str, at: datetime, mine: list[Entry]) -> bool:
         """Replay the customer's lives: it is there from its creation, told or not, to its deletion."""
@@ -62,14 +63,14 @@ class InMemoryPastSegments:
             there = exists if moment <= at else there
         return there
 
-    def _entries(self) -> list[Entry]:
+    def _entries(self, about: str = "customer") -> list[Entry]:
         waiting = [
             {"subject": {"type": "customer", "id": c["CUST_ID"]}, "created_at": c["created_at"], **entry}
             for c in (*self._deleted.copies.values(), *self._customers.customers.values())
             for entry in c.get("outbox", ())
         ]
         found: list[Any] = [*self._log.entries.values(), *self._outboxes.entries(), *waiting]
-        return [entry for entry in found if entry["subject"]["type"] == "customer"]
+        return [entry for entry in found if entry["subject"]["type"] == about]
 
     def _use(self) -> None:
         if self.failure:

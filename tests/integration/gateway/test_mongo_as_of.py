@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from random import Random
 from typing import Any
 
 import pytest
-from contracts.as_of import AsOfContract, Document, Put
+from contracts.as_of import AsOfContract, Document, Life, Put, at
 from pymongo.collection import Collection
 from pymongo.database import Database
 
@@ -22,6 +24,21 @@ def database(customers: Collection[dict[str, Any]]) -> Database[dict[str, Any]]:
 
 class TestMongoPastSegments(AsOfContract):
     """The contract on a real mongod."""
+
+    def test_what_is_in_the_log_already_does_not_count_twice(
+        self, past: MongoPastSegments, outboxes: MongoOutboxes, database: Database[dict[str, Any]]
+    ) -> None:
+        """As between the moment when the relay has moved an entry and the moment when it empties the outbox."""
+        life = Life("A", Random(2))
+        moves = [entry for entry in life.entries if "segment" in entry and entry["segment"]["from"]]
+        outboxes.add(life.entries)
+        outboxes.move(1)
+        document = {"_id": "A", "created_at": at(0), "segment": None, "seq": 99, "outbox": life.entries, "logged": 99}
+        database["customers"].insert_one(document, bypass_document_validation=True)
+        assert moves
+        for entry in moves:
+            before = entry["at"] - timedelta(milliseconds=1)
+            assert dict(past.sizes(before)) == {entry["segment"]["from"]: 1}
 
     @pytest.fixture
     def outboxes(self, database: Database[dict[str, Any]]) -> MongoOutboxes:

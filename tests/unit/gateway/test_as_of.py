@@ -143,6 +143,12 @@ class TestMembers:
         assert members(gateway, f"segment=seg-01&as_of={text(ago(1))}")["items"] == []
         assert [c["CUST_ID"] for c in members(gateway, f"segment=seg-02&as_of={text(ago(1))}")["items"]] == ["A"]
 
+    def test_are_found_at_the_segment_s_own_address(self, gateway: FakeGateway) -> None:
+        answer = gateway.client.get(f"{SEGMENTS}/seg-01/customers?as_of={text(ago(4))}")
+        assert answer.json == members(gateway, f"segment=seg-01&as_of={text(ago(4))}")
+        answer = gateway.client.get(f"{SEGMENTS}/seg-01/customers?segment=seg-02&as_of={text(ago(4))}")
+        assert_problem(answer, 422, "validation_failed", ["?as_of"])
+
     def test_are_cut_to_the_members_wanted(self, gateway: FakeGateway) -> None:
         items = members(gateway, f"segment=seg-01&as_of={text(ago(4))}&fields=BALANCE")["items"]
         assert items == [{"CUST_ID": "A", "BALANCE": 100.0}, {"CUST_ID": "B"}]

@@ -134,7 +134,7 @@ def _members(reader: _Reader, segment_id: str, at: datetime, after: str | None, 
         for document in reader.find(name, query, {"_id": 1}, **by_id)
     }
     gone = {"_id": 0, "subject.id": 1}
-    query = {"subject.id": further, **left}
+    query = {"subject.id": further, "subject.type": "customer", **left}  # or it is the erasure of one
     found |= {
         entry["subject"]["id"]
         for entry in reader.find(_CHANGES, query, gone, sort=[("subject.id", ASCENDING)], limit=limit)
@@ -143,21 +143,19 @@ def _members(reader: _Reader, segment_id: str, at: datetime, after: str | None, 
 
 
 def _sizes(reader: _Reader, at: datetime) -> Mapping[str, int]:
-    of_entry: Document = {"$project": {"_id": "$segment.from"}}
-    waiting: tuple[Document, ...] = (
-        {"$match": FULL},
-        {"$unwind": "$outbox"},
-        {"$replaceRoot": {"newRoot": "$outbox"}},
+    left: tuple[Document, ...] = (
         {"$match": {"segment.from": _ANY_TEXT, **_was_there(at)}},
-        of_entry,
+        {"$project": {"_id": "$segment.from"}},
     )
+    not_logged: Document = {"$expr": {"$gt": ["$outbox.seq", {"$ifNull": ["$logged", 0]}]}}
+    entries: tuple[Document, ...] = ({"$replaceRoot": {"newRoot": "$outbox"}}, *left)
     counts = reader.counts(
         _CUSTOMERS, {"$match": {"segment.id": _ANY_TEXT, **_is_there(at)}}, {"$project": {"_id": "$segment.id"}}
     )
-    counts += reader.counts(_CHANGES, {"$match": {"segment.from": _ANY_TEXT, **_was_there(at)}}, of_entry)
-    for name in (_CUSTOMERS, _DELETED, _FREE):
-        counts += reader.counts(name, *waiting)
-    return counts
+    counts += reader.counts(_CHANGES, *left)
+    for name in (_CUSTOMERS, _DELETED):
+        counts += reader.counts(name, {"$match": FULL}, {"$unwind": "$outbox"}, {"$match": not_logged}, *entries)
+    return counts + reader.counts(_FREE, {"$match": FULL}, {"$unwind": "$outbox"}, *entries)
 
 
 def _of_customer(reader: _Reader, cust_id: str, at: datetime) -> Past | None:
