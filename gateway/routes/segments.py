@@ -73,7 +73,7 @@ _LIST_MEMBERS = Operation(
         PageOf("ListedCustomer", counted=True),
         read=Link("getCustomer", {"cust_id": "$response.body#/items/0/CUST_ID"}),
     ),
-    problems=("uri_too_long", "query_timeout", *STORE),
+    problems=("uri_too_long", "query_not_indexed", "query_timeout", *STORE),
 )
 _LABEL_SEGMENT = Operation(
     "labelSegment",
