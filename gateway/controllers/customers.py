@@ -33,7 +33,7 @@ from gateway.services.customers.customers import CustomerService, Written
 from gateway.services.customers.deletions import DeletionService
 from gateway.services.customers.erasures import ErasureService
 from gateway.services.customers.lists import CustomerLists
-from gateway.services.customers.query import Condition
+from gateway.services.customers.query import Condition, Filters
 from gateway.services.customers.segment import CustomerSegmentService
 from gateway.services.errors import (
     CustomerExists,
@@ -145,15 +145,15 @@ class CustomerListController:
                 f"The query string, without its cursor, must not be longer than {MAX_QUERY_LENGTH} characters."
             )
         if "as_of" in query():
-            return self._list_as_of()
+            return self._list_as_of(conditions)
         wanted = list_request(query(), self._cursors, conditions)
         page, total = self._lists.page(wanted.query, wanted.total)
         cursor = self._cursors.write(wanted.list_id, page.end) if page.end else None
         more = {"total": total.total, "total_kind": total.kind} if total else {}
         return page_response(page.items, cursor, more, first=True)
 
-    def _list_as_of(self) -> Response:
-        wanted = past_members_request(query(), self._cursors)
+    def _list_as_of(self, conditions: Filters) -> Response:
+        wanted = past_members_request(query(), self._cursors, conditions)
         page = self._as_of.members(wanted.segment, wanted.at, wanted.after, wanted.limit, wanted.fields)
         cursor = self._cursors.write(wanted.list_id, (page.end,)) if page.end else None
         return page_response(page.items, cursor, {"as_of": wanted.at, "features_as_of": "now"}, first=True)
