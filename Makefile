@@ -77,6 +77,9 @@ bench: install ## Measure server CPU per request and throughput against the floo
 bench-pages: install ## Measure pages of a list of a million customers by kind of query (make bench-pages CSV=customers.csv)
 	python -m tests.benchmarks.pages $(if $(CSV),--csv $(CSV))
 
+bench-segments: install ## Count a million customers by segment, read that, and look for who moved
+	PYTHONPATH=tests python -m tests.benchmarks.segments
+
 bench-bulk: install ## Import a million generated customers and measure what it costs (make bench-bulk CSV=customers.csv)
 	python -m tests.benchmarks.imports $(if $(CSV),--csv $(CSV))
 
@@ -96,4 +99,4 @@ clean: ## Remove everything generated: environment, caches, models and the devel
 	rm -rf .venv .data build *.egg-info .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .schemathesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help run train import secrets install test test-unit stress fuzz check lint types layers lengths coverage format bench bench-pages bench-bulk quality upgrade-check examples sample clean
+.PHONY: help run train import secrets install test test-unit stress fuzz check lint types layers lengths coverage format bench bench-pages bench-segments bench-bulk quality upgrade-check examples sample clean

@@ -104,6 +104,7 @@ class SegmentServices:
     now: SegmentService
     sizes: SegmentSizes
     transitions: TransitionService
+    as_of: AsOfService
     counting: SegmentCounting
     upkeep: DescriptionUpkeep
 
@@ -128,7 +129,6 @@ class Services:
     batches: BatchService
     customer_segments: CustomerSegmentService
     history: HistoryService
-    as_of: AsOfService
     predictions: PredictionService
     segments: SegmentServices
     registry: ModelRegistry
@@ -193,7 +193,6 @@ def assemble(
         batches=_batches(store, assigner, settings),
         customer_segments=CustomerSegmentService(writing, store, model, segments_.descriptions.names, deadline, origin),
         history=_history(stores, model, segments_.descriptions, deadline),
-        as_of=AsOfService(stores.past, stores.changes, store, segments_.descriptions.known),
         predictions=PredictionService(model, deadline),
         segments=segments_,
         registry=registry,
@@ -282,6 +281,7 @@ def _segments(
         now=SegmentService(sizes, descriptions, registry, recorder),
         sizes=sizes,
         transitions=TransitionService(stores.moves, stores.changes.memory, stores.outboxes.waiting),
+        as_of=AsOfService(stores.past, stores.changes, stores.customers, descriptions.known),
         counting=SegmentCounting(stores.census, stores.snapshots, descriptions, counts, head),
         upkeep=DescriptionUpkeep(model, descriptions),
     )
@@ -304,21 +304,21 @@ def build_resources(services: Services, settings: Settings, document: Callable[[
     ----------
     document : makes the OpenAPI document, as JSON.
     """
-    s, registry, most = services, services.registry, settings.max_upload_bytes
-    lists = CustomerListController(s.customer_lists, s.as_of, Cursors(settings.secret_key))
+    s, of, registry, most = services, services.segments, services.registry, settings.max_upload_bytes
+    lists = CustomerListController(s.customer_lists, of.as_of, Cursors(settings.secret_key))
     models_, plots = ModelController(registry, s.activations), PlotController(registry)
     return (
         customers.customers(
             CustomerController(s.customers, s.deletions, s.erasures), lists, BatchController(s.batches)
         ),
         customers.segments_of_customers(
-            CustomerSegmentController(s.customer_segments, s.as_of), CustomerHistoryController(s.history)
+            CustomerSegmentController(s.customer_segments, of.as_of), CustomerHistoryController(s.history)
         ),
         imports.imports(ImportController(s.imports, most, settings.upload_folder)),
         exports.exports(ExportController(s.exports)),
         customers.deletions(DeletionController(s.deletions), ErasureController(s.erasures)),
         predictions.predictions(PredictionController(s.predictions)),
-        segments.segments(SegmentController(s.segments.now, s.segments.sizes, s.segments.transitions, lists, s.as_of)),
+        segments.segments(SegmentController(of.now, of.sizes, of.transitions, lists, of.as_of)),
         assignments.assignments(AssignmentsController(s.assignments)),
         models.models(models_, plots, AnalysisController(s.analyses, registry)),
         models.trainings(TrainingController(registry, s.trainings, most)),

@@ -27,6 +27,7 @@ _RESOURCES = (
     "activations",
     "api-keys",
     "audit",
+    "events",
 )
 _ELSEWHERE = {"health": "/health/ready", "documentation": "/docs", "openapi": "/openapi.json"}
 

@@ -42,7 +42,6 @@ STATUSES: dict[type[Exception], tuple[int, str]] = {
     e.Contended: (409, "contended"),
     e.SegmentNotFound: (404, "segment_not_found"),
     e.SegmentsBeingCounted: (503, "segments_being_counted"),
-    e.OutsideMemory: (410, "outside_memory"),
     e.IdempotencyKeyReused: (422, "idempotency_key_reused"),
     e.RequestInProgress: (409, "idempotency_in_progress"),
     e.OutcomeUnknown: (409, "idempotency_outcome_unknown"),

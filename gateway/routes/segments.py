@@ -6,7 +6,7 @@ from gateway.controllers.http import JSON, MERGE_PATCH
 from gateway.controllers.segments import SegmentController
 from gateway.routes import Resource, Route, Work
 from gateway.routes.operation import MODEL, STORE, Answer, Body, Link, Operation, PageOf, page
-from gateway.schemas.customer_queries import CONDITIONS_RULE, LIST
+from gateway.schemas.customer_queries import CONDITIONS_RULE, MEMBERS_LIST
 from gateway.schemas.paging import PAGE
 from gateway.schemas.queries import AS_OF, PERIOD, SIZES
 from gateway.services.events.as_of import SegmentsThen
@@ -55,7 +55,7 @@ _GET_TRANSITIONS = Operation(
     "of those customers who are stored now, as they are now. Both times include the changes of that very moment, as "
     "`as_of` does.",
     {200: Answer("All moves, the most frequent first", Transitions)},
-    problems=("outside_memory", "period_too_long", "analysis_busy", *STORE),
+    problems=("as_of_expired", "period_too_long", "analysis_busy", *STORE),
 )
 _GET_SEGMENT = Operation(
     "getSegment",
@@ -67,13 +67,13 @@ _GET_SEGMENT = Operation(
 _LIST_MEMBERS = Operation(
     "listSegmentCustomers",
     "List the customers of a segment, page by page",
-    f"The same as the list of customers with `segment=`, and takes the same parameters. {CONDITIONS_RULE}",
+    f"The same as the list of customers with `segment=`, and takes the same other parameters. {CONDITIONS_RULE}",
     page(
         "listSegmentCustomers",
         PageOf("ListedCustomer", counted=True, past=True),
         read=Link("getCustomer", {"cust_id": "$response.body#/items/0/CUST_ID"}),
     ),
-    problems=("uri_too_long", "query_timeout", "as_of_expired", *STORE),
+    problems=("uri_too_long", "query_not_indexed", "query_timeout", "as_of_expired", *STORE),
 )
 _LABEL_SEGMENT = Operation(
     "labelSegment",
@@ -100,7 +100,13 @@ def segments(controller: SegmentController) -> Resource:
             Route("GET", "/segments/transitions", controller.transitions, _READ, _GET_TRANSITIONS, PERIOD, Work.LONG),
             Route("GET", one, controller.get, _READ, _GET_SEGMENT, work=Work.BOTH),
             Route(
-                "GET", f"{one}/customers", controller.customers, Scope.CUSTOMERS_READ, _LIST_MEMBERS, LIST, Work.MANY
+                "GET",
+                f"{one}/customers",
+                controller.customers,
+                Scope.CUSTOMERS_READ,
+                _LIST_MEMBERS,
+                MEMBERS_LIST,
+                Work.MANY,
             ),
             Route("PATCH", one, controller.label, Scope.MODELS_MANAGE, _LABEL_SEGMENT, work=Work.BOTH),
         ),

@@ -278,6 +278,8 @@ CONFIRM = whole(
 BULK_DELETE = (DRY_RUN, CONFIRM, EVERY, *CONDITIONS)
 
 LIST = (LIMIT, SIGNED_CURSOR, SORT, FIELDS_SHOWN, COUNT, AS_OF, *CONDITIONS)
+MEMBERS_LIST = tuple(parameter for parameter in LIST if parameter.name.partition("[")[0] != "segment")
+"""Of the list of a segment's customers."""
 EXPORT = (EXPORT_FORMAT, FIELDS_SHOWN, *CONDITIONS)
 
 # ---- a page of the list -----------------------------------------------------------------------------------------
@@ -324,14 +326,14 @@ class PastMembersRequest(NamedTuple):
 
 
 def past_members_request(values: Values, cursors: Cursors, conditions: Filters = ()) -> PastMembersRequest:
-    """Return which page of former members is wanted, with `conditions` beside those among the parameters.
+    """Return which page of former members is wanted; the `conditions` must hold, too.
 
     Raises
     ------
     InvalidInput
         unless it is asked by one segment alone, in CUST_ID order, or for a cursor that is not one of this list.
     """
-    filters = (*conditions, *filters_of(values))
+    filters = (*filters_of(values), *conditions)
     segments = [c.value for c in filters if (c.field, c.op) == ("segment", Op.EQ)]
     errors = [
         fault(c.field, "cannot go with as_of: but for segments, all is known as it is now only")

@@ -25,7 +25,6 @@ SegmentationError
 ├── Contended                    others kept changing the customer
 ├── SegmentNotFound
 ├── SegmentsBeingCounted         no sizes of segments are known yet
-├── OutsideMemory                the change log does not go back so far
 ├── IdempotencyKeyReused         for another request than the first one under it
 ├── RequestInProgress            the same request is being carried out just now
 ├── OutcomeUnknown               an earlier attempt at the same request was interrupted
@@ -188,10 +187,10 @@ class CustomerExists(SegmentationError):
 class BeforeMemory(SegmentationError):
     """The change log does not go back to the time that is asked about; `errors` has the earliest one."""
 
-    def __init__(self, since: datetime):
+    def __init__(self, since: datetime, parameter: str = "as_of"):
         earliest = f"{since.isoformat()}Z"
         super().__init__(f"How it was then is not known any more: the change log goes back to {earliest}.")
-        self.errors = [FieldError(pointer="?as_of", detail=f"must be {earliest} or later")]
+        self.errors = [FieldError(pointer=f"?{parameter}", detail=f"must be {earliest} or later")]
 
 
 class CustomerNotNew(SegmentationError):
@@ -403,19 +402,6 @@ class SegmentsBeingCounted(SegmentationError):
         super().__init__(
             "The customers of each segment have not been counted yet: the worker does so within a minute of its start."
         )
-
-
-class OutsideMemory(SegmentationError):
-    """The time is before the change log's memory; the detail has the earliest one that is known.
-
-    Attributes
-    ----------
-    earliest : since when the log is complete, as RFC 3339.
-    """
-
-    def __init__(self, earliest: datetime):
-        self.earliest = f"{earliest.isoformat(timespec='milliseconds')}Z"
-        super().__init__(f"The changes of that time are not known any more; the earliest time is {self.earliest}.")
 
 
 class AnalysisBusy(SegmentationError):

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Protocol, TypedDict
 
 from gateway.services.clock import now
-from gateway.services.errors import InvalidInput, OutsideMemory
+from gateway.services.errors import BeforeMemory, InvalidInput
 from gateway.services.events.change import Cause
 from gateway.services.events.log import Memory, Waiting
 from gateway.services.models.segment_snapshots import Figure, Tally, money_of
@@ -109,7 +109,7 @@ class TransitionService:
         ------
         InvalidInput
             if the second time is before the first.
-        OutsideMemory
+        BeforeMemory
             if the first is before the log begins.
         PeriodTooLong, StoreError
         """
@@ -120,7 +120,7 @@ class TransitionService:
         since = min(since, until)
         remembered = self._memory().since
         if since < remembered:
-            raise OutsideMemory(remembered)
+            raise BeforeMemory(remembered, "since")
         moves, erased = self._moves.between(since, until)
         return Transitions(
             items=_matrix(moves),

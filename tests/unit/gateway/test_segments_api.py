@@ -263,8 +263,8 @@ class TestTransitions:
 
     def test_from_before_the_log(self, gateway: FakeGateway, moved: History) -> None:
         answer = gateway.client.get(f"{SEGMENTS}/transitions?since=2026-03-01T11:59:59Z")
-        assert_problem(answer, 410, "outside_memory")
-        assert answer.json["earliest"] == "2026-03-01T12:00:00.000Z"
+        assert_problem(answer, 410, "as_of_expired", ["?since"])
+        assert answer.json["errors"][0]["detail"] == "must be 2026-03-01T12:00:00Z or later"
 
     @pytest.mark.parametrize(
         ("query", "name"),
@@ -292,7 +292,12 @@ class TestMembers:
     def test_all_conditions_hold(self, peopled: FakeGateway) -> None:
         path = f"{SEGMENTS}/seg-01/customers"
         assert len(peopled.client.get(f"{path}?CUST_ID[gt]=C0").json["items"]) == 2
-        assert peopled.client.get(f"{path}?segment=seg-02").json["items"] == []
+        assert_problem(peopled.client.get(f"{path}?segment=seg-02"), 422, "validation_failed", ["?segment"])
+
+    def test_of_an_earlier_time(self, peopled: FakeGateway) -> None:
+        at = f"{now().isoformat()}Z"
+        answer = peopled.client.get(f"{SEGMENTS}/seg-02/customers?as_of={at}&fields=CUST_ID").json
+        assert [customer["CUST_ID"] for customer in answer["items"]] == ["C3"]
 
     @pytest.mark.parametrize("segment_id", ["seg-77", "%C3%A4", "x" * 1000])
     def test_of_a_segment_that_nobody_is_in(self, peopled: FakeGateway, segment_id: str) -> None:
