@@ -147,7 +147,7 @@ def assemble(
     assigner, auditor = Assigner(model, settings.assignment_deadline), Auditor(stores.audit, origin)
     recorder = Recorder(stores.outboxes, stores.orders, origin)
     history = ModelHistory(registry, stores.outboxes, stores.orders, together)
-    writing = CustomerService(store, assigner, origin, require_revision=strict)
+    writing = CustomerService(store, assigner, stores.outboxes, origin, require_revision=strict)
     bound, deadline = concurrency_limits(settings.threads), settings.prediction_deadline
     authentication, known_keys = build_authentication(stores.keys, tokens, lambda _: bound.keys.held(address()))
     return Services(
@@ -160,9 +160,9 @@ def assemble(
         customers=writing,
         customer_lists=CustomerLists(store),
         deletions=_deletions(stores, settings),
-        erasures=_erasures(stores, registry, settings, auditor),
+        erasures=_erasures(stores, registry, settings),
         batches=_batches(store, assigner, settings, auditor),
-        customer_segments=CustomerSegmentService(writing, store, model, assigner, deadline, origin),
+        customer_segments=CustomerSegmentService(writing, store, model, assigner, deadline, stores.outboxes, origin),
         predictions=PredictionService(model, deadline),
         segments=SegmentService(SegmentSizes(store.segment_counts), model, registry, deadline, recorder),
         registry=registry,
@@ -204,6 +204,7 @@ def _deletions(stores: Stores, settings: Settings) -> DeletionService:
     return DeletionService(
         stores.customers,
         kept,
+        stores.outboxes,
         together,
         retention,
         origin,
@@ -212,15 +213,16 @@ def _deletions(stores: Stores, settings: Settings) -> DeletionService:
     )
 
 
-def _erasures(stores: Stores, registry: ModelRegistry, settings: Settings, auditor: Auditor) -> ErasureService:
+def _erasures(stores: Stores, registry: ModelRegistry, settings: Settings) -> ErasureService:
     return ErasureService(
         stores.customers,
         stores.deleted,
         stores.erasures,
+        stores.outboxes,
         stores.transactions,
         erasables(stores, registry),
         settings.secret_key,
-        auditor,
+        origin,
         require_revision=settings.require_if_match,
     )
 

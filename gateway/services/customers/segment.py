@@ -13,10 +13,11 @@ from gateway.services.customers.customer import (
     refuse_gaps,
     rescored_customer,
 )
-from gateway.services.customers.customers import CustomerService
+from gateway.services.customers.customers import CustomerService, make_room
 from gateway.services.customers.store import MAX_ATTEMPTS, CustomerStore
 from gateway.services.errors import Contended, CustomerNotFound, ModelRefused
 from gateway.services.events.change import Origin
+from gateway.services.events.log import Outboxes
 from gateway.services.models.model import Model, PredictionOptions
 from shared.contract import BORDERLINE, Explanation, Prediction, SegmentRef
 
@@ -66,6 +67,7 @@ class CustomerSegmentService:
         model: Model,
         assigner: Assigner,
         deadline: float,
+        outboxes: Outboxes,
         origin: Callable[[], Origin],
     ) -> None:
         self._customers = customers
@@ -73,6 +75,7 @@ class CustomerSegmentService:
         self._model = model
         self._assigner = assigner
         self._deadline = deadline
+        self._outboxes = outboxes
         self._origin = origin
 
     def get(self, cust_id: str, *, explain: bool = False) -> CustomerSegment:
@@ -99,6 +102,7 @@ class CustomerSegmentService:
                 raise CustomerNotFound(cust_id)
             prediction = self._predict(customer, PredictionOptions(explain=explain))
             update = rescored_customer(customer, assignment_of(prediction), self._origin())
+            make_room(self._outboxes, customer)
             if self._store.update(update):
                 view = _view(update.customer, _names_in(prediction))
                 return _explained(view, prediction) if explain else view
