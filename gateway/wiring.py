@@ -59,7 +59,6 @@ from gateway.services.assignments.reconciler import Reconciler
 from gateway.services.assignments.reports import Reporter
 from gateway.services.assignments.rescorings import Rescorings
 from gateway.services.assignments.status import AssignmentsStatusService
-from gateway.services.audit import Auditor
 from gateway.services.customers.assignment import Assigner
 from gateway.services.customers.batches import BatchService
 from gateway.services.customers.bulk_writes import BulkWriter
@@ -176,7 +175,7 @@ def assemble(
     store, together, deadline = stores.customers, stores.transactions, settings.prediction_deadline
     assigner, bound = Assigner(model, settings.assignment_deadline), concurrency_limits(settings.threads)
     recorder, history = _log(stores, registry)
-    writing = CustomerService(store, assigner, origin, require_revision=settings.require_if_match)
+    writing = CustomerService(store, assigner, stores.outboxes, origin, require_revision=settings.require_if_match)
     segments_ = _segments(stores, model, registry, settings, recorder)
     authentication, known_keys = build_authentication(stores.keys, tokens, lambda _: bound.keys.held(address()))
     return Services(
@@ -191,7 +190,9 @@ def assemble(
         deletions=_deletions(stores, settings),
         erasures=_erasures(stores, registry, settings),
         batches=_batches(store, assigner, settings),
-        customer_segments=CustomerSegmentService(writing, store, model, segments_.descriptions.names, deadline, origin),
+        customer_segments=CustomerSegmentService(
+            writing, store, model, segments_.descriptions.names, deadline, stores.outboxes, origin
+        ),
         history=_history(stores, model, segments_.descriptions, deadline),
         predictions=PredictionService(model, deadline),
         segments=segments_,
@@ -248,6 +249,7 @@ def _deletions(stores: Stores, settings: Settings) -> DeletionService:
     return DeletionService(
         stores.customers,
         kept,
+        stores.outboxes,
         together,
         retention,
         origin,
@@ -261,10 +263,11 @@ def _erasures(stores: Stores, registry: ModelRegistry, settings: Settings) -> Er
         stores.customers,
         stores.deleted,
         stores.erasures,
+        stores.outboxes,
         stores.transactions,
         erasables(stores, registry),
         settings.secret_key,
-        Auditor(stores.audit, origin),
+        origin,
         require_revision=settings.require_if_match,
     )
 

@@ -22,7 +22,7 @@ from werkzeug.exceptions import (
 from gateway.controllers.slow_clients import TimedBody, timed_body
 from gateway.schemas.customers import field_errors
 from gateway.schemas.queries import Values
-from gateway.services.customers.preconditions import ANY_STATE, Precondition
+from gateway.services.customers.preconditions import ANY_STATE, EVERY_REVISION, Precondition
 from gateway.services.errors import InvalidInput, UploadBroken, UploadStalled
 from gateway.services.events.change import Origin
 from gateway.services.models.registry import Upload
@@ -206,11 +206,6 @@ def load(schema: Schema, body: Any, prefix: str = "") -> dict[str, Any]:
     return loaded
 
 
-class _AnyRevision:
-    def __contains__(self, revision: object) -> bool:
-        return True
-
-
 def precondition() -> Precondition:
     """Return what the request's If-Match and If-None-Match expect of the customer (RFC 9110 section 13.1).
 
@@ -229,7 +224,7 @@ def precondition() -> Precondition:
 
 def _revisions(tags: ETags, *, weak: bool) -> Container[str]:
     """Return the revisions that a header names; weak tags match none where the comparison is the strong one."""
-    return _AnyRevision() if tags.star_tag else tags.as_set(include_weak=weak)
+    return EVERY_REVISION if tags.star_tag else tags.as_set(include_weak=weak)
 
 
 def ndjson_line(body: Any) -> bytes:

@@ -457,7 +457,7 @@ class PeriodTooLong(StoreError):
 
 
 class StoreUnavailable(StoreError):
-    """The database cannot be reached, or has no primary at the moment."""
+    """The database cannot be reached or has no primary at the moment, or others kept changing the same."""
 
 
 class ModelServiceError(SegmentationError):

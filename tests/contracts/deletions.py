@@ -6,17 +6,17 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from support.customers import stored
+from support.customers import ORIGIN, inputs, stored
 
-from contracts.audit import ALL, entries
-from gateway.services.audit import AuditTrail
-from gateway.services.customers.customer import Customer, DeletedCustomer
+from contracts.changes import about
+from gateway.services.customers.customer import Customer, DeletedCustomer, deleted_customer, new_customer
 from gateway.services.customers.deletions import DeletedCustomers
 from gateway.services.customers.erasures import Erasure, ErasureRecords
 from gateway.services.customers.store import CustomerStore
 from gateway.services.errors import CustomerExists
+from gateway.services.events.log import Outboxes
 from gateway.services.transactions import Transactions
-from shared.features import CUST_ID
+from shared.features import CUST_ID, complete
 
 AT = datetime(2124, 5, 1, 12, 0, 0, 123000)  # in UTC; far enough ahead that nothing expires meanwhile
 MINUTE = timedelta(minutes=1)
@@ -38,9 +38,8 @@ class DeletedCustomersContract:
         assert {name: type(value) for name, value in (found or {}).items()} == {n: type(v) for n, v in copy.items()}
 
     def test_nobody(self, deleted: DeletedCustomers) -> None:
-        assert deleted.get("A") is deleted.take("A") is None
-        assert deleted.page(None, 5) == []
-        assert deleted.forget(["A"]) == deleted.forget([]) == 0
+        assert deleted.get("A") is None
+        assert deleted.take(["A"]) == deleted.take([]) == deleted.take(["A", "B"]) == deleted.page(None, 5) == []
 
     def test_a_later_copy_takes_the_place_of_an_earlier_one(self, deleted: DeletedCustomers) -> None:
         earlier, later, other = copy_of("A"), copy_of("A", BALANCE=5.0), copy_of("B")
@@ -51,14 +50,24 @@ class DeletedCustomersContract:
     def test_a_copy_is_taken_once(self, deleted: DeletedCustomers) -> None:
         copy = copy_of("A")
         deleted.keep([copy, copy_of("B")])
-        assert deleted.take("A") == copy
-        assert deleted.take("A") is None
+        assert deleted.take(["A"]) == [{**copy, "outbox": []}]
+        assert deleted.take(["A"]) == []
         assert [copy[CUST_ID] for copy in deleted.page(None, 5)] == ["B"]
 
-    def test_forget_counts_those_that_there_were(self, deleted: DeletedCustomers) -> None:
+    def test_many_are_taken_at_once(self, deleted: DeletedCustomers) -> None:
         deleted.keep([copy_of("A"), copy_of("B"), copy_of("C")])
-        assert deleted.forget(["C", "A", "nobody"]) == 2
+        assert {copy[CUST_ID] for copy in deleted.take(["C", "A", "nobody"])} == {"A", "C"}
         assert [copy[CUST_ID] for copy in deleted.page(None, 5)] == ["B"]
+
+    def test_a_later_copy_continues_the_outbox_of_the_earlier_one(self, deleted: DeletedCustomers) -> None:
+        first, second = (new_customer("A", complete(inputs()), None, ORIGIN) for _ in range(2))
+        first["due"]["was"] = "seg-07"
+        del second["due"]
+        copies = [deleted_customer(customer, MINUTE, ORIGIN) for customer in (first, second)]
+        for copy in copies:
+            deleted.keep([copy])
+        assert deleted.get("A") == {name: value for name, value in copies[1].items() if name != "outbox"}
+        assert deleted.take(["A"]) == [{**copies[1], "outbox": [*copies[0]["outbox"], *copies[1]["outbox"]]}]
 
     def test_pages_are_in_order(self, deleted: DeletedCustomers) -> None:
         deleted.keep([copy_of(cust_id) for cust_id in ("b", "A", "C", "a")])
@@ -67,7 +76,7 @@ class DeletedCustomersContract:
 
 
 class TransactionsContract:
-    """Subclass it and give it the fixtures `transactions` and `store`, `deleted`, `records`, `trail`, all empty."""
+    """Subclass it and give it the fixtures `transactions` and `store`, `deleted`, `records`, `outboxes`, all empty."""
 
     def test_all_that_was_written_takes_effect(
         self,
@@ -75,20 +84,20 @@ class TransactionsContract:
         store: CustomerStore,
         deleted: DeletedCustomers,
         records: ErasureRecords,
-        trail: AuditTrail,
+        outboxes: Outboxes,
     ) -> None:
-        customer, copy, made = stored("A"), copy_of("B"), entries("A", "B")
+        customer, copy = stored("A"), copy_of("B")
 
         def work() -> str:
             store.insert(customer)
             deleted.keep([copy])
             records.add(erasure())
-            trail.record(made, durably=True)
+            outboxes.add([about("api_key", "k1")])
             return "done"
 
         assert transactions.run(work) == "done"
         assert (store.get("A"), deleted.get("B"), records.get("e1")) == (customer, copy, erasure())
-        assert trail.page(ALL, None, 5) == made[::-1]
+        assert outboxes.waiting().entries == 1
 
     def test_an_error_leaves_everything_as_it_was(
         self,
@@ -96,7 +105,7 @@ class TransactionsContract:
         store: CustomerStore,
         deleted: DeletedCustomers,
         records: ErasureRecords,
-        trail: AuditTrail,
+        outboxes: Outboxes,
     ) -> None:
         customers, copies = [stored("A"), stored("B")], [copy_of("C"), copy_of("D")]
         store.insert_many(customers)
@@ -104,11 +113,10 @@ class TransactionsContract:
 
         def work() -> None:
             assert store.delete("A") == customers[0]
-            assert deleted.take("C") == copies[0]
-            assert deleted.forget(["D"]) == 1
+            assert sorted(copy[CUST_ID] for copy in deleted.take(["C", "D"])) == ["C", "D"]
             deleted.keep([copy_of("A")])
             records.add(erasure())
-            trail.record(entries("A"), durably=True)
+            outboxes.add([about("api_key", "k1")])
             store.insert(stored("B"))
 
         with pytest.raises(CustomerExists):
@@ -116,19 +124,19 @@ class TransactionsContract:
         assert store.get_many(["A", "B"]) == {"A": customers[0], "B": customers[1]}
         assert deleted.page(None, 5) == copies
         assert records.get("e1") is None
-        assert trail.page(ALL, None, 5) == []
+        assert outboxes.waiting().entries == 0
 
     def test_what_is_written_in_it_is_read_in_it(
         self, transactions: Transactions, store: CustomerStore, deleted: DeletedCustomers
     ) -> None:
         customer, copy = stored("A"), copy_of("A")
 
-        def work() -> tuple[Customer | None, DeletedCustomer | None, Customer | None]:
+        def work() -> tuple[Customer | None, list[DeletedCustomer], Customer | None]:
             deleted.keep([copy])
             store.insert(customer)
-            return store.get("A"), deleted.take("A"), store.delete("A")
+            return store.get("A"), deleted.take(["A"]), store.delete("A")
 
-        assert transactions.run(work) == (customer, copy, customer)
+        assert transactions.run(work) == (customer, [{**copy, "outbox": []}], customer)
         assert (store.get("A"), deleted.get("A")) == (None, None)
 
 

@@ -9,7 +9,7 @@ from copy import deepcopy
 from dataclasses import replace
 from datetime import datetime
 from threading import RLock
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from gateway.services.customers.customer import DeletedCustomer
 from gateway.services.customers.erasures import Erasure
@@ -70,27 +70,29 @@ class InMemoryDeletedCustomers:
 
     def keep(self, copies: Sequence[DeletedCustomer]) -> None:
         self._use()
-        self.copies |= {copy[CUST_ID]: deepcopy(copy) for copy in copies}
+        for copy in copies:
+            earlier = self.copies.get(copy[CUST_ID], {}).get("outbox", [])
+            self.copies[copy[CUST_ID]] = deepcopy({**copy, "outbox": [*earlier, *copy.get("outbox", [])]})
 
-    def take(self, cust_id: str) -> DeletedCustomer | None:
+    def take(self, cust_ids: Sequence[str]) -> list[DeletedCustomer]:
         self._use()
-        return self.copies.pop(cust_id, None)
-
-    def forget(self, cust_ids: Sequence[str]) -> int:
-        self._use()
-        return sum(self.copies.pop(cust_id, None) is not None for cust_id in cust_ids)
+        return [self.copies.pop(cust_id) for cust_id in cust_ids if cust_id in self.copies]
 
     def get(self, cust_id: str) -> DeletedCustomer | None:
         self._use()
-        return deepcopy(self.copies.get(cust_id))
+        return _read(self.copies[cust_id]) if cust_id in self.copies else None
 
     def page(self, after: str | None, limit: int) -> list[DeletedCustomer]:
         self._use()
-        return [deepcopy(c) for cust_id, c in sorted(self.copies.items()) if after is None or cust_id > after][:limit]
+        return [_read(c) for cust_id, c in sorted(self.copies.items()) if after is None or cust_id > after][:limit]
 
     def _use(self) -> None:
         if self.failure:
             raise self.failure
+
+
+def _read(copy: DeletedCustomer) -> DeletedCustomer:
+    return cast(DeletedCustomer, deepcopy({name: value for name, value in copy.items() if name != "outbox"}))
 
 
 class InMemoryErasureRecords:

@@ -34,6 +34,8 @@ Answer = TypeVar("Answer")
 
 _LOGIN_FAILED = 18
 _NO_REPLICA_SET = 20
+_WRITE_CONFLICT = 112
+_CONTENDED = "Other requests kept changing the same until the time was up; nothing of this one was written. Try again."
 _NO_SNAPSHOT = {239, 246}
 # No primary, stepping down, shutting down, exceeded time, index build aborted, no snapshot: the same call may succeed
 # later.
@@ -194,13 +196,30 @@ class MongoTransactions:
                     pass
 
     def _run(self, work: Callable[[], Result]) -> Result:
-        with store_errors(), timeout(self._seconds), self._client.start_session() as own:
-            return own.with_transaction(
-                lambda session: _within(session, work),
-                read_concern=SNAPSHOT,
-                write_concern=WriteConcern("majority", j=True),
-                read_preference=ReadPreference.PRIMARY,
-            )
+        met: list[PyMongoError] = []  # others, who were faster
+
+        def attempt(session: ClientSession) -> Result:
+            try:
+                result = _within(session, work)
+            except OperationFailure as error:
+                met.extend([error] if error.code == _WRITE_CONFLICT else [])
+                raise
+            met.clear()  # nobody prevents the commit, whatever else may
+            return result
+
+        try:
+            with store_errors(), timeout(self._seconds), self._client.start_session() as own:
+                return own.with_transaction(
+                    attempt,
+                    read_concern=SNAPSHOT,
+                    write_concern=WriteConcern("majority", j=True),
+                    read_preference=ReadPreference.PRIMARY,
+                )
+        except StoreUnavailable as error:
+            # Whatever was going on when the time was up, that took the time, unless nobody answers any more.
+            if met and not isinstance(error.__cause__, ServerSelectionTimeoutError):
+                raise StoreUnavailable(_CONTENDED) from error
+            raise
 
 
 class _NotPrepared(Exception):

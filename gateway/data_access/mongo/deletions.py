@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import cast
 
-from pymongo import ASCENDING, IndexModel, ReplaceOne
+from pymongo import ASCENDING, IndexModel, UpdateOne
 
 from gateway.data_access.mongo.collection import Document, Documents, StoreCollection, session
-from gateway.data_access.mongo.customers import customer_of
+from gateway.data_access.mongo.customers import customer_of, take
 from gateway.data_access.mongo.deletions_upgrade import upgraded
 from gateway.services.customers.customer import DeletedCustomer
 from shared.features import CUST_ID
@@ -23,17 +23,17 @@ class MongoDeletedCustomers:
         self._copies = StoreCollection(collection, upgraded)
 
     def keep(self, copies: Sequence[DeletedCustomer]) -> None:
-        requests = [ReplaceOne({"_id": copy[CUST_ID]}, _document(copy), upsert=True) for copy in copies]
         with self._copies as collection:
-            collection.bulk_write(requests, ordered=False, session=session())
+            if len(copies) == 1:
+                collection.update_one(*_kept(copies[0]), upsert=True, session=session())
+            else:
+                requests = [UpdateOne(*_kept(copy), upsert=True) for copy in copies]
+                collection.bulk_write(requests, ordered=False, session=session())
 
-    def take(self, cust_id: str) -> DeletedCustomer | None:
+    def take(self, cust_ids: Sequence[str]) -> list[DeletedCustomer]:
         with self._copies as collection:
-            return _copy(collection.find_one_and_delete({"_id": cust_id}, session=session()))
-
-    def forget(self, cust_ids: Sequence[str]) -> int:
-        with self._copies as collection:
-            return collection.delete_many({"_id": {"$in": list(cust_ids)}}, session=session()).deleted_count
+            found = take(collection, cust_ids)
+        return [cast(DeletedCustomer, customer_of(document)) for document in found]
 
     def get(self, cust_id: str) -> DeletedCustomer | None:
         with self._copies as collection:
@@ -46,11 +46,16 @@ class MongoDeletedCustomers:
             return [copy for document in found if (copy := _copy(document))]
 
 
-def _document(copy: DeletedCustomer) -> Document:
-    document = {"_id": copy[CUST_ID], **copy}
-    del document[CUST_ID]
-    return document
+def _kept(copy: DeletedCustomer) -> tuple[Document, Document]:
+    """Return the filter and the change that keep a copy: in the place of an older one, but for what waits in that."""
+    members: Document = {**copy}
+    cust_id, outbox = members.pop(CUST_ID), members.pop("outbox", [])
+    change = {"$set": members, "$push": {"outbox": {"$each": outbox}}}
+    return {"_id": cust_id}, change if "due" in members else change | {"$unset": {"due": ""}}
 
 
 def _copy(document: Document | None) -> DeletedCustomer | None:
-    return cast(DeletedCustomer, customer_of(document)) if document else None
+    if document is None:
+        return None
+    document.pop("outbox", None)
+    return cast(DeletedCustomer, customer_of(document))

@@ -15,7 +15,7 @@ from typing import Any, Final, Literal, NotRequired, TypedDict, TypeVar, cast
 
 from gateway.services.clock import later_than, now
 from gateway.services.errors import InvalidInput
-from gateway.services.events.change import Cause, ChangeType, Due, Entry, Origin, SegmentChange
+from gateway.services.events.change import Cause, ChangeType, Due, Entry, Origin, SegmentChange, Subject
 from shared.features import CUST_ID, INPUT_NAMES, complete, lacking
 from shared.findings import Finding
 from shared.problems import FieldError
@@ -173,7 +173,7 @@ def new_customers(
         if told:
             customer["seq"] = 1
             customer["outbox"] = [
-                _entry("customer.created", at, reason, 1, (None, customer["revision"]), _move(None, segment))
+                _entry("customer.created", at, reason, 1, (None, customer["revision"]), move_between(None, segment))
             ]
         new.append(customer)
     return new
@@ -197,7 +197,7 @@ def changed_customer(
         members["due"] = reason
     # A member that is no feature any more goes with the next change.
     dropped = [name for name in old if name not in members and name not in features and name not in _OWN]
-    move = _move(old["segment"], segment)
+    move = move_between(old["segment"], segment)
     if move is None and cause == "import":
         return _untold(old, members, dropped)
     update = _told(old, members, "customer.updated", at, reason, move, dropped)
@@ -211,7 +211,7 @@ def assigned_customer(old: StoredCustomer, placement: Placement, reason: Due) ->
     at = _after(old)
     segment = _assignment(old["segment"], placement, at, reason["cause"])
     members = {"segment": segment, "segment_status": ASSIGNED}
-    move = _move(old["segment"], segment)
+    move = move_between(old["segment"], segment)
     if move is None:
         return _untold(old, members)
     update = _told(old, members, "customer.segment_changed", at, reason, move)
@@ -226,15 +226,18 @@ def rescored_customer(old: StoredCustomer, placement: Placement, origin: Origin)
     segment = _assignment(old["segment"], placement, at, "manual")
     members = {"segment": segment, "segment_status": ASSIGNED}
     reason = reason_of(origin, "manual")
-    return _told(old, members, "customer.rescored", at, reason, _move(old["segment"], segment))
+    return _told(old, members, "customer.rescored", at, reason, move_between(old["segment"], segment))
 
 
 def deleted_customer(customer: StoredCustomer, retention: timedelta, origin: Origin) -> DeletedCustomer:
     """Return the copy of a customer that is deleted now and can be restored for so long; it takes the outbox along."""
     at = _after(customer)
     reason, seq = reason_of(origin, None), customer["seq"] + 1
-    entry = _entry("customer.deleted", at, reason, seq, (customer["revision"], None), _move(customer["segment"], None))
-    outbox = [*customer.get("outbox", ()), entry]
+    entry = _entry(
+        "customer.deleted", at, reason, seq, (customer["revision"], None), move_between(customer["segment"], None)
+    )
+    # The copy may continue the outbox of an earlier customer with this CUST_ID, which was created at another time.
+    outbox = [{"created_at": customer["created_at"], **each} for each in (*customer.get("outbox", ()), entry)]
     new = {"seq": seq, "outbox": outbox, "deleted_at": at, "expires_at": at + retention}
     return cast(DeletedCustomer, {**customer, **new})
 
@@ -253,9 +256,15 @@ def restored_customer(copy: DeletedCustomer, origin: Origin) -> StoredCustomer:
     if segment is None:
         customer["due"] = reason
     revisions = copy["revision"], customer["revision"]
-    entry = _entry("customer.restored", at, reason, customer["seq"], revisions, _move(None, segment))
+    entry = _entry("customer.restored", at, reason, customer["seq"], revisions, move_between(None, segment))
     customer["outbox"] = [*copy.get("outbox", ()), entry]
     return customer
+
+
+def told_of(customer: StoredCustomer) -> list[Entry]:
+    """Return the entries that wait with a customer that goes, with what goes without saying in its document."""
+    mine = {"subject": Subject(type="customer", id=customer["CUST_ID"]), "created_at": customer["created_at"]}
+    return [cast(Entry, {**mine, **entry}) for entry in customer.get("outbox", ())]
 
 
 def was_in(customer: StoredCustomer) -> str | None:
@@ -287,7 +296,7 @@ def _assignment(
     return {**placement, "since": at, "cause": cause}
 
 
-def _move(old: Assignment | None, new: Assignment | None) -> SegmentChange | None:
+def move_between(old: Assignment | None, new: Assignment | None) -> SegmentChange | None:
     """Return what an entry says of the segment; None where it stays the same."""
     if (old and old["id"]) == (new and new["id"]):
         return None
@@ -365,7 +374,7 @@ def same_features(customer: Customer, features: Features) -> bool:
 
 KEPT_BY_SERVICE: Final = ("segment", "segment_status", "revision", "created_at", "updated_at", "seq")
 """What the service adds to a stored customer."""
-_OWN: Final = {CUST_ID, *KEPT_BY_SERVICE, "due"}
+_OWN: Final = {CUST_ID, *KEPT_BY_SERVICE, "due", "outbox"}
 ADDED: Final = (*KEPT_BY_SERVICE, "deleted_at", "expires_at", "warnings")
 """What the service adds to customers in its answers; who sends one back changes none of it."""
 

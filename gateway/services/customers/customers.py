@@ -21,10 +21,25 @@ from gateway.services.customers.customer import (
 )
 from gateway.services.customers.preconditions import ANY_STATE, Precondition
 from gateway.services.customers.store import MAX_ATTEMPTS, CustomerStore
-from gateway.services.errors import Contended, CustomerExists, CustomerNotFound
+from gateway.services.errors import Contended, CustomerExists, CustomerNotFound, CustomerNotNew
 from gateway.services.events.change import Origin
-from shared.features import complete
+from gateway.services.events.log import Outboxes
+from shared.features import CUST_ID, complete
 from shared.findings import Finding, findings
+
+MOST_WAITING = 100
+"""How many entries may wait with a customer: the relay moves them within a second, unless it is away."""
+
+
+def make_room(outboxes: Outboxes, customer: Customer) -> None:
+    """Move the entries of a customer that is about to have `MOST_WAITING` more of them than when this was done last.
+
+    Raises
+    ------
+    StoreError
+    """
+    if customer["seq"] % MOST_WAITING == MOST_WAITING - 1:
+        outboxes.move_of(customer[CUST_ID])
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +64,14 @@ class CustomerService:
         self,
         store: CustomerStore,
         assigner: Assigner,
+        outboxes: Outboxes,
         origin: Callable[[], Origin],
         *,
         require_revision: bool = False,
     ) -> None:
         self._store = store
         self._assigner = assigner
+        self._outboxes = outboxes
         self._origin = origin
         self._require_revision = require_revision
 
@@ -101,6 +118,10 @@ class CustomerService:
         ------
         StaleRevision, CustomerNotNew, RevisionRequired, InvalidInput
         """
+        if expected.new:
+            if written := self._create_unless_taken(cust_id, sent):
+                return written
+            raise CustomerNotNew(cust_id)
         for _ in range(MAX_ATTEMPTS):
             old = self._store.get(cust_id)
             expected.check(cust_id, old, require_revision=self._require_revision)
@@ -144,4 +165,5 @@ class CustomerService:
         if same_features(old, features):
             return Written(shown(old), False, warnings)
         update = changed_customer(old, features, self._assigner.assign(features), self._origin())
+        make_room(self._outboxes, old)
         return Written(shown(update.customer), False, warnings) if self._store.update(update) else None

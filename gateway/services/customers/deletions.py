@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import count
 from typing import Protocol, TypedDict
 
 from gateway.services.customers.customer import (
@@ -14,6 +15,7 @@ from gateway.services.customers.customer import (
     deleted_customer,
     restored_customer,
     shown,
+    told_of,
 )
 from gateway.services.customers.customers import Written
 from gateway.services.customers.preconditions import ANY_STATE, Precondition
@@ -21,6 +23,7 @@ from gateway.services.customers.query import Filters
 from gateway.services.customers.store import CustomerStore
 from gateway.services.errors import CustomerExists, CustomerNotDeleted, CustomerNotFound, MatchingDiffer
 from gateway.services.events.change import Origin
+from gateway.services.events.log import Outboxes
 from gateway.services.pages import Page
 from gateway.services.transactions import Transactions
 from shared.features import CUST_ID
@@ -30,23 +33,20 @@ from shared.findings import findings
 class DeletedCustomers(Protocol):
     """Copies of deleted customers, one for each CUST_ID, kept until they expire. Every method may raise `StoreError`.
 
-    `keep`, `take` and `forget` take part in transactions.
+    `keep` and `take` take part in transactions.
     """
 
     def keep(self, copies: Sequence[DeletedCustomer]) -> None:
-        """Keep copies, each in the place of an older one of the same CUST_ID."""
+        """Keep copies, each in the place of an older one of the same CUST_ID, whose outbox it continues."""
 
-    def take(self, cust_id: str) -> DeletedCustomer | None:
-        """Remove the copy of a customer and return it, or None."""
-
-    def forget(self, cust_ids: Sequence[str]) -> int:
-        """Remove the copies of customers; return how many there were."""
+    def take(self, cust_ids: Sequence[str]) -> list[DeletedCustomer]:
+        """Remove the copies of customers; return those that there were, with their outboxes, in no particular order."""
 
     def get(self, cust_id: str) -> DeletedCustomer | None:
-        """Return the copy of a customer, or None."""
+        """Return the copy of a customer, without its outbox, or None."""
 
     def page(self, after: str | None, limit: int) -> list[DeletedCustomer]:
-        """Return up to `limit` copies with CUST_ID greater than `after`, in CUST_ID order."""
+        """Return up to `limit` copies with CUST_ID greater than `after`, in CUST_ID order, without their outboxes."""
 
 
 class BulkDeletion(TypedDict):
@@ -62,7 +62,7 @@ class BulkDeletion(TypedDict):
 
 
 DELETED_AT_ONCE = 200
-"""Customers that one transaction deletes: so few that it seldom meets others who write one of them."""
+"""Most customers that one transaction deletes; fewer where it meets others who write one of them."""
 
 
 class DeletionService:
@@ -79,6 +79,7 @@ class DeletionService:
         self,
         customers: CustomerStore,
         deleted: DeletedCustomers,
+        outboxes: Outboxes,
         transactions: Transactions,
         retention: timedelta,
         origin: Callable[[], Origin],
@@ -89,6 +90,7 @@ class DeletionService:
     ) -> None:
         self._customers = customers
         self._deleted = deleted
+        self._outboxes = outboxes
         self._transactions = transactions
         self._origin = origin
         self._retention = retention
@@ -113,12 +115,14 @@ class DeletionService:
         self._keep([customer])
 
     def _keep(self, customers: Sequence[StoredCustomer]) -> None:
-        """Keep what can be restored of customers that are being deleted."""
+        """Keep what can be restored of customers that are being deleted, or at least what waits to be told of them."""
+        origin = self._origin()
+        copies = [deleted_customer(customer, self._retention, origin) for customer in customers]
         if self._retention:
-            origin = self._origin()
-            self._deleted.keep([deleted_customer(customer, self._retention, origin) for customer in customers])
+            self._deleted.keep(copies)
         else:  # nor what was kept of earlier customers of these ids
-            self._deleted.forget([customer[CUST_ID] for customer in customers])
+            earlier = self._deleted.take([copy[CUST_ID] for copy in copies])
+            self._outboxes.add([entry for copy in (*earlier, *copies) for entry in told_of(copy)])
 
     def count_matching(self, filters: Filters) -> BulkDeletion:
         """Return how many customers `delete_matching` would delete.
@@ -156,15 +160,28 @@ class DeletionService:
             some = [row[0] for row in rows][: confirmed - deleted]
             if not some or self._clock() >= ends_at:
                 break
-            deleted += self._transactions.run(partial(self._delete_some, some, filters))
+            deleted += self._delete_all(some, filters, ends_at)
         remaining = self._customers.count(filters, exact=True).total
         return BulkDeletion(dry_run=False, matching=matching, deleted=deleted, remaining=remaining)
 
-    def _delete_some(self, cust_ids: Sequence[str], filters: Filters) -> int:
-        customers = self._customers.delete_many(cust_ids, filters)
+    def _delete_all(self, cust_ids: Sequence[str], filters: Filters, ends_at: float) -> int:
+        """Delete the customers that the filters hold for, until the time is up; return how many those were."""
+        deleted, at_once = 0, len(cust_ids)
+        while cust_ids and self._clock() < ends_at:
+            # A transaction that meets somebody who writes one of them is begun again, with half of them. One alone
+            # gets through: it takes no longer than the write that it met.
+            sizes = (max(1, at_once >> tries) for tries in count())
+            tried, number = self._transactions.run(partial(self._delete_first, sizes, cust_ids, filters))
+            deleted, at_once, cust_ids = deleted + number, 2 * tried, cust_ids[tried:]
+        return deleted
+
+    def _delete_first(self, sizes: Iterator[int], cust_ids: Sequence[str], filters: Filters) -> tuple[int, int]:
+        """Delete so many of the first of the customers as the filters hold for; return how many were tried, and did."""
+        some = cust_ids[: next(sizes)]
+        customers = self._customers.delete_many(some, filters)
         if customers:
             self._keep(customers)
-        return len(customers)
+        return len(some), len(customers)
 
     def get(self, cust_id: str) -> DeletedCustomer:
         """Return a deleted customer.
@@ -215,9 +232,9 @@ class DeletionService:
             return Written(shown(stored), False, findings(stored, stored))
 
     def _restore(self, cust_id: str) -> Written:
-        copy = self._deleted.take(cust_id)
-        if copy is None:
+        copies = self._deleted.take([cust_id])
+        if not copies:
             raise CustomerExists(cust_id) if self._customers.get(cust_id) else CustomerNotDeleted(cust_id)
-        customer = restored_customer(copy, self._origin())
+        customer = restored_customer(copies[0], self._origin())
         self._customers.insert(customer)
         return Written(shown(customer), False, findings(customer, customer))

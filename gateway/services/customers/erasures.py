@@ -14,12 +14,15 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal, Protocol, TypedDict
 
-from gateway.services.audit import Auditor, Change
 from gateway.services.clock import now
+from gateway.services.customers.customer import StoredCustomer, move_between, told_of
 from gateway.services.customers.deletions import DeletedCustomers
 from gateway.services.customers.preconditions import ANY_STATE, Precondition
 from gateway.services.customers.store import CustomerStore
 from gateway.services.errors import ErasureNotFound, SegmentationError
+from gateway.services.events.change import Entry, Origin, Subject, nameless
+from gateway.services.events.log import Outboxes
+from gateway.services.events.recorder import entry_of
 from gateway.services.transactions import Transactions
 
 
@@ -137,20 +140,22 @@ class ErasureService:
         customers: CustomerStore,
         deleted: DeletedCustomers,
         records: ErasureRecords,
+        outboxes: Outboxes,
         transactions: Transactions,
         places: Sequence[Erasable],
         secret: str,
-        auditor: Auditor,
+        origin: Callable[[], Origin],
         *,
         require_revision: bool = False,
     ) -> None:
         self._customers = customers
         self._deleted = deleted
         self._records = records
+        self._outboxes = outboxes
         self._transactions = transactions
         self._places = places
         self._secret = secret.encode()
-        self._auditor = auditor
+        self._origin = origin
         self._require_revision = require_revision
 
     def erase(self, cust_id: str, expected: Precondition = ANY_STATE) -> ErasureReceipt:
@@ -171,13 +176,28 @@ class ErasureService:
     def _remove_customer(self, cust_id: str, expected: Precondition) -> Erasure:
         stored = self._customers.delete(cust_id)
         expected.check(cust_id, stored, require_revision=self._require_revision)
-        erased = {CUSTOMERS: 1 if stored else 0, DELETED_CUSTOMERS: self._deleted.forget([cust_id])}
+        copies = self._deleted.take([cust_id])
+        erased = {CUSTOMERS: 1 if stored else 0, DELETED_CUSTOMERS: len(copies)}
         erasure = Erasure(secrets.token_hex(12), self._digest(cust_id), cust_id, now(), erased=erased)
         self._records.add(erasure)
-        # The entry names the erasure, whose receipt it leads to, and never the customer.
-        revision = stored["revision"] if stored else None
-        self._auditor.note(Change("customer.erased", "erasure", erasure.id, revision))
+        # What still waits of the customer goes on, without its name.
+        waiting = [nameless(entry) for customer in (*copies, stored) if customer for entry in told_of(customer)]
+        self._outboxes.add([*waiting, self._told(erasure, cust_id, stored)])
         return erasure
+
+    def _told(self, erasure: Erasure, cust_id: str, stored: StoredCustomer | None) -> Entry:
+        """Return the entry of an erasure. It leads to the receipt, and names the customer for a while only."""
+        entry = entry_of(
+            self._origin(),
+            "customer.erased",
+            Subject(type="erasure", id=erasure.id),
+            before=stored["revision"] if stored else None,
+            data={"digest": erasure.digest},
+            erased_id=cust_id,
+        )
+        if stored and (left := move_between(stored["segment"], None)):
+            entry["segment"] = left
+        return entry
 
     def get(self, erasure_id: str) -> ErasureReceipt:
         """Return the receipt of an erasure.

@@ -11,6 +11,14 @@ from gateway.services.errors import CustomerNotNew, RevisionRequired, StaleRevis
 Revisions = Container[str]
 
 
+class _EveryRevision:
+    def __contains__(self, revision: object) -> bool:
+        return True
+
+
+EVERY_REVISION: Revisions = _EveryRevision()
+
+
 @dataclass(frozen=True, slots=True)
 class Precondition:
     """Which revisions a customer may have.
@@ -25,6 +33,11 @@ class Precondition:
     any_of: Revisions | None = None
     none_of: Revisions | None = None
     weak: Revisions = ()
+
+    @property
+    def new(self) -> bool:
+        """Whether there must be no customer yet, and nothing else matters."""
+        return self.any_of is None and self.none_of is EVERY_REVISION
 
     def check(self, cust_id: str, stored: Customer | None, *, require_revision: bool = False) -> None:
         """Do nothing if all is as expected.

@@ -13,10 +13,11 @@ from gateway.services.customers.customer import (
     refuse_gaps,
     rescored_customer,
 )
-from gateway.services.customers.customers import CustomerService
+from gateway.services.customers.customers import CustomerService, make_room
 from gateway.services.customers.store import MAX_ATTEMPTS, CustomerStore
 from gateway.services.errors import Contended, CustomerNotFound, ModelRefused
 from gateway.services.events.change import Origin
+from gateway.services.events.log import Outboxes
 from gateway.services.models.model import Model, PredictionOptions
 from shared.contract import BORDERLINE, Explanation, Prediction, SegmentRef
 
@@ -67,6 +68,7 @@ class CustomerSegmentService:
         model: Model,
         names: Callable[[], Mapping[str, str]],
         deadline: float,
+        outboxes: Outboxes,
         origin: Callable[[], Origin],
     ) -> None:
         self._customers = customers
@@ -74,6 +76,7 @@ class CustomerSegmentService:
         self._model = model
         self._names = names
         self._deadline = deadline
+        self._outboxes = outboxes
         self._origin = origin
 
     def get(self, cust_id: str, *, explain: bool = False) -> CustomerSegment:
@@ -100,6 +103,7 @@ class CustomerSegmentService:
                 raise CustomerNotFound(cust_id)
             prediction = self._predict(customer, PredictionOptions(explain=explain))
             update = rescored_customer(customer, assignment_of(prediction), self._origin())
+            make_room(self._outboxes, customer)
             if self._store.update(update):
                 view = _view(update.customer, _names_in(prediction))
                 return _explained(view, prediction) if explain else view

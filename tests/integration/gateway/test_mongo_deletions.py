@@ -25,12 +25,12 @@ from fakes.gateway import CUSTOMERS, FakeGateway
 from pymongo.collection import Collection
 from support.customers import becoming, body, inputs, knowing, stored
 
-from gateway.data_access.mongo.audit import MongoAuditTrail
 from gateway.data_access.mongo.collection import MongoTransactions
 from gateway.data_access.mongo.customers import MongoCustomerStore
 from gateway.data_access.mongo.deletions import MongoDeletedCustomers
 from gateway.data_access.mongo.erasures import INDEXES as ERASURE_INDEXES
 from gateway.data_access.mongo.erasures import MongoErasureRecords
+from gateway.data_access.mongo.events.outboxes import MongoOutboxes
 from gateway.data_access.mongo.schema import CollectionSchema, MongoSchema
 from gateway.services.errors import (
     Contended,
@@ -61,15 +61,15 @@ def records(customers: Documents) -> MongoErasureRecords:
 
 
 @pytest.fixture
-def trail(customers: Documents) -> MongoAuditTrail:
-    """An empty audit trail."""
-    return MongoAuditTrail(customers.database["audit"])
-
-
-@pytest.fixture
 def transactions(customers: Documents) -> MongoTransactions:
     """Transactions in the test's database."""
     return MongoTransactions(customers.database, 5.0)
+
+
+@pytest.fixture
+def outboxes(customers: Documents, transactions: MongoTransactions) -> MongoOutboxes:
+    """Outboxes in the test's database."""
+    return MongoOutboxes(customers.database, transactions)
 
 
 @pytest.fixture
@@ -77,11 +77,11 @@ def gateway(
     store: MongoCustomerStore,
     deleted: MongoDeletedCustomers,
     records: MongoErasureRecords,
-    trail: MongoAuditTrail,
+    outboxes: MongoOutboxes,
     transactions: MongoTransactions,
 ) -> FakeGateway:
     """The gateway over HTTP, with real MongoDB and a fake model."""
-    return FakeGateway(store=store, deleted=deleted, erasures=records, audit=trail, transactions=transactions)
+    return FakeGateway(store=store, deleted=deleted, erasures=records, outboxes=outboxes, transactions=transactions)
 
 
 class TestMongoDeletedCustomers(DeletedCustomersContract):
@@ -127,7 +127,7 @@ class TestMongoTransactions(TransactionsContract):
         holder.start()
         begun.wait()
         try:
-            with pytest.raises(StoreUnavailable):
+            with pytest.raises(StoreUnavailable, match="Other requests kept changing the same"):
                 MongoTransactions(customers.database, 0.3).run(lambda: store.delete("A"))
         finally:
             over.set()
@@ -170,8 +170,7 @@ class RaisingCollection:
 
 CALLS: list[tuple[type[Any], str, tuple[Any, ...]]] = [
     (MongoDeletedCustomers, "keep", ([copy_of("A")],)),
-    (MongoDeletedCustomers, "take", ("A",)),
-    (MongoDeletedCustomers, "forget", (["A"],)),
+    (MongoDeletedCustomers, "take", (["A"],)),
     (MongoDeletedCustomers, "get", ("A",)),
     (MongoDeletedCustomers, "page", (None, 1)),
     (MongoErasureRecords, "add", (erasure(),)),

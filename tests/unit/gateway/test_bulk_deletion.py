@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from fakes.changes import InMemoryOutboxes
 from fakes.deletions import InMemoryDeletedCustomers, InMemoryTransactions
 from fakes.gateway import CUSTOMERS, FakeGateway
 from fakes.store import InMemoryCustomerStore
@@ -147,14 +148,16 @@ class TestInParts:
         self, store: Meanwhile, transactions: InMemoryTransactions, deleted: InMemoryDeletedCustomers
     ) -> Callable[..., DeletionService]:
         def make(clock: Callable[[], float] = lambda: 0.0) -> DeletionService:
-            return DeletionService(store, deleted, transactions, MONTH, origin, seconds=5.0, clock=clock)
+            return DeletionService(
+                store, deleted, InMemoryOutboxes(), transactions, MONTH, origin, seconds=5.0, clock=clock
+            )
 
         return make
 
     def test_when_the_time_is_up_the_rest_is_left_for_another_call(
         self, make: Callable[..., DeletionService], store: Meanwhile, deleted: InMemoryDeletedCustomers
     ) -> None:
-        times = iter([0.0, 1.0, 4.9, 5.0])
+        times = iter([0.0, 1.0, 1.0, 1.0, 4.8, 4.9, 5.0, 5.0])
         first = make(lambda: next(times)).delete_matching(RICH, 5)
         assert first == {"dry_run": False, "matching": 5, "deleted": 4, "remaining": 1}
         assert make().delete_matching(RICH, 1)["remaining"] == 0
@@ -204,6 +207,20 @@ class TestInParts:
         transactions.conflicts = 2
         assert make().delete_matching(RICH, 5)["deleted"] == 5
         assert len(deleted.copies) == 5
+
+    def test_after_a_conflict_fewer_are_deleted_at_once_and_then_more_again(
+        self,
+        make: Callable[..., DeletionService],
+        store: Meanwhile,
+        transactions: InMemoryTransactions,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr(deletions, "DELETED_AT_ONCE", 10)
+        left: list[int] = []
+        store.others = lambda: left.append(len(store.customers))
+        transactions.conflicts = 6
+        assert make().delete_matching((), 10)["deleted"] == 10
+        assert left == [10] * 7 + [9, 7, 3]
 
     def test_ids_are_those_of_customers(self, make: Callable[..., DeletionService], store: Meanwhile) -> None:
         assert make().delete_matching((Condition(CUST_ID, Op.IN, ("C3", "C4")),), 2)["deleted"] == 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from fakes.changes import InMemoryOutboxes
 from fakes.model import FakeModel
 from fakes.store import InMemoryCustomerStore
 from support.customers import inputs, knowing, origin, stored
@@ -41,7 +42,7 @@ def _delete(store: InMemoryCustomerStore) -> None:
 
 def _racing(times: int, interference: Callable[[InMemoryCustomerStore], object]) -> tuple[OthersWrite, CustomerService]:
     store = OthersWrite(times, interference)
-    return store, CustomerService(store, Assigner(FakeModel(), 0.5), origin)
+    return store, CustomerService(store, Assigner(FakeModel(), 0.5), InMemoryOutboxes(), origin)
 
 
 class TestReplace:

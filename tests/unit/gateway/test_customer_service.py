@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from fakes.changes import InMemoryOutboxes
 from fakes.model import DOWN, FakeModel
 from fakes.store import InMemoryCustomerStore
 from support.customers import inputs, knowing, origin
@@ -18,7 +19,7 @@ from shared.features import complete
 
 @pytest.fixture
 def service(store: InMemoryCustomerStore, model: FakeModel) -> CustomerService:
-    return CustomerService(store, Assigner(model, 0.5), origin)
+    return CustomerService(store, Assigner(model, 0.5), InMemoryOutboxes(), origin)
 
 
 class TestCreate:

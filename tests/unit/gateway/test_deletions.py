@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from contracts.customers import assignment
 from contracts.deletions import DeletedCustomersContract, TransactionsContract
-from fakes.audit import InMemoryAuditTrail
+from fakes.changes import InMemoryOutboxes
 from fakes.deletions import InMemoryDeletedCustomers, InMemoryErasureRecords, InMemoryTransactions
 from fakes.model import FakeModel
 from fakes.store import InMemoryCustomerStore
@@ -47,8 +47,8 @@ def records() -> InMemoryErasureRecords:
 
 
 @pytest.fixture
-def trail() -> InMemoryAuditTrail:
-    return InMemoryAuditTrail()
+def outboxes(store: InMemoryCustomerStore, deleted: InMemoryDeletedCustomers) -> InMemoryOutboxes:
+    return InMemoryOutboxes(customers=store, deleted=deleted)
 
 
 @pytest.fixture
@@ -56,9 +56,9 @@ def transactions(
     store: InMemoryCustomerStore,
     deleted: InMemoryDeletedCustomers,
     records: InMemoryErasureRecords,
-    trail: InMemoryAuditTrail,
+    outboxes: InMemoryOutboxes,
 ) -> InMemoryTransactions:
-    return InMemoryTransactions(lambda: (store.customers, deleted.copies, records.erasures, trail.entries))
+    return InMemoryTransactions(lambda: (store.customers, deleted.copies, records.erasures, outboxes.added))
 
 
 @pytest.fixture
@@ -66,14 +66,14 @@ def service(
     store: InMemoryCustomerStore,
     deleted: InMemoryDeletedCustomers,
     transactions: InMemoryTransactions,
-    trail: InMemoryAuditTrail,
+    outboxes: InMemoryOutboxes,
 ) -> DeletionService:
-    return DeletionService(store, deleted, transactions, MONTH, origin)
+    return DeletionService(store, deleted, outboxes, transactions, MONTH, origin)
 
 
 @pytest.fixture
 def customers(store: InMemoryCustomerStore) -> CustomerService:
-    return CustomerService(store, Assigner(FakeModel(), 0.5), origin)
+    return CustomerService(store, Assigner(FakeModel(), 0.5), InMemoryOutboxes(), origin)
 
 
 class TestDeletedCustomersFake(DeletedCustomersContract):
@@ -97,13 +97,20 @@ class TestDelete:
         assert copy["expires_at"] - copy["deleted_at"] == MONTH
 
     def test_without_retention_keeps_nothing_not_even_what_was_kept_before(
-        self, service: DeletionService, store: InMemoryCustomerStore, deleted: InMemoryDeletedCustomers
+        self,
+        service: DeletionService,
+        customers: CustomerService,
+        store: InMemoryCustomerStore,
+        deleted: InMemoryDeletedCustomers,
+        outboxes: InMemoryOutboxes,
     ) -> None:
-        store.insert(stored("A"))
+        first = customers.create("A", inputs()).customer
         service.delete("A")
-        store.insert(stored("A"))
-        DeletionService(store, deleted, InMemoryTransactions(), timedelta(), origin).delete("A")
+        second = customers.create("A", inputs()).customer
+        DeletionService(store, deleted, outboxes, InMemoryTransactions(), timedelta(), origin).delete("A")
         assert (store.customers, deleted.copies) == ({}, {})
+        told = [(entry["created_at"], entry["seq"], entry["subject"]["id"]) for entry in outboxes.entries()]
+        assert told == [(life["created_at"], seq, "A") for life in (first, second) for seq in (1, 2)]
 
     def test_of_nobody(self, service: DeletionService, deleted: InMemoryDeletedCustomers) -> None:
         with pytest.raises(CustomerNotFound, match="'A'"):
@@ -135,9 +142,13 @@ class TestDelete:
         assert (list(store.customers), deleted.copies) == (["A"], {})
 
     def test_where_the_revision_must_be_known(
-        self, store: InMemoryCustomerStore, deleted: InMemoryDeletedCustomers, transactions: InMemoryTransactions
+        self,
+        store: InMemoryCustomerStore,
+        deleted: InMemoryDeletedCustomers,
+        transactions: InMemoryTransactions,
+        outboxes: InMemoryOutboxes,
     ) -> None:
-        service = DeletionService(store, deleted, transactions, MONTH, origin, require_revision=True)
+        service = DeletionService(store, deleted, outboxes, transactions, MONTH, origin, require_revision=True)
         customer = stored("A")
         store.insert(customer)
         with pytest.raises(RevisionRequired):

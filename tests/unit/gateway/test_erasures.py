@@ -6,14 +6,16 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from contracts.customers import assignment
 from contracts.deletions import ErasureRecordsContract, copy_of
-from fakes.audit import InMemoryAuditTrail, auditor
+from fakes.changes import InMemoryOutboxes
 from fakes.deletions import InMemoryDeletedCustomers, InMemoryErasureRecords, InMemoryTransactions
 from fakes.gateway import FakeGateway
 from fakes.store import InMemoryCustomerStore
-from support.customers import knowing, stored
+from support.customers import ORIGIN, inputs, knowing, origin, stored
 
 from gateway.services.customers import erasures as erasures_module
+from gateway.services.customers.customer import changed_customer, deleted_customer, new_customer
 from gateway.services.customers.erasures import CUSTOMERS, DELETED_CUSTOMERS, ErasureReceipt, ErasureService
 from gateway.services.errors import (
     ErasureNotFound,
@@ -25,6 +27,7 @@ from gateway.services.errors import (
     StoreUnavailable,
 )
 from gateway.wiring import erasables
+from shared.features import complete
 
 AWAY = ModelUnavailable("away")
 
@@ -73,8 +76,8 @@ def places() -> list[Place]:
 
 
 @pytest.fixture
-def trail() -> InMemoryAuditTrail:
-    return InMemoryAuditTrail()
+def outboxes() -> InMemoryOutboxes:
+    return InMemoryOutboxes()
 
 
 @pytest.fixture
@@ -83,10 +86,10 @@ def service(
     deleted: InMemoryDeletedCustomers,
     records: InMemoryErasureRecords,
     places: list[Place],
-    trail: InMemoryAuditTrail,
+    outboxes: InMemoryOutboxes,
 ) -> ErasureService:
-    transactions = InMemoryTransactions(lambda: (store.customers, deleted.copies, records.erasures, trail.entries))
-    return ErasureService(store, deleted, records, transactions, places, "secret", auditor(trail))
+    transactions = InMemoryTransactions(lambda: (store.customers, deleted.copies, records.erasures, outboxes.added))
+    return ErasureService(store, deleted, records, outboxes, transactions, places, "secret", origin)
 
 
 @pytest.fixture
@@ -133,14 +136,40 @@ class TestErase:
     ) -> None:
         service.erase("A")
         other = ErasureService(
-            store, InMemoryDeletedCustomers(), records, InMemoryTransactions(), [], "another secret", auditor()
+            store,
+            InMemoryDeletedCustomers(),
+            records,
+            InMemoryOutboxes(),
+            InMemoryTransactions(),
+            [],
+            "another secret",
+            origin,
         )
         assert other.of("A") == {"items": []}
 
-    def test_is_audited_without_the_id(self, service: ErasureService, trail: InMemoryAuditTrail) -> None:
+    def test_is_told_and_what_waits_of_the_customer_goes_on_without_its_id(
+        self,
+        service: ErasureService,
+        store: InMemoryCustomerStore,
+        deleted: InMemoryDeletedCustomers,
+        outboxes: InMemoryOutboxes,
+        records: InMemoryErasureRecords,
+    ) -> None:
+        first = new_customer("A", complete(inputs()), assignment(), ORIGIN)
+        second = new_customer("A", complete(inputs()), assignment(), ORIGIN)
+        deleted.keep([deleted_customer(first, timedelta(days=1), ORIGIN)])
+        store.insert(second)
+        store.update(changed_customer(second, complete(inputs(BALANCE=7.0)), assignment("seg-02"), ORIGIN))
         receipt = service.erase("A")
-        (entry,) = trail.newest_first
-        assert (entry["action"], entry["subject"]["id"]) == ("customer.erased", receipt["id"])
+        *waiting, erased = outboxes.entries()
+        assert [e["type"].removeprefix("customer.") for e in waiting] == ["created", "deleted", "created", "updated"]
+        assert all(e["subject"] == {"type": "customer", "id": None} and e["erased"] for e in waiting)
+        assert waiting[-1]["fields"] == ["BALANCE"]
+        assert "values" not in waiting[-1]
+        assert (erased["type"], erased["subject"]["id"]) == ("customer.erased", receipt["id"])
+        assert (erased["segment"]["from"], erased["segment"]["to"]) == ("seg-02", None)
+        (record,) = records.erasures.values()
+        assert (erased["erased_id"], erased["data"]) == ("A", {"digest": record.digest})
 
     def test_of_a_known_revision(self, service: ErasureService, store: InMemoryCustomerStore) -> None:
         customer = stored("A")
@@ -171,7 +200,15 @@ class TestErase:
         records: InMemoryErasureRecords,
     ) -> None:
         service = ErasureService(
-            store, deleted, records, InMemoryTransactions(), [], "secret", auditor(), require_revision=True
+            store,
+            deleted,
+            records,
+            InMemoryOutboxes(),
+            InMemoryTransactions(),
+            [],
+            "secret",
+            origin,
+            require_revision=True,
         )
         store.insert(stored("A"))
         with pytest.raises(RevisionRequired):
@@ -295,7 +332,7 @@ def _service(
     records: InMemoryErasureRecords,
     places: list[Place],
 ) -> ErasureService:
-    return ErasureService(store, deleted, records, InMemoryTransactions(), places, "secret", auditor())
+    return ErasureService(store, deleted, records, InMemoryOutboxes(), InMemoryTransactions(), places, "secret", origin)
 
 
 def _killed_at_note(step: int) -> InMemoryErasureRecords:

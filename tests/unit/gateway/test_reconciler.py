@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from contracts.customers import assignment
 from fakes.assignments import Workshop
+from fakes.changes import InMemoryOutboxes
 from fakes.model import DOWN, FakeModel
 from fakes.store import InMemoryCustomerStore
 from support.customers import inputs, origin, stored
@@ -134,7 +135,7 @@ def test_ends_where_the_model_fails_and_carries_on_later(
 def test_finishes_what_writes_left_pending(
     reconciler: Reconciler, store: InMemoryCustomerStore, model: FakeModel
 ) -> None:
-    service = CustomerService(store, Assigner(model, 0.5), origin)
+    service = CustomerService(store, Assigner(model, 0.5), InMemoryOutboxes(), origin)
     model.failure = DOWN
     service.create("A", inputs())
     model.failure = None
@@ -236,7 +237,7 @@ def test_a_customer_is_assigned_once_it_has_been_completed(
     lacking_tenure(store, "A", "B")
     assert reconciler.run_once() == 0
     model.failure = DOWN
-    CustomerService(store, Assigner(model, 0.5), origin).patch("A", {"TENURE": 12})
+    CustomerService(store, Assigner(model, 0.5), InMemoryOutboxes(), origin).patch("A", {"TENURE": 12})
     model.failure = None
     assert reconciler.run_once() == 1
     assert store.customers["A"]["segment_status"] == "assigned"
