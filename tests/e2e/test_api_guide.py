@@ -65,6 +65,7 @@ def test_every_block_runs_and_prints_what_the_guide_says(system: System, folder:
     assert shutil.which("node"), "Node.js is needed: apt-get install nodejs"
     system.start_model()
     system.start_gateway(GRANIAN)
+    system.start_worker()
     assert system.run("gateway", "import", str(SAMPLE_CSV)).returncode == 0
     (folder / "customer.json").write_text(CUSTOMER)
     faults = [fault for block in JOBS for fault in _faults(block, system, folder)]
