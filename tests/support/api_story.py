@@ -189,6 +189,12 @@ def audit(api: DocumentedClient) -> None:
     api("listAuditEntries", 200, limit=2, cursor=found.body["next_cursor"], action="customer.created")
 
 
+def events(api: DocumentedClient) -> None:
+    """Follow what has happened."""
+    page = api("listEvents", 200, limit=2, type="customer.created,customer.segment_changed")
+    api("listEvents", 200, after=page.body["next_cursor"], wait=1)
+
+
 def service(api: DocumentedClient) -> None:
     """Ask the service itself."""
     for operation in ("getIndex", "getLiveness", "getReadiness", "getDocs"):
@@ -213,6 +219,7 @@ CHAPTERS = (
     trainings,
     api_keys,
     audit,
+    events,
     service,
 )
 """In this order: the later ones find what the earlier ones stored."""
