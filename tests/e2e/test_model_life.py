@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -54,8 +53,10 @@ def another_version(system: System) -> str:
     return store.save(joblib.load(store.path(version) / MODEL_FILE), store.manifest(version))
 
 
-def versions(system: System) -> Counter[str | None]:
-    return Counter((c["segment"] or {}).get("model_version") for c in system.customers())
+def assigned_by(system: System, version: str) -> int:
+    """Return how many customers were assigned by the version."""
+    query = {"model_version": version, "count": "exact", "limit": "1"}
+    return int(call(system, "GET", "/customers", params=query).json()["total"])
 
 
 def test_train_on_the_stored_base_see_who_moves_activate_and_roll_back(loaded: System) -> None:
@@ -75,13 +76,13 @@ def test_train_on_the_stored_base_see_who_moves_activate_and_roll_back(loaded: S
 
     done = call(loaded, "POST", f"/models/{version}/activate", json={"reason": "tried it", "by": "ann"})
     assert done.status_code == 200, done.text
-    wait_until(lambda: versions(loaded) == {version: 6000}, "everybody assigned by the new version", 60)
+    wait_until(lambda: assigned_by(loaded, version) == 6000, "everybody assigned by the new version", 60)
     after = loaded.counted(6000)
     assert {(s["id"], s["name"]) for s in after["items"]} == {(s["id"], s["name"]) for s in before["items"]}
 
     back = call(loaded, "POST", "/models/rollback", json={"reason": "second thoughts", "by": "ben"})
     assert (back.status_code, back.json()["version"]) == (200, before["model_version"])
-    wait_until(lambda: versions(loaded) == {before["model_version"]: 6000}, "everybody back", 60)
+    wait_until(lambda: assigned_by(loaded, before["model_version"]) == 6000, "everybody back", 60)
     history = call(loaded, "GET", "/activations").json()["items"]
     assert [(a["kind"], a["by"]) for a in history[:2]] == [("rollback", "ben"), ("activate", "ann")]
 
@@ -93,35 +94,17 @@ def test_train_on_the_stored_base_see_who_moves_activate_and_roll_back(loaded: S
     assert "upload.csv" not in report.text
 
 
-def test_a_renamed_segment_carries_its_name_in_the_report_and_the_plots(loaded: System) -> None:
-    loaded.start_worker()
-    version = train(loaded, k=3)["version"]
-    loaded.counted(6000)
-    call(loaded, "POST", f"/models/{version}/activate", json={"force": True, "reason": "to be renamed"})
-    addresses = [f"/models/active/{path}" for path in ("report", "plots/shares.svg", "plots/shares.png")]
-    before = [call(loaded, "GET", address) for address in addresses]
-    named = call(loaded, "PATCH", "/segments/seg-01", json={"name": "Umbrella people"})
-    assert named.status_code == 200, named.text
-    for address, old in zip(addresses, before, strict=True):
-        known = {"If-None-Match": old.headers["ETag"]}
-        new = call(loaded, "GET", address, headers=known)
-        assert (new.status_code, new.content == old.content) == (200, False), new.text[:500]
-        same = call(loaded, "GET", address, headers={"If-None-Match": new.headers["ETag"]})
-        assert same.status_code == 304
-    assert "Umbrella people" in call(loaded, "GET", "/models/active/report").text
-
-
 def test_a_worker_killed_while_it_reassigns_harms_nothing(loaded: System) -> None:
     old = call(loaded, "GET", "/models/active").json()["version"]
     version = another_version(loaded)
     assert call(loaded, "POST", f"/models/{version}/activate", json={}).status_code == 200
     for _ in range(4):  # each one gets a little further, or nowhere
         loaded.start_worker()
-        wait_until(lambda: versions(loaded)[old] < 6000, "the worker has begun", 60)
+        wait_until(lambda: assigned_by(loaded, old) < 6000, "the worker has begun", 60)
         loaded.kill("worker")
-        assert versions(loaded).total() == 6000
+        assert assigned_by(loaded, old) + assigned_by(loaded, version) == 6000
     loaded.start_worker()
-    wait_until(lambda: versions(loaded) == {version: 6000}, "the next worker has finished", 60)
+    wait_until(lambda: assigned_by(loaded, version) == 6000, "the next worker has finished", 60)
 
 
 def test_a_killed_training_is_reported_and_the_next_one_works(loaded: System) -> None:

@@ -258,7 +258,7 @@ class TestStreaming:
 
         def slowly() -> Iterator[bytes]:
             yield b"x"
-            assert answered.wait(5.0)
+            assert answered.wait(30.0)
             yield b"x" * 100_000
 
         answered = threading.Event()

@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from itertools import product
+from itertools import cycle
 from threading import Event, Lock
 from typing import Any
 
@@ -207,7 +207,7 @@ def test_a_list_of_those_that_are_still_due_does_not_end_early(
     """A page is short without being the last one where customers cease to match while the page is put together."""
     monkeypatch.setattr(reconciler, "BATCH", 100)
     client = FakeGateway(store=commotion.store).unjudged
-    for _ in range(5):
+    for _ in range(3):
         version = commotion.activate_another()
         left = {"everybody"}
         while left:
@@ -223,7 +223,7 @@ def test_a_list_of_those_that_are_still_due_does_not_end_early(
 def test_lists_have_whoever_stays_exactly_once(commotion: Commotion) -> None:
     client = FakeGateway(store=commotion.store).unjudged
     seen = 0
-    for filters, keys in product(FILTERS, SORTS):
+    for filters, keys in zip(cycle(FILTERS), SORTS, strict=False):  # each order, and each filter several times
         wanted = _with_version(filters, commotion.activate_another())
         unmoved = Unmoved(commotion, wanted, order_of(keys))
         found = [customer[CUST_ID] for customer in walk(client, query_string(wanted, keys, 300))]
@@ -256,7 +256,7 @@ def test_analyses_and_the_worker_have_whoever_stays_exactly_once(commotion: Comm
 
 def test_counts_count_everybody_once(commotion: Commotion) -> None:
     """Each customer has a segment, by one of two versions, at every moment."""
-    for _ in range(30):
+    for _ in range(15):
         version = commotion.activate_another()
         for everybody in (
             Condition("segment_status", Op.EQ, "assigned"),

@@ -49,6 +49,12 @@ MINUTE = timedelta(minutes=1)
 
 
 @pytest.fixture
+def database_name(emptied_database: str) -> str:
+    """One database for all tests of this module."""
+    return emptied_database
+
+
+@pytest.fixture
 def deleted(customers: Documents) -> MongoDeletedCustomers:
     """An empty store of deleted customers."""
     return MongoDeletedCustomers(customers.database["deleted_customers"])

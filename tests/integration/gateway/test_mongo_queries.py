@@ -29,6 +29,12 @@ moderately = settings(
 )
 
 
+@pytest.fixture
+def database_name(emptied_database: str) -> str:
+    """One database for all tests of this module."""
+    return emptied_database
+
+
 def _filled(store: MongoCustomerStore, customers: Collection, population: list[Customer]) -> InMemoryCustomerStore:
     """Put the customers into the store, and into one in memory that is returned."""
     customers.delete_many({})

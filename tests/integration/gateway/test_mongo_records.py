@@ -37,6 +37,12 @@ Documents = Collection[dict[str, Any]]
 
 
 @pytest.fixture
+def database_name(emptied_database: str) -> str:
+    """One database for all tests of this module."""
+    return emptied_database
+
+
+@pytest.fixture
 def audit(customers: Collection) -> Documents:
     """The test's collection of the audit trail."""
     return customers.database["audit"]

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from contracts.customers import CustomerStoreContract
 from contracts.queries import QueryContract
-from pymongo.collection import Collection
+from pymongo import MongoClient
 from support.customers import becoming, stored
 
 from gateway.data_access.mongo.customers import MongoCustomerStore
 from gateway.services.clock import now
 from gateway.services.errors import StoreError, StoreUnavailable
+
+
+@pytest.fixture
+def database_name(emptied_database: str) -> str:
+    """One database for all tests of this module."""
+    return emptied_database
 
 
 class TestMongoCustomerStore(CustomerStoreContract, QueryContract):
@@ -21,9 +29,8 @@ class TestMongoCustomerStoreWithoutASchema(CustomerStoreContract, QueryContract)
     """Before a worker has been there, a gateway serves the same, without validator and indexes."""
 
     @pytest.fixture
-    def store(self, customers: Collection) -> MongoCustomerStore:
-        customers.drop()
-        return MongoCustomerStore(customers)
+    def store(self, mongo_client: MongoClient[dict[str, Any]], database_name: str) -> MongoCustomerStore:
+        return MongoCustomerStore(mongo_client[database_name]["customers_without_a_schema"])
 
 
 class TestFailures:

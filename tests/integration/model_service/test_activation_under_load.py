@@ -1,4 +1,4 @@
-"""Twenty activations back and forth while four gunicorn workers answer single predictions without a pause.
+"""A dozen activations back and forth while four gunicorn workers answer single predictions without a pause.
 
 Most of them follow each other at once, which is the harder case for whoever answers meanwhile; after the others there
 is time to see that every worker has followed.
@@ -35,11 +35,12 @@ from shared.features import INPUTS
 from shared.model_contract import MODELS
 from shared.secret_rules import MODEL_SERVICE_SECRET_IN_DEVELOPMENT
 
-ACTIVATIONS = 20
-AT_ONCE = 16
+ACTIVATIONS = 12
+AT_ONCE = 10
 CLIENTS = 6
 FOLLOWED_WITHIN = 2.0
-"""Seconds after an activation from which on nobody may answer from the old version: what the project promises."""
+"""Seconds after an activation from which on nobody may answer from the old version: ten times what the workers need."""
+POLL = {"MODEL_WORKERS": "4", "MODEL_POLL_SECONDS": "0.2"}
 REQUESTS_PER_CONNECTION = 10
 """A connection stays with one worker, so that each client changes it now and then."""
 PAUSE = 0.02
@@ -92,7 +93,7 @@ class Load:
 
 
 @pytest.fixture
-def store(sample_csv: Path, tmp_path: Path) -> ModelStore:
+def store(sample_csv: Path, tmp_path: Path, few_refits: None) -> ModelStore:
     """A store with two versions, trained on few customers; the first one is active."""
     csv = tmp_path / "few.csv"
     csv.write_text("".join(sample_csv.read_text().splitlines(keepends=True)[:401]))
@@ -109,7 +110,7 @@ def test_every_worker_follows_in_time_and_no_request_fails(store: ModelStore, sa
     customer = json.loads(frame.to_json(orient="records"))[0]
     spans: list[tuple[float, float, str]] = []  # (from, to, the only version that may answer what is sent between)
     with (
-        running(store.directory, tmp_path / "server.log", "gunicorn", MODEL_WORKERS="4") as server,
+        running(store.directory, tmp_path / "server.log", "gunicorn", **POLL) as server,
         Load(server, customer) as load,
     ):
         for n in range(ACTIVATIONS):
@@ -140,7 +141,7 @@ def test_the_audit_trail_tells_all_that_happened_and_nothing_else(store: ModelSt
     versions, changes, transactions = store.versions(), InMemoryChangeLog(), InMemoryTransactions()
     outboxes = InMemoryOutboxes(changes)
     orders = InMemoryOrders(outboxes)
-    with running(store.directory, tmp_path / "server.log", "gunicorn", MODEL_WORKERS="4") as server:
+    with running(store.directory, tmp_path / "server.log", "gunicorn", **POLL) as server:
         client = ModelServiceClient(f"http://127.0.0.1:{server.port}", MODEL_SERVICE_SECRET_IN_DEVELOPMENT)
         registries = [HttpRegistry(client, Deadlines(10.0, 10.0, changing)) for changing in (10.0, 10.0, 0.03)]
 

@@ -178,45 +178,48 @@ def test_an_upload_becomes_the_active_model(service, customers):
     assert str(service.store) not in text
     assert service.files(record["id"]) == {"record.json", "log.txt", "lock"}
     until(lambda: not process.is_running(), "no zombie is left")
+    page, lines = told(service, record)
+    assert f"{customers.count(LINE) - 1} customers in an uploaded CSV file" in page
+    assert ">line " in page
+    assert None not in lines
 
 
-def test_a_parquet_file_trains_too(service, customers, tmp_path):
+def test_stored_customers_in_parquet_train_too_and_are_called_so_in_the_report(service, customers, tmp_path):
     pd.read_csv(io.BytesIO(customers)).to_parquet(tmp_path / "customers.parquet")
-    queued = service.train((tmp_path / "customers.parquet").read_bytes(), ONE_K, PARQUET)
-    record = service.ended(queued["id"])
-    assert (record["status"], record["activated"], record["data"]) == ("completed", False, "upload.parquet"), record
+    content, query = (tmp_path / "customers.parquet").read_bytes(), f"{ONE_K}&stored=true&note=the+spring+campaign"
+    record = service.ended(service.train(content, query, PARQUET)["id"])
+    assert (record["status"], record["activated"]) == ("completed", False), record
+    page, lines = told(service, record)
+    assert f"{customers.count(LINE) - 1} customers stored in the gateway on " in page
+    assert "the spring campaign" in page
+    assert ">line " not in page
+    assert lines == {None}
 
 
-def test_stored_customers_and_named_files_are_called_so_in_the_report(service, customers):
-    for query, told in (
-        ("&stored=true&note=the+spring+campaign", f"{customers.count(LINE) - 1} customers stored in the gateway on "),
-        ("&name=march.csv", f"{customers.count(LINE) - 1} customers in march.csv"),
-        ("", f"{customers.count(LINE) - 1} customers in an uploaded CSV file"),
-    ):
-        record = service.ended(service.train(customers, ONE_K + query)["id"])
-        assert record["status"] == "completed", record
-        folder = service.store / record["version"]
-        page = (folder / "report.html").read_text(encoding="utf-8")
-        assert told in page
-        assert ("the spring campaign" in page) is ("note" in query)
-        assert (">line " in page) is ("stored" not in query)
-        assert "upload.csv" not in page
-        members = json.loads((folder / "manifest.json").read_bytes())["evidence"]["segments"].values()
-        lines = {m["line"] for segment in members for m in (*segment["typical"], *segment["borderline"])}
-        assert (lines == {None}) is ("stored" in query)
-
-
-def test_ndjson_with_a_name_of_the_banks_own_trains_too(service, customers):
+def test_a_named_ndjson_file_with_a_name_of_the_banks_own_trains_too(service, customers):
     table = pd.read_csv(io.BytesIO(customers)).rename(columns={"BALANCE": "Saldo", "TENURE": "tenure"})
     content = table.to_json(orient="records", lines=True).encode() + b"\n\n"
-    queued = service.train(content, f"{ONE_K}&columns=BALANCE:Saldo", NDJSON)
+    queued = service.train(content, f"{ONE_K}&columns=BALANCE:Saldo&name=march.ndjson", NDJSON)
     assert queued["options"]["columns"] == {"BALANCE": "Saldo"}
     record = service.ended(queued["id"])
-    assert (record["status"], record["data"]) == ("completed", "upload.ndjson"), record
+    assert (record["status"], record["data"]) == ("completed", "march.ndjson"), record
     text = service.text(record["id"])
     assert "note: BALANCE is read from 'Saldo'" in text
     assert "note: blank rows, skipped: 2" in text
     assert service.files(record["id"]) == {"record.json", "log.txt", "lock"}
+    page, lines = told(service, record)
+    assert f"{customers.count(LINE) - 1} customers in march.ndjson" in page
+    assert "the spring campaign" not in page
+    assert None not in lines
+
+
+def told(service: Service, record: dict[str, Any]) -> tuple[str, set[int | None]]:
+    """Return a version's report, and the lines that its manifest names of the file."""
+    folder = service.store / record["version"]
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert "upload." not in page
+    members = json.loads((folder / "manifest.json").read_bytes())["evidence"]["segments"].values()
+    return page, {m["line"] for segment in members for m in (*segment["typical"], *segment["borderline"])}
 
 
 @pytest.mark.parametrize(

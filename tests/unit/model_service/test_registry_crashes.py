@@ -12,7 +12,7 @@ from registry_changes import copy_version
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[2]
-TIMES = 12
+TIMES = 8
 
 
 def run(store, work, times):

@@ -131,6 +131,6 @@ def test_one_entry_more(client, store, tiny):
     run(begin(store, tiny) + ADDED.format(before=before, csv=str(tiny.csv)))
 
 
-@pytest.mark.parametrize("name", ["TENURE", "MINIMUM_PAYMENTS", "PRC_FULL_PAYMENT", "BALANCE_FREQUENCY"])
+@pytest.mark.parametrize("name", ["TENURE", "MINIMUM_PAYMENTS"])
 def test_one_entry_less(store, tiny, name):
     run(begin(store, tiny, name) + REMOVED.format(name=name, csv=str(tiny.csv)), name)
