@@ -257,8 +257,17 @@ def restored_customer(copy: DeletedCustomer, origin: Origin) -> StoredCustomer:
         customer["due"] = reason
     revisions = copy["revision"], customer["revision"]
     entry = _entry("customer.restored", at, reason, customer["seq"], revisions, move_between(None, segment))
-    customer["outbox"] = [*copy.get("outbox", ()), entry]
+    customer["outbox"] = [*(each for each in copy.get("outbox", ()) if not _is_earlier(each, copy)), entry]
     return customer
+
+
+def told_of_earlier(copy: DeletedCustomer) -> list[Entry]:
+    """Return the entries that wait with a copy and are of earlier customers with its CUST_ID: they are not restored."""
+    return [entry for entry in told_of(copy) if _is_earlier(entry, copy)]
+
+
+def _is_earlier(entry: Entry, customer: StoredCustomer) -> bool:
+    return entry.get("created_at", customer["created_at"]) != customer["created_at"]
 
 
 def told_of(customer: StoredCustomer) -> list[Entry]:

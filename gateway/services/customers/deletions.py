@@ -16,6 +16,7 @@ from gateway.services.customers.customer import (
     restored_customer,
     shown,
     told_of,
+    told_of_earlier,
 )
 from gateway.services.customers.customers import Written
 from gateway.services.customers.preconditions import ANY_STATE, Precondition
@@ -237,4 +238,6 @@ class DeletionService:
             raise CustomerExists(cust_id) if self._customers.get(cust_id) else CustomerNotDeleted(cust_id)
         customer = restored_customer(copies[0], self._origin())
         self._customers.insert(customer)
+        if earlier := told_of_earlier(copies[0]):
+            self._outboxes.add(earlier)
         return Written(shown(customer), False, findings(customer, customer))
