@@ -102,7 +102,7 @@ def worker() -> None:
         Beside(services.segments.upkeep, "description"),
         services.imports,
         services.erasures,
-        services.reconciler,
+        services.assignments.reconciler,
         services.model_history,
     ]
     work(duties, settings.worker_interval, settings.worker_heartbeat)

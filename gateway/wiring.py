@@ -68,7 +68,6 @@ from gateway.services.customers.erasures import Erasable, ErasureService
 from gateway.services.customers.exports import ExportService
 from gateway.services.customers.lists import CustomerLists
 from gateway.services.customers.segment import CustomerSegmentService
-from gateway.services.customers.store import CustomerStore
 from gateway.services.events.as_of import AsOfService
 from gateway.services.events.audit import AuditService, ErasableChanges
 from gateway.services.events.feed import FeedService
@@ -109,6 +108,14 @@ class SegmentServices:
 
 
 @dataclass(frozen=True, slots=True)
+class AssignmentServices:
+    """The worker's duty that gives customers their segments, and what is said of it."""
+
+    reconciler: Reconciler
+    status: AssignmentsStatusService
+
+
+@dataclass(frozen=True, slots=True)
 class Services:
     """Every service, ready for use by controllers, the worker and the command line.
 
@@ -136,8 +143,7 @@ class Services:
     health: HealthService
     imports: ImportService
     exports: ExportService
-    reconciler: Reconciler
-    assignments: AssignmentsStatusService
+    assignments: AssignmentServices
     relay: Relay
     feed: FeedService
     schema_upkeep: SchemaUpkeep
@@ -190,7 +196,7 @@ def assemble(
         customer_lists=CustomerLists(store),
         deletions=_deletions(stores, settings),
         erasures=_erasures(stores, registry, settings),
-        batches=_batches(store, assigner, settings),
+        batches=_batches(stores, assigner, settings),
         customer_segments=CustomerSegmentService(writing, store, model, names, deadline, stores.outboxes, origin),
         history=_history(stores, model, segments_.descriptions, deadline),
         predictions=PredictionService(model, deadline),
@@ -201,8 +207,7 @@ def assemble(
         health=HealthService(store, model, stores.schema),
         imports=_imports(stores, assigner, registry, settings),
         exports=ExportService(store),
-        reconciler=_reconciler(stores, model, registry, assigner),
-        assignments=_status(stores, segments_.sizes),
+        assignments=_assignments(stores, model, registry, assigner, segments_.sizes),
         relay=Relay(stores.outboxes, stores.changes, settings.audit_retention_days),
         feed=FeedService(stores.changes, together, LogNews(stores.changes.head)),
         schema_upkeep=SchemaUpkeep(stores.schema, stores.imports.loading),
@@ -227,19 +232,27 @@ def _log(stores: Stores, registry: ModelRegistry) -> tuple[Recorder, ModelHistor
     return Recorder(outboxes, orders, origin), ModelHistory(registry, outboxes, orders, stores.transactions)
 
 
-def _batches(store: CustomerStore, assigner: Assigner, settings: Settings) -> BatchService:
-    strict, deadline = settings.require_if_match, settings.assignment_deadline
-    return BatchService(BulkWriter(store, assigner, origin, require_revision=strict, deadline=deadline))
+def _batches(stores: Stores, assigner: Assigner, settings: Settings) -> BatchService:
+    writer = BulkWriter(
+        stores.customers,
+        assigner,
+        origin,
+        stores.outboxes,
+        require_revision=settings.require_if_match,
+        deadline=settings.assignment_deadline,
+    )
+    return BatchService(writer)
 
 
-def _reconciler(stores: Stores, model: Model, registry: ModelRegistry, assigner: Assigner) -> Reconciler:
+def _assignments(
+    stores: Stores, model: Model, registry: ModelRegistry, assigner: Assigner, sizes: SegmentSizes
+) -> AssignmentServices:
     worker = f"{socket.gethostname()} {secrets.token_hex(4)}"
     rescorings = Rescorings(stores.rescorings, registry, stores.outboxes, stores.transactions, worker)
-    return Reconciler(stores.customers, model, assigner, rescorings, Reporter(stores.workers, worker))
-
-
-def _status(stores: Stores, sizes: SegmentSizes) -> AssignmentsStatusService:
-    return AssignmentsStatusService(stores.workers, stores.rescorings, stores.outboxes, sizes.status)
+    return AssignmentServices(
+        reconciler=Reconciler(stores.customers, model, assigner, rescorings, Reporter(stores.workers, worker)),
+        status=AssignmentsStatusService(stores.workers, stores.rescorings, stores.outboxes, sizes.status),
+    )
 
 
 def _deletions(stores: Stores, settings: Settings) -> DeletionService:
@@ -321,7 +334,7 @@ def build_resources(services: Services, settings: Settings, document: Callable[[
         customers.deletions(DeletionController(s.deletions), ErasureController(s.erasures)),
         predictions.predictions(PredictionController(s.predictions)),
         segments.segments(SegmentController(of.now, of.sizes, of.transitions, lists, of.as_of)),
-        assignments.assignments(AssignmentsController(s.assignments)),
+        assignments.assignments(AssignmentsController(s.assignments.status)),
         models.models(models_, plots, AnalysisController(s.analyses, registry)),
         models.trainings(TrainingController(registry, s.trainings, most)),
         api_keys.api_keys(ApiKeyController(s.api_keys)),

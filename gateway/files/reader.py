@@ -99,8 +99,11 @@ def customers_of(rows: Rows) -> list[tuple[str, dict[str, float | int | None]]]:
     assert rows.ids is not None
     stored = [stored_column(column, feature) for column, feature in zip(rows.columns, INPUTS, strict=True)]
     names = [feature.name for feature in (*INPUTS, *DERIVED)]
-    room = [[None] * len(rows.ids)] * len(DERIVED)  # dicts that grew later would be made twice
-    features = [dict(zip(names, row, strict=True)) for row in zip(*stored, *room, strict=True)]
+    empty: dict[str, float | int | None] = dict.fromkeys(names)  # of full size, as a dict that grows is made thrice
+    features = []
+    for values in zip(*stored, strict=True):
+        features.append(one := empty.copy())
+        one.update(zip(names, values, strict=False))  # the derived ones follow
     for derived in DERIVED:
         assert derived.derive is not None
         for row in features:

@@ -34,8 +34,8 @@ _EVERYTHING: Document = {}
 
 
 def _document(customer: StoredCustomer) -> Document:
-    document = {"_id": customer[CUST_ID], **customer}
-    del document[CUST_ID]
+    document: Document = {**customer}  # a copy as a whole takes a third of the time of one with another member first
+    document["_id"] = document.pop(CUST_ID)  # which the driver writes first
     return document
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import TypeVar
 
 from gateway.services.clock import now
@@ -63,8 +64,7 @@ class Assigner:
         ModelServiceError
             when the model service gives no usable answer.
         """
-        columns = {name: [row.get(name) for row in rows] for name in INPUT_NAMES}
-        answer = self._model.score(columns, deadline)
+        answer = self._model.score(_columns(rows), deadline)
         return _assignments(answer)
 
     def _call(self, model: Callable[[], Answer]) -> Answer | None:
@@ -106,6 +106,17 @@ def assignment_of(prediction: Prediction) -> Placement:
         model_version=prediction["model_version"],
         assigned_at=now(),
     )
+
+
+_inputs = itemgetter(*INPUT_NAMES)
+
+
+def _columns(rows: Sequence[Features]) -> dict[str, Sequence[float | int | None]]:
+    try:
+        values = [_inputs(row) for row in rows]
+    except KeyError:  # one from before there was a feature
+        values = [tuple(map(row.get, INPUT_NAMES)) for row in rows]
+    return dict(zip(INPUT_NAMES, zip(*values, strict=True), strict=True))
 
 
 def _assignments(answer: ColumnarAnswer) -> list[Placement]:

@@ -20,9 +20,11 @@ from gateway.services.customers.customer import (
     new_customers,
     same_features,
 )
+from gateway.services.customers.customers import make_room
 from gateway.services.customers.store import MAX_ATTEMPTS, BulkStore
 from gateway.services.errors import Contended
 from gateway.services.events.change import Cause, Origin
+from gateway.services.events.log import Outboxes
 from shared.features import CUST_ID
 
 
@@ -161,6 +163,7 @@ class BulkWriter:
     Parameters
     ----------
     origin : says where the change that is being made comes from.
+    outboxes : where entries wait that are too many for a customer; None where nothing is written.
     cause : why customers are written.
     require_revision : whether a stored customer changes only where the caller names the revision that it replaces.
     deadline : seconds to wait for the segments; None for as long as bulk work may.
@@ -171,6 +174,7 @@ class BulkWriter:
         store: BulkStore,
         assigner: Assigner,
         origin: Callable[[], Origin],
+        outboxes: Outboxes | None = None,
         *,
         cause: Cause = "customer_data",
         require_revision: bool = False,
@@ -179,6 +183,7 @@ class BulkWriter:
         self._store = store
         self._assigner = assigner
         self._origin = origin
+        self._outboxes = outboxes
         self._cause: Cause = cause
         self._require_revision = require_revision
         self._deadline = deadline
@@ -269,6 +274,9 @@ class BulkWriter:
         """Change stored customers; return the ids of those that have changed meanwhile."""
         if not wanted:
             return set()
+        if self._outboxes is not None:
+            for cust_id in wanted:
+                make_room(self._outboxes, stored[cust_id])
         origin = self._origin()
         updates = [changed_customer(stored[i], f, segments[i], origin, self._cause) for i, f in wanted.items()]
         missed = self._store.update_many(updates)

@@ -98,7 +98,8 @@ class ImportService:
         """
         record, origin = _new_record(source, order, by), self._origin()._replace(caller=by)
         store = DryRunStore(self._store) if order.dry_run else self._store
-        writer = BulkWriter(store, self._assigner, lambda: origin, cause="import")
+        outboxes = None if order.dry_run else self._outboxes
+        writer = BulkWriter(store, self._assigner, lambda: origin, outboxes, cause="import")
         first_load = not order.dry_run and _is_first_load(self._store, order.size or 0)
 
         def begin() -> None:

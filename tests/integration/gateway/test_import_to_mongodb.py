@@ -87,6 +87,6 @@ def test_without_the_model_the_worker_assigns_later(
     gateway.model.failure = DOWN
     assert _counts(services, _write(tmp_path / "customers.csv", 2_500)) == [2_500, 0, 0, 0, 2_500]
     gateway.model.failure = None
-    assert services.reconciler.run_once() == 2_500
+    assert services.assignments.reconciler.run_once() == 2_500
     assert customers.count_documents({"segment_status": "assigned"}) == 2_500
-    assert services.reconciler.run_once() == 0
+    assert services.assignments.reconciler.run_once() == 0

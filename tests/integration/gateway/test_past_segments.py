@@ -151,7 +151,7 @@ class World:
 
     def _work(self) -> None:
         self._model.failure = None
-        self.services.reconciler.run_once()
+        self.services.assignments.reconciler.run_once()
 
     def _relay(self) -> None:
         self.services.relay.run_once()

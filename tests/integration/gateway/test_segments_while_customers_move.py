@@ -94,7 +94,7 @@ class Busy:
         return list(found.values())  # type: ignore[arg-type]
 
     def drain(self) -> None:
-        self.services.reconciler.run_once()
+        self.services.assignments.reconciler.run_once()
         self.services.relay.run_once()
 
     def close(self) -> None:
@@ -144,7 +144,7 @@ def test_two_workers_count_what_the_list_has_while_customers_are_written_and_sco
 
     def activate() -> None:
         busy.model.current = f"v{next(versions)}"
-        busy.services.reconciler.run_once()
+        busy.services.assignments.reconciler.run_once()
 
     counting = [worker.segments.counting.run_once for worker in workers]
     with busy.going_on(write, activate, busy.services.relay.run_once, *counting):

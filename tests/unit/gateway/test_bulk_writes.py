@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from contracts.customers import assignment
+from contracts.customers import AT, assignment
+from fakes.changes import InMemoryChangeLog, InMemoryOutboxes
 from fakes.model import DOWN, FakeModel
 from fakes.store import InMemoryCustomerStore
 from support.customers import ORIGIN, inputs, origin, stored
@@ -14,6 +15,7 @@ from support.customers import ORIGIN, inputs, origin, stored
 from gateway.services.customers.assignment import Assigner
 from gateway.services.customers.bulk_writes import BulkWriter, Mode, Outcome, Verdict
 from gateway.services.customers.customer import Customer, Features
+from gateway.services.customers.customers import MOST_WAITING
 from gateway.services.customers.store import MAX_ATTEMPTS
 from gateway.services.errors import Contended
 from gateway.services.events.change import Entry
@@ -215,6 +217,16 @@ class TestWhatIsTold:
         assert store.customers["old"]["due"] == {**due, "was": "seg-01"}
         (entry,) = told(store)["old"]
         assert (entry["segment"]["from"], entry["segment"]["to"]) == ("seg-01", None)
+
+
+def test_whose_entries_are_too_many_has_them_moved_first(store: InMemoryCustomerStore, model: FakeModel) -> None:
+    store.insert_many([stored("full"), stored("free")])
+    store.customers["full"] |= {"seq": MOST_WAITING - 1, "outbox": [{"at": AT}]}  # type: ignore[typeddict-item]
+    log = InMemoryChangeLog()
+    writer = BulkWriter(store, Assigner(model, 0.5), origin, InMemoryOutboxes(log, store))
+    writer.write(wanted("full", "free", BALANCE=7.0))
+    assert {i: len(entries) for i, entries in told(store).items()} == {"full": 1, "free": 1}
+    assert [entry["subject"]["id"] for entry in log.entries.values()] == ["full"]
 
 
 class TestLikelyNew:

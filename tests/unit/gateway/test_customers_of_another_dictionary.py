@@ -22,7 +22,7 @@ from contracts.customers import assignment
 gateway = FakeGateway()
 client, store, model = gateway.client, gateway.store, gateway.model
 ONE = CUSTOMERS + "/A"
-worker = gateway.services.reconciler
+worker = gateway.services.assignments.reconciler
 """
 
 ADDED = """

@@ -85,7 +85,7 @@ class TestRestore:
         gateway.model.current, gateway.model.failure = "v2", DOWN
         assert gateway.client.post(f"{ONE}/restore").json["segment"]["model_version"] == "v1"
         gateway.model.failure = None
-        assert gateway.services.reconciler.run_once() == 1
+        assert gateway.services.assignments.reconciler.run_once() == 1
         assert gateway.client.get(ONE).json["segment"]["model_version"] == "v2"
 
     def test_of_nobody(self, gateway: FakeGateway) -> None:

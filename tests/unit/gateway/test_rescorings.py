@@ -87,7 +87,7 @@ class TestAnEntry:
         self, shop: Workshop, store: InMemoryCustomerStore, model: FakeModel
     ) -> None:
         store.insert(stored("patched", assignment(), BALANCE=5.0))
-        service = CustomerService(store, Assigner(model, 0.5), origin)
+        service = CustomerService(store, Assigner(model, 0.5), shop.outboxes, origin)
         imports = BulkWriter(store, Assigner(model, 0.5), origin, cause="import")
         model.failure = DOWN
         service.create("created", inputs())
@@ -168,7 +168,7 @@ class TestADigest:
         self, shop: Workshop, store: InMemoryCustomerStore, model: FakeModel
     ) -> None:
         store.insert_many([stored(name, assignment(version="v0")) for name in "AB"])
-        service = CustomerService(store, Assigner(FakeModel("v0"), 0.5), origin)
+        service = CustomerService(store, Assigner(FakeModel("v0"), 0.5), shop.outboxes, origin)
 
         def change() -> None:
             if model.calls[-1][0] == "score":

@@ -136,7 +136,7 @@ class TestCounting:
         peopled.model.current = "v2"
         answer = peopled.client.get(SEGMENTS).json
         assert (answer["model_version"], answer["outdated"], answer["pending"]) == ("v2", 5, 1)
-        peopled.services.reconciler.run_once()
+        peopled.services.assignments.reconciler.run_once()
         peopled.count_segments()
         answer = peopled.client.get(SEGMENTS).json
         assert (answer["model_version"], answer["outdated"], answer["pending"]) == ("v2", 0, 0)
