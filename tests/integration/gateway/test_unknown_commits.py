@@ -14,8 +14,8 @@ from support.customers import inputs
 from support.dropping_proxy import DroppingProxy, dropping_proxy
 from support.servers import Mongod
 
-from gateway.services.audit import AuditFilters
 from gateway.services.errors import CustomerNotFound, StoreUnavailable
+from gateway.services.events.log import AuditFilters
 from gateway.settings import Settings
 from gateway.stores import connect, mongo_stores
 from gateway.wiring import Services, assemble
@@ -44,6 +44,7 @@ def services(proxy: DroppingProxy, database_name: str) -> Iterator[Services]:
 
 def deletions(services: Services) -> int:
     """Return how many deletions are in the audit trail, beside that of the fixture."""
+    services.relay.run_once()
     return len(services.audit.page(AuditFilters(action="customer.deleted"), None, 50).items) - 1
 
 
