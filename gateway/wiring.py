@@ -190,9 +190,7 @@ def assemble(
         deletions=_deletions(stores, settings),
         erasures=_erasures(stores, registry, settings),
         batches=_batches(store, assigner, settings),
-        customer_segments=CustomerSegmentService(
-            writing, store, model, segments_.descriptions.names, deadline, stores.outboxes, origin
-        ),
+        customer_segments=_customer_segments(stores, writing, model, segments_.descriptions, deadline),
         history=_history(stores, model, segments_.descriptions, deadline),
         predictions=PredictionService(model, deadline),
         segments=segments_,
@@ -209,6 +207,14 @@ def assemble(
         schema_upkeep=SchemaUpkeep(stores.schema, stores.imports.loading),
         concurrency_limits=bound,
         limits=_rate_limits(stores, settings, bound),
+    )
+
+
+def _customer_segments(
+    stores: Stores, writing: CustomerService, model: Model, descriptions: ModelDescriptions, deadline: float
+) -> CustomerSegmentService:
+    return CustomerSegmentService(
+        writing, stores.customers, model, descriptions.names, deadline, stores.outboxes, origin
     )
 
 

@@ -38,6 +38,7 @@ def services(proxy: DroppingProxy, database_name: str) -> Iterator[Services]:
     services.customers.create("C1", inputs())
     services.deletions.delete("C1")
     services.deletions.restore("C1")
+    services.relay.run_once()
     yield services
     database.client.close()
 
@@ -77,7 +78,7 @@ def test_without_any_answer_nobody_knows_but_nothing_is_done_by_halves(
         services.deletions.delete("C1")
 
 
-@pytest.mark.parametrize("command", [b"findAndModify", b"update", b"insert"])
+@pytest.mark.parametrize("command", [b"findAndModify", b"update"])
 @pytest.mark.parametrize("passes_on", [True, False], ids=["done", "not done"])
 def test_a_connection_that_breaks_before_the_commit_begins_again(
     services: Services, proxy: DroppingProxy, command: bytes, passes_on: bool
