@@ -13,7 +13,6 @@ from pymongo.database import Database
 from pymongo.read_concern import ReadConcern
 
 from gateway.data_access.mongo import (
-    audit,
     collection,
     deletions,
     erasures,
@@ -24,7 +23,6 @@ from gateway.data_access.mongo import (
 from gateway.data_access.mongo.api_keys import MongoKeyStore
 from gateway.data_access.mongo.assignments.reports import REPORT_INDEXES, MongoWorkerReports
 from gateway.data_access.mongo.assignments.rescorings import MongoRescoringRecords
-from gateway.data_access.mongo.audit import MongoAuditTrail
 from gateway.data_access.mongo.customer_schema import customer_schema
 from gateway.data_access.mongo.customers import MongoCustomerStore
 from gateway.data_access.mongo.deletions import MongoDeletedCustomers
@@ -47,7 +45,6 @@ from gateway.services.access.idempotency import IdempotencyStore
 from gateway.services.access.rate_limits import QuotaStore
 from gateway.services.assignments.reports import WorkerReports
 from gateway.services.assignments.rescorings import RescoringRecords
-from gateway.services.audit import AuditTrail
 from gateway.services.customers.deletions import DeletedCustomers
 from gateway.services.customers.erasures import ErasureRecords
 from gateway.services.customers.store import CustomerStore
@@ -70,7 +67,6 @@ class Stores:
     deleted: DeletedCustomers
     erasures: ErasureRecords
     keys: KeyStore
-    audit: AuditTrail
     outboxes: Outboxes
     orders: Orders
     changes: ChangeLog
@@ -130,7 +126,6 @@ def mongo_stores(database: Database[dict[str, Any]], settings: Settings) -> Stor
         deleted=MongoDeletedCustomers(database["deleted_customers"]),
         erasures=MongoErasureRecords(database["erasures"]),
         keys=MongoKeyStore(database["api_keys"]),
-        audit=MongoAuditTrail(database["audit"]),
         outboxes=MongoOutboxes(database, transactions),
         orders=MongoOrders(database),
         changes=MongoChangeLog(database, timedelta(days=settings.history_retention_days)),
@@ -157,7 +152,6 @@ def schema_of(settings: Settings) -> tuple[CollectionSchema, ...]:
         customer_schema("customers"),
         CollectionSchema("deleted_customers", (*deletions.INDEXES, outboxes.WAITING_INDEX)),
         CollectionSchema("erasures", erasures.INDEXES),
-        CollectionSchema("audit", audit.indexes(settings.audit_retention_days)),
         CollectionSchema("outbox", (outboxes.WAITING_INDEX,)),
         CollectionSchema("changes", (*changes.INDEXES, as_of.LEFT_INDEX)),
         CollectionSchema("erased_ids", changes.ERASED_ID_INDEXES),

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from gateway import wiring
 from gateway.app import collect_seldom
-from gateway.commands import settings_or_end
+from gateway.commands import end_without_replica_set, settings_or_end
 from gateway.files.reader import CustomerFile
 from gateway.middleware import request_log
 from gateway.services.customers.bulk_writes import Mode
@@ -48,6 +48,7 @@ def import_(file: Path, mode: str, dry_run: bool, columns: ColumnMapping | None,
     """
     collect_seldom()
     settings = settings_or_end()
+    end_without_replica_set(settings)
     request_log.configure(settings.log_level)
     imports = wiring.build_services(Flask("gateway"), settings).imports
     name = os.fsencode(file.name).decode("utf-8", "replace")  # in a file system of another encoding it is no UTF-8

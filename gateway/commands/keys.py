@@ -11,7 +11,7 @@ from flask import Flask
 from marshmallow import ValidationError
 
 from gateway import stores
-from gateway.commands import settings_or_end
+from gateway.commands import end_without_replica_set, settings_or_end
 from gateway.schemas.api_keys import NewApiKeySchema
 from gateway.schemas.customers import field_errors
 from gateway.services.access.api_keys import (
@@ -93,6 +93,7 @@ def rotate(key_id: str, overlap_seconds: int, expires_days: int | None) -> None:
 def _service() -> Iterator[ApiKeyService]:
     """Give the service on the database of the settings; what it refuses or cannot do ends the command."""
     settings = settings_or_end()
+    end_without_replica_set(settings)
     database = stores.connect(Flask("gateway"), settings)
     try:
         # Nobody in this process checks keys, so nobody has to hear of changes.

@@ -13,7 +13,9 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import click
@@ -23,6 +25,7 @@ from support import api_story
 from support.documented import Documented, DocumentedClient, Reply
 from support.servers import Mongod, free_port, running_mongod
 
+from gateway.services.events.audit import FORMER_NAMES
 from shared.features import CUST_ID
 from shared.model_contract import CSV
 from tests.conftest import ROOT, SAMPLE_CSV
@@ -79,17 +82,17 @@ class Version(System):
         assert done.returncode == 0, done.stderr
 
 
-def fill(system: Version, api: DocumentedClient) -> Left:
-    """Use everything of which something stays."""
+def fill(system: Version, api: DocumentedClient, story: ModuleType) -> Left:
+    """Use everything of which something stays, as the version's own `story` does."""
     assert system.run("gateway", "import", str(SAMPLE_CSV)).returncode == 0
 
     def ended(training: str) -> bool:
         return api("getTraining", 200, training_id=training).body["status"] in ("completed", "failed", "cancelled")
 
-    for chapter in (api_story.customers, api_story.imports, api_story.deletions, api_story.segments, api_story.models):
+    for chapter in (story.customers, story.imports, story.deletions, story.segments, story.models):
         chapter(api)
-    api_story.trainings(api, lambda training: wait_until(lambda: ended(training), "the training has ended", 60))
-    api_story.api_keys(api)
+    story.trainings(api, lambda training: wait_until(lambda: ended(training), "the training has ended", 60))
+    story.api_keys(api)
     created = api("createCustomer", 201, KEYED["body"], Idempotency_Key=KEYED["Idempotency_Key"])
     api("deleteCustomer", 204, cust_id=DELETED)
     page = api("listCustomers", 200, limit=50, sort="-BALANCE").body
@@ -127,7 +130,6 @@ class Reader:
         self._trainings()
         for key in self._pages("listApiKeys"):
             self._read("getApiKey", key_id=key["id"])
-        self._pages("listAuditEntries", limit=100)
 
     def _read(self, operation: str, body: Any = None, **given: Any) -> Any:
         reply = self._api(operation, 200, body, **given)
@@ -136,11 +138,7 @@ class Reader:
         return value
 
     def _pages(self, operation: str, **given: Any) -> list[Any]:
-        page = self._api(operation, 200, **given).body
-        items = page["items"]
-        while page["next_cursor"] is not None:
-            page = self._api(operation, 200, **given, cursor=page["next_cursor"]).body
-            items += page["items"]
+        items = pages(self._api, operation, **given)
         self.found[asked(operation)] = items
         return items
 
@@ -179,6 +177,16 @@ class Reader:
             self._read("getTrainingLog", training_id=training["id"])
 
 
+def pages(api: DocumentedClient, operation: str, **given: Any) -> list[Any]:
+    """Return a whole list."""
+    page = api(operation, 200, **given).body
+    items: list[Any] = page["items"]
+    while page["next_cursor"] is not None:
+        page = api(operation, 200, **given, cursor=page["next_cursor"]).body
+        items += page["items"]
+    return items
+
+
 def asked(operation: str, **given: Any) -> str:
     """Return the name of a reading."""
     return " ".join([operation, *(f"{name}={value}" for name, value in given.items())])
@@ -190,7 +198,7 @@ def differences(before: Any, now: Any, path: str = "") -> Iterator[tuple[str, bo
     if name in LIVE or before == now:
         return
     if isinstance(before, dict) and isinstance(now, dict):
-        for key in sorted({*before, *now}):
+        for key in sorted(before):  # what has been added is no fault
             yield from differences(before.get(key), now.get(key), f"{path}.{key}")
     elif isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
         for n, (one, other) in enumerate(zip(before, now, strict=True)):
@@ -231,6 +239,7 @@ def restored_and_scored(api: DocumentedClient, before: Seen) -> None:
 def ended_by_the_worker(system: Version, api: DocumentedClient, left: Left) -> None:
     """Let the worker assign who has no segment, and end the erasure."""
     assert api("getCustomer", 200, cust_id=PENDING).body["segment_status"] == "pending"
+    killed_worker(system)
     system.start_worker()
     wait_until(lambda: system.pending() == 0, "the worker assigns who has no segment", 60)
 
@@ -240,8 +249,26 @@ def ended_by_the_worker(system: Version, api: DocumentedClient, left: Left) -> N
     wait_until(erased, "the worker ends the erasure", 60)
     with MongoClient[dict[str, Any]](system.env["MONGODB_URI"]) as client:
         database = client.get_default_database()
+        wait_until(lambda: "audit" not in database.list_collection_names(), "the audit trail has been brought over", 60)
         traces = [n for n in database.list_collection_names() if any(PERSON in repr(d) for d in database[n].find())]
     assert traces == [], "of an erased customer nothing is left"
+
+
+def killed_worker(system: Version) -> None:
+    """Let a worker begin to bring the audit trail over, and kill it."""
+    with MongoClient[dict[str, Any]](system.env["MONGODB_URI"]) as client:
+        changes = client.get_default_database()["changes"]
+        system.start_worker()
+        wait_until(lambda: changes.estimated_document_count() > 0, "the worker begins", 60)
+    system.kill("worker")
+
+
+def in_the_log(api: DocumentedClient, trail: list[Any]) -> None:
+    """Hold the change log to the audit trail of before, newest first: all of it, once and in its order."""
+    today = [{**entry, "action": FORMER_NAMES.get(entry["action"], entry["action"])} for entry in trail]
+    known = {entry["id"] for entry in today}
+    found = [entry for entry in pages(api, "listAuditEntries", limit=100) if entry["id"] in known]
+    assert list(differences(today, found)) == []
 
 
 def new_models(system: Version, api: DocumentedClient, before: Seen) -> None:
@@ -269,8 +296,8 @@ def check(commit: str) -> int:
         old.train("--k-min", "6", "--k-max", "7")
         old.train("--k", "3", "--no-activate")
         with old.serving() as api:
-            left = fill(old, api)
-            before = Reader(api).found
+            left = fill(old, api, _story_of(code))
+            before, trail = Reader(api).found, pages(api, "listAuditEntries", limit=100)
         mongod.stop()
         mongod.start()
         new = Version(folder, env | {"PYTHONPATH": str(ROOT)}, *ports, ROOT, key)
@@ -279,6 +306,7 @@ def check(commit: str) -> int:
             kept_promises(new, api, left)
             restored_and_scored(api, before)
             ended_by_the_worker(new, api, left)
+            in_the_log(api, trail)
             new_models(new, api, before)
             for fault in api.faults:
                 click.echo(f"not as documented: {fault}")
@@ -311,6 +339,15 @@ def _code_of(commit: str, folder: Path) -> Path:
     archive = subprocess.run(["git", "archive", commit], cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout
     subprocess.run(["tar", "-x"], cwd=folder, input=archive, check=True)
     return folder
+
+
+def _story_of(code: Path) -> ModuleType:
+    spec = spec_from_file_location("story_of_before", code / "tests" / "support" / "api_story.py")
+    assert spec is not None
+    assert spec.loader is not None
+    story = module_from_spec(spec)
+    spec.loader.exec_module(story)
+    return story
 
 
 def _new_administrator(code: Path, env: Mapping[str, str]) -> str:

@@ -16,7 +16,6 @@ from werkzeug.test import TestResponse
 from fakes.api_keys import ADMIN_KEY, InMemoryKeyStore
 from fakes.as_of import InMemoryPastSegments
 from fakes.assignments import InMemoryRescoringRecords, InMemoryWorkerReports
-from fakes.audit import InMemoryAuditTrail
 from fakes.changes import InMemoryChangeLog, InMemoryOrders, InMemoryOutboxes
 from fakes.deletions import InMemoryDeletedCustomers, InMemoryErasureRecords, InMemoryTransactions
 from fakes.idempotency import InMemoryIdempotencyStore
@@ -80,7 +79,6 @@ class FakeGateway:
     deleted: Any = field(default_factory=InMemoryDeletedCustomers)
     erasures: Any = field(default_factory=InMemoryErasureRecords)
     keys: Any = field(default_factory=InMemoryKeyStore)
-    audit: Any = field(default_factory=InMemoryAuditTrail)
     changes: Any = field(default_factory=InMemoryChangeLog)
     outboxes: Any = None
     orders: Any = None
@@ -117,7 +115,6 @@ class FakeGateway:
             deleted=self.deleted,
             erasures=self.erasures,
             keys=self.keys,
-            audit=self.audit,
             outboxes=self.outboxes,
             orders=self.orders,
             changes=self.changes,
@@ -150,7 +147,6 @@ class FakeGateway:
             (self.deleted, "copies"),
             (self.erasures, "erasures"),
             (self.keys, "keys"),
-            (self.audit, "entries"),
             (self.outboxes, "added"),
             (self.orders, "orders"),
             (self.orders, "seen"),

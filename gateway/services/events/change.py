@@ -152,10 +152,11 @@ class Logged(Entry):
 
 
 def in_order(entries: Iterable[Entry]) -> list[Entry]:
-    """Return entries in the order of time, without changing that of those about the same."""
+    """Return entries in the order of time, without changing that of those about one customer, or of one other kind."""
     about: dict[tuple[str, str | None], list[Entry]] = {}
     for entry in entries:
-        about.setdefault((entry["subject"]["type"], entry["subject"]["id"]), []).append(entry)
+        kind, subject = entry["subject"]["type"], entry["subject"]["id"]
+        about.setdefault((kind, subject if kind == "customer" else None), []).append(entry)
     return list(merge(*about.values(), key=itemgetter("at")))
 
 

@@ -150,9 +150,11 @@ def test_a_server_that_is_no_replica_set(standalone: int) -> None:
     [
         ["gateway", "serve"],
         ["gateway", "worker"],
+        ["gateway", "keys", "list"],
+        ["gateway", "import", __file__],
         ["gunicorn", "-c", "python:gateway.gunicorn_conf", "gateway.app:create_app()"],
     ],
-    ids=["serve", "worker", "gunicorn"],
+    ids=["serve", "worker", "keys", "import", "gunicorn"],
 )
 def test_nothing_starts_on_a_server_that_is_no_replica_set(standalone: int, command: list[str], named: str) -> None:
     uri = f"mongodb://127.0.0.1:{standalone}/test{named}"

@@ -8,18 +8,18 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 import pytest
-from contracts.changes import CREATED_AT, ChangesContract, Put, about, at, entry, numbers
+from contracts.changes import ALL, CREATED_AT, ChangesContract, Put, about, at, entry, numbers
 from flask import Flask
 from pymongo import timeout
 from pymongo.collection import Collection
 from pymongo.database import Database
-from pymongo.errors import PyMongoError
+from pymongo.errors import AutoReconnect, OperationFailure, PyMongoError
 from support.servers import running_mongod
 
 from gateway.data_access.mongo.collection import MongoTransactions, session
@@ -216,7 +216,7 @@ def test_a_relay_that_is_killed_anywhere_loses_and_doubles_nothing(
     reader, dice = Reader(log), random.Random(1)
     written = []
     context = multiprocessing.get_context("spawn")
-    for place in range(4):
+    for place in range(2):
         relay = context.Process(target=relay_for_ever, args=[mongodb_uri])
         relay.start()
         before = log.head()
@@ -238,6 +238,25 @@ def relay_for_ever(uri: str) -> None:
     outboxes = MongoOutboxes(database, MongoTransactions(database, 30.0))
     while True:
         outboxes.move(3)
+
+
+def test_who_died_within_a_transaction_holds_up_nobody_elses_entries(
+    database: Database[dict[str, Any]], outboxes: MongoOutboxes, log: MongoChangeLog, put: Put
+) -> None:
+    put("A", [entry(1, seq=1)])
+    for number in range(20):
+        put(f"B{number:02}", [entry(2 + number, seq=1)])
+    put("B05", [entry(0, seq=9)], deleted=True)
+    with database.client.start_session() as dead, dead.start_transaction():
+        database["customers"].update_one({"_id": "A"}, {"$set": {"BALANCE": 5.0}}, session=dead)
+        while log.head() < 21:
+            outboxes.move(500)
+        assert outboxes.waiting() == (1, at(1))
+        dead.abort_transaction()
+    outboxes.move(500)
+    logged = [(str(each["subject"]["id"]), each["seq"]) for each in log.after(0, None, 100)]
+    assert sorted(logged) == [("A", 1), *sorted([(f"B{number:02}", 1) for number in range(20)] + [("B05", 9)])]
+    assert logged.index(("B05", 9)) < logged.index(("B05", 1))
 
 
 def test_a_gateway_moves_what_waits_with_a_customer_while_the_relay_stands_still(
@@ -286,3 +305,61 @@ def test_what_waits_while_mongod_is_killed_is_logged_when_it_is_back() -> None:
     assert len(logged) == len({*logged})
     assert {*acknowledged} <= {*logged}
     assert acknowledged
+
+
+class Raising:
+    """A database, its collections and their client: every use raises one error of the driver."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+        self.database = self.client = self  # no less than a store needs to be made
+
+    def __getitem__(self, name: str) -> Raising:
+        return self
+
+    def __getattr__(self, name: str) -> Any:
+        raise self._error
+
+
+class AtOnce:
+    """Transactions that are none."""
+
+    def run(self, work: Callable[[], Any]) -> Any:
+        return work()
+
+
+CALLS: dict[str, Callable[[MongoChangeLog, MongoOutboxes, MongoOrders], object]] = {
+    "newest_first": lambda log, outboxes, orders: log.newest_first(ALL, None, 1),
+    "after": lambda log, outboxes, orders: log.after(0, None, 1),
+    "of_customer": lambda log, outboxes, orders: log.of_customer("A", None, 1),
+    "segment_changes": lambda log, outboxes, orders: list(log.segment_changes(CREATED_AT, None)),
+    "head": lambda log, outboxes, orders: log.head(),
+    "memory": lambda log, outboxes, orders: log.memory(),
+    "forget": lambda log, outboxes, orders: log.forget(CREATED_AT),
+    "erase": lambda log, outboxes, orders: log.erase("A"),
+    "add": lambda log, outboxes, orders: outboxes.add([]),
+    "move": lambda log, outboxes, orders: outboxes.move(1),
+    "move_of": lambda log, outboxes, orders: outboxes.move_of("A"),
+    "erase waiting": lambda log, outboxes, orders: outboxes.erase("A"),
+    "waiting": lambda log, outboxes, orders: outboxes.waiting(),
+    "place": lambda log, outboxes, orders: orders.place(entry(id="o1")),
+    "carried_out": lambda log, outboxes, orders: orders.carried_out(entry(id="o1")),
+    "withdraw": lambda log, outboxes, orders: orders.withdraw(["o1"]),
+    "of": lambda log, outboxes, orders: orders.of([]),
+    "give_up": lambda log, outboxes, orders: orders.give_up(CREATED_AT, []),
+    "last_seen": lambda log, outboxes, orders: orders.last_seen(),
+    "see": lambda log, outboxes, orders: orders.see("e1", None),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [(AutoReconnect("something"), StoreUnavailable), (OperationFailure("something", 13), StoreError)],
+    ids=["away", "refused"],
+)
+def test_every_driver_error_becomes_one_of_the_stores(name: str, error: Exception, kind: type[StoreError]) -> None:
+    database: Any = Raising(error)
+    with pytest.raises(StoreError) as caught:
+        CALLS[name](MongoChangeLog(database, DAY), MongoOutboxes(database, AtOnce()), MongoOrders(database))
+    assert type(caught.value) is kind

@@ -134,6 +134,7 @@ def test_a_batch_has_an_entry_for_every_row_that_was_written(gateway: FakeGatewa
 
 def test_an_erased_customer_is_named_nowhere_in_the_trail(gateway: FakeGateway) -> None:
     revision = _create(gateway)
+    gateway.logged()
     receipt = gateway.client.delete(f"{CUSTOMERS}/A?erase=true").json
     assert receipt["erased"]["audit"] == 1
     erased, created = gateway.logged()

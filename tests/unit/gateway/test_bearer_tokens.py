@@ -465,7 +465,7 @@ class TestOverHttp:
             CUSTOMERS, json={"CUST_ID": "A", **inputs()}, headers={"Authorization": f"Bearer {text}"}
         )
         assert answer.status_code == 201
-        (entry,) = gateway.audit.entries.values()
+        (entry,) = gateway.logged()
         assert bson.encode(entry["actor"])
 
     def test_a_subject_that_cannot_be_written_is_refused(self, gateway: FakeGateway) -> None:

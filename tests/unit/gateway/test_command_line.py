@@ -15,6 +15,7 @@ from support.customers import body
 
 from gateway import __main__ as command_line
 from gateway import wiring
+from gateway.commands import imports
 from gateway.commands.imports import ROWS_REJECTED
 from gateway.middleware import lingering_close
 from gateway.services.access.concurrency import concurrency_limits
@@ -39,6 +40,7 @@ def file(tmp_path: Path) -> Path:
 def run(gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> Iterator[CliRunner]:
     """A runner of the commands, on fakes of the ports."""
     monkeypatch.setattr(wiring, "build_services", lambda *_: gateway.services)
+    monkeypatch.setattr(imports, "end_without_replica_set", lambda _: None)
     return CliRunner()
 
 

@@ -31,6 +31,7 @@ def closed(gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(stores, "connect", connect)
     monkeypatch.setattr(stores, "mongo_stores", lambda *_: gateway.stores)
+    monkeypatch.setattr(commands, "end_without_replica_set", lambda _: None)
     return closed
 
 

@@ -193,6 +193,7 @@ class TestModels:
         gateway.registry.activate(NEW, {"by": "ops", "reason": "urgent"})
         gateway.registry.roll_back({"by": "ops"})
         gateway.client.post(f"{MODELS}/{NEW}/activate", json={})
+        assert len(gateway.outboxes.entries()) == 3
         for worker in (history(gateway), history(gateway)):
             worker.run_once()
         assert [_told(entry) for entry in reversed(gateway.logged())] == [

@@ -12,10 +12,11 @@ index of each document that changes in an indexed member: with 20 indexes, 0.4 m
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from itertools import count
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from pymongo import ASCENDING, IndexModel
 from pymongo.database import Database
@@ -37,11 +38,21 @@ _PLACES = (_FREE, _DELETED, _CUSTOMERS)
 """In this order: what is there of an earlier life of a CUST_ID comes before its present one."""
 _ENTRIES_EACH = 4
 """A transaction ends when it has so many times as many entries as it may have documents."""
+_MOST_MET = 10
+"""How often a move begins anew because of others; after that there is another look soon."""
 _COUNTED = 5_000
 _LOGGED = [{"$set": {"logged": {"$max": "$outbox.seq"}}}]
 _WITHOUT_LOGGED = [{"$set": {"outbox": {"$filter": {"input": "$outbox", "cond": {"$gt": ["$$this.seq", "$logged"]}}}}}]
 _EMPTY: Document = {"$set": {"outbox": []}}
 _SEEN = {"_id": "model_events"}
+
+
+class _Part(NamedTuple):
+    number: int
+    of: int
+
+
+_ALL = _Part(0, 1)
 
 
 class MongoOutboxes:
@@ -67,8 +78,7 @@ class MongoOutboxes:
         if not any(self._waits(name) for name in _PLACES):  # a transaction costs more, even if it finds nothing
             return 0
         tries = count()
-        # Whoever meets somebody who is writing one of the customers begins again, with fewer of them.
-        return self._moved(lambda: self._move(FULL, max(1, limit >> next(tries)), _PLACES))
+        return self._moved(lambda: self._move_some(limit, next(tries)))
 
     def move_of(self, cust_id: str) -> int:
         wanted = {"_id": cust_id, **FULL}
@@ -112,30 +122,31 @@ class MongoOutboxes:
                 collection.update_many({"_id": {"$in": customers}}, _WITHOUT_LOGGED, bypass_document_validation=True)
         return entries
 
-    def _move(self, wanted: Document, limit: int, places: Sequence[str]) -> tuple[int, list[str]]:
+    def _move_some(self, limit: int, met: int) -> tuple[int, list[str]]:
+        """Move fewer, and others, the more often somebody was met who was writing one of them.
+
+        It may be somebody who has died in a transaction: the server ends that after a minute, and others must not wait.
+        """
+        if met > _MOST_MET:
+            return 0, []
+        return self._move(FULL, limit, _PLACES, _Part(random.randrange(2**met), 2**met))  # noqa: S311  # no secret
+
+    def _move(self, wanted: Document, limit: int, places: Sequence[str], part: _Part = _ALL) -> tuple[int, list[str]]:
         """Put the entries of up to `limit` outboxes into the log; return how many, and the customers they are of."""
         entries: list[Entry] = []
         taken: dict[str, list[Any]] = {}
         for name in places:
             if limit > 0 and len(entries) < limit * _ENTRIES_EACH:
-                taken[name] = self._take(name, wanted, limit, entries)
+                taken[name] = self._take(name, wanted, limit, entries, part)
                 limit -= len(taken[name])
         self._log.append(in_order(entries))
         return len(entries), taken.get(_CUSTOMERS, [])
 
-    def _take(self, name: str, wanted: Document, limit: int, entries: list[Entry]) -> list[Any]:
+    def _take(self, name: str, wanted: Document, limit: int, entries: list[Entry], part: _Part) -> list[Any]:
         """Add what waits in up to `limit` outboxes of a collection to `entries`; return whose those are."""
         taken: list[Any] = []
         with self._places[name] as collection:
-            found = collection.find(
-                wanted,
-                {"outbox": 1, "created_at": 1, "logged": 1},
-                sort=[("outbox.0.at", ASCENDING)],
-                limit=limit,
-                batch_size=limit + 1,
-                session=session(),
-            )
-            for document in found:
+            for document in self._full(name, wanted, limit, part):
                 entries += document["outbox"] if name == _FREE else _told(document)
                 taken.append(document["_id"])
                 if len(entries) >= limit * _ENTRIES_EACH:
@@ -148,6 +159,24 @@ class MongoOutboxes:
                 emptied = _LOGGED if name == _CUSTOMERS else _EMPTY
                 collection.update_many(these, emptied, bypass_document_validation=True, session=session())
         return taken
+
+    def _full(self, name: str, wanted: Document, limit: int, part: _Part) -> list[Document]:
+        """Return documents in whose outboxes something waits: of the `limit` oldest ones a part."""
+        fields, order, skip = {"outbox": 1, "created_at": 1, "logged": 1}, [("outbox.0.at", ASCENDING)], 0
+        with self._places[name] as collection:
+            if part != _ALL:
+                there = collection.count_documents(wanted, limit=limit, session=session())
+                limit = max(1, -(-there // part.of))
+                skip = limit * part.number % max(1, there)
+            found = list(
+                collection.find(wanted, fields, skip, limit, sort=order, batch_size=limit + 1, session=session())
+            )
+        if part == _ALL or name != _CUSTOMERS:
+            return found
+        # What is left of an earlier customer of the same id has to come first.
+        same = {"_id": {"$in": [document["_id"] for document in found]}, **FULL}
+        left = {document["_id"] for document in self._full(_DELETED, same, len(found), _ALL)}
+        return [document for document in found if document["_id"] not in left]
 
 
 def waiting_in(customer: Document) -> list[Entry]:
