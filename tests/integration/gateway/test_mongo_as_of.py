@@ -14,6 +14,7 @@ from pymongo.database import Database
 from gateway.data_access.mongo.collection import MongoTransactions
 from gateway.data_access.mongo.events.as_of import MongoPastSegments
 from gateway.data_access.mongo.events.outboxes import MongoOutboxes
+from gateway.services.errors import QueryTimeout
 
 
 @pytest.fixture
@@ -24,6 +25,12 @@ def database(customers: Collection[dict[str, Any]]) -> Database[dict[str, Any]]:
 
 class TestMongoPastSegments(AsOfContract):
     """The contract on a real mongod."""
+
+    def test_what_takes_too_long_is_stopped(self, database: Database[dict[str, Any]], put: Put) -> None:
+        segment = {"id": "seg-01", "since": at(0), "assigned_at": at(0)}
+        put([{"CUST_ID": f"C{n}", "created_at": at(0), "segment": segment} for n in range(5_000)], [])
+        with pytest.raises(QueryTimeout):
+            MongoPastSegments(database, 0.001).sizes(at(1))
 
     def test_what_is_in_the_log_already_does_not_count_twice(
         self, past: MongoPastSegments, outboxes: MongoOutboxes, database: Database[dict[str, Any]]
