@@ -37,7 +37,7 @@ IDS = [f"C{number:02}" for number in range(24)]
 SEGMENTS = ("seg-01", "seg-02")
 LIMITS = {OLD: 1_000.0, NEW: 500.0}
 """From which BALANCE on a version puts customers into the second segment."""
-ROUNDS = 150
+ROUNDS = 100
 NOT_STORED = "not stored"
 
 State = dict[str, str | None]
