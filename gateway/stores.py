@@ -129,7 +129,7 @@ def mongo_stores(database: Database[dict[str, Any]], settings: Settings) -> Stor
         outboxes=MongoOutboxes(database, transactions),
         orders=MongoOrders(database),
         changes=MongoChangeLog(database, timedelta(days=settings.history_retention_days)),
-        past=MongoPastSegments(database, settings.query_timeout, settings.bulk_deadline),
+        past=MongoPastSegments(database, settings.query_timeout),
         idempotency=MongoIdempotencyStore(database["idempotency"]),
         imports=MongoImportRecords(
             database["imports"], database["import_faults"], timedelta(days=settings.import_retention_days)

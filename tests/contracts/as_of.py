@@ -167,15 +167,12 @@ class AsOfContract:
     def test_a_customer_was_where_it_was(self, past: PastSegments, lives: list[Life]) -> None:
         for life in lives:
             for step, state in enumerate(life.states):
-                found = past.of_customer(life.cust_id, at(step + 0.5))
-                if life.erased or state is None:
-                    assert found is None, (life.cust_id, step)
-                    continue
-                assert found is not None, (life.cust_id, step)
-                assert (found.segment, found.since) == state[:2], (life.cust_id, step)
-                if found.assignment:
-                    assert found.assignment.assigned_at == state.assigned_at
-                    assert isinstance(found.assignment, PastAssignment)
+                for moment in (at(step), at(step + 0.5)):
+                    found = past.of_customer(life.cust_id, moment)
+                    known = None if life.erased else state
+                    assert (found and (found.segment, found.since)) == (known and known[:2]), (life.cust_id, moment)
+                    if found and known and found.assignment:
+                        assert found.assignment.assigned_at == known.assigned_at
 
     def test_what_has_not_been_scored_anew_is_known_in_full(self, past: PastSegments, lives: list[Life]) -> None:
         known = 0
@@ -220,6 +217,18 @@ class AsOfContract:
         assert past.members("seg-01", at(0), None, 5) == ["old"]
         assert dict(past.sizes(at(0))) == {"seg-01": 1}
         assert past.of_customer("old", at(0)) == Past("seg-01", None, PastAssignment(0.5, "seg-02", "v", at(-9)))
+
+    def test_of_whom_the_log_has_forgotten_the_deletion_nothing_is_made_up(
+        self, past: PastSegments, put: Put, outboxes: Outboxes
+    ) -> None:
+        """A was deleted and can still be restored; B has been."""
+        put([], [{"CUST_ID": "A", "created_at": at(-9), "deleted_at": at(-1), "segment": None}])
+        restored: Any = {"type": "customer.restored", "at": at(2), "created_at": at(-9), "seq": 3, "actor": {"id": "k"}}
+        outboxes.add([{**restored, "subject": {"type": "customer", "id": "B"}}])
+        outboxes.move(1)
+        for cust_id in ("A", "B"):
+            assert past.of_customer(cust_id, at(1)) is None
+        assert past.of_customer("B", at(3)) == Past(None)
 
     def test_of_nobody_there_is_nothing(self, past: PastSegments) -> None:
         assert past.of_customer("nobody", at(0)) is None

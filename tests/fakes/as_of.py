@@ -53,12 +53,13 @@ class InMemoryPastSegments:
     def _existed(self, cust_id: str, at: datetime, mine: list[Entry]) -> bool:
         """Replay the customer's lives: it is there from its creation, told or not, to its deletion."""
         kept = [d[cust_id] for d in (self._customers.customers, self._deleted.copies) if cust_id in d]
-        if any(c["created_at"] <= at < c.get("deleted_at", datetime.max) for c in kept) and not mine:
-            return True
         there = False
-        lives = {c["created_at"] for c in kept} | {entry["created_at"] for entry in mine}
-        moments = [(created_at, True) for created_at in lives]
+        firsts: dict[datetime, str] = {c["created_at"]: "" for c in kept}
+        for entry in sorted(mine, key=lambda entry: entry["at"], reverse=True):
+            firsts[entry["created_at"]] = entry["type"]
+        moments = [(created_at, first != "customer.restored") for created_at, first in firsts.items()]
         moments += [(entry["at"], entry["type"] != "customer.deleted") for entry in mine]
+        moments += [(c["deleted_at"], False) for c in kept if "deleted_at" in c]
         for moment, exists in sorted(moments):
             there = exists if moment <= at else there
         return there

@@ -8,12 +8,17 @@ from typing import Any
 
 import pytest
 from contracts.as_of import AsOfContract, Document, Life, Put, at
+from contracts.changes import about, move
 from pymongo.collection import Collection
 from pymongo.database import Database
 
 from gateway.data_access.mongo.collection import MongoTransactions
 from gateway.data_access.mongo.events.as_of import MongoPastSegments
 from gateway.data_access.mongo.events.outboxes import MongoOutboxes
+from gateway.data_access.mongo.schema import MongoSchema
+from gateway.services.errors import QueryTimeout
+from gateway.settings import Settings
+from gateway.stores import schema_of
 
 
 @pytest.fixture
@@ -24,6 +29,12 @@ def database(customers: Collection[dict[str, Any]]) -> Database[dict[str, Any]]:
 
 class TestMongoPastSegments(AsOfContract):
     """The contract on a real mongod."""
+
+    def test_what_takes_too_long_is_stopped(self, database: Database[dict[str, Any]], put: Put) -> None:
+        segment = {"id": "seg-01", "since": at(0), "assigned_at": at(0)}
+        put([{"CUST_ID": f"C{n}", "created_at": at(0), "segment": segment} for n in range(20_000)], [])
+        with pytest.raises(QueryTimeout):
+            MongoPastSegments(database, 0.001).sizes(at(1))
 
     def test_what_is_in_the_log_already_does_not_count_twice(
         self, past: MongoPastSegments, outboxes: MongoOutboxes, database: Database[dict[str, Any]]
@@ -39,6 +50,25 @@ class TestMongoPastSegments(AsOfContract):
         for entry in moves:
             before = entry["at"] - timedelta(milliseconds=1)
             assert dict(past.sizes(before)) == {entry["segment"]["from"]: 1}
+
+    def test_who_was_there_and_how_many_is_read_off_indexes(
+        self, past: MongoPastSegments, put: Put, outboxes: MongoOutboxes, database: Database[dict[str, Any]]
+    ) -> None:
+        MongoSchema(database, schema_of(Settings())).bring_up_to_date()
+        here = [{"id": "seg-01", "since": at(n % 9), "assigned_at": at(n % 9)} for n in range(400)]
+        put([{"CUST_ID": f"C{n:03}", "created_at": at(0), "segment": segment} for n, segment in enumerate(here)], [])
+        gone = [about("customer", f"D{n:03}", n % 9, segment=move("seg-01", None)) for n in range(400)]
+        outboxes.add([{**entry, "segment": {**entry["segment"], "from_since": at(0)}} for entry in gone])
+        outboxes.move(1_000)
+        database.command("profile", 2)
+        found = past.members("seg-01", at(0), None, 20)
+        sizes = past.sizes(at(0))
+        database.command("profile", 0)
+        assert (len(found), sizes["seg-01"]) == (20, 45 + 355)
+        queries = list(database["system.profile"].find({"ns": {"$regex": "customers|changes"}}))
+        assert {query["op"] for query in queries} == {"query", "command"}
+        assert sum(query["docsExamined"] for query in queries if query["ns"].endswith(".customers")) == 0
+        assert sum(query["docsExamined"] for query in queries if query["op"] == "query") <= 30
 
     @pytest.fixture
     def outboxes(self, database: Database[dict[str, Any]]) -> MongoOutboxes:

@@ -37,7 +37,7 @@ IDS = [f"C{number:02}" for number in range(24)]
 SEGMENTS = ("seg-01", "seg-02")
 LIMITS = {OLD: 1_000.0, NEW: 500.0}
 """From which BALANCE on a version puts customers into the second segment."""
-ROUNDS = 150
+ROUNDS = 100
 NOT_STORED = "not stored"
 
 State = dict[str, str | None]
@@ -74,7 +74,7 @@ class World:
         happens: list[Callable[[], object]] = [
             *[self._create, self._patch, self._patch, self._put] * 3,
             *[self._delete, self._restore, self._rescore, self._batch, self._import, self._work, self._relay] * 2,
-            *(self._lose_model, self._find_model, self._change_model),
+            *(self._lose_model, self._find_model, self._change_model, self._erase),
         ]
         for round_ in range(ROUNDS):
             with contextlib.suppress(SegmentationError):  # there is no such customer, or already; the model is away
@@ -180,7 +180,7 @@ def test_as_of_answers_and_histories_are_what_was_seen(world: World) -> None:
 
 
 def _compare(world: World) -> None:
-    as_of = world.services.as_of
+    as_of = world.services.segments.as_of
     for at, seen in world.seen:
         for cust_id in IDS:
             if cust_id not in world.erased:
@@ -194,7 +194,7 @@ def _compare(world: World) -> None:
 
 def _segment(world: World, cust_id: str, at: datetime) -> str | None:
     try:
-        found = world.services.as_of.segment(cust_id, at)["segment"]
+        found = world.services.segments.as_of.segment(cust_id, at)["segment"]
     except CustomerNotFound:
         return NOT_STORED
     return found["id"] if found else None
@@ -204,7 +204,7 @@ def _members(world: World, segment: str, at: datetime) -> list[str]:
     found: list[str] = []
     end: str | None = ""
     while end is not None:
-        page = world.services.as_of.members(segment, at, end or None, 4, ("CUST_ID",))
+        page = world.services.segments.as_of.members(segment, at, end or None, 4, ("CUST_ID",))
         found += [str(item["CUST_ID"]) for item in page.items]
         end = page.end
     return found

@@ -147,7 +147,7 @@ class TestMembers:
         answer = gateway.client.get(f"{SEGMENTS}/seg-01/customers?as_of={text(ago(4))}")
         assert answer.json == members(gateway, f"segment=seg-01&as_of={text(ago(4))}")
         answer = gateway.client.get(f"{SEGMENTS}/seg-01/customers?segment=seg-02&as_of={text(ago(4))}")
-        assert_problem(answer, 422, "validation_failed", ["?as_of"])
+        assert_problem(answer, 422, "validation_failed", ["?segment"])
 
     def test_are_cut_to_the_members_wanted(self, gateway: FakeGateway) -> None:
         items = members(gateway, f"segment=seg-01&as_of={text(ago(4))}&fields=BALANCE")["items"]

@@ -45,32 +45,29 @@ class MongoPastSegments:
 
     Parameters
     ----------
-    query_seconds, counting_seconds : after which the server stops looking for members, and counting.
+    seconds : after which the server stops a query; an answer takes several.
     """
 
-    def __init__(
-        self, database: Database[Document], query_seconds: float = 3.0, counting_seconds: float = 30.0
-    ) -> None:
+    def __init__(self, database: Database[Document], seconds: float = 3.0) -> None:
         self._guard = StoreCollection(database[_CUSTOMERS])
         self._database = database.with_options(read_concern=SNAPSHOT)
-        self._query_seconds = query_seconds
-        self._counting_seconds = counting_seconds
+        self._seconds = seconds
 
     def of_customer(self, cust_id: str, at: datetime) -> Past | None:
-        return self._read(self._query_seconds, lambda reader: _of_customer(reader, cust_id, at))
+        return self._read(lambda reader: _of_customer(reader, cust_id, at))
 
     def members(self, segment_id: str, at: datetime, after: str | None, limit: int) -> list[str]:
-        return self._read(self._query_seconds, lambda reader: _members(reader, segment_id, at, after, limit))
+        return self._read(lambda reader: _members(reader, segment_id, at, after, limit))
 
     def sizes(self, at: datetime) -> Mapping[str, int]:
-        return self._read(self._counting_seconds, lambda reader: _sizes(reader, at))
+        return self._read(lambda reader: _sizes(reader, at))
 
-    def _read(self, seconds: float, read: Callable[[_Reader], Answer]) -> Answer:
+    def _read(self, read: Callable[[_Reader], Answer]) -> Answer:
         def once() -> Answer:
             with self._database.client.start_session(snapshot=True) as session:
-                return read(_Reader(self._database, session, seconds))
+                return read(_Reader(self._database, session, self._seconds))
 
-        with self._guard, _stopped_after(seconds):
+        with self._guard, _stopped_after(self._seconds):
             return at_one_moment(once)
 
 
@@ -101,12 +98,22 @@ class _Reader:
         found = self.find(name, query, fields, limit=1, **options)
         return found[0] if found else None
 
-    def counts(self, name: str, *stages: Document) -> Counter[str]:
-        """Return how many documents there are by segment, at the end of some stages that put it into ``_id``."""
-        pipeline = [*stages, {"$group": {"_id": "$_id", "count": {"$sum": 1}}}]
-        collection: Documents = self._database[name]
-        found = collection.aggregate(pipeline, session=self._session, maxTimeMS=self._milliseconds)
-        return Counter({each["_id"]: each["count"] for each in found})
+    def members(self, query: Document) -> Counter[str]:
+        """Return how many customers match, by segment: one after the other takes half the time of a group."""
+        customers: Documents = self._database[_CUSTOMERS]
+        options: dict[str, Any] = {"session": self._session, "maxTimeMS": self._milliseconds}
+        ids = customers.distinct("segment.id", {"segment.id": _ANY_TEXT}, **options)
+        return Counter({each: customers.count_documents({"segment.id": each, **query}, **options) for each in ids})
+
+    def left(self, name: str, query: Document, *stages: Document) -> Counter[str]:
+        """Return how many entries match, after some stages that find them, by the segment that they say was left."""
+        pipeline: list[Document] = [
+            *stages,
+            {"$match": {"segment.from": _ANY_TEXT, **query}},
+            {"$group": {"_id": "$segment.from", "count": {"$sum": 1}}},
+        ]
+        options: dict[str, Any] = {"session": self._session, "maxTimeMS": self._milliseconds}
+        return Counter({each["_id"]: each["count"] for each in self._database[name].aggregate(pipeline, **options)})
 
 
 def _was_there(at: datetime) -> Document:
@@ -143,19 +150,14 @@ def _members(reader: _Reader, segment_id: str, at: datetime, after: str | None, 
 
 
 def _sizes(reader: _Reader, at: datetime) -> Mapping[str, int]:
-    left: tuple[Document, ...] = (
-        {"$match": {"segment.from": _ANY_TEXT, **_was_there(at)}},
-        {"$project": {"_id": "$segment.from"}},
-    )
-    not_logged: Document = {"$expr": {"$gt": ["$outbox.seq", {"$ifNull": ["$logged", 0]}]}}
-    entries: tuple[Document, ...] = ({"$replaceRoot": {"newRoot": "$outbox"}}, *left)
-    counts = reader.counts(
-        _CUSTOMERS, {"$match": {"segment.id": _ANY_TEXT, **_is_there(at)}}, {"$project": {"_id": "$segment.id"}}
-    )
-    counts += reader.counts(_CHANGES, *left)
+    left = _was_there(at)
+    waiting: tuple[Document, ...] = ({"$match": FULL}, {"$unwind": "$outbox"})
+    not_logged: Document = {"$match": {"$expr": {"$gt": ["$outbox.seq", {"$ifNull": ["$logged", 0]}]}}}
+    entries: Document = {"$replaceRoot": {"newRoot": "$outbox"}}
+    counts = reader.members(_is_there(at)) + reader.left(_CHANGES, left)
     for name in (_CUSTOMERS, _DELETED):
-        counts += reader.counts(name, {"$match": FULL}, {"$unwind": "$outbox"}, {"$match": not_logged}, *entries)
-    return counts + reader.counts(_FREE, {"$match": FULL}, {"$unwind": "$outbox"}, *entries)
+        counts += reader.left(name, left, *waiting, not_logged, entries)
+    return counts + reader.left(_FREE, left, *waiting, entries)
 
 
 def _of_customer(reader: _Reader, cust_id: str, at: datetime) -> Past | None:
