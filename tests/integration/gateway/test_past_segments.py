@@ -10,6 +10,7 @@ import csv
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
+from itertools import combinations
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -177,10 +178,11 @@ def test_as_of_answers_and_histories_are_what_was_seen(world: World) -> None:
     _compare(world)
     for cust_id in IDS:
         _check_history(world, cust_id)
+    _check_moves(world)
 
 
 def _compare(world: World) -> None:
-    as_of = world.services.as_of
+    as_of = world.services.segments.as_of
     for at, seen in world.seen:
         for cust_id in IDS:
             if cust_id not in world.erased:
@@ -192,9 +194,18 @@ def _compare(world: World) -> None:
         assert sizes == Counter(segment for segment in seen.values() if segment), at
 
 
+def _check_moves(world: World) -> None:
+    """Who moved between two moments are those who were seen elsewhere later."""
+    for (since, before), (until, after) in combinations(world.seen, 2):
+        ways = Counter((before.get(i), after.get(i)) for i in IDS if before.get(i) != after.get(i))
+        found = world.services.segments.transitions.between(since, until)
+        assert {(t["from"], t["to"]): t["customers"] for t in found["items"]} == ways, (since, until)
+        assert (found["since"], found["until"], found["erased"]) == (since, until, 0)
+
+
 def _segment(world: World, cust_id: str, at: datetime) -> str | None:
     try:
-        found = world.services.as_of.segment(cust_id, at)["segment"]
+        found = world.services.segments.as_of.segment(cust_id, at)["segment"]
     except CustomerNotFound:
         return NOT_STORED
     return found["id"] if found else None
@@ -204,7 +215,7 @@ def _members(world: World, segment: str, at: datetime) -> list[str]:
     found: list[str] = []
     end: str | None = ""
     while end is not None:
-        page = world.services.as_of.members(segment, at, end or None, 4, ("CUST_ID",))
+        page = world.services.segments.as_of.members(segment, at, end or None, 4, ("CUST_ID",))
         found += [str(item["CUST_ID"]) for item in page.items]
         end = page.end
     return found
