@@ -177,6 +177,7 @@ def assemble(
     recorder, history = _log(stores, registry)
     writing = CustomerService(store, assigner, stores.outboxes, origin, require_revision=settings.require_if_match)
     segments_ = _segments(stores, model, registry, settings, recorder)
+    names = segments_.descriptions.names
     authentication, known_keys = build_authentication(stores.keys, tokens, lambda _: bound.keys.held(address()))
     return Services(
         authentication=authentication,
@@ -190,9 +191,7 @@ def assemble(
         deletions=_deletions(stores, settings),
         erasures=_erasures(stores, registry, settings),
         batches=_batches(store, assigner, settings),
-        customer_segments=CustomerSegmentService(
-            writing, store, model, segments_.descriptions.names, deadline, stores.outboxes, origin
-        ),
+        customer_segments=CustomerSegmentService(writing, store, model, names, deadline, stores.outboxes, origin),
         history=_history(stores, model, segments_.descriptions, deadline),
         predictions=PredictionService(model, deadline),
         segments=segments_,
