@@ -26,7 +26,8 @@ class Duty(Protocol):
 class Beside:
     """A duty that goes on in a thread while the others are done: it can take long, or has to be done more often.
 
-    What stops it is raised at the next look.
+    What goes wrong is raised at the next look. A thread that does the duty again by itself goes on all the same: while
+    customers are scored anew, the next look may be minutes away.
 
     Parameters
     ----------
@@ -42,22 +43,24 @@ class Beside:
 
     def run_once(self, heartbeat: Callable[[], None]) -> int:
         """Begin the duty anew, unless it is still going on."""
-        if self._thread and self._thread.is_alive():
-            return 0
         failure, self._failure = self._failure, None
-        # A daemon, so that a worker that is told to stop does not wait for it.
-        self._thread = Thread(target=self._run, args=[heartbeat], daemon=True, name=self._name)
-        self._thread.start()
+        if self._thread is None or not self._thread.is_alive():
+            # A daemon, so that a worker that is told to stop does not wait for it.
+            self._thread = Thread(target=self._run, args=[heartbeat], daemon=True, name=self._name)
+            self._thread.start()
         if failure:
             raise failure
         return 0
 
     def _run(self, heartbeat: Callable[[], None]) -> None:
+        self._attempt(heartbeat)
+        while self._every is not None and isinstance(self._failure, SegmentationError | None):
+            time.sleep(self._every)
+            self._attempt(heartbeat)
+
+    def _attempt(self, heartbeat: Callable[[], None]) -> None:
         try:
             self._duty.run_once(heartbeat)
-            while self._every is not None:
-                time.sleep(self._every)
-                self._duty.run_once(heartbeat)
         except Exception as error:  # noqa: BLE001  # raised by run_once
             self._failure = error
 

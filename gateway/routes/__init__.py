@@ -112,6 +112,13 @@ class NameConverter(BaseConverter):
     regex = "[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
 
 
+class SegmentConverter(BaseConverter):
+    """The id of a segment as a part of an address, and none of what stands beside the segments."""
+
+    regex = "(?!(?:sizes|transitions)$)[^/]+"
+    part_isolating = True
+
+
 Around = Callable[[Route, View], View]
 """Middleware of a route: returns the view to call in the place of another."""
 
@@ -119,7 +126,7 @@ Around = Callable[[Route, View], View]
 def register(app: Flask, resources: Sequence[Resource], middleware: Mapping[Work, Sequence[Around]]) -> None:
     """Add the routes to the application, each within the middleware of its kind of work: the first is asked first."""
     app.extensions[_EXTENSION] = resources
-    app.url_map.converters |= {"version": VersionConverter, "name": NameConverter}
+    app.url_map.converters |= {"version": VersionConverter, "name": NameConverter, "segment": SegmentConverter}
     for resource in resources:
         for route in resource.routes:
             view = route.view

@@ -90,7 +90,7 @@ _READ = Scope.MODELS_READ
 
 def segments(controller: SegmentController) -> Resource:
     """Return the routes to the active model's segments."""
-    one = "/segments/<segment_id>"
+    one = "/segments/<segment:segment_id>"
     return Resource(
         "Segments",
         "The kinds of customer that the active model knows: size, profile, actions, and what people call them.",

@@ -99,6 +99,14 @@ def test_a_hung_model_service_delays_a_write_no_longer_than_the_deadline(system:
     system.start_worker()
     wait_until(lambda: system.pending() == 0, "the customer assigned")
 
+    known = system.counted(1)
+    system.signal("model", signal.SIGSTOP)
+    away = system.http.get(f"{system.base}/api/v1/segments", timeout=10)
+    assert away.status_code == 200
+    assert [(s["name"], s["size"]) for s in away.json()["items"]] == [(s["name"], s["size"]) for s in known["items"]]
+    named = system.http.get(f"{system.base}/api/v1/customers/{rows[0]['CUST_ID']}/segment", timeout=10).json()
+    assert named["segment"]["name"] in {segment["name"] for segment in known["items"]}
+
 
 def test_a_killed_worker_carries_on_where_it_was(system: System, sample_csv: Path, rows: list[dict]) -> None:
     system.start_gateway()

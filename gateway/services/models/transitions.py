@@ -115,9 +115,8 @@ class TransitionService:
         """
         if until is not None and until < since:
             raise InvalidInput([FieldError(pointer="?until", detail="must not be earlier than since")])
-        known_until = self._known_until()
+        known_until = max(since, self._known_until())
         until = known_until if until is None else min(until, known_until)
-        since = min(since, until)
         remembered = self._memory().since
         if since < remembered:
             raise BeforeMemory(remembered, "since")

@@ -10,6 +10,7 @@ import csv
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
+from itertools import combinations
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -177,6 +178,7 @@ def test_as_of_answers_and_histories_are_what_was_seen(world: World) -> None:
     _compare(world)
     for cust_id in IDS:
         _check_history(world, cust_id)
+    _check_moves(world)
 
 
 def _compare(world: World) -> None:
@@ -190,6 +192,15 @@ def _compare(world: World) -> None:
             assert [c for c in _members(world, segment, at) if c not in world.erased] == members, (segment, at)
         sizes = {item["id"]: item["size"] for item in as_of.sizes(at)["items"]}
         assert sizes == Counter(segment for segment in seen.values() if segment), at
+
+
+def _check_moves(world: World) -> None:
+    """Who moved between two moments are those who were seen elsewhere later."""
+    for (since, before), (until, after) in combinations(world.seen, 2):
+        ways = Counter((before.get(i), after.get(i)) for i in IDS if before.get(i) != after.get(i))
+        found = world.services.segments.transitions.between(since, until)
+        assert {(t["from"], t["to"]): t["customers"] for t in found["items"]} == ways, (since, until)
+        assert (found["since"], found["until"], found["erased"]) == (since, until, 0)
 
 
 def _segment(world: World, cust_id: str, at: datetime) -> str | None:

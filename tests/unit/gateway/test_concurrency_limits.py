@@ -40,6 +40,7 @@ WORK: dict[str, list[tuple[str, str]]] = {
         ("GET", "/api/v1/imports"),
         ("GET", "/api/v1/api-keys"),
         ("GET", "/api/v1/events"),
+        ("GET", f"{SEGMENTS}/sizes"),
     ],
     "model": [
         ("GET", MODELS),
@@ -48,7 +49,6 @@ WORK: dict[str, list[tuple[str, str]]] = {
         ("GET", f"{MODELS}/active/plots/elbow.svg"),
         ("GET", "/api/v1/activations"),
         ("GET", TRAININGS),
-        ("GET", SEGMENTS),
         ("POST", PREDICTIONS),
         ("POST", f"{PREDICTIONS}?explain=true"),
     ],
@@ -57,10 +57,16 @@ WORK: dict[str, list[tuple[str, str]]] = {
         ("GET", f"{CUSTOMERS}/A/segment?explain=true"),
         ("POST", f"{CUSTOMERS}/A/segment"),
         ("PATCH", f"{SEGMENTS}/seg-01"),
+        ("GET", SEGMENTS),
     ],
     "exports": [("GET", EXPORTS)],
     "imports": [("POST", "/api/v1/imports")],
-    "analyses": [("POST", MODELS), ("GET", f"{MODELS}/active/preview"), ("GET", f"{MODELS}/{NEW}/drift?format=png")],
+    "analyses": [
+        ("POST", MODELS),
+        ("GET", f"{MODELS}/active/preview"),
+        ("GET", f"{MODELS}/{NEW}/drift?format=png"),
+        ("GET", f"{SEGMENTS}/transitions?since=2100-01-01T00:00:00Z"),
+    ],
     "pages": [("GET", "/"), ("GET", "/docs"), ("GET", "/openapi.json"), ("GET", "/openapi/model-service.json")],
 }
 CODES = {"model": "model_busy", "both": "model_busy", "pages": "clients_slow"} | dict.fromkeys(
@@ -103,6 +109,7 @@ def _places_of(limit: ConcurrencyLimit, caller: str) -> int:
 def _gateway() -> FakeGateway:
     gateway = FakeGateway(settings=Settings(threads=2))
     gateway.store.insert(stored("A"))
+    gateway.count_segments()
     return gateway
 
 
