@@ -190,9 +190,7 @@ def assemble(
         deletions=_deletions(stores, settings),
         erasures=_erasures(stores, registry, settings),
         batches=_batches(store, assigner, settings),
-        customer_segments=CustomerSegmentService(
-            writing, store, model, segments_.descriptions.names, deadline, stores.outboxes, origin
-        ),
+        customer_segments=_customer_segments(stores, writing, model, segments_.descriptions, deadline),
         history=_history(stores, model, segments_.descriptions, deadline),
         predictions=PredictionService(model, deadline),
         segments=segments_,
@@ -210,6 +208,13 @@ def assemble(
         concurrency_limits=bound,
         limits=_rate_limits(stores, settings, bound),
     )
+
+
+def _customer_segments(
+    stores: Stores, writing: CustomerService, model: Model, descriptions: ModelDescriptions, deadline: float
+) -> CustomerSegmentService:
+    store, outboxes = stores.customers, stores.outboxes
+    return CustomerSegmentService(writing, store, model, descriptions.names, deadline, outboxes, origin)
 
 
 def _history(stores: Stores, model: Model, descriptions: ModelDescriptions, deadline: float) -> HistoryService:
