@@ -16,7 +16,7 @@ class Schema(Protocol):
     """
 
     def missing(self) -> list[str]:
-        """Return what is missing or out of date, such as ``customers.by_BALANCE``."""
+        """Return what is missing or out of date, such as ``customers.segment_by_BALANCE``."""
 
     def bring_up_to_date(self, *, put_off: bool = False) -> int:
         """Make what is missing, however long it takes; return how many things that were.

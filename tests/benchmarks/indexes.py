@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import random
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import bson
 import click
 import psutil
 from pymongo import IndexModel, MongoClient, WriteConcern
 from pymongo.collection import Collection
+from pymongo.database import Database
 
+from gateway.data_access.mongo.customer_queries import PATHS
 from gateway.data_access.mongo.customer_schema import customer_schema
 from gateway.development import mongod
+from gateway.services.customers.query import RANKED
 from shared.features import FEATURES, complete
 from tests.benchmarks.__main__ import _free_port
 from tests.benchmarks.load import LOAD_CORE, cpu_seconds, start, stop
 
 START = datetime(2026, 1, 1)
+STORED, AT_ONCE = 10_000, 100
 Documents = Collection[dict[str, Any]]
 
 
@@ -34,73 +37,75 @@ def _customer(number: int, chance: random.Random) -> dict[str, Any]:
     return document | {"segment_status": "assigned", "revision": f"{number:016x}", "created_at": at, "updated_at": at}
 
 
-def _cpu(tree: psutil.Process, write: Callable[[int], object], times: int) -> float:
-    """Return the CPU of mongod per write, in ms."""
-    before = cpu_seconds(tree)
-    for n in range(times):
-        write(n)
-    return (cpu_seconds(tree) - before) * 1000 / times
-
-
-def measure(
-    tree: psutil.Process, collection: Documents, indexes: Sequence[IndexModel], times: int
-) -> tuple[float, ...]:
-    """Return the CPU of an insert and of an update with changed values, on a collection that has customers already."""
-    chance = random.Random(1)
-    collection.drop()
+def _stored(collection: Documents, indexes: Sequence[IndexModel], chance: random.Random) -> list[str]:
+    """Fill a collection with some customers, and its indexes with their entries; return their ids."""
     for index in indexes:
         collection.create_indexes([index])
-    stored = [_customer(n, chance) for n in range(10_000)]
-    collection.insert_many(stored, ordered=False)
-    durable = collection.with_options(write_concern=WriteConcern("majority", j=True))
-    new = [_customer(n, chance) for n in range(times)]
-    changed = [_customer(n, chance) for n in range(times)]
-    for document in changed:
-        del document["_id"], document["created_at"]
-    insert = _cpu(tree, lambda n: durable.insert_one(new[n]), times)
-    update = _cpu(tree, lambda n: durable.update_one({"_id": stored[n]["_id"]}, {"$set": changed[n]}), times)
-    return insert, update
+    customers = [_customer(n, chance) for n in range(STORED)]
+    collection.insert_many(customers, ordered=False)
+    return [customer["_id"] for customer in customers]
+
+
+def measure(tree: psutil.Process, database: Database[dict[str, Any]], rounds: int) -> dict[str, list[float]]:
+    """Return the CPU of mongod per insert and per update with changed values, in ms, by choice of indexes.
+
+    All take turns, some writes at a time, so that whatever else goes on hits all alike.
+    """
+    chance = random.Random(1)
+    names = {choice: f"customers_{number}" for number, choice in enumerate(CHOICES)}
+    ids = {choice: _stored(database[names[choice]], indexes, chance) for choice, indexes in CHOICES.items()}
+    cost: dict[str, list[float]] = {choice: [0.0, 0.0] for choice in CHOICES}
+    for _ in range(rounds):
+        for choice in chance.sample([*CHOICES], len(CHOICES)):
+            collection = database[names[choice]].with_options(write_concern=WriteConcern("majority", j=True))
+            new, changed = ([_customer(n, chance) for n in range(AT_ONCE)] for _ in "iu")
+            for document in changed:
+                del document["_id"], document["created_at"]
+            began = cpu_seconds(tree)
+            for document in new:
+                collection.insert_one(document)
+            between = cpu_seconds(tree)
+            for document in changed:
+                collection.update_one({"_id": chance.choice(ids[choice])}, {"$set": document})
+            cost[choice][0] += between - began
+            cost[choice][1] += cpu_seconds(tree) - between
+    return {choice: [seconds * 1000 / rounds / AT_ONCE for seconds in both] for choice, both in cost.items()}
 
 
 def _choices() -> dict[str, Sequence[IndexModel]]:
     schema = customer_schema("customers")
     every = [*schema.indexes, *schema.put_off]
-    overall = [index for index in schema.put_off if index.document["name"].startswith("by_")]
+    earlier = [IndexModel([(PATHS[key], 1), ("_id", 1)], name=f"by_{key}") for key in RANKED]
     return {
         "none but `_id`": (),
         "without those of sort keys": schema.indexes,
-        "without those of sort keys over all customers (`by_…`)": [i for i in every if i not in overall],
         "all": every,
+        "all, and one of each sort key without the segment": [*every, *earlier],
     }
 
 
+CHOICES = _choices()
+
+
 @click.command()
-@click.option("--times", default=3_000, show_default=True, help="Writes of each kind in each round.")
-@click.option("--rounds", default=3, show_default=True, help="Rounds, of which the cheapest counts.")
-def main(times: int, rounds: int) -> None:
+@click.option("--rounds", default=30, show_default=True, help=f"Rounds of {AT_ONCE} writes of each kind.")
+def main(rounds: int) -> None:
     """Measure the CPU of mongod per write, by the indexes that the collection of customers has."""
-    choices, port = _choices(), _free_port()
+    port = _free_port()
     with tempfile.TemporaryDirectory(prefix="bench-indexes-") as name:
         tree = start(mongod.command(Path(name) / "mongo", port), {}, Path(name) / "mongod.log", LOAD_CORE)
         try:
             mongod.wait_for_primary(port)
-            options = bson.CodecOptions[dict[str, Any]](dict)
             with MongoClient[dict[str, Any]](mongod.uri(port, "indexes")) as client:
-                collection = client.get_default_database().get_collection("customers", codec_options=options)
-                found = [
-                    {c: measure(tree, collection, some, times) for c, some in choices.items()} for _ in range(rounds)
-                ]
+                found = measure(tree, client.get_default_database(), rounds)
         finally:
             stop(tree)
-    click.echo(
-        "| indexes beside `_id` | number | insert, CPU ms | ratio | update, CPU ms | ratio |\n|---|---|---|---|---|---|"
-    )
-    floor: list[float] = []
-    for choice, some in choices.items():
-        costs = [min(each[choice][kind] for each in found) for kind in (0, 1)]
-        floor = floor or costs
+    click.echo("| indexes beside `_id` | number | insert, CPU ms | ratio | update, CPU ms | ratio |")
+    click.echo("|---|---|---|---|---|---|")
+    floor = next(iter(found.values()))
+    for choice, costs in found.items():
         cells = " | ".join(f"{cost:.3f} | {cost / least:.2f}" for cost, least in zip(costs, floor, strict=True))
-        click.echo(f"| {choice} | {len(some)} | {cells} |")
+        click.echo(f"| {choice} | {len(CHOICES[choice])} | {cells} |")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gateway.services.errors import StoreError
 
-NEEDED, PUT_OFF = "customers.model_version", "customers.by_BALANCE"
+NEEDED, PUT_OFF = "customers.model_version", "customers.segment_by_BALANCE"
 """What the schema pretends to consist of."""
 
 

@@ -31,17 +31,14 @@ INDEXES = (
 )
 """Indexes that the service always needs."""
 
-SORT_INDEXES = (
-    *(_index(f"by_{field}", field) for field in RANKED),
-    *(_index(f"segment_by_{field}", "segment", field) for field in RANKED),
-)
+SORT_INDEXES = tuple(_index(f"segment_by_{field}", "segment", field) for field in RANKED)
 """Indexes that only filtered and sorted lists need: a first load drops them, as they make it several times as slow."""
 
 RETIRED = ("segment_status", "segment_id")
 """Indexes that earlier versions made: pending customers are those without a segment; another index has more."""
 
 OWNED = ("by_", "segment_by_")
-"""How the names of sort indexes begin; the rest is the key. What is not a sort key any more loses its indexes."""
+"""How the names of sort indexes begin, and began; the rest is the key. What is no sort key any more loses its index."""
 
 MAX_INDEXES = 20
 """On the collection, that of ``_id`` included: each costs every write about a tenth of the plain insert."""

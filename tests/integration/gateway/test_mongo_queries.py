@@ -95,13 +95,43 @@ def _watched(customers: Collection) -> Iterator[list[dict[str, Any]]]:
     queries += customers.database["system.profile"].find({"op": "query"})
 
 
+def _one_of_many(n: int) -> Customer:
+    return stored(f"C{n}", (None, *map(assignment, ("seg-01", "seg-02")))[n % 3], BALANCE=float(n), PURCHASES=0.0)
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ("PURCHASES=0&sort=PURCHASES", 10),
+        ("PURCHASES=0&sort=-PURCHASES", 10),
+        ("PURCHASES=0", 10),
+        ("BALANCE[gte]=300&sort=BALANCE", 10),
+        ("BALANCE[gte]=300&segment[ne]=seg-01&sort=-BALANCE", 10),
+        ("segment[in]=seg-01,seg-02&sort=BALANCE", 10),
+        ("sort=BALANCE,PURCHASES", 10),
+        ("sort=-BALANCE,CUST_ID", 10),
+        ("BALANCE=7&sort=PURCHASES", 1),
+        ("BALANCE=7&TENURE=12", 1),
+    ],
+)
+def test_indexes_within_segments_serve_all_of_them(
+    gateway: FakeGateway, customers: Collection, asked: str, found: int
+) -> None:
+    gateway.store.insert_many([_one_of_many(n) for n in range(1_500)])
+    gateway.client.get(f"{CUSTOMERS}?{asked}&limit=10")
+    with _watched(customers) as queries:
+        answer = gateway.client.get(f"{CUSTOMERS}?{asked}&limit=10")
+    assert len(answer.json["items"]) == found
+    assert sum(query["docsExamined"] for query in queries) <= 150
+
+
 @pytest.mark.parametrize("field", [CUST_ID, "segment", *RANKED])
 @pytest.mark.parametrize("descending", [False, True])
 def test_a_sorted_page_reads_no_more_than_itself(
     store: MongoCustomerStore, customers: Collection, field: str, descending: bool
 ) -> None:
-    """At any depth: each sort key has an index, and MongoDB uses it."""
-    store.insert_many([stored(f"C{n}", BALANCE=float(n), PURCHASES=0.0) for n in range(1_500)])
+    """At any depth, over all segments: each sort key has an index, and MongoDB uses it."""
+    store.insert_many([_one_of_many(n) for n in range(1_500)])
     order = order_of([SortKey(field, descending)])
     place = store.find(CustomerQuery(order=order, limit=1_000))[-1]
     with _watched(customers) as queries:

@@ -23,6 +23,9 @@ class SlowCollection:
         client = SimpleNamespace(start_session=lambda **_: nullcontext())
         self.database = SimpleNamespace(client=client)
 
+    def distinct(self, *_: Any, **__: Any) -> list[str]:
+        return ["seg-01"]
+
     def find(self, *_: Any, **options: Any) -> list[dict[str, Any]]:
         self.limits.append(options["max_time_ms"])
         self.now += 1.0

@@ -116,5 +116,5 @@ def test_exports_and_bulk_deletion_take_any_filter(many: FakeGateway) -> None:
 def test_every_sortable_feature_has_its_indexes_and_there_are_not_too_many() -> None:
     (customers,) = [each for each in schema_of(Settings()) if each.name == "customers"]
     names = [index.document["name"] for index in (*customers.indexes, *customers.put_off)]
-    assert {f"{kind}_{f.name}" for f in FEATURES if f.sortable for kind in ("by", "segment_by")} <= set(names)
+    assert {f"segment_by_{f.name}" for f in FEATURES if f.sortable} <= set(names)
     assert len(["_id_", *names]) <= MAX_INDEXES
