@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
+from typing import Any, cast
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -12,8 +14,44 @@ from shared.problems import problem_message
 _UPGRADES = (b"upgrade", b"http2-settings")
 
 
+class _JoiningTransport:
+    """A connection on which an answer's head waits for what follows it: one call of the system instead of two.
+
+    uvicorn writes them apart, and uvloop sends each write at once. The gateway is woken once instead of twice, too.
+    """
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._head = b""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        """Send what has waited and this, unless it is the head of an answer."""
+        if not self._head and data.startswith(_FINAL):
+            self._head = data
+        else:
+            waiting, self._head = self._head, b""
+            self._transport.write(waiting + data)
+
+    def flush(self) -> None:
+        """Send what has waited."""
+        if self._head:
+            self.write(b"")
+
+    def close(self) -> None:
+        """Send what has waited, and close the connection."""
+        self.flush()
+        self._transport.close()
+
+
+_FINAL = tuple(b"HTTP/1.1 %d" % kind for kind in (2, 3, 4, 5))
+"""How the head of an answer begins, unlike those before it (100 Continue), which nothing follows."""
+
+
 class Protocol(HttpToolsProtocol):
-    """Passes over offers to upgrade, and refuses what is no HTTP with a problem.
+    """Sends answers in one piece, passes over offers to upgrade, and refuses what is no HTTP with a problem.
 
     Java's HttpClient and ``curl --http2`` offer an upgrade to HTTP/2 with every request over a plain connection. A
     server may ignore it (RFC 9110 section 7.8). httptools stops at such an offer and takes the body for the other
@@ -22,6 +60,15 @@ class Protocol(HttpToolsProtocol):
     """
 
     _received = b""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        """Begin with a connection."""
+        super().connection_made(cast(asyncio.Transport, _JoiningTransport(transport)))
+
+    def on_response_complete(self) -> None:
+        """Go on to the next request; an answer to HEAD is a head alone."""
+        cast(_JoiningTransport, self.transport).flush()
+        super().on_response_complete()
 
     def data_received(self, data: bytes) -> None:
         """Parse what has arrived."""

@@ -30,8 +30,9 @@ def page_response(
     more : further members of the body.
     first : whether Link names the first page, too.
     """
-    links = [f'<{_address(f"cursor={cursor}")}>; rel="next"'] if cursor else []
-    links += [f'<{_address("")}>; rel="first"'] if first else []
+    here, query = request.path, query_without_cursor() if cursor or first else ""
+    links = [f'<{_address(here, query, f"cursor={cursor}")}>; rel="next"'] if cursor else []
+    links += [f'<{_address(here, query, "")}>; rel="first"'] if first else []
     headers = {"Link": ", ".join(links)} if links else None
     return json_response({"items": items, "next_cursor": cursor, **more}, headers=headers)
 
@@ -41,7 +42,7 @@ def query_without_cursor() -> str:
     return urlencode([pair for pair in request.args.items(multi=True) if pair[0] != "cursor"])
 
 
-def _address(last: str) -> str:
+def _address(path: str, query: str, last: str) -> str:
     """Return an address of this list; it repeats all parameters but the cursor."""
-    query = "&".join(filter(None, (query_without_cursor(), last)))
-    return f"{request.path}?{query}" if query else request.path
+    whole = "&".join(filter(None, (query, last)))
+    return f"{path}?{whole}" if whole else path

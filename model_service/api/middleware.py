@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import hmac
 import logging
+import sys
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from model_service.api.errors import current_request_id, problem_response
 from shared.contract import READY
 from shared.hosts import host_fault
+from shared.log_time import log_time
 from shared.problems import REQUEST_ID_HEADER, code_of, request_id
 
 log = logging.getLogger("model_service.access")
@@ -70,7 +72,9 @@ class RequestLog:
             level = (
                 logging.DEBUG if path.startswith(("/health/", "/v2/health/")) and sender.status < 400 else logging.INFO
             )
-            log.log(level, "%s %s %d %.2f ms", scope["method"], path, sender.status, milliseconds)
+            if log.isEnabledFor(level):
+                begin = f"{log_time()} {logging.getLevelName(level)} {log.name} [{identity}]"  # as all lines do
+                sys.stderr.write(f"{begin} {scope['method']} {path} {sender.status} {milliseconds:.2f} ms\n")
             current_request_id.reset(token)
 
 

@@ -15,6 +15,7 @@ from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import (
+    AutoReconnect,
     ConnectionFailure,
     ExecutionTimeout,
     OperationFailure,
@@ -121,6 +122,29 @@ def _codes(error: OperationFailure) -> set[int | None]:
     details = error.details or {}
     parts = [*details.get("writeErrors", ()), *details.get("writeConcernErrors", ())]
     return {error.code, *(part.get("code") for part in parts)}
+
+
+def find_by_id(collection: Documents, key: str) -> Document | None:
+    """Return the document with this ``_id``, or None, within the transaction that goes on here if there is one.
+
+    As ``find_one`` does, without the cursor that it makes: that takes a quarter of the driver's CPU. What ``find_one``
+    would try again, such as after a change of the primary, is left to it.
+    """
+    if session() is None:
+        find = {"find": collection.name, "filter": {"_id": key}, "limit": 1, "singleBatch": True}
+        try:
+            answer = collection.database.command(
+                {**find, "readConcern": collection.read_concern.document},
+                read_preference=collection.read_preference,
+                codec_options=collection.codec_options,
+            )
+        except OUTAGES:
+            raise
+        except (AutoReconnect, OperationFailure):
+            pass
+        else:
+            return next(iter(answer["cursor"]["firstBatch"]), None)
+    return collection.find_one({"_id": key}, session=session())
 
 
 class StoreCollection:

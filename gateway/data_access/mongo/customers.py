@@ -15,6 +15,7 @@ from gateway.data_access.mongo.collection import (
     Documents,
     StoreCollection,
     at_one_moment,
+    find_by_id,
     is_replicated,
     session,
 )
@@ -109,7 +110,7 @@ class MongoCustomerStore:
 
     def get(self, cust_id: str) -> StoredCustomer | None:
         with self._customers as collection:
-            document = collection.find_one({"_id": cust_id}, session=session())
+            document = find_by_id(collection, cust_id)
         return _customer(document) if document else None
 
     def get_many(self, cust_ids: Sequence[str]) -> dict[str, StoredCustomer]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import mongomock
 import pytest
 from contracts.customers import CustomerStoreContract, SingleOperations
@@ -29,5 +31,11 @@ class TestMongoCustomerStoreOnMongomock(SingleOperations):
     # mongomock 4.3 takes no bulk_write of PyMongo 4.20's requests and knows no hello.
 
     @pytest.fixture
-    def store(self) -> MongoCustomerStore:
-        return MongoCustomerStore(mongomock.MongoClient()["test"]["customers"])
+    def store(self, monkeypatch: pytest.MonkeyPatch) -> MongoCustomerStore:
+        customers = mongomock.MongoClient()["test"]["customers"]
+
+        def command(find: dict[str, Any], **_: Any) -> dict[str, Any]:  # mongomock 4.3 knows none
+            return {"cursor": {"firstBatch": list(customers.find(find["filter"]))}}
+
+        monkeypatch.setattr(customers.database, "command", command)
+        return MongoCustomerStore(customers)
