@@ -23,7 +23,6 @@ from support.customers import body, inputs
 PLAIN = [f"P{n:02d}" for n in range(24)]
 ERASABLE = [f"E{n}" for n in range(6)]
 IMPORTED = [f"I{n:02d}" for n in range(20)]
-CUSTOMERS = {*PLAIN, *ERASABLE, *IMPORTED}
 BATCH = 5
 _values = itertools.count(1)
 
