@@ -43,8 +43,9 @@ test: install ## Run every test, in about nine minutes: unit, integration on a r
 test-unit: install ## Run the unit tests only (no network, about a minute)
 	python -m pytest tests/unit
 
-stress: install ## Do everything to three customers at once from two gateways, one paused now and then (STRESS_SECONDS=600)
+stress: install ## Write everything at once while processes are paused and killed, one mongod and three (STRESS_WRITES=20000)
 	STRESS_SECONDS=$${STRESS_SECONDS:-600} $(PYTEST) tests/integration/gateway/test_everything_at_once.py
+	STRESS_WRITES=$${STRESS_WRITES:-20000} $(PYTEST) tests/e2e/test_killed_at_random.py
 
 fuzz: install ## Try both tiers with thousands of made-up requests (FUZZ_EXAMPLES=200 FUZZ_SEED=7 for more and others)
 	FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-60} python -m pytest tests/fuzz
