@@ -110,9 +110,9 @@ class System:
     def log(self, name: str) -> str:
         return (self._folder / f"{name}.log").read_text()
 
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, seconds: float = 120) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", *arguments]
-        return subprocess.run(command, cwd=self._code, env=self.env, capture_output=True, text=True, timeout=120)
+        return subprocess.run(command, cwd=self._code, env=self.env, capture_output=True, text=True, timeout=seconds)
 
     def stop(self) -> None:
         """Stop what still runs. Tests of stopping in order do it themselves, with `terminate`."""

@@ -78,7 +78,7 @@ class Version(System):
         return Reply(answer.status_code, {k.lower(): v for k, v in answer.headers.items()}, answer.content)
 
     def train(self, *options: str) -> None:
-        done = self.run("model_service", "train", str(SAMPLE_CSV), *options)
+        done = self.run("model_service", "train", str(SAMPLE_CSV), *options, seconds=600)
         assert done.returncode == 0, done.stderr
 
 

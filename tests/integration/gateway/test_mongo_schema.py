@@ -188,8 +188,8 @@ class TestMongoSchema(SchemaContract):
 
     def test_it_follows_a_new_retention(self, database: Database[dict[str, Any]]) -> None:
         for days in (30, 31):
-            MongoSchema(database, schema_of(Settings(audit_retention_days=days))).bring_up_to_date()
-            assert database["audit"].index_information()["expiry"]["expireAfterSeconds"] == days * 24 * 3600
+            MongoSchema(database, schema_of(Settings(history_retention_days=days))).bring_up_to_date()
+            assert database["former_values"].index_information()["expiry"]["expireAfterSeconds"] == days * 24 * 3600
 
     def test_by_many_at_once(self, database: Database[dict[str, Any]]) -> None:
         database["customers"].drop()
