@@ -100,9 +100,9 @@ class HistoryMemory(TypedDict):
 
 
 DIGESTS: Final = (
-    "What imports and the scoring of all customers by another version of the model changed without moving the customer "
-    "to another segment, and its creation by an import, has no entry here: import.completed and assignments.recomputed "
-    "in the audit trail tell of it."
+    "What imports and the scoring of all customers by another version of the model have changed is an entry here only "
+    "where the customer went to another segment, and the creation of a customer by an import is none: import.completed "
+    "and assignments.recomputed in the audit trail tell of them."
 )
 
 
