@@ -79,7 +79,9 @@ def wait_until_ready(session: requests.Session, base: str, seconds: float = STAR
 def wait_until_counted(session: requests.Session, base: str, seconds: float = COUNTED_SECONDS) -> None:
     """Wait a moment until the worker has counted what is stored: the tour begins with the sizes of the segments."""
     give_up_at = time.monotonic() + seconds
-    stored = session.get(f"{base}/api/v1/customers", params={"limit": "1", "count": "exact"}, timeout=10).json()["total"]
+    stored = session.get(f"{base}/api/v1/customers", params={"limit": "1", "count": "exact"}, timeout=10).json()[
+        "total"
+    ]
     while time.monotonic() < give_up_at:
         answer = session.get(f"{base}/api/v1/segments", timeout=10)
         if answer.ok and answer.json()["customers"] == stored:
