@@ -15,6 +15,7 @@ from gateway.development.credentials import API_KEY, working_key
 from gateway.settings import read_settings
 
 START_SECONDS = 60.0
+COUNTED_SECONDS = 10.0
 WITH_SAMPLE = "SAMPLE"
 """The variable that says whether the sample is loaded (yes or no)."""
 
@@ -38,6 +39,7 @@ def main(sample: Path, load: bool) -> None:
         empty = not session.get(f"{base}/api/v1/customers", params={"limit": 1}, timeout=10).json()["items"]
         if empty and load:
             subprocess.run([sys.executable, "-m", "gateway", "import", str(sample)], check=True)  # noqa: S603  # ourselves
+            wait_until_counted(session, base)
         there = session.get(f"{base}/api/v1/customers/{FIRST}", timeout=10).ok
     click.echo(f"Ready: {base}/  (Ctrl-C stops everything; the data stay in .data/)")
     if there:
@@ -72,6 +74,19 @@ def wait_until_ready(session: requests.Session, base: str, seconds: float = STAR
             last = str(error)
         time.sleep(0.1)
     raise click.ClickException(f"not ready after {seconds:g} s: {last}")
+
+
+def wait_until_counted(session: requests.Session, base: str, seconds: float = COUNTED_SECONDS) -> None:
+    """Wait a moment until the worker has counted what is stored: the tour begins with the sizes of the segments."""
+    give_up_at = time.monotonic() + seconds
+    stored = session.get(f"{base}/api/v1/customers", params={"limit": "1", "count": "exact"}, timeout=10).json()[
+        "total"
+    ]
+    while time.monotonic() < give_up_at:
+        answer = session.get(f"{base}/api/v1/segments", timeout=10)
+        if answer.ok and answer.json()["customers"] == stored:
+            return
+        time.sleep(0.1)
 
 
 if __name__ == "__main__":

@@ -102,7 +102,8 @@ def test_a_worker_killed_while_it_reassigns_harms_nothing(loaded: System) -> Non
         loaded.start_worker()
         wait_until(lambda: assigned_by(loaded, old) < 6000, "the worker has begun", 60)
         loaded.kill("worker")
-        assert assigned_by(loaded, old) + assigned_by(loaded, version) == 6000
+        # Not by version: what the worker sent last, MongoDB may still be writing.
+        assert call(loaded, "GET", "/customers", params={"count": "exact", "limit": "1"}).json()["total"] == 6000
     loaded.start_worker()
     wait_until(lambda: assigned_by(loaded, version) == 6000, "the next worker has finished", 60)
 

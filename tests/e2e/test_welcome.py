@@ -38,10 +38,12 @@ def ids(system: System) -> list[str]:
 def test_the_sample_is_loaded_into_an_empty_database_unless_it_is_not_wanted(system: System, tmp_path: Path) -> None:
     system.start_model(UVICORN)
     system.start_gateway(GRANIAN)
+    system.start_worker()
     said = welcomed(system, tmp_path, SAMPLE="no")
     assert "Data:  no customers" in said
     assert ids(system) == []
     said = welcomed(system, tmp_path)
+    assert system.http.get(f"{system.base}/api/v1/segments", timeout=10).json()["customers"] == 6_000
     assert "Data:  with the sample, S00001 to S06000; a database without any: make run SAMPLE=no" in said
     (removal,) = [line for line in said.splitlines() if "-X DELETE" in line]
     assert f"{system.base}/api/v1/customers?CUST_ID[gte]=S00001&CUST_ID[lte]=S06000&confirm=6000" in removal
