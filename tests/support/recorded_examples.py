@@ -145,7 +145,8 @@ class StandIns:
             return round(value, DECIMALS)
         if not isinstance(value, str):
             return value
-        return _FIXED.get(name) or self._text(value, name, beside or {})
+        fixed = None if value.isdigit() else _FIXED.get(name)  # a cursor of events is a number
+        return fixed or self._text(value, name, beside or {})
 
     def _text(self, text: str, name: str, beside: Mapping[str, Any]) -> str:
         name = "created_at" if text == beside.get("created_at") else name
