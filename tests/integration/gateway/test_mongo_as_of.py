@@ -13,12 +13,10 @@ from pymongo.collection import Collection
 from pymongo.database import Database
 
 from gateway.data_access.mongo.collection import MongoTransactions
-from gateway.data_access.mongo.events.as_of import MongoPastSegments
+from gateway.data_access.mongo.events.as_of import LEFT_INDEX, MongoPastSegments
+from gateway.data_access.mongo.events.changes import INDEXES
 from gateway.data_access.mongo.events.outboxes import MongoOutboxes
-from gateway.data_access.mongo.schema import MongoSchema
 from gateway.services.errors import QueryTimeout
-from gateway.settings import Settings
-from gateway.stores import schema_of
 
 
 @pytest.fixture
@@ -54,7 +52,7 @@ class TestMongoPastSegments(AsOfContract):
     def test_who_was_there_and_how_many_is_read_off_indexes(
         self, past: MongoPastSegments, put: Put, outboxes: MongoOutboxes, database: Database[dict[str, Any]]
     ) -> None:
-        MongoSchema(database, schema_of(Settings())).bring_up_to_date()
+        database["changes"].create_indexes([*INDEXES, LEFT_INDEX])
         here = [{"id": "seg-01", "since": at(n % 9), "assigned_at": at(n % 9)} for n in range(400)]
         put([{"CUST_ID": f"C{n:03}", "created_at": at(0), "segment": segment} for n, segment in enumerate(here)], [])
         gone = [about("customer", f"D{n:03}", n % 9, segment=move("seg-01", None)) for n in range(400)]

@@ -23,7 +23,6 @@ from pymongo.collection import Collection
 from support.customers import body, inputs
 
 from gateway.commands.imports import import_file
-from gateway.data_access.mongo.schema import MongoSchema
 from gateway.services.clock import now
 from gateway.services.customers.batches import BatchRow
 from gateway.services.customers.bulk_writes import Mode
@@ -31,7 +30,7 @@ from gateway.services.errors import CustomerNotFound, SegmentationError
 from gateway.services.events.history import HistoryEntry
 from gateway.services.imports.imports import ImportOptions
 from gateway.settings import Settings
-from gateway.stores import Stores, mongo_stores, schema_of
+from gateway.stores import Stores, mongo_stores
 from gateway.wiring import assemble
 
 IDS = [f"C{number:02}" for number in range(24)]
@@ -160,7 +159,6 @@ class World:
 
 @pytest.fixture
 def world(customers: Collection[Any], tmp_path: Path) -> Any:
-    MongoSchema(customers.database, schema_of(Settings())).bring_up_to_date()
     stores = mongo_stores(customers.database, Settings())
     stores.changes.memory()  # the log begins
     model = FakeModel(OLD)
