@@ -41,7 +41,7 @@ OWNED = ("by_", "segment_by_")
 """How the names of sort indexes begin, and began; the rest is the key. What is no sort key any more loses its index."""
 
 MAX_INDEXES = 20
-"""On the collection, that of ``_id`` included: each costs every write about a tenth of the plain insert."""
+"""On the collection, that of ``_id`` included: each costs every write (docs/benchmarks.md)."""
 
 
 def validator(features: Sequence[Feature] = FEATURES) -> dict[str, Any]:
