@@ -76,8 +76,8 @@ def require_media_type(accepted: Sequence[str], what: str, otherwise: str = "") 
         named = f"{', '.join(others)} or {last}" if others else last
         sent = f"not as {request.mimetype!r}" if request.mimetype else "with a Content-Type"
         raise UnsupportedType(accepted, f"Send {what} as {named}, {sent}. {otherwise}".rstrip())
-    encoding = request.headers.get("Content-Encoding", "")
-    if {coding.strip(" \t").lower() for coding in encoding.split(",")} - {"", "identity"}:
+    encoding = request.environ.get("HTTP_CONTENT_ENCODING", "")
+    if encoding and {coding.strip(" \t").lower() for coding in encoding.split(",")} - {"", "identity"}:
         raise UnsupportedEncoding(f"Send {what} without a Content-Encoding, not with {encoding!r}.")
 
 
@@ -145,8 +145,9 @@ def first_tried_at() -> datetime | None:
 
 def has_body() -> bool:
     """Whether the request has a body; an empty one is none, however it is framed."""
-    if request.content_length is not None or "Transfer-Encoding" not in request.headers:
-        return bool(request.content_length)
+    size = request.content_length
+    if size is not None or "HTTP_TRANSFER_ENCODING" not in request.environ:
+        return bool(size)
     if "body" in g:
         return bool(g.body)
     if "first_byte" not in g:
@@ -170,16 +171,19 @@ def read_body() -> bytes:
 
 def _received() -> bytes:
     limit, size = request.max_content_length, request.content_length
-    too_large = RequestEntityTooLarge(f"The body must be smaller than {limit} bytes.")
     if limit is not None and (size or 0) > limit:
-        raise too_large
+        raise _too_large(limit)
     body = g.get("first_byte", b"") + _read() if size != 0 else b""
     # Without a Content-Length (chunked), Werkzeug cuts the body off at the limit and says nothing.
     if limit is not None and size is None and len(body) >= limit:
-        raise too_large
+        raise _too_large(limit)
     if len(body) < (size or 0):  # granian says no more of a client that left
         raise ClientDisconnected("The body broke off before its end.")
     return body
+
+
+def _too_large(limit: int) -> RequestEntityTooLarge:
+    return RequestEntityTooLarge(f"The body must be smaller than {limit} bytes.")
 
 
 def _read(size: int = -1) -> bytes:
