@@ -95,6 +95,7 @@ NOTES = (
     "Exports, reports and training files are not stored here; copies that were downloaded are not erased.",
     "Imports keep the line numbers of rejected rows, not their contents; names of files and columns are kept as sent.",
     "Models keep statistics about segments, and some typical customers without their ids.",
+    "The change log tells for 72 hours who was erased, so that systems that follow it can erase the same.",
     "Texts that people wrote are kept as they wrote them: names of API keys, of those behind a change (by), and of "
     "segments and their owners; descriptions of segments; reasons and notes of activations and versions.",
     "Server logs contain ids in addresses; MongoDB's oplog and backups contain what was stored. All of them expire by "
