@@ -8,6 +8,7 @@ import pytest
 from contracts.customers import CustomerStoreContract
 from contracts.queries import QueryContract
 from pymongo import MongoClient
+from pymongo.collection import Collection
 from support.customers import becoming, stored
 
 from gateway.data_access.mongo.customers import MongoCustomerStore
