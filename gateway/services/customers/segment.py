@@ -16,7 +16,7 @@ from gateway.services.customers.customer import (
 from gateway.services.customers.customers import CustomerService, make_room
 from gateway.services.customers.store import MAX_ATTEMPTS, CustomerStore
 from gateway.services.errors import Contended, CustomerNotFound, ModelRefused
-from gateway.services.events.change import Origin
+from gateway.services.events.change import Cause, Origin
 from gateway.services.events.log import Outboxes
 from gateway.services.models.model import Model, PredictionOptions
 from shared.contract import BORDERLINE, Explanation, Prediction, SegmentRef
@@ -38,7 +38,10 @@ class Explained(TypedDict):
 
 
 class CustomerSegment(TypedDict):
-    """A customer's stored assignment; everything of it is null while ``segment_status`` is pending."""
+    """A customer's stored assignment; everything of it is null while ``segment_status`` is pending.
+
+    ``since`` and ``cause`` say since when it has been in the segment, and why; the latter is null where nobody knows.
+    """
 
     CUST_ID: str
     segment: NamedSegment | None
@@ -47,6 +50,8 @@ class CustomerSegment(TypedDict):
     rival: NamedSegment | None
     model_version: str | None
     assigned_at: datetime | None
+    since: datetime | None
+    cause: NotRequired[Cause | None]
     segment_status: str
     explanation: NotRequired[Explanation]
     explained: NotRequired[Explained]
@@ -133,6 +138,8 @@ def _view(customer: Customer, names: Mapping[str, str]) -> CustomerSegment:
         rival=_named(segment["rival"], names) if segment and segment["rival"] else None,
         model_version=segment["model_version"] if segment else None,
         assigned_at=segment["assigned_at"] if segment else None,
+        since=segment["since"] if segment else None,
+        cause=segment["cause"] if segment else None,
         segment_status=customer["segment_status"],
     )
 

@@ -107,7 +107,6 @@ class CustomerSegmentThen(CustomerSegment):
     features (``features_as_of``), wherever they are shown.
     """
 
-    since: datetime | None
     as_of: datetime
     features_as_of: Literal["now"]
 

@@ -17,7 +17,9 @@ from gateway.services.errors import ModelServiceError, StoreUnavailable
 
 PATH = f"{CUSTOMERS}/C1/segment"
 FAILURES = [(DOWN, 503, "model_unavailable"), (SLOW, 504, "model_timeout"), (MALFORMED, 502, "model_malformed")]
-NOTHING = dict.fromkeys(["segment", "confidence", "borderline", "rival", "model_version", "assigned_at"])
+NOTHING = dict.fromkeys(
+    ["segment", "confidence", "borderline", "rival", "model_version", "assigned_at", "since", "cause"]
+)
 
 
 def _with(segment: Assignment | None, **changes: Any) -> FakeGateway:
@@ -41,6 +43,8 @@ class TestGet:
             "rival": SEGMENTS[0],
             "model_version": "v1",
             "assigned_at": "2024-05-01T12:00:00.123000Z",
+            "since": f"{_document(gateway)['created_at'].isoformat(timespec='microseconds')}Z",
+            "cause": "import",
             "segment_status": "assigned",
         }
         assert [method for method, _ in gateway.model.calls] == ["active"]

@@ -107,6 +107,8 @@ class Lives(RuleBasedStateMachine):
         self.services.erasures.erase(cust_id)
         assert cust_id not in self.gateway.store.customers
         assert cust_id not in self.gateway.deleted.copies
+        told = [*self.gateway.outboxes.entries(), *self.gateway.changes.entries.values()]
+        assert not any(entry["subject"]["id"] == cust_id for entry in told)
 
     @rule(version=st.sampled_from(["v1", "v2"]))
     def activate(self, version: str) -> None:
