@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -165,21 +166,30 @@ class System:
 
 
 @pytest.fixture
-def system(request: pytest.FixtureRequest, tmp_path: Path, mongod: Mongod, sample_models: Path) -> Iterator[System]:
+def system(tmp_path: Path, mongod: Mongod, sample_models: Path) -> Iterator[System]:
     """A system with a database and a model store of its own; the test starts what it needs."""
-    shutil.copytree(sample_models, tmp_path / "models")
+    with own_system(tmp_path, mongod, sample_models) as system:
+        yield system
+
+
+@contextmanager
+def own_system(folder: Path, mongod: Mongod, sample_models: Path) -> Iterator[System]:
+    """Give a system whose files are in the folder, and stop afterwards what runs of it."""
+    shutil.copytree(sample_models, folder / "models")
     gateway_port, model_port = free_port(), free_port()
     env = {
-        "MONGODB_URI": mongod.uri(f"e2e_{tmp_path.name}"[:60]),
+        "MONGODB_URI": mongod.uri(f"e2e_{folder.name}"[:60]),
         "MODEL_SERVICE_URL": f"http://127.0.0.1:{model_port}",
         "MODEL_PORT": str(model_port),
-        "MODEL_STORE": str(tmp_path / "models"),
+        "MODEL_STORE": str(folder / "models"),
         "GATEWAY_PORT": str(gateway_port),
         "WORKER_INTERVAL": "0.2",
         "DEPLOYMENT": "production",
         "GATEWAY_SECRET_KEY": "dC9sQm3bYb1Zk7vJx2TqLw8RnHfGp5Ae",
         "MODEL_SERVICE_SECRET": "v7Tq2LmXe9RkWb4YzNc6HdJs8PfGu3Ao",
     }
-    system = System(tmp_path, env, gateway_port, model_port)
-    yield system
-    system.stop()
+    system = System(folder, env, gateway_port, model_port)
+    try:
+        yield system
+    finally:
+        system.stop()

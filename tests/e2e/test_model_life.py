@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +12,24 @@ import joblib
 import psutil
 import pytest
 import requests
-from support.servers import free_port
+from support.servers import Mongod, free_port
 
 from model_service.store.artefact import MODEL_FILE
 from model_service.store.registry import ModelStore
-from tests.e2e.conftest import GRANIAN, UVICORN, System, wait_until
+from tests.e2e.conftest import GRANIAN, UVICORN, System, own_system, wait_until
 
 
-@pytest.fixture
-def loaded(system: System, sample_csv: Path) -> System:
-    """The running system with the sample stored."""
-    system.start_model(UVICORN)
-    system.start_gateway(GRANIAN)
-    assert system.run("gateway", "import", str(sample_csv)).returncode == 0
-    return system
+@pytest.fixture(scope="module")
+def loaded(
+    tmp_path_factory: pytest.TempPathFactory, mongod: Mongod, sample_models: Path, sample_csv: Path
+) -> Iterator[System]:
+    """The running system with the sample stored, for all tests of this module; whatever each does, it runs on."""
+    with own_system(tmp_path_factory.mktemp("life"), mongod, sample_models) as system:
+        system.start_model(UVICORN)
+        system.start_gateway(GRANIAN)
+        assert system.run("gateway", "import", str(sample_csv)).returncode == 0
+        system.start_worker()
+        yield system
 
 
 def call(system: System, method: str, path: str, **rest: Any) -> requests.Response:
@@ -42,14 +47,14 @@ def train(system: System, **query: object) -> dict:
         record.update(system.http.get(address, timeout=10).json())
         return record["status"] not in ("queued", "running")
 
-    wait_until(ended, "the training has ended", 120)
+    wait_until(ended, "the training has ended", 300)
     return record
 
 
 def another_version(system: System) -> str:
     """Store the active model once more, as a training with the same outcome would, and return the new version."""
     store = ModelStore(Path(system.env["MODEL_STORE"]))
-    (version,) = store.versions()
+    version = call(system, "GET", "/models/active").json()["version"]
     return store.save(joblib.load(store.path(version) / MODEL_FILE), store.manifest(version))
 
 
@@ -59,8 +64,74 @@ def assigned_by(system: System, version: str) -> int:
     return int(call(system, "GET", "/customers", params=query).json()["total"])
 
 
-def test_train_on_the_stored_base_see_who_moves_activate_and_roll_back(loaded: System) -> None:
+def test_a_worker_killed_while_it_reassigns_harms_nothing(loaded: System) -> None:
+    old = call(loaded, "GET", "/models/active").json()["version"]
+    version = another_version(loaded)
+    loaded.kill("worker")
+    assert call(loaded, "POST", f"/models/{version}/activate", json={}).status_code == 200
+    for _ in range(4):  # each one gets a little further, or nowhere
+        loaded.start_worker()
+        wait_until(lambda: assigned_by(loaded, old) < 6000, "the worker has begun", 60)
+        loaded.kill("worker")
+        # Not by version: what the worker sent last, MongoDB may still be writing.
+        assert call(loaded, "GET", "/customers", params={"count": "exact", "limit": "1"}).json()["total"] == 6000
     loaded.start_worker()
+    wait_until(lambda: assigned_by(loaded, version) == 6000, "the next worker has finished", 60)
+
+
+def test_a_killed_training_is_reported_and_the_next_one_begins(loaded: System) -> None:
+    active = call(loaded, "GET", "/models/active").json()["version"]
+    accepted = call(loaded, "POST", "/models", params={"k_min": 3, "k_max": 8})
+    address = loaded.base + accepted.headers["Location"]
+    wait_until(lambda: loaded.http.get(address, timeout=10).json()["progress"]["done"] > 0, "the training works", 60)
+    refused = call(loaded, "POST", "/models")
+    assert (refused.status_code, refused.json()["code"]) == (409, "training_running")
+    # The service first: its restart must tell the truth about a training that it did not see dying.
+    loaded.kill("model")
+    for process in training_processes(loaded):
+        os.kill(process.pid, signal.SIGKILL)
+    loaded.start_model(UVICORN)
+    record = loaded.http.get(address, timeout=10).json()
+    assert (record["status"], record["version"]) == ("failed", None), record
+    assert record["reason"]
+    assert call(loaded, "GET", "/models/active").json()["version"] == active
+    next_one = call(loaded, "POST", "/models", params={"k": 3})
+    assert next_one.status_code == 202, next_one.text
+    address = loaded.base + next_one.headers["Location"]
+    assert loaded.http.post(f"{address}/cancel", timeout=10).status_code == 202
+    wait_until(lambda: loaded.http.get(address, timeout=10).json()["status"] == "cancelled", "it is cancelled", 60)
+
+
+def training_processes(system: System) -> list[psutil.Process]:
+    store = system.env["MODEL_STORE"]
+    return [
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if "model_service.training_jobs.run" in (line := " ".join(process.info["cmdline"] or ())) and store in line
+    ]
+
+
+def test_two_model_services_follow_one_store(loaded: System) -> None:
+    version = another_version(loaded)
+    port = free_port()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(loaded.env, "MODEL_PORT", str(port))
+        loaded.start("replica", UVICORN)
+    replica = f"http://127.0.0.1:{port}/health/ready"
+
+    def serves(expected: str) -> bool:
+        try:
+            return loaded.http.get(replica, timeout=2).json().get("model_version") == expected
+        except requests.ConnectionError:
+            return False
+
+    wait_until(lambda: not serves(version) and serves(call(loaded, "GET", "/models").json()["active"]), "the replica")
+    assert call(loaded, "POST", f"/models/{version}/activate", json={}).status_code == 200
+    wait_until(lambda: serves(version), "the replica follows")
+    loaded.kill("replica")
+
+
+def test_train_on_the_stored_base_see_who_moves_activate_and_roll_back(loaded: System) -> None:
     before = loaded.counted(6000)
     record = train(loaded, k=6, seed=7, note="quarterly")
     assert (record["status"], record["activated"], record["note"]) == ("completed", False, "quarterly"), record
@@ -92,64 +163,3 @@ def test_train_on_the_stored_base_see_who_moves_activate_and_roll_back(loaded: S
     assert "segments of the 6,000 customers stored in the gateway on " in report.text
     assert "quarterly" in report.text
     assert "upload.csv" not in report.text
-
-
-def test_a_worker_killed_while_it_reassigns_harms_nothing(loaded: System) -> None:
-    old = call(loaded, "GET", "/models/active").json()["version"]
-    version = another_version(loaded)
-    assert call(loaded, "POST", f"/models/{version}/activate", json={}).status_code == 200
-    for _ in range(4):  # each one gets a little further, or nowhere
-        loaded.start_worker()
-        wait_until(lambda: assigned_by(loaded, old) < 6000, "the worker has begun", 60)
-        loaded.kill("worker")
-        # Not by version: what the worker sent last, MongoDB may still be writing.
-        assert call(loaded, "GET", "/customers", params={"count": "exact", "limit": "1"}).json()["total"] == 6000
-    loaded.start_worker()
-    wait_until(lambda: assigned_by(loaded, version) == 6000, "the next worker has finished", 60)
-
-
-def test_a_killed_training_is_reported_and_the_next_one_works(loaded: System) -> None:
-    active = call(loaded, "GET", "/models/active").json()["version"]
-    accepted = call(loaded, "POST", "/models", params={"k_min": 3, "k_max": 8})
-    address = loaded.base + accepted.headers["Location"]
-    wait_until(lambda: loaded.http.get(address, timeout=10).json()["progress"]["done"] > 0, "the training works", 60)
-    refused = call(loaded, "POST", "/models")
-    assert (refused.status_code, refused.json()["code"]) == (409, "training_running")
-    # The service first: its restart must tell the truth about a training that it did not see dying.
-    loaded.kill("model")
-    for process in training_processes(loaded):
-        os.kill(process.pid, signal.SIGKILL)
-    loaded.start_model(UVICORN)
-    record = loaded.http.get(address, timeout=10).json()
-    assert (record["status"], record["version"]) == ("failed", None), record
-    assert record["reason"]
-    assert call(loaded, "GET", "/models/active").json()["version"] == active
-    assert train(loaded, k=3)["status"] == "completed"
-
-
-def training_processes(system: System) -> list[psutil.Process]:
-    store = system.env["MODEL_STORE"]
-    return [
-        process
-        for process in psutil.process_iter(["cmdline"])
-        if "model_service.training_jobs.run" in (line := " ".join(process.info["cmdline"] or ())) and store in line
-    ]
-
-
-def test_two_model_services_follow_one_store(loaded: System) -> None:
-    version = another_version(loaded)
-    port = free_port()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(loaded.env, "MODEL_PORT", str(port))
-        loaded.start("replica", UVICORN)
-    replica = f"http://127.0.0.1:{port}/health/ready"
-
-    def serves(expected: str) -> bool:
-        try:
-            return loaded.http.get(replica, timeout=2).json().get("model_version") == expected
-        except requests.ConnectionError:
-            return False
-
-    wait_until(lambda: not serves(version) and serves(call(loaded, "GET", "/models").json()["active"]), "the replica")
-    assert call(loaded, "POST", f"/models/{version}/activate", json={}).status_code == 200
-    wait_until(lambda: serves(version), "the replica follows", 10)

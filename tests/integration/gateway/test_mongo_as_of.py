@@ -20,6 +20,12 @@ from gateway.services.errors import QueryTimeout
 
 
 @pytest.fixture
+def database_name(emptied_database: str) -> str:
+    """One database for all tests of this module."""
+    return emptied_database
+
+
+@pytest.fixture
 def database(customers: Collection[dict[str, Any]]) -> Database[dict[str, Any]]:
     """The test's database, connected as the gateway connects."""
     return customers.database

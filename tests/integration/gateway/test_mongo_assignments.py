@@ -12,6 +12,12 @@ from gateway.data_access.mongo.schema import CollectionSchema, MongoSchema
 
 
 @pytest.fixture
+def database_name(emptied_database: str) -> str:
+    """One database for all tests of this module."""
+    return emptied_database
+
+
+@pytest.fixture
 def rescorings(customers: Collection) -> MongoRescoringRecords:
     return MongoRescoringRecords(customers.database["rescorings"])
 

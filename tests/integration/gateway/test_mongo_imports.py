@@ -27,6 +27,12 @@ KEPT = timedelta(days=3)
 
 
 @pytest.fixture
+def database_name(emptied_database: str) -> str:
+    """One database for all tests of this module."""
+    return emptied_database
+
+
+@pytest.fixture
 def records(customers: Collection) -> MongoImportRecords:
     """Without any import."""
     database = customers.database

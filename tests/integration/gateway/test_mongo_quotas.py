@@ -9,6 +9,7 @@ import pytest
 from contracts.rate_limits import QuotaStoreContract
 from flask import Flask
 from pymongo.collection import Collection
+from pymongo.read_concern import ReadConcern
 from support.servers import Mongod
 
 from gateway.data_access.mongo import rate_limits as rate_limit_storage
@@ -20,8 +21,15 @@ from gateway.stores import connect
 
 
 @pytest.fixture
+def database_name(emptied_database: str) -> str:
+    """One database for all tests of this module."""
+    return emptied_database
+
+
+@pytest.fixture
 def collection(customers: Collection) -> Collection:
-    return customers.database["rate_limits"]
+    # Quotas are written without waiting for the majority, so that a majority's view may come after them.
+    return customers.database["rate_limits"].with_options(read_concern=ReadConcern("local"))
 
 
 @pytest.fixture

@@ -12,6 +12,12 @@ from gateway.data_access.mongo.segments.moves import MongoMoves
 from gateway.data_access.mongo.segments.snapshots import MongoSnapshots
 
 
+@pytest.fixture
+def database_name(emptied_database: str) -> str:
+    """One database for all tests of this module."""
+    return emptied_database
+
+
 class TestMongoCensus(CensusContract):
     @pytest.fixture
     def census(self, customers: Collection) -> MongoCensus:
