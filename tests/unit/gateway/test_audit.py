@@ -195,7 +195,7 @@ def test_filters(gateway: FakeGateway) -> None:
     (first, *_, last) = gateway.client.get(AUDIT).json["items"]
     assert _ids(gateway, "subject=A") == ["A", "A"]
     assert _ids(gateway, "subject=A&action=customer.created") == ["A"]
-    assert _ids(gateway, f"actor={first['actor']['id']}") == ["A", "B", "A"]
+    assert sorted(_ids(gateway, f"actor={first['actor']['id']}")) == ["A", "A", "B"]
     assert _ids(gateway, "actor=nobody") == []
     assert _ids(gateway, f"at[lt]={last['at']}") == []
     assert len(_ids(gateway, f"at[gte]={last['at']}")) == 3

@@ -118,7 +118,7 @@ class Lives(RuleBasedStateMachine):
     def work(self) -> None:
         before = {cust_id: (c["seq"], c["revision"]) for cust_id, c in self.gateway.store.customers.items()}
         with suppress(SegmentationError):
-            self.services.reconciler.run_once()
+            self.services.assignments.reconciler.run_once()
         for cust_id, (seq, revision) in before.items():
             now = self.gateway.store.customers[cust_id]
             if now["seq"] == seq:
