@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import random
+import secrets
 import time
 from collections.abc import Callable
 from typing import Any
 
 import orjson
 from flask import Flask, Response, request
-from pymongo import MongoClient
+from pymongo import MongoClient, UpdateOne, WriteConcern
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response as StarletteResponse
 from starlette.routing import Route
 from urllib3 import HTTPConnectionPool
+
+from gateway.services.clock import now
 
 
 def flask_echo() -> Flask:
@@ -67,6 +71,36 @@ def driver_floors(uri: str, ids: list[str]) -> dict[str, float]:
         }
         spare.drop()
     return floors
+
+
+def rescored_by_hand(uri: str, version: str, moved: float, rows: int = 1_000) -> float:
+    """Seconds that the bare driver needs to give all customers a segment by another `version`, a batch after the other.
+
+    Only the writes are timed: `rows` customers each, with the conditions, the members and the concern of the worker's.
+    The share `moved` of them goes to its rival.
+    """
+    chance, seconds = random.Random(1), 0.0
+    with MongoClient[dict[str, Any]](uri) as client:
+        concern = WriteConcern("majority", j=True)
+        customers = client.get_default_database().get_collection("customers", write_concern=concern)
+        after: dict[str, Any] = {}
+        while some := list(customers.find(after, {"segment": 1, "revision": 1}, sort=[("_id", 1)], limit=rows)):
+            requests = [UpdateOne(*_rescored(each, version, chance.random() < moved)) for each in some]
+            begun = time.perf_counter()
+            written = customers.bulk_write(requests, ordered=False).matched_count
+            seconds += time.perf_counter() - begun
+            assert written == len(some)
+            after = {"_id": {"$gt": some[-1]["_id"]}}
+    return seconds
+
+
+def _rescored(customer: dict[str, Any], version: str, moves: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+    segment = customer["segment"]
+    if moves:
+        segment["id"], segment["rival"] = segment["rival"], segment["id"]
+    segment |= {"confidence": 1 - segment["confidence"] / 2, "model_version": version, "assigned_at": now()}
+    members = {"segment": segment, "segment_status": "assigned", "revision": secrets.token_hex(8)}
+    return {"_id": customer["_id"], "revision": customer["revision"]}, {"$set": members}
 
 
 def http_floor(port: int, body: bytes) -> float:

@@ -1,4 +1,4 @@
-"""How fast a large file is imported, what each process pays for it, and how much memory it takes.
+"""How fast a large file is imported and all customers are scored anew, what each process pays for it, and its memory.
 
 All processes run unpinned on all cores, as ``make run`` starts them: mongod, both tiers and the worker.
 """
@@ -25,6 +25,7 @@ from pymongo import MongoClient
 
 from gateway.data_access.mongo.customer_schema import SORT_INDEXES
 from gateway.development import mongod
+from tests.benchmarks.floors import rescored_by_hand
 from tests.benchmarks.load import cpu_seconds, stop
 from tests.conftest import ROOT, SAMPLE_CSV
 
@@ -155,11 +156,57 @@ def _indexes_built(system: System) -> float:
     return time.perf_counter() - begun
 
 
+@contextmanager
+def _suspended(tree: psutil.Process) -> Iterator[None]:
+    family = [tree, *tree.children(recursive=True)]
+    for process in family:
+        process.suspend()
+    try:
+        yield
+    finally:
+        for process in family:
+            process.resume()
+
+
+def rescored(system: System, moved: float) -> None:
+    """Print how fast customers are scored anew: first the floor, raw bulk writes with the same indexes, then ours.
+
+    The floor leaves all customers with a segment by another version, and the share `moved` in another segment: to the
+    worker that is what an activation brings about.
+    """
+    with MongoClient[dict[str, Any]](system.uri) as client:
+        customers = client.get_default_database()["customers"]
+        rows = customers.estimated_document_count()
+        before = {name: cpu_seconds(tree) for name, tree in system.trees.items()}
+        with _suspended(system.trees["worker"]):
+            floor = rescored_by_hand(system.uri, ANOTHER, moved)
+            customers.find_one({"segment.model_version": ANOTHER})
+            cpu = {name: cpu_seconds(tree) - before[name] for name, tree in system.trees.items()}
+            click.echo(_rescoring_row("floor: raw bulk writes", rows, floor, cpu))
+            before = {name: cpu_seconds(tree) for name, tree in system.trees.items()}
+        begun = time.perf_counter()
+        _wait(lambda: customers.find_one({"segment.model_version": ANOTHER}, {"_id": 1}) is None, 3_600)
+        seconds = time.perf_counter() - begun
+    cpu = {name: cpu_seconds(tree) - before[name] for name, tree in system.trees.items()}
+    click.echo(_rescoring_row("the worker", rows, seconds, cpu))
+    click.echo(f"the worker reaches {floor / seconds:.2f} of the floor")
+
+
+ANOTHER = "20000101T000000Z-00000000"
+"""A version that is not the active one."""
+
+
+def _rescoring_row(what: str, rows: int, seconds: float, cpu: Mapping[str, float]) -> str:
+    cells = [what, f"{rows:,}", f"{rows / seconds:,.0f}", *(f"{spent / rows * 1e6:.1f}" for spent in cpu.values())]
+    return f"| {' | '.join(cells)} |"
+
+
 @click.command()
+@click.option("--moved", default=0.1, show_default=True, help="The share of the customers that re-scoring moves.")
 @click.option("--rows", default=1_000_000, show_default=True)
 @click.option("--csv", "file", type=click.Path(exists=True, path_type=Path), help="A file instead of a generated one.")
-def main(rows: int, file: Path | None) -> None:
-    """Import a large CSV file into an empty system, and again when all is stored."""
+def main(rows: int, file: Path | None, moved: float) -> None:
+    """Import a large CSV file into an empty system, again when all is stored, and score all customers anew."""
     click.echo(f"load average before: {os.getloadavg()[0]:.2f}; cores: {os.cpu_count()}")
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
@@ -182,6 +229,9 @@ def main(rows: int, file: Path | None) -> None:
             report("into an empty store", *sent(system, file, "text/csv"))
             click.echo(f"the worker built the indexes of lists in {_indexes_built(system):.0f} s more")
             report("the same again", *sent(system, file, "text/csv"))
+            columns = ["re-scoring", "rows", "rows/s", *(f"{n} CPU µs/row" for n in names)]
+            click.echo(f"\n| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
+            rescored(system, moved)
 
 
 if __name__ == "__main__":
