@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 from contracts.imports import ImportRecordsContract, fault, record
+from fakes.model import FakeModel
+from fakes.registry import FakeRegistry
 from pymongo.collection import Collection
 
 from gateway.data_access.mongo.imports import FAULT_INDEXES, RECORD_INDEXES, MongoImportRecords
 from gateway.data_access.mongo.schema import CollectionSchema, MongoSchema
+from gateway.services.imports import imports as service
+from gateway.services.imports.imports import ImportOptions
 from gateway.services.imports.records import DETAILS
+from gateway.services.principal import COMMAND_LINE
+from gateway.settings import Settings
+from gateway.stores import mongo_stores
+from gateway.wiring import assemble
 
 KEPT = timedelta(days=3)
 
@@ -73,3 +83,27 @@ def test_one_that_is_heard_of_while_others_give_it_up_is_not_lost(records: Mongo
     for other in others:
         other.join()
     assert seen == {("running", True)}
+
+
+def test_the_end_of_one_that_died_is_told_once_by_many_at_once(
+    customers: Collection, mongodb_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "HEARTBEAT_TIMEOUT", -1.0)
+    monkeypatch.setattr(service, "TELL_SECONDS", -1.0)
+    settings = Settings(mongodb_uri=mongodb_uri)
+    stores = mongo_stores(customers.database, settings)
+    imports = [assemble(stores, FakeModel(), FakeRegistry(), settings).imports for _ in range(4)]
+    died = imports[0].begin(SimpleNamespace(**source_members_of_nothing()), ImportOptions(), COMMAND_LINE).record  # type: ignore[arg-type]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda each: each.run_once(), imports))
+    while stores.outboxes.move(500):
+        pass
+    started, completed = stores.changes.after(0, None, 10)
+    assert (started["type"], completed["type"]) == ("import.started", "import.completed")
+    assert completed["subject"] == {"type": "import", "id": died["id"]}
+    assert completed["data"]["status"] == "interrupted"
+
+
+def source_members_of_nothing() -> dict[str, object]:
+    """A source of which nothing has been read."""
+    return {"bytes_read": 0, "columns": [], "ignored_columns": [], "blank_rows": 0, "missing_words": {}}
