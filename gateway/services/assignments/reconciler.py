@@ -118,8 +118,10 @@ class Reconciler:
         return assigned
 
     def _say_what_is_left(self, cause: Cause) -> None:
-        if reason := self._standstill.reason():
-            self._reporter.standing_still(reason, self._left(cause.version))
+        reason = self._standstill.reason()
+        left = self._left(cause.version) if reason else 0
+        if reason and left != 0:
+            self._reporter.standing_still(reason, left)
         else:
             self._reporter.idle(cause.version, cause.id)
 

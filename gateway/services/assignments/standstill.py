@@ -95,8 +95,8 @@ class Standstill:
             )
         if self._refused:
             said.append(
-                f"{len(self._refused):,} customers were refused: they are assigned when their data have been "
-                "corrected; the worker's log says which."
+                f"The model service or the database refused {len(self._refused):,} of the customers: they are assigned "
+                "when their data have been corrected; the worker's log says which."
             )
         return " ".join(said) or None
 

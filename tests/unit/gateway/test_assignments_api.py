@@ -172,11 +172,15 @@ class TestAWorkerReports:
     def test_who_is_left_out(self, shop: Workshop, store: InMemoryCustomerStore, model: FakeModel) -> None:
         store.insert_many([stored(name, assignment(version="v0")) for name in "AB"])
         del store.customers["A"]["TENURE"]
-        shop.worker(model).run_once()
+        worker = shop.worker(model)
+        worker.run_once()
         last = shop.reports.all[-1]
         assert (last.state, last.left) == ("standing_still", 1)
         assert last.reason is not None
         assert "TENURE, which model v1 needs" in last.reason
+        store.customers["A"] = stored("A", assignment())
+        worker.run_once()
+        assert (shop.reports.all[-1].state, shop.reports.all[-1].reason) == ("idle", None)
 
     def test_nothing_about_how_many_where_counting_takes_too_long(
         self, shop: Workshop, store: InMemoryCustomerStore, model: FakeModel, monkeypatch: pytest.MonkeyPatch
