@@ -150,7 +150,7 @@ def schema_of(settings: Settings) -> tuple[CollectionSchema, ...]:
     """Return what the collections should have."""
     return (
         customer_schema("customers"),
-        CollectionSchema("deleted_customers", (*deletions.INDEXES, outboxes.WAITING_INDEX)),
+        CollectionSchema("deleted_customers", (*deletions.INDEXES, outboxes.WAITING_INDEX), retired=deletions.RETIRED),
         CollectionSchema("erasures", erasures.INDEXES),
         CollectionSchema("outbox", (outboxes.WAITING_INDEX,)),
         CollectionSchema("changes", (*changes.INDEXES, as_of.LEFT_INDEX)),

@@ -38,8 +38,8 @@ LOOKED_AT = 20
 """Customers whose segment is explained and predicted anew."""
 KEYED = {"body": {**api_story.ANN, CUST_ID: "C90020"}, "Idempotency_Key": "upgrade-C90020"}
 SCORED = ("segment", "confidence", "rival", "borderline", "model_version")
-LIVE = {"as_of", "last_used_at"}
-"""Members that differ from one reading to the next."""
+LIVE = {"as_of", "last_used_at", "size", "share", "customers", "pending", "outdated"}
+"""Members that differ from one reading to the next, or because the worker has gone on meanwhile."""
 COMPOSED = {"sentence", "detail", "remarks", "choice", "title", "not_reached"}
 """Members whose text is made when it is read: another wording is named and is no fault."""
 
@@ -147,8 +147,6 @@ class Reader:
             self._read("getCustomerSegment", cust_id=customer[CUST_ID], explain=True)
         for kind in ("csv", "ndjson"):
             self._read("exportCustomers", format=kind)
-        for segment in self._read("listSegments")["items"]:
-            self._read("getSegment", segment_id=segment["id"])
 
     def _deletions(self) -> None:
         for customer in self._pages("listDeletedCustomers"):
@@ -175,6 +173,12 @@ class Reader:
         for training in self._read("listTrainings")["items"]:
             self._read("getTraining", training_id=training["id"])
             self._read("getTrainingLog", training_id=training["id"])
+
+
+def segments(api: DocumentedClient) -> Seen:
+    """Return what the segments are called and look like."""
+    items = api("listSegments", 200).body["items"]
+    return {segment["id"]: [segment, api("getSegment", 200, segment_id=segment["id"]).body] for segment in items}
 
 
 def pages(api: DocumentedClient, operation: str, **given: Any) -> list[Any]:
@@ -247,6 +251,7 @@ def ended_by_the_worker(system: Version, api: DocumentedClient, left: Left) -> N
         return bool(api("getErasure", 200, erasure_id=left.erasure).body["status"] == "completed")
 
     wait_until(erased, "the worker ends the erasure", 60)
+    wait_until(lambda: system.http.get(f"{system.base}/api/v1/segments", timeout=10).ok, "segments are counted", 60)
     with MongoClient[dict[str, Any]](system.env["MONGODB_URI"]) as client:
         database = client.get_default_database()
         wait_until(lambda: "audit" not in database.list_collection_names(), "the audit trail has been brought over", 60)
@@ -298,6 +303,7 @@ def check(commit: str) -> int:
         with old.serving() as api:
             left = fill(old, api, _story_of(code))
             before, trail = Reader(api).found, pages(api, "listAuditEntries", limit=100)
+            described = segments(api)
         mongod.stop()
         mongod.start()
         new = Version(folder, env | {"PYTHONPATH": str(ROOT)}, *ports, ROOT, key)
@@ -307,6 +313,7 @@ def check(commit: str) -> int:
             restored_and_scored(api, before)
             ended_by_the_worker(new, api, left)
             in_the_log(api, trail)
+            faults += _report(described, segments(api))
             new_models(new, api, before)
             for fault in api.faults:
                 click.echo(f"not as documented: {fault}")

@@ -13,7 +13,17 @@ from gateway.data_access.mongo.deletions_upgrade import upgraded
 from gateway.services.customers.customer import DeletedCustomer
 from shared.features import CUST_ID
 
-INDEXES = (IndexModel([("expires_at", ASCENDING)], name="expiry", expireAfterSeconds=0),)
+INDEXES = (
+    # A copy whose outbox is not empty waits for the relay.
+    IndexModel(
+        [("expires_at", ASCENDING)],
+        name="expiry_when_logged",
+        expireAfterSeconds=0,
+        partialFilterExpression={"outbox": []},
+    ),
+)
+RETIRED = ("expiry",)
+"""Indexes that earlier versions made."""
 
 
 class MongoDeletedCustomers:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from contracts.changes import CLERK
+from contracts.changes import CLERK, entry
 from flask import Flask
 from pymongo.collection import Collection
 from pymongo.database import Database
@@ -17,15 +17,17 @@ from gateway.data_access.mongo.collection import MongoTransactions
 from gateway.data_access.mongo.events import audit_upgrade
 from gateway.data_access.mongo.events.changes import MongoChangeLog
 from gateway.data_access.mongo.events.outboxes import MongoOrders, MongoOutboxes
+from gateway.data_access.mongo.schema import MongoSchema
 from gateway.services.events.audit import AuditService, ErasableChanges
 from gateway.services.events.change import Origin, Subject
 from gateway.services.events.log import AuditFilters
 from gateway.services.events.recorder import entry_of
 from gateway.services.principal import COMMAND_LINE
 from gateway.settings import Settings
-from gateway.stores import connect
+from gateway.stores import connect, schema_of
 
 AT = datetime(2026, 1, 1)
+FAR = datetime(2124, 5, 1)
 ALL = AuditFilters()
 
 
@@ -127,6 +129,22 @@ def test_nothing_is_lost_or_doubled_by_workers_that_are_killed_and_meet(
     logged = log.after(0, None, count + 1)
     assert [entry.get("id") for entry in logged] == [old(number)["_id"] for number in range(count)]
     assert [entry["position"] for entry in logged] == [*range(1, count + 1)]
+
+
+def test_a_copy_of_a_deleted_customer_expires_when_nothing_waits_with_it(database: Database[dict[str, Any]]) -> None:
+    MongoSchema(database, schema_of(Settings())).bring_up_to_date()
+    deleted = database["deleted_customers"]
+    waiting = [entry(1, seq=1)]
+    deleted.insert_many(
+        [
+            {"_id": "of before", "created_at": AT, "expires_at": FAR},
+            {"_id": "waits", "created_at": AT, "expires_at": FAR, "outbox": waiting},
+        ]
+    )
+    due = {"filter": {"expires_at": FAR, "outbox": []}, "hint": "expiry_when_logged"}
+    assert list(deleted.find(**due)) == []
+    outboxes_of(database).move(10)
+    assert sorted(copy["_id"] for copy in deleted.find(**due)) == ["of before", "waits"]
 
 
 def test_an_erasure_reaches_entries_wherever_they_are(database: Database[dict[str, Any]], log: MongoChangeLog) -> None:

@@ -183,7 +183,9 @@ class TestMongoSchema(SchemaContract):
 
     def test_what_expires_has_an_index_for_it(self, database: Database[dict[str, Any]], schema: MongoSchema) -> None:
         schema.bring_up_to_date()
-        for name in ("deleted_customers", "idempotency", "imports", "import_faults", "rate_limits"):
+        deleted = database["deleted_customers"].index_information()
+        assert deleted["expiry_when_logged"]["expireAfterSeconds"] == 0
+        for name in ("idempotency", "imports", "import_faults", "rate_limits"):
             assert database[name].index_information()["expiry"]["expireAfterSeconds"] == 0
 
     def test_it_follows_a_new_retention(self, database: Database[dict[str, Any]]) -> None:

@@ -29,6 +29,7 @@ class EarlierTrail:
     def __init__(self, database: Database[Document], transactions: Transactions, log: LogWriter) -> None:
         self._audit = StoreCollection(database["audit"])
         self._outbox = StoreCollection(database["outbox"])
+        self._deleted = StoreCollection(database["deleted_customers"])
         self._transactions = transactions
         self._log = log
         self._is_gone = False
@@ -37,6 +38,8 @@ class EarlierTrail:
         """Move all of it into the log, and drop what is left of the collection. Looks only once in a process."""
         if self._is_gone:
             return
+        with self._deleted as deleted:  # those of before have no outbox: without an empty one they would not expire
+            deleted.update_many({"outbox": {"$exists": False}}, {"$set": {"outbox": []}})
         with self._audit as audit:
             there = audit.database.list_collection_names(filter={"name": audit.name})
         if there:
