@@ -107,7 +107,7 @@ class World:
         path = "/models/rollback" if self.registry.active == NEW else f"/models/{NEW}/activate"
         before = self._segments()
         assert self.send("POST", path, {"reason": "to see"}).status_code == 200
-        self.services.reconciler.run_once(lambda: None)
+        self.services.assignments.reconciler.run_once(lambda: None)
         for cust_id, segment in before.items():
             self.known[cust_id].revision = self._get(cust_id).json["revision"]  # type: ignore[index]
             if self._segments()[cust_id] != segment:
@@ -161,7 +161,7 @@ class World:
         if known.revision:
             stored = self._get(cust_id).json
             assert stored
-            self.services.reconciler.run_once(lambda: None)  # it may have been deleted under the other version
+            self.services.assignments.reconciler.run_once(lambda: None)  # it may have been deleted under the other version
             now = self._get(cust_id).json
             assert now
             known.revision = now["revision"]
