@@ -86,6 +86,7 @@ def test_a_killed_or_hung_model_service_loses_no_customer_and_holds_up_nobody(sy
     _hangs(system, rows[500])
     system.start_worker()
     wait_until(lambda: system.pending() == 0, "every customer assigned")
+    _hangs_with_sizes(system, rows[500], 501)
 
 
 def _hangs(system: System, row: dict) -> None:
@@ -100,12 +101,15 @@ def _hangs(system: System, row: dict) -> None:
     assert refused.json()["code"] == "model_timeout"
     system.signal("model", signal.SIGCONT)
 
-    known = system.counted(1)
+
+def _hangs_with_sizes(system: System, row: dict, customers: int) -> None:
+    """Let it hang once it has described the segments: sizes and names stay."""
+    known = system.counted(customers)
     system.signal("model", signal.SIGSTOP)
     away = system.http.get(f"{system.base}/api/v1/segments", timeout=10)
     assert away.status_code == 200
     assert [(s["name"], s["size"]) for s in away.json()["items"]] == [(s["name"], s["size"]) for s in known["items"]]
-    named = system.http.get(f"{system.base}/api/v1/customers/{rows[0]['CUST_ID']}/segment", timeout=10).json()
+    named = system.http.get(f"{system.base}/api/v1/customers/{row['CUST_ID']}/segment", timeout=10).json()
     assert named["segment"]["name"] in {segment["name"] for segment in known["items"]}
 
 

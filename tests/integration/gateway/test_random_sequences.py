@@ -161,9 +161,8 @@ class World:
         if known.revision:
             stored = self._get(cust_id).json
             assert stored
-            self.services.assignments.reconciler.run_once(
-                lambda: None
-            )  # it may have been deleted under the other version
+            # It may have been deleted under the other version.
+            self.services.assignments.reconciler.run_once(lambda: None)
             now = self._get(cust_id).json
             assert now
             known.revision = now["revision"]
