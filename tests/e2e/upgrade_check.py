@@ -237,7 +237,7 @@ def restored_and_scored(api: DocumentedClient, before: Seen) -> None:
     same = [*api_story.ANN, "segment", "created_at"]
     assert not list(differences({name: copy[name] for name in same}, restored)), "restored as it was"
     for name, known in before.items():
-        if name.startswith("getCustomerSegment"):
+        if name.startswith("getCustomerSegment") and known[CUST_ID] != PENDING:
             scored = api("rescoreCustomer", 200, cust_id=known[CUST_ID]).body
             assert {n: scored[n] for n in SCORED} == {n: known[n] for n in SCORED}, f"{known[CUST_ID]} as before"
     with SAMPLE_CSV.open("rb") as file:
