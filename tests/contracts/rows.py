@@ -34,9 +34,11 @@ class CustomerRowsContract:
 
     @pytest.mark.parametrize("segment", [None, assignment(), assignment(rival=None)])
     def test_rows_have_the_segment_whole_and_in_parts(self, store: CustomerStore, segment: Any) -> None:
-        store.insert(stored("A", segment))
+        customer = stored("A", segment)
+        store.insert(customer)
         parts = {key: segment and segment[key] for key in assignment()}
-        assert walk(store, ["segment", *(f"segment.{key}" for key in parts)]) == [["A", segment, *parts.values()]]
+        whole = customer["segment"]
+        assert walk(store, ["segment", *(f"segment.{key}" for key in parts)]) == [["A", whole, *parts.values()]]
 
     def test_rows_have_null_where_a_customer_has_nothing(self, store: CustomerStore) -> None:
         store.insert(stored("A", MINIMUM_PAYMENTS=None))

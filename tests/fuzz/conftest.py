@@ -97,14 +97,18 @@ def gateway(model_service: str, tmp_path_factory: pytest.TempPathFactory) -> Ite
         create = [sys.executable, "-m", "gateway", "keys", "create", "--name", "fuzz", "--scope", "admin"]
         made = subprocess.run(create, cwd=ROOT, env={**os.environ, **settings}, capture_output=True, text=True)
         assert made.returncode == 0, made.stderr
-        with running(["gateway", "serve"], f"{address}/health/ready", folder / "log", **settings):
-            key = made.stdout.strip()
+        ready = f"{address}/health/ready"
+        with (
+            running(["gateway", "serve"], ready, folder / "log", **settings),
+            running(["gateway", "worker"], ready, folder / "worker.log", **settings),
+        ):
+            client = requests.Session()
+            client.headers["Authorization"] = f"Bearer {made.stdout.strip()}"
             for number in range(5):
-                customer = body(f"FUZZ{number}")
-                requests.put(
-                    f"{address}/api/v1/customers/FUZZ{number}",
-                    json=customer,
-                    headers={"Authorization": f"Bearer {key}"},
-                    timeout=30,
-                ).raise_for_status()
-            yield Gateway(address, key)
+                address_of_one = f"{address}/api/v1/customers/FUZZ{number}"
+                client.put(address_of_one, json=body(f"FUZZ{number}"), timeout=30).raise_for_status()
+            give_up_at = time.monotonic() + START_SECONDS
+            while client.get(f"{address}/api/v1/segments", timeout=5).status_code == 503:  # the worker has not counted
+                assert time.monotonic() < give_up_at, (folder / "worker.log").read_text()
+                time.sleep(0.05)
+            yield Gateway(address, made.stdout.strip())
