@@ -12,7 +12,7 @@ import contextlib
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
@@ -62,6 +62,7 @@ class Feature:
     in_distance : takes part in the K-Means distance; otherwise it serves profiles only.
     derive : for a derived column, how it is computed from the others. Clients may send it; it is recomputed.
     sortable : customers can be sorted by it, and filtered at any number of them. Each costs every write two indexes.
+    whole : whether values are whole numbers (counts and months). Kept, as each value is asked for it several times.
     """
 
     name: str
@@ -76,22 +77,19 @@ class Feature:
     label: str = ""
     clause: str = ""
     sortable: bool = False
+    whole: bool = field(init=False)
 
     def __post_init__(self) -> None:
         label = self.label or re.split("[,:]", self.description)[0]
         clause = self.clause or f"{label[:1].lower()}{label[1:]}: {{}}"
         object.__setattr__(self, "label", label)
         object.__setattr__(self, "clause", clause)
+        object.__setattr__(self, "whole", self.kind in _WHOLE)
 
     @property
     def unit(self) -> str:
         """The unit of the values, for people."""
         return _UNITS[self.kind]
-
-    @property
-    def whole(self) -> bool:
-        """Whether values are whole numbers (counts and months)."""
-        return self.kind in _WHOLE
 
     def fault(self, value: object) -> str | None:
         """Say which hard rule `value` breaks, or None when it breaks none.

@@ -125,26 +125,32 @@ def _codes(error: OperationFailure) -> set[int | None]:
 
 
 def find_by_id(collection: Documents, key: str) -> Document | None:
-    """Return the document with this ``_id``, or None, within the transaction that goes on here if there is one.
-
-    As ``find_one`` does, without the cursor that it makes: that takes a quarter of the driver's CPU. What ``find_one``
-    would try again, such as after a change of the primary, is left to it.
-    """
+    """Return the document with this ``_id``, or None, within the transaction that goes on here if there is one."""
     if session() is None:
-        find = {"find": collection.name, "filter": {"_id": key}, "limit": 1, "singleBatch": True}
-        try:
-            answer = collection.database.command(
-                {**find, "readConcern": collection.read_concern.document},
-                read_preference=collection.read_preference,
-                codec_options=collection.codec_options,
-            )
-        except OUTAGES:
-            raise
-        except (AutoReconnect, OperationFailure):
-            pass
-        else:
-            return next(iter(answer["cursor"]["firstBatch"]), None)
+        found = find_at_once(collection, {"filter": {"_id": key}, "limit": 1, "singleBatch": True})
+        if found is not None:
+            return next(iter(found), None)
     return collection.find_one({"_id": key}, session=session())
+
+
+def find_at_once(collection: Documents, find: Document) -> list[Document] | None:
+    """Return what the command ``find`` gives, if all of it comes at once; outside of transactions.
+
+    As the driver's ``find`` does, without the cursor that it makes: that takes a quarter of the driver's CPU for one
+    document. None where the driver is to find it: what comes in parts, and what it would try again, such as after a
+    change of the primary.
+    """
+    command = {"find": collection.name, **find, "readConcern": collection.read_concern.document}
+    try:
+        answer = collection.database.command(
+            command, read_preference=collection.read_preference, codec_options=collection.codec_options
+        )
+    except (*OUTAGES, ExecutionTimeout):
+        raise
+    except (AutoReconnect, OperationFailure):
+        return None
+    documents: list[Document] = answer["cursor"]["firstBatch"]
+    return None if answer["cursor"]["id"] else documents
 
 
 class StoreCollection:

@@ -30,7 +30,7 @@ from pymongo.client_session import ClientSession
 from pymongo.errors import ExecutionTimeout, OperationFailure
 from pymongo.read_concern import ReadConcern
 
-from gateway.data_access.mongo.collection import Document, Documents, at_one_moment
+from gateway.data_access.mongo.collection import Document, Documents, at_one_moment, find_at_once
 from gateway.services.customers.customer import PENDING
 from gateway.services.customers.query import (
     ESTIMATE_LIMIT,
@@ -161,12 +161,24 @@ class LimitedQueries:
     ) -> list[Document]:
         options: dict[str, Any] = {"sort": sort, "limit": limit, "batch_size": limit, "max_time_ms": _left(give_up_at)}
         options["session"] = session
+        if session is None:
+            found = find_at_once(customers, _command(query, fields, hint, options))
+            if found is not None:
+                return found
         try:
             return list(customers.find(query, fields, hint=hint, **options))
         except OperationFailure as error:
             if hint is None or error.code != _BAD_VALUE:
                 raise
             return list(customers.find(query, fields, **options))  # a first load has dropped that index
+
+
+def _command(query: Document, fields: Document | None, hint: str | None, options: Document) -> Document:
+    """Return what the driver makes of these arguments of its ``find``."""
+    find = {"filter": query, "sort": dict(options["sort"]), "limit": options["limit"]}
+    # With one more than there can be, the server leaves no cursor open.
+    find |= {"batchSize": options["limit"] + 1, "maxTimeMS": options["max_time_ms"]}
+    return find | ({"projection": fields} if fields else {}) | ({"hint": hint} if hint else {})
 
 
 _WITHIN_SEGMENTS = (*RANKED, "borderline")

@@ -1,4 +1,4 @@
-"""A document is found by its id without a cursor, and as ``find_one`` finds it where that fails."""
+"""Documents are found without a cursor, and as the driver finds them where that fails."""
 
 from __future__ import annotations
 
@@ -8,11 +8,18 @@ from typing import Any
 import pytest
 from bson import CodecOptions
 from pymongo import ReadPreference
-from pymongo.errors import AutoReconnect, NetworkTimeout, NotPrimaryError, OperationFailure, ServerSelectionTimeoutError
+from pymongo.errors import (
+    AutoReconnect,
+    ExecutionTimeout,
+    NetworkTimeout,
+    NotPrimaryError,
+    OperationFailure,
+    ServerSelectionTimeoutError,
+)
 from pymongo.read_concern import ReadConcern
 
 from gateway.data_access.mongo import collection as module
-from gateway.data_access.mongo.collection import find_by_id
+from gateway.data_access.mongo.collection import find_at_once, find_by_id
 
 DOCUMENT = {"_id": "A", "a": 1}
 
@@ -25,10 +32,11 @@ class Collection:
     read_preference = ReadPreference.PRIMARY
     codec_options: CodecOptions[dict[str, Any]] = CodecOptions()
 
-    def __init__(self, *found: dict[str, Any], error: Exception | None = None) -> None:
+    def __init__(self, *found: dict[str, Any], error: Exception | None = None, cursor: int = 0) -> None:
         self.calls: list[Any] = []
         self._found = list(found)
         self._error = error
+        self._cursor = cursor
 
     @property
     def database(self) -> Collection:
@@ -38,7 +46,7 @@ class Collection:
         self.calls.append(command)
         if self._error:
             raise self._error
-        return {"cursor": {"firstBatch": self._found}}
+        return {"cursor": {"firstBatch": self._found, "id": self._cursor}}
 
     def find_one(self, query: dict[str, Any], session: Any) -> dict[str, Any] | None:
         self.calls.append((query, session))
@@ -67,7 +75,18 @@ def test_what_may_succeed_later_is_left_to_the_driver(error: Exception) -> None:
     assert collection.calls[1:] == [({"_id": "A"}, None)]
 
 
-@pytest.mark.parametrize("error", [NetworkTimeout(), ServerSelectionTimeoutError(), ZeroDivisionError()])
+def test_what_comes_in_parts_is_left_to_the_driver() -> None:
+    whole: Any = Collection(DOCUMENT)
+    part: Any = Collection(DOCUMENT, cursor=7)
+
+    assert find_at_once(whole, {"limit": 2}) == [DOCUMENT]
+    assert find_at_once(part, {"limit": 2}) is None
+
+
+OUT_OF_TIME = ExecutionTimeout("operation exceeded time limit", 50)
+
+
+@pytest.mark.parametrize("error", [NetworkTimeout(), ServerSelectionTimeoutError(), OUT_OF_TIME, ZeroDivisionError()])
 def test_an_outage_is_not_waited_for_twice(error: Exception) -> None:
     collection = Collection(DOCUMENT, error=error)
 

@@ -20,7 +20,7 @@ class SlowCollection:
     def __init__(self) -> None:
         self.now = 1_000.0
         self.limits: list[int] = []
-        client = SimpleNamespace(start_session=lambda **_: nullcontext())
+        client = SimpleNamespace(start_session=lambda **_: nullcontext("session"))
         self.database = SimpleNamespace(client=client)
 
     def distinct(self, *_: Any, **__: Any) -> list[str]:
