@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -277,7 +277,7 @@ def _erasures(stores: Stores, registry: ModelRegistry, settings: Settings) -> Er
         stores.erasures,
         stores.outboxes,
         stores.transactions,
-        erasables(stores, registry),
+        *erasables(stores, registry),
         settings.secret_key,
         origin,
         require_revision=settings.require_if_match,
@@ -307,9 +307,9 @@ def _rate_limits(stores: Stores, settings: Settings, bound: ConcurrencyLimits) -
     return limits(stores.quotas, bound.quotas.held, *rates)
 
 
-def erasables(stores: Stores, registry: ModelRegistry) -> tuple[Erasable, ...]:
-    """Return all that may hold something about a customer, beside the stores of customers and of deleted ones."""
-    return (stores.idempotency, ErasableChanges(stores.outboxes, stores.changes), ErasableTrainings(registry))
+def erasables(stores: Stores, registry: ModelRegistry) -> tuple[Erasable, Sequence[Erasable]]:
+    """Return what is told of customers, and what else may hold something about them beside their own stores."""
+    return ErasableChanges(stores.outboxes, stores.changes), (stores.idempotency, ErasableTrainings(registry))
 
 
 def build_resources(services: Services, settings: Settings, document: Callable[[], bytes]) -> tuple[Resource, ...]:

@@ -106,6 +106,8 @@ class Running:
 
         def nothing_left() -> bool:
             try:
+                if self._untold_imports():
+                    return False
                 waits = any(self.database[name].find_one(FULL) for name in ("customers", "deleted_customers", "outbox"))
                 return not waits and self.database["customers"].find_one(due) is None and not self._orders()
             except PyMongoError:
@@ -115,6 +117,10 @@ class Running:
 
     def _orders(self) -> bool:
         return self.database["outbox"].find_one({"order": {"$exists": True}}) is not None
+
+    def _untold_imports(self) -> bool:
+        # Where the database was away at the end of one, a worker tells of it half a minute later.
+        return self.database["imports"].find_one({"_id": {"$in": self.sent.imports}, "audited": False}) is not None
 
 
 @contextmanager

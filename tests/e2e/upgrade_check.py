@@ -21,6 +21,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 import click
+import orjson
 import requests
 from pymongo import MongoClient
 from support import api_story
@@ -219,12 +220,15 @@ def differences(before: Any, now: Any, path: str = "") -> Iterator[tuple[str, bo
 
 def kept_promises(system: Version, api: DocumentedClient, left: Left) -> None:
     """Repeat a request, go on with a cursor, change with an ETag and call with keys, all of the version before."""
-    repeated = api("createCustomer", 201, KEYED["body"], Idempotency_Key=KEYED["Idempotency_Key"])
-    assert repeated.body == left.created, "a repeated request has the first one's answer"
+    # Not by the documented client: a kept answer is as the version before documented it.
+    customers = f"{system.base}/api/v1/customers"
+    again = {"Idempotency-Key": KEYED["Idempotency_Key"], "Content-Type": "application/json"}
+    repeated = system.http.post(customers, data=orjson.dumps(KEYED["body"]), headers=again, timeout=10)
+    assert repeated.status_code == 201, repeated.text
+    assert repeated.json() == left.created, "a repeated request has the first one's answer"
     page = api("listCustomers", 200, limit=50, sort="-BALANCE", cursor=left.cursor).body
     assert [customer[CUST_ID] for customer in page["items"]] == left.next_page, "a cursor goes on where it was"
     api("patchCustomer", 200, {"BALANCE": 1600}, cust_id="C90020", If_Match=left.etag)
-    customers = f"{system.base}/api/v1/customers"
     for secret, status in ((left.key, 200), (left.rotated, 200), (left.revoked, 401)):
         answer = requests.get(customers, headers={"Authorization": f"Bearer {secret}"}, timeout=10)
         assert answer.status_code == status, f"{secret[:17]}: {answer.text}"
@@ -237,6 +241,7 @@ def restored_and_scored(api: DocumentedClient, before: Seen) -> None:
     same = [*api_story.ANN, "segment", "created_at"]
     assert not list(differences({name: copy[name] for name in same}, restored)), "restored as it was"
     for name, known in before.items():
+        # The version before had no segment of it either: the worker has still to assign it.
         if name.startswith("getCustomerSegment") and known[CUST_ID] != PENDING:
             scored = api("rescoreCustomer", 200, cust_id=known[CUST_ID]).body
             assert {n: scored[n] for n in SCORED} == {n: known[n] for n in SCORED}, f"{known[CUST_ID]} as before"
@@ -251,6 +256,7 @@ def ended_by_the_worker(system: Version, api: DocumentedClient, left: Left) -> N
     killed_worker(system)
     system.start_worker()
     wait_until(lambda: system.pending() == 0, "the worker assigns who has no segment", 60)
+    assert api("getCustomerSegment", 200, cust_id=PENDING).body["cause"] is None, "nobody wrote down why it was due"
 
     def erased() -> bool:
         return bool(api("getErasure", 200, erasure_id=left.erasure).body["status"] == "completed")

@@ -18,7 +18,7 @@ from gateway.services.customers.customer import StoredCustomer, Update, assigned
 from gateway.services.customers.query import Condition, Op
 from gateway.services.customers.store import CustomerStore
 from gateway.services.errors import ModelRefused, QueryTimeout, SegmentationError, StoreError, StoreUnavailable
-from gateway.services.events.change import Due
+from gateway.services.events.change import Actor, Due
 from gateway.services.models.model import Model
 from shared.features import CUST_ID
 
@@ -198,7 +198,7 @@ class Reconciler:
         cause = self._rescorings.cause(placements[0]["model_version"])
         reason = _reason(cause)
         updates = [
-            assigned_customer(customer, placement, customer.get("due", reason))
+            assigned_customer(customer, placement, customer.get("due", reason if customer["segment"] else _UNKNOWN))
             for customer, placement in zip(due, placements, strict=True)
         ]
         missed = self._store.update_many(updates)
@@ -209,6 +209,17 @@ class Reconciler:
 def _reason(cause: Cause) -> Due:
     """Return what the entries of customers say that are scored anew by this version, and for no reason of their own."""
     return Due(cause=cause.cause, actor=cause.actor, by=None, request_id=None, address=None, was=None)
+
+
+_UNKNOWN = Due(
+    cause=None,
+    actor=Actor(kind="system", id="model-store", name="unknown"),
+    by=None,
+    request_id=None,
+    address=None,
+    was=None,
+)
+"""What the entry of a pending customer says that a version before the change log left, which did not write down why."""
 
 
 def _counts(updates: Sequence[Update], missed: set[str]) -> Counts:

@@ -1,7 +1,8 @@
 """Erasing customers everywhere, with a receipt that does not name them.
 
-The customer, its deleted copy, the record of the erasure and the audit entry are one transaction. The other places,
-each of which may be away, follow; the worker sees to those that are left.
+The customer, its deleted copy, what the change log tells of it, the record of the erasure and its entry are one
+transaction: no later customer with the same CUST_ID can lose what is told of it. The other places, each of which may be
+away, follow; the worker sees to those that are left.
 """
 
 from __future__ import annotations
@@ -131,7 +132,8 @@ class ErasureService:
 
     Parameters
     ----------
-    places : all that may hold something about customers, beside the stores of customers and of deleted ones.
+    told : what was told of customers; it takes part in transactions.
+    places : all else that may hold something about customers, beside the stores of customers and of deleted ones.
     secret : key of the hash that stands for a CUST_ID in completed erasures.
     require_revision : whether erasing a stored customer needs its revision in the precondition.
     """
@@ -143,6 +145,7 @@ class ErasureService:
         records: ErasureRecords,
         outboxes: Outboxes,
         transactions: Transactions,
+        told: Erasable,
         places: Sequence[Erasable],
         secret: str,
         origin: Callable[[], Origin],
@@ -154,7 +157,9 @@ class ErasureService:
         self._records = records
         self._outboxes = outboxes
         self._transactions = transactions
-        self._places = places
+        self._told = told
+        # Erasures that versions before began have what was told still to do.
+        self._places = (told, *places)
         self._secret = secret.encode()
         self._origin = origin
         self._require_revision = require_revision
@@ -179,14 +184,15 @@ class ErasureService:
         expected.check(cust_id, stored, require_revision=self._require_revision)
         copies = self._deleted.take([cust_id])
         erased = {CUSTOMERS: 1 if stored else 0, DELETED_CUSTOMERS: len(copies)}
+        erased[self._told.name] = self._told.erase(cust_id)
         erasure = Erasure(secrets.token_hex(12), self._digest(cust_id), cust_id, now(), erased=erased)
         self._records.add(erasure)
         # What still waits of the customer goes on, without its name.
         waiting = [nameless(entry) for customer in (*copies, stored) if customer for entry in told_of(customer)]
-        self._outboxes.add([*waiting, self._told(erasure, cust_id, stored)])
+        self._outboxes.add([*waiting, self._entry(erasure, cust_id, stored)])
         return erasure
 
-    def _told(self, erasure: Erasure, cust_id: str, stored: StoredCustomer | None) -> Entry:
+    def _entry(self, erasure: Erasure, cust_id: str, stored: StoredCustomer | None) -> Entry:
         """Return the entry of an erasure. It leads to the receipt, and names the customer for a while only."""
         entry = entry_of(
             self._origin(),

@@ -35,7 +35,7 @@ class Outboxes(Protocol):
     def erase(self, cust_id: str) -> int:
         """Remove the customer's id and values from entries that were added; return how many entries there were.
 
-        What waits with the customer itself is not touched.
+        What waits with the customer itself is not touched. Takes part in transactions.
         """
 
     def waiting(self) -> Waiting:
@@ -127,4 +127,7 @@ class ChangeLog(Protocol):
         """Drop entries made before then, up to the first that was not; return how many those were."""
 
     def erase(self, cust_id: str) -> int:
-        """Remove the customer's id and former values from its entries; return how many entries there were."""
+        """Remove the customer's id and former values from its entries; return how many entries there were.
+
+        Takes part in transactions.
+        """

@@ -77,6 +77,25 @@ class TestMongoChanges(ChangesContract):
     """The contract on a real mongod."""
 
 
+def test_an_erasure_that_is_not_committed_has_erased_nothing(
+    log: MongoChangeLog, outboxes: MongoOutboxes, database: Database[dict[str, Any]], put: Put
+) -> None:
+    put("A", [entry(1, seq=1, fields=["BALANCE"], values={"BALANCE": [1.0, 2.0]})])
+    outboxes.move(10)
+    outboxes.add([about("customer", "A", 2, seq=2)])
+    database["audit"].insert_one({"_id": "a", "subject": {"type": "customer", "id": "A"}})
+    outboxes = MongoOutboxes(database, MongoTransactions(database, 5.0))  # has not looked for an earlier trail
+
+    def broken_off() -> None:
+        assert (outboxes.erase("A"), log.erase("A")) == (2, 1)
+        raise StoreError("Not committed.")
+
+    with pytest.raises(StoreError, match="Not committed"):
+        MongoTransactions(database, 5.0).run(broken_off)
+    assert [each["values"] for each in log.of_customer("A", None, 10)] == [{"BALANCE": [1.0, 2.0]}]
+    assert (outboxes.erase("A"), log.erase("A")) == (2, 1)
+
+
 @pytest.mark.parametrize("name", ["customers", "deleted_customers", "outbox"])
 def test_the_relay_finds_what_waits_by_an_index_that_holds_nothing_else(
     database: Database[dict[str, Any]], name: str

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from contracts.customers import assignment
 from contracts.deletions import ErasureRecordsContract, copy_of
-from fakes.changes import InMemoryOutboxes
+from fakes.changes import InMemoryChangeLog, InMemoryOutboxes
 from fakes.deletions import InMemoryDeletedCustomers, InMemoryErasureRecords, InMemoryTransactions
 from fakes.gateway import FakeGateway
 from fakes.store import InMemoryCustomerStore
@@ -26,6 +26,7 @@ from gateway.services.errors import (
     StaleRevision,
     StoreUnavailable,
 )
+from gateway.services.events.audit import ErasableChanges
 from gateway.wiring import erasables
 from shared.features import complete
 
@@ -72,12 +73,24 @@ def records() -> InMemoryErasureRecords:
 
 @pytest.fixture
 def places() -> list[Place]:
-    return [Place("audit", 3), Place("trainings", 1)]
+    return [Place("idempotency", 3), Place("trainings", 1)]
 
 
 @pytest.fixture
-def outboxes() -> InMemoryOutboxes:
-    return InMemoryOutboxes()
+def log() -> InMemoryChangeLog:
+    return InMemoryChangeLog()
+
+
+@pytest.fixture
+def outboxes(
+    log: InMemoryChangeLog, store: InMemoryCustomerStore, deleted: InMemoryDeletedCustomers
+) -> InMemoryOutboxes:
+    return InMemoryOutboxes(log, store, deleted)
+
+
+@pytest.fixture
+def told(outboxes: InMemoryOutboxes, log: InMemoryChangeLog) -> ErasableChanges:
+    return ErasableChanges(outboxes, log)
 
 
 @pytest.fixture
@@ -87,9 +100,10 @@ def service(
     records: InMemoryErasureRecords,
     places: list[Place],
     outboxes: InMemoryOutboxes,
+    told: ErasableChanges,
 ) -> ErasureService:
     transactions = InMemoryTransactions(lambda: (store.customers, deleted.copies, records.erasures, outboxes.added))
-    return ErasureService(store, deleted, records, outboxes, transactions, places, "secret", origin)
+    return ErasureService(store, deleted, records, outboxes, transactions, told, places, "secret", origin)
 
 
 @pytest.fixture
@@ -112,12 +126,18 @@ class TestErase:
         store.insert_many([stored("A"), stored("B")])
         deleted.keep([copy_of("A"), copy_of("B")])
         receipt = service.erase("A")
-        assert everything(receipt) == {CUSTOMERS: 1, DELETED_CUSTOMERS: 1, "audit": 3, "trainings": 1}
+        assert everything(receipt) == {CUSTOMERS: 1, DELETED_CUSTOMERS: 1, "audit": 0, "idempotency": 3, "trainings": 1}
         assert (list(store.customers), list(deleted.copies)) == (["B"], ["B"])
         assert service.get(receipt["id"]) == receipt
 
     def test_of_an_unknown_customer_is_no_error_and_asks_every_place(self, service: ErasureService) -> None:
-        assert everything(service.erase("A")) == {CUSTOMERS: 0, DELETED_CUSTOMERS: 0, "audit": 3, "trainings": 1}
+        assert everything(service.erase("A")) == {
+            CUSTOMERS: 0,
+            DELETED_CUSTOMERS: 0,
+            "audit": 0,
+            "idempotency": 3,
+            "trainings": 1,
+        }
 
     def test_keeps_no_id_once_it_is_complete(self, service: ErasureService, records: InMemoryErasureRecords) -> None:
         receipt = service.erase("A")
@@ -141,6 +161,7 @@ class TestErase:
             records,
             InMemoryOutboxes(),
             InMemoryTransactions(),
+            Place("audit"),
             [],
             "another secret",
             origin,
@@ -205,6 +226,7 @@ class TestErase:
             records,
             InMemoryOutboxes(),
             InMemoryTransactions(),
+            Place("audit"),
             [],
             "secret",
             origin,
@@ -235,9 +257,9 @@ class TestInterrupted:
         places[0].failure = failure
         receipt = service.erase("A")
         assert (receipt["status"], receipt["completed_at"]) == ("in_progress", None)
-        assert receipt["remaining"] == ["audit"]
-        assert dict(receipt["erased"]) == {CUSTOMERS: 0, DELETED_CUSTOMERS: 0, "trainings": 1}
-        assert "could not erase from audit" in caplog.text
+        assert receipt["remaining"] == ["idempotency"]
+        assert dict(receipt["erased"]) == {CUSTOMERS: 0, DELETED_CUSTOMERS: 0, "audit": 0, "trainings": 1}
+        assert "could not erase from idempotency" in caplog.text
         assert [erasure.cust_id for erasure in records.erasures.values()] == ["A"]
         assert service.run_once() == 1
         assert service.get(receipt["id"]) == receipt
@@ -246,7 +268,8 @@ class TestInterrupted:
         assert everything(service.get(receipt["id"])) == {
             CUSTOMERS: 0,
             DELETED_CUSTOMERS: 0,
-            "audit": 3,
+            "audit": 0,
+            "idempotency": 3,
             "trainings": 1,
         }
         assert service.run_once() == 0
@@ -265,7 +288,13 @@ class TestInterrupted:
             service = _service(store, deleted, records, places)
             assert service.run_once() == 1
             (erasure,) = records.erasures.values()
-            assert everything(service.get(erasure.id)).keys() == {CUSTOMERS, DELETED_CUSTOMERS, "audit", "trainings"}
+            assert everything(service.get(erasure.id)).keys() == {
+                CUSTOMERS,
+                DELETED_CUSTOMERS,
+                "audit",
+                "idempotency",
+                "trainings",
+            }
             assert (store.customers, places[0].entries) == ({}, 0)
 
     @pytest.mark.usefixtures("_at_once")
@@ -280,6 +309,31 @@ class TestInterrupted:
         places[1].failure = None
         service.run_once()
         assert store.customers == {"A": again}
+
+    @pytest.mark.usefixtures("_at_once")
+    def test_of_a_customer_who_comes_anew_after_a_kill_the_worker_leaves_what_is_told(
+        self,
+        service: ErasureService,
+        store: InMemoryCustomerStore,
+        places: list[Place],
+        outboxes: InMemoryOutboxes,
+        log: InMemoryChangeLog,
+    ) -> None:
+        def die() -> None:
+            raise Kill
+
+        def create() -> None:
+            store.insert(new_customer("A", complete(inputs()), assignment(), ORIGIN))
+            outboxes.move(10)
+
+        create()
+        places[0].meanwhile = die
+        with pytest.raises(Kill):
+            service.erase("A")
+        create()
+        places[0].meanwhile = lambda: None
+        assert service.run_once() == 1
+        assert [(e["seq"], e["subject"]["id"]) for e in log.of_customer("A", None, 10)] == [(1, "A")]
 
     def test_the_worker_leaves_an_erasure_to_its_request_for_a_while(
         self, service: ErasureService, places: list[Place]
@@ -298,7 +352,13 @@ class TestInterrupted:
             service.run_once()
 
         places[0].meanwhile = other
-        assert everything(service.erase("A")) == {CUSTOMERS: 0, DELETED_CUSTOMERS: 0, "audit": 3, "trainings": 1}
+        assert everything(service.erase("A")) == {
+            CUSTOMERS: 0,
+            DELETED_CUSTOMERS: 0,
+            "audit": 0,
+            "idempotency": 3,
+            "trainings": 1,
+        }
 
     @pytest.mark.usefixtures("_at_once")
     def test_many_are_finished_in_one_pass(
@@ -332,7 +392,10 @@ def _service(
     records: InMemoryErasureRecords,
     places: list[Place],
 ) -> ErasureService:
-    return ErasureService(store, deleted, records, InMemoryOutboxes(), InMemoryTransactions(), places, "secret", origin)
+    transactions = InMemoryTransactions()
+    return ErasureService(
+        store, deleted, records, InMemoryOutboxes(), transactions, Place("audit"), places, "secret", origin
+    )
 
 
 def _killed_at_note(step: int) -> InMemoryErasureRecords:
@@ -363,5 +426,5 @@ def test_get_of_an_unknown_erasure(service: ErasureService) -> None:
 
 def test_every_store_that_may_quote_a_customer_is_on_the_list(gateway: FakeGateway) -> None:
     """Imports keep line numbers and nothing of the rows; tests/e2e/test_erasure.py looks everywhere."""
-    names = {place.name for place in erasables(gateway.stores, gateway.registry)}
-    assert names == {"audit", "idempotency", "trainings"}
+    told, places = erasables(gateway.stores, gateway.registry)
+    assert {told.name, *(place.name for place in places)} == {"audit", "idempotency", "trainings"}

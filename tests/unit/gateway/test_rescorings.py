@@ -106,6 +106,18 @@ class TestAnEntry:
         assert [e["seq"] for e in entries(store, "patched")] == [1, 2]
         assert store.customers["imported"]["seq"] == 1
 
+    def test_of_a_pending_customer_of_whom_nobody_wrote_down_why_has_no_cause(
+        self, shop: Workshop, store: InMemoryCustomerStore, model: FakeModel
+    ) -> None:
+        of_before = stored("A")
+        of_before.pop("due", None)
+        store.insert(of_before)
+        shop.worker(model).run_once()
+        *_, entry = entries(store, "A")
+        assert (entry["type"], entry["cause"]) == ("customer.segment_changed", None)
+        assert entry["actor"]["name"] == "unknown"
+        assert store.customers["A"]["segment"]["cause"] is None
+
 
 class TestADigest:
     def test_is_told_once_when_nothing_is_left(

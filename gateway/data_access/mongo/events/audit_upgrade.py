@@ -56,7 +56,7 @@ class EarlierTrail:
             return 0
         nobody: Document = {"$set": {"subject.id": None, "erased": True}}
         with self._audit as audit:
-            named = audit.update_many({"subject.id": cust_id, "subject.type": "customer"}, nobody)
+            named = audit.update_many({"subject.id": cust_id, "subject.type": "customer"}, nobody, session=session())
         return named.modified_count
 
     def _move(self) -> int:

@@ -198,9 +198,9 @@ class MongoChangeLog:
     def erase(self, cust_id: str) -> int:
         with self._changes as changes:
             nobody: Document = {"$set": {"subject.id": None, "erased": True}}
-            named = changes.update_many({"subject.id": cust_id, "subject.type": "customer"}, nobody)
+            named = changes.update_many({"subject.id": cust_id, "subject.type": "customer"}, nobody, session=session())
         with self._values as values:
-            values.delete_many({"cust_id": cust_id})
+            values.delete_many({"cust_id": cust_id}, session=session())
         return named.modified_count
 
     def _find(self, query: Document, direction: int, limit: int) -> list[Logged]:

@@ -90,11 +90,12 @@ class MongoOutboxes:
         named = {"subject.id": cust_id, "subject.type": "customer"}
         nobody = {"outbox.$[mine].subject.id": None, "outbox.$[mine].erased": True}
         with self._places[_FREE] as outbox:
-            found = list(outbox.find({"outbox": {"$elemMatch": named}}, {"outbox.subject": 1}))
+            found = list(outbox.find({"outbox": {"$elemMatch": named}}, {"outbox.subject": 1}, session=session()))
             outbox.update_many(
                 {"_id": {"$in": [document["_id"] for document in found]}},
                 {"$set": nobody, "$unset": {"outbox.$[mine].values": ""}},
                 array_filters=[{f"mine.{name}": value for name, value in named.items()}],
+                session=session(),
             )
         mine = Subject(type="customer", id=cust_id)
         added: int = sum(entry["subject"] == mine for document in found for entry in document["outbox"])
