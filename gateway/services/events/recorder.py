@@ -1,9 +1,9 @@
 """Writes down what is changed beside the customers, whose changes travel in their own documents.
 
 What the database changes is recorded in the same transaction (`Recorder.note`). What the model service changes cannot
-be: there an order is written down before the call, and becomes the entry after it (`Recorder.order`). An order stays where
-nobody can know whether it was carried out, because the process died, or the database or the model service gave no clear
-answer; then the worker finds out, or records that nobody knows (`services.models.activations`).
+be: there an order is written down before the call, and becomes the entry after it (`Recorder.order`). An order stays
+where nobody can know whether it was carried out, because the process died, or the database or the model service gave no
+clear answer; then the worker finds out, or records that nobody knows (`services.models.activations`).
 """
 
 from __future__ import annotations
