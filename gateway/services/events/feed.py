@@ -77,7 +77,7 @@ class Event(TypedDict):
     created_at : of customers: since when this one exists; an id that is used again after a deletion begins anew.
     cause : why the segment changed, or the data.
     data : further details. Of a change of segment `from`, `to` (ids, or null), `confidence`, `rival` and
-        `model_version` (`was`: the segment before it was unknown for a while); of an activation the versions `from` and
+        `model_version` (`was`: the segment before it was pending); of an activation the versions `from` and
         `to`; of an import and of a re-scoring, counts and the address of the list behind them; of an erasure the id of
         its receipt (`erasure`) and the `digest` that stands for the customer. Never features.
     """

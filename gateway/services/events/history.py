@@ -100,9 +100,9 @@ class HistoryMemory(TypedDict):
 
 
 DIGESTS: Final = (
-    "What imports and the scoring of all customers by another version of the model have changed is an entry here only "
-    "where the customer went to another segment, and the creation of a customer by an import is none: import.completed "
-    "and assignments.recomputed in the audit trail summarise them."
+    "Imports, and the scoring of all customers by another version of the model, have an entry here only where the "
+    "customer moved to another segment. A customer that an import created has no entry for that. import.completed and "
+    "assignments.recomputed in the audit trail summarise what they did."
 )
 
 
