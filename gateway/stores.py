@@ -36,10 +36,10 @@ from gateway.data_access.mongo.imports import MongoImportRecords
 from gateway.data_access.mongo.rate_limits import MongoQuotaStore
 from gateway.data_access.mongo.schema import CollectionSchema, MongoSchema
 from gateway.data_access.mongo.segments import snapshots
-from gateway.data_access.mongo.segments.census import MongoCensus
+from gateway.data_access.mongo.segments.counts import MongoSegmentCounter
 from gateway.data_access.mongo.segments.descriptions import MongoDescriptions
-from gateway.data_access.mongo.segments.moves import MongoMoves
 from gateway.data_access.mongo.segments.snapshots import MongoSnapshots
+from gateway.data_access.mongo.segments.transitions import MongoTransitions
 from gateway.services.access.api_keys import KeyStore
 from gateway.services.access.idempotency import IdempotencyStore
 from gateway.services.access.rate_limits import QuotaStore
@@ -52,8 +52,8 @@ from gateway.services.events.as_of import PastSegments
 from gateway.services.events.log import ChangeLog, Orders, Outboxes
 from gateway.services.imports.records import ImportRecords
 from gateway.services.models.descriptions import KeptDescriptions
-from gateway.services.models.segment_snapshots import Census, Snapshots
-from gateway.services.models.transitions import Moves
+from gateway.services.models.segment_snapshots import SegmentCounter, Snapshots
+from gateway.services.models.transitions import TransitionStore
 from gateway.services.schema import Schema
 from gateway.services.transactions import Transactions
 from gateway.settings import Settings
@@ -76,9 +76,9 @@ class Stores:
     rescorings: RescoringRecords
     workers: WorkerReports
     quotas: QuotaStore
-    census: Census
+    segment_counter: SegmentCounter
     snapshots: Snapshots
-    moves: Moves
+    transitions: TransitionStore
     descriptions: KeptDescriptions
     transactions: Transactions
     schema: Schema
@@ -137,9 +137,9 @@ def mongo_stores(database: Database[dict[str, Any]], settings: Settings) -> Stor
         rescorings=MongoRescoringRecords(database["rescorings"]),
         workers=MongoWorkerReports(database["worker_state"]),
         quotas=MongoQuotaStore(database["rate_limits"]),
-        census=MongoCensus(database["customers"]),
+        segment_counter=MongoSegmentCounter(database["customers"]),
         snapshots=MongoSnapshots(database["segment_snapshots"]),
-        moves=MongoMoves(database, settings.bulk_deadline),
+        transitions=MongoTransitions(database, settings.bulk_deadline),
         descriptions=MongoDescriptions(database["model_description"]),
         transactions=transactions,
         schema=MongoSchema(database, schema_of(settings)),

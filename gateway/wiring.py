@@ -72,7 +72,7 @@ from gateway.services.events.as_of import AsOfService
 from gateway.services.events.audit import AuditService, ErasableChanges
 from gateway.services.events.feed import FeedService
 from gateway.services.events.history import HistoryService
-from gateway.services.events.news import LogNews
+from gateway.services.events.log_watcher import LogWatcher
 from gateway.services.events.recorder import Recorder
 from gateway.services.events.relay import Relay
 from gateway.services.imports.comparison import TrainingComparison
@@ -209,7 +209,7 @@ def assemble(
         exports=ExportService(store),
         assignments=_assignments(stores, model, registry, assigner, segments_.sizes),
         relay=Relay(stores.outboxes, stores.changes, settings.audit_retention_days),
-        feed=FeedService(stores.changes, together, LogNews(stores.changes.head)),
+        feed=FeedService(stores.changes, together, LogWatcher(stores.changes.head)),
         schema_upkeep=SchemaUpkeep(stores.schema, stores.imports.loading),
         concurrency_limits=bound,
         limits=_rate_limits(stores, settings, bound),
@@ -287,7 +287,7 @@ def _erasures(stores: Stores, registry: ModelRegistry, settings: Settings) -> Er
 def _segments(
     stores: Stores, model: Model, registry: ModelRegistry, settings: Settings, recorder: Recorder
 ) -> SegmentServices:
-    sizes = SegmentSizes(stores.snapshots, stores.census)
+    sizes = SegmentSizes(stores.snapshots, stores.segment_counter)
     deadlines = settings.prediction_deadline, settings.assignment_deadline
     descriptions = ModelDescriptions(model, registry, stores.descriptions, *deadlines)
     counts, head = stores.customers.segment_counts, stores.changes.head
@@ -295,9 +295,9 @@ def _segments(
         descriptions=descriptions,
         now=SegmentService(sizes, descriptions, registry, recorder),
         sizes=sizes,
-        transitions=TransitionService(stores.moves, stores.changes.memory, stores.outboxes.waiting),
+        transitions=TransitionService(stores.transitions, stores.changes.memory, stores.outboxes.waiting),
         as_of=AsOfService(stores.past, stores.changes, stores.customers, descriptions.known),
-        counting=SegmentCounting(stores.census, stores.snapshots, descriptions, counts, head),
+        counting=SegmentCounting(stores.segment_counter, stores.snapshots, descriptions, counts, head),
         upkeep=DescriptionUpkeep(model, descriptions),
     )
 

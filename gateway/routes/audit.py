@@ -13,7 +13,7 @@ from gateway.services.principal import Scope
 _LIST_AUDIT_ENTRIES = Operation(
     "listAuditEntries",
     "List the audit entries",
-    "Newest first. All filters must match.",
+    "Newest first. All filters must match. `action` also takes the names that actions had in earlier versions.",
     page("listAuditEntries", PageOf(AuditEntry)),
     problems=STORE,
 )

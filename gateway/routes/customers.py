@@ -108,7 +108,7 @@ _DELETE_CUSTOMER = Operation(
     "deleteCustomer",
     "Delete a customer, or erase it for good",
     "A deleted customer can be restored for some time. With `erase=true` it is removed for good "
-    "wherever anything is kept about it, and the receipt tells from where; an id that nothing is "
+    "wherever anything is kept about it, and the receipt says from where; an id that nothing is "
     "known of is no error.",
     {
         200: Answer(
@@ -151,7 +151,7 @@ _LIST_HISTORY = Operation(
     "List what has changed of a customer",
     "Newest first: every change with who made it, the features that changed with their values before and after "
     "(as long as these are kept), and the segments that the customer left and went to, with the cause. `memory` "
-    "says how far back that goes, and which changes are told elsewhere. A deleted customer has a history, too; "
+    "says how far back that goes, and what the audit trail alone has. A deleted customer has a history, too; "
     "an erased one has none.\n\n"
     "With `explain=true`, a move to another segment that the customer's data caused has a `why`: the exact "
     "split of what moved it over the features that changed, in words and numbers; or `why_unavailable`.",

@@ -15,9 +15,9 @@ _LIST_EVENTS = Operation(
     "follows it: who does so meets every event exactly once, and nothing ever appears behind a cursor. With `wait`, an "
     "answer without events comes only when the time is up. Events are kept as long as the audit trail: after a longer "
     "pause the answer is 410 `cursor_expired`, with the `earliest` cursor that holds; read the customers anew then. A "
-    "change of a customer that moves it to another segment is told twice: as what was done (`customer.updated`), and "
-    "as `customer.segment_changed`. Customers who are imported or scored anew and stay in their segment are told "
-    "together (`import.completed`, `assignments.recomputed`), with the address of their list.",
+    "change of a customer that moves it to another segment is two events: what was done (`customer.updated`), and "
+    "`customer.segment_changed`. Customers who are imported or scored anew and stay in their segment are summarised "
+    "in one event (`import.completed`, `assignments.recomputed`), with the address of their list.",
     {
         200: Answer(
             "The events", EventPage, links={"next": Link("listEvents", {"after": "$response.body#/next_cursor"})}
@@ -28,7 +28,7 @@ _LIST_EVENTS = Operation(
 
 
 def events(controller: EventController) -> Resource:
-    """Return the route that tells what has happened."""
+    """Return the route of the feed."""
     return Resource(
         "Events",
         "What has happened, in order, for systems that follow it.",

@@ -128,8 +128,8 @@ def main(customers: int, moves: int) -> None:
 
 def _report(services: Services, fakes: Services, settings: Settings) -> None:
     counting = services.segments.counting
-    _timed("look for changes", counting._census.mark, READS)
-    _timed("count everybody (one pass)", counting._census.count, 3)
+    _timed("look for changes", counting._counter.mark, READS)
+    _timed("count everybody (one pass)", counting._counter.count, 3)
     _timed("compare with the list (by indexes)", counting._list_counts, 3)
     counting.run_once()
     services.segments.upkeep.run_once()

@@ -147,20 +147,20 @@ class ImportRecordsContract:
         for import_id in ("A", "B", "C"):
             records.begin(record(import_id), beginning)
             records.note(import_id, {"rows": 1})
-        assert records.tell("A") is None, "it runs"
-        assert records.tell("unknown") is None
+        assert records.mark_reported("A") is None, "it runs"
+        assert records.mark_reported("unknown") is None
         for import_id in ("B", "C"):
             records.note(import_id, {"status": "completed"})
-        assert records.untold(60) == []
-        assert sorted(records.untold(-1)) == ["B", "C"]
-        told = records.tell("B")
-        assert told is not None
-        assert ({**told[0], "updated_at": AT}, told[1]) == (record("B", rows=1, status="completed"), beginning)
-        assert records.tell("B") is None
-        assert records.untold(-1) == ["C"]
+        assert records.unreported(60) == []
+        assert sorted(records.unreported(-1)) == ["B", "C"]
+        found = records.mark_reported("B")
+        assert found is not None
+        assert ({**found[0], "updated_at": AT}, found[1]) == (record("B", rows=1, status="completed"), beginning)
+        assert records.mark_reported("B") is None
+        assert records.unreported(-1) == ["C"]
         records.interrupt_stale(-1, "died")
-        assert sorted(records.untold(-1)) == ["A", "C"]
-        assert records.tell("A") is not None
+        assert sorted(records.unreported(-1)) == ["A", "C"]
+        assert records.mark_reported("A") is not None
         assert records.note("A", {"rows": 9, "status": "completed"}) is True, "it has to stop: it was given up"
         found = records.get("A")
         assert found is not None

@@ -1,4 +1,4 @@
-"""What is true of every census, store of snapshots, and finder of moves; give subclasses their fixtures, empty."""
+"""What is true of every segment counter, store of snapshots and of transitions; subclasses give empty fixtures."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ from gateway.services.models.descriptions import Description, KeptDescriptions
 from gateway.services.models.segment_snapshots import (
     FIGURES,
     Amount,
-    Census,
     Comparison,
     Kind,
+    SegmentCounter,
     Snapshot,
     Snapshots,
     Step,
     Tally,
 )
-from gateway.services.models.transitions import Moves
+from gateway.services.models.transitions import TransitionStore
 
 FIRST = Kind("seg-01", "v1")
 
 
-class CensusContract:
-    """Needs a `census` of the customers in `store`."""
+class SegmentCounterContract:
+    """Needs a `counter` of the customers in `store`."""
 
-    def test_of_nobody(self, census: Census) -> None:
-        assert census.is_empty()
-        assert census.count()[1] == {}
+    def test_of_nobody(self, counter: SegmentCounter) -> None:
+        assert counter.is_empty()
+        assert counter.count()[1] == {}
 
-    def test_counts_and_sums_what_is_known(self, census: Census, store: CustomerStore) -> None:
+    def test_counts_and_sums_what_is_known(self, counter: SegmentCounter, store: CustomerStore) -> None:
         sure = assignment() | {"confidence": 0.9}
         store.insert_many(
             [
@@ -49,7 +49,7 @@ class CensusContract:
                 stored("D", BALANCE=1.0),
             ]
         )
-        at, tallies = census.count()
+        at, tallies = counter.count()
         assert isinstance(at, datetime)
         assert set(tallies) == {FIRST, Kind("seg-01", "v0"), Kind(None, None)}
         first = tallies[FIRST]
@@ -58,9 +58,11 @@ class CensusContract:
         assert first.amounts["CREDIT_LIMIT"] == Amount(1, 100.0)
         assert first.amounts["UTILISATION"] == Amount(1, 0.1)
         assert tallies[Kind(None, None)].size == 1
-        assert not census.is_empty()
+        assert not counter.is_empty()
 
-    def test_the_mark_changes_with_every_write_and_not_by_reading(self, census: Census, store: CustomerStore) -> None:
+    def test_the_mark_changes_with_every_write_and_not_by_reading(
+        self, counter: SegmentCounter, store: CustomerStore
+    ) -> None:
         def write(customer: Customer) -> None:
             store.insert(customer)
 
@@ -69,13 +71,13 @@ class CensusContract:
             lambda: store.insert_many([stored("B"), stored("C")]),
             lambda: store.delete("A"),
         ]
-        marks = [census.mark()]
+        marks = [counter.mark()]
         for step in steps:
             step()
-            marks.append(census.mark())
+            marks.append(counter.mark())
             store.get("B")
-            census.count()
-            assert census.mark() == marks[-1]
+            counter.count()
+            assert counter.mark() == marks[-1]
         assert all(one != other for one, other in pairwise(marks))
 
 
@@ -181,11 +183,11 @@ class DescriptionsContract:
         assert descriptions.get() == later
 
 
-Load = Callable[[Sequence[Customer], Sequence[dict[str, Any]]], Moves]
+Load = Callable[[Sequence[Customer], Sequence[dict[str, Any]]], TransitionStore]
 
 
-class MovesContract:
-    """Needs `load`, which makes `Moves` over customers and entries of the change log."""
+class TransitionStoreContract:
+    """Needs `load`, which makes `TransitionStore` over customers and entries of the change log."""
 
     @pytest.mark.parametrize("seed", range(4))
     def test_moves_are_those_between_the_states_at_both_times(self, load: Load, seed: int) -> None:

@@ -99,7 +99,7 @@ class InMemoryWorkerReports:
 
 
 @dataclass
-class Workshop:
+class AssignmentHarness:
     """What workers share, so that a test can let several of them score the customers of one store."""
 
     store: Any = field(default_factory=InMemoryCustomerStore)

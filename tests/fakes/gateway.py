@@ -24,7 +24,7 @@ from fakes.model import FakeModel
 from fakes.rate_limits import InMemoryQuotaStore
 from fakes.registry import FakeRegistry
 from fakes.schema import InMemorySchema
-from fakes.segments import InMemoryCensus, InMemoryDescriptions, InMemoryMoves, InMemorySnapshots
+from fakes.segments import InMemoryDescriptions, InMemorySegmentCounter, InMemorySnapshots, InMemoryTransitions
 from fakes.store import InMemoryCustomerStore
 from gateway.app import create_app
 from gateway.services.events.change import Logged
@@ -88,9 +88,9 @@ class FakeGateway:
     rescorings: Any = field(default_factory=InMemoryRescoringRecords)
     workers: Any = field(default_factory=InMemoryWorkerReports)
     quotas: Any = field(default_factory=InMemoryQuotaStore)
-    census: Any = None
+    segment_counter: Any = None
     snapshots: Any = field(default_factory=InMemorySnapshots)
-    moves: Any = None
+    transitions: Any = None
     descriptions: Any = field(default_factory=InMemoryDescriptions)
     transactions: Any = None
     schema: Any = field(default_factory=InMemorySchema)
@@ -104,8 +104,8 @@ class FakeGateway:
             self.orders = InMemoryOrders(self.outboxes)
         if self.past is None:
             self.past = InMemoryPastSegments(self.store, self.deleted, self.changes, self.outboxes)
-        self.census = self.census or InMemoryCensus(self.store)
-        self.moves = self.moves or InMemoryMoves(self.changes, self.store)
+        self.segment_counter = self.segment_counter or InMemorySegmentCounter(self.store)
+        self.transitions = self.transitions or InMemoryTransitions(self.changes, self.store)
 
     @property
     def stores(self) -> Stores:
@@ -124,9 +124,9 @@ class FakeGateway:
             rescorings=self.rescorings,
             workers=self.workers,
             quotas=self.quotas,
-            census=self.census,
+            segment_counter=self.segment_counter,
             snapshots=self.snapshots,
-            moves=self.moves,
+            transitions=self.transitions,
             descriptions=self.descriptions,
             transactions=self.transactions or InMemoryTransactions(self._states),
             schema=self.schema,
@@ -134,7 +134,7 @@ class FakeGateway:
 
     def count_segments(self) -> Snapshot:
         """Count the customers of each segment, as the worker does after every change."""
-        at, tallies = self.census.count()
+        at, tallies = self.segment_counter.count()
         snapshot = Snapshot(at, tallies, self.changes.head(), self.model.current)
         self.snapshots.lead("test", 600)
         self.snapshots.keep("test", snapshot)

@@ -35,7 +35,7 @@ class InMemoryImportRecords:
         self.noted: list[Progress] = []
         self.first_loads: set[str] = set()
         self.beginnings: dict[str, Beginning] = {}
-        self.told: dict[str, bool] = {}
+        self.reported: dict[str, bool] = {}
         self.failure: StoreError | None = None
         self._faults: dict[str, dict[int, Sequence[RowFault]]] = {}
         self._lock = RLock()
@@ -54,7 +54,7 @@ class InMemoryImportRecords:
         self._use()
         self.noted.append(deepcopy(progress))
         with self._lock:
-            if import_id not in self.records or import_id in self.told:
+            if import_id not in self.records or import_id in self.reported:
                 return import_id in self.records
             self.records[import_id] |= {**deepcopy(progress), "updated_at": now()}  # type: ignore[typeddict-item]
             return self.records[import_id]["cancel_requested"]
@@ -93,18 +93,18 @@ class InMemoryImportRecords:
                 record |= {"status": "interrupted", "reason": reason, "finished_at": now()}
         return len(silent)
 
-    def untold(self, seconds: float) -> list[str]:
+    def unreported(self, seconds: float) -> list[str]:
         self._use()
         ended = [r["id"] for r in self.records.values() if r["status"] != "running" and _silence(r) > seconds]
-        return [import_id for import_id in ended if import_id not in self.told]
+        return [import_id for import_id in ended if import_id not in self.reported]
 
-    def tell(self, import_id: str) -> tuple[Import, Beginning] | None:
+    def mark_reported(self, import_id: str) -> tuple[Import, Beginning] | None:
         self._use()
         with self._lock:
             found = self.records.get(import_id)
-            if found is None or found["status"] == "running" or import_id in self.told:
+            if found is None or found["status"] == "running" or import_id in self.reported:
                 return None
-            self.told[import_id] = True
+            self.reported[import_id] = True
         return deepcopy(found), self.beginnings[import_id]
 
     def _use(self) -> None:
@@ -125,6 +125,6 @@ def import_service(
 ) -> ImportService:
     """Return the service on these fakes, or on others that nobody looks at."""
     records, outboxes = records or InMemoryImportRecords(), outboxes or InMemoryOutboxes()
-    together = InMemoryTransactions(lambda: [records.records, records.told, outboxes.added])
+    together = InMemoryTransactions(lambda: [records.records, records.reported, outboxes.added])
     comparison = TrainingComparison(registry or FakeRegistry(), 7.0)
     return ImportService(store, Assigner(model, 0.5), records, outboxes, together, comparison, origin)

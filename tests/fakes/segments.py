@@ -42,7 +42,7 @@ def tally_of(customer: Mapping[str, Any]) -> Tally:
     return Tally(1, int(segment is not None and segment["confidence"] < BORDERLINE), amounts)
 
 
-class InMemoryCensus:
+class InMemorySegmentCounter:
     """Counts the customers of a store, fake or not.
 
     Attributes
@@ -178,7 +178,7 @@ class InMemoryDescriptions:
             raise self.failure
 
 
-class InMemoryMoves:
+class InMemoryTransitions:
     """Finds moves by who was where at both times: who is there now since before, and whom a later change took away."""
 
     def __init__(self, changes: Any, store: Any) -> None:

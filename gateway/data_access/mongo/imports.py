@@ -19,7 +19,7 @@ FAULTS_A_DOCUMENT = 2_000
 _EXPIRY = IndexModel([("expires_at", ASCENDING)], name="expiry", expireAfterSeconds=0)
 RECORD_INDEXES = (
     IndexModel([("status", ASCENDING)], name="status"),
-    # Of those alone whose end is still to be told: few, and for a moment.
+    # Of those alone whose end is still to be logged: few, and for a moment.
     IndexModel([("audited", ASCENDING)], name="unaudited", partialFilterExpression={"audited": False}),
     _EXPIRY,
 )
@@ -30,7 +30,7 @@ FAULT_INDEXES = (
 _RUNNING = "running"
 _BEGINNING = ("request_id", "address")
 _OURS = dict.fromkeys(("expires_at", "first_load", "audited", "end_entry", *_BEGINNING), 0)
-"""What no reader sees. ``audited`` says that the end has been told; ``end_entry`` is of versions before the log."""
+"""What no reader sees. ``audited`` says that the end has been logged; ``end_entry`` is of versions before the log."""
 _YOUNGER: Document = {"columns": [], "blank_rows": 0, "missing_words": {}}
 _YOUNGER_DETAILS: Document = {
     "warnings": [],
@@ -67,9 +67,9 @@ class MongoImportRecords:
             return records.find_one({"status": _RUNNING, "first_load": True}, {"_id": 1}) is not None
 
     def note(self, import_id: str, progress: Progress) -> bool:
-        untold, change = {"_id": import_id, "audited": False}, {"$set": progress, **_HEARTBEAT}
+        unreported, change = {"_id": import_id, "audited": False}, {"$set": progress, **_HEARTBEAT}
         with self._records as records:
-            found = records.find_one_and_update(untold, change, {"cancel_requested": 1})
+            found = records.find_one_and_update(unreported, change, {"cancel_requested": 1})
             if found is None:
                 return records.find_one({"_id": import_id}, {"_id": 1}) is not None
         return bool(found["cancel_requested"])
@@ -114,15 +114,15 @@ class MongoImportRecords:
         with self._records as records:
             return records.update_many({"status": _RUNNING, **_silent(seconds)}, update).modified_count
 
-    def untold(self, seconds: float) -> list[str]:
+    def unreported(self, seconds: float) -> list[str]:
         ended = {"audited": False, "status": {"$ne": _RUNNING}, **_silent(seconds)}
         with self._records as records:
             return [document["_id"] for document in records.find(ended, {"_id": 1})]
 
-    def tell(self, import_id: str) -> tuple[Import, Beginning] | None:
-        untold = {"_id": import_id, "audited": False, "status": {"$ne": _RUNNING}}
+    def mark_reported(self, import_id: str) -> tuple[Import, Beginning] | None:
+        unreported = {"_id": import_id, "audited": False, "status": {"$ne": _RUNNING}}
         with self._records as records:
-            found = records.find_one_and_update(untold, {"$set": {"audited": True}}, session=session())
+            found = records.find_one_and_update(unreported, {"$set": {"audited": True}}, session=session())
         if found is None:
             return None
         beginning = Beginning(*(found.get(name) for name in _BEGINNING))

@@ -141,18 +141,18 @@ class MongoSchema:
         """Log now and then how far the building of indexes is."""
         began, done = time.monotonic(), Event()
 
-        def tell() -> None:
+        def report() -> None:
             while not done.wait(_PROGRESS_SECONDS):
                 said = self._current(collection)
                 log.info("building %s.%s for %.0f s: %s", collection, names, time.monotonic() - began, said)
 
-        teller = Thread(target=tell, daemon=True, name="index-progress")
-        teller.start()
+        reporter = Thread(target=report, daemon=True, name="index-progress")
+        reporter.start()
         try:
             yield
         finally:
             done.set()
-            teller.join()
+            reporter.join()
         log.info("built %s.%s in %.1f s", collection, names, time.monotonic() - began)
 
     def _current(self, collection: str) -> str:

@@ -204,7 +204,7 @@ class ApiKeyService:
             expires_at=_expiry(expires, at),
         )
         self._transactions.run(lambda: self._insert(key))
-        return self._told(key, secret)
+        return self._with_secret(key, secret)
 
     def _insert(self, key: ApiKey) -> None:
         self._store.insert(key)
@@ -262,7 +262,7 @@ class ApiKeyService:
                 partial(self._rotate, key, Rotation(digest_of(secret), at + overlap, expires_at))
             ):
                 self._forget(key_id)
-                return self._told(self._key(key_id), secret)
+                return self._with_secret(self._key(key_id), secret)
         raise ApiKeyUnusable(key_id)
 
     def _rotate(self, key: ApiKey, rotation: Rotation) -> bool:
@@ -277,7 +277,7 @@ class ApiKeyService:
             raise ApiKeyNotFound(key_id)
         return key
 
-    def _told(self, key: ApiKey, secret: str) -> NewApiKey:
+    def _with_secret(self, key: ApiKey, secret: str) -> NewApiKey:
         return NewApiKey(**self._view(key), key=key_text(key.id, secret))
 
     def _view(self, key: ApiKey) -> ApiKeyView:

@@ -225,5 +225,5 @@ _UNKNOWN = Due(
 def _counts(updates: Sequence[Update], missed: set[str]) -> Counts:
     written = [update for update in updates if update.old[CUST_ID] not in missed] if missed else updates
     assigned = sum([update.old["segment"] is None for update in written])
-    told = sum([update.entry is not None for update in written])
-    return Counts(rescored=len(written) - assigned, moved=told - assigned, assigned=assigned)
+    moved = sum([update.entry is not None for update in written])
+    return Counts(rescored=len(written) - assigned, moved=moved - assigned, assigned=assigned)

@@ -1,7 +1,7 @@
-"""What an activation brings about: all customers are scored anew, and one entry tells the end of that.
+"""What an activation brings about: all customers are scored anew, and one entry records the end of that.
 
 Customers whose segment stays have no entry of their own then. How many were scored is counted by those who do it, after
-each batch: a worker that is killed takes the count of its last batches along, so that a digest may tell of too few, and
+each batch: a worker that is killed takes the count of its last batches along, so that a digest may count too few, and
 of none twice.
 """
 
@@ -106,7 +106,7 @@ class RescoringRecords(Protocol):
 
 
 class Rescorings:
-    """Knows why customers are scored anew, counts them, and tells when nothing is left.
+    """Knows why customers are scored anew, counts them, and records when nothing is left.
 
     Parameters
     ----------
@@ -148,7 +148,7 @@ class Rescorings:
 
     @contextmanager
     def going_on(self, cause: Cause) -> Iterator[None]:
-        """Score customers in a ``with`` block: meanwhile no other worker tells the end without what is done here.
+        """Score customers in a ``with`` block: meanwhile no other worker records the end without what is done here.
 
         Raises
         ------
@@ -168,9 +168,9 @@ class Rescorings:
         self._records.add(cause.id, self._worker, counts)
 
     def end(self, cause: Cause) -> None:
-        """Note that nothing is left that could be scored; it is told once, whichever worker comes first.
+        """Note that nothing is left that could be scored; it is recorded once, whichever worker comes first.
 
-        While another worker may have done what it has not counted yet, nothing is told: ask again later.
+        While another worker may have done what it has not counted yet, nothing is recorded: ask again later.
 
         Raises
         ------
@@ -183,7 +183,7 @@ class Rescorings:
         if self._records.others(cause.id, self._worker, WORKER_TIMEOUT):
             return False
         counts = self._records.end(cause.id)
-        if counts is not None:  # else it was told before, or nobody needed a score
+        if counts is not None:  # else it was recorded before, or nobody needed a score
             self._outboxes.add([_digest(cause, counts)])
         return True
 

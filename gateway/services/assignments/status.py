@@ -1,4 +1,4 @@
-"""How the background work on segments goes on, as a client is told: what is done, what is left, what stands still."""
+"""How the background work on segments goes on, as clients see it: what is done, what is left, what stands still."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class RelayStatus(TypedDict):
 
 
 class AssignmentsStatus(TypedDict):
-    """What the workers do in the background for segments and for what is told of them."""
+    """What the workers do in the background: scoring, moving changes into the log, counting segments."""
 
     rescoring: RescoringStatus
     relay: RelayStatus

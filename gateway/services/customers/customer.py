@@ -90,14 +90,14 @@ CustomerPart = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """The next revision of a stored customer: what of it is written, and what the change log is told.
+    """The next revision of a stored customer: what of it is written, and its entry in the change log.
 
     Attributes
     ----------
     old : the customer as it was read; nothing is written if it has another revision by now.
     members : the members that change, with their new values.
     dropped : the members that it loses.
-    entry : None where the change is told of by a digest alone.
+    entry : None where the change is part of a digest alone.
     """
 
     old: StoredCustomer
@@ -137,7 +137,7 @@ def new_customer(
     origin: Origin,
     cause: Cause = "customer_data",
 ) -> StoredCustomer:
-    """Return the document of a customer that was not stored before, with the entry that tells so."""
+    """Return the document of a customer that was not stored before, with the entry of its creation."""
     (customer,) = new_customers({cust_id: features}, {cust_id: placement}, origin, cause)
     return customer
 
@@ -150,10 +150,10 @@ def new_customers(
 ) -> list[StoredCustomer]:
     """Return the documents of many customers that were not stored before, each with its entry.
 
-    Those of an import have none: its digest tells of them.
+    Those of an import have none: its digest covers them.
     """
     at, text, reason = now(), secrets.token_hex(8 * len(features)), reason_of(origin, cause)
-    told = cause != "import"
+    with_entry = cause != "import"
     new = []
     for place, (cust_id, of_one) in enumerate(features.items()):
         segment = _assignment(None, placements[cust_id], at, cause)
@@ -170,7 +170,7 @@ def new_customers(
         customer = cast(StoredCustomer, document)  # no type can name members that are derived
         if segment is None:
             customer["due"] = reason
-        if told:
+        if with_entry:
             customer["seq"] = 1
             customer["outbox"] = [
                 _entry("customer.created", at, reason, 1, (None, customer["revision"]), move_between(None, segment))
@@ -186,7 +186,7 @@ def changed_customer(
     origin: Origin,
     cause: Cause = "customer_data",
 ) -> Update:
-    """Return the next revision of a stored customer, with other features; one of an import is told where it moves."""
+    """Return the next revision of a stored customer, with other features; of an import with an entry if it moves."""
     at = _after(old)
     segment = _assignment(old["segment"], placement, at, cause)
     members = {name: value for name, value in features.items() if name not in old or old[name] != value}  # type: ignore[literal-required]
@@ -199,21 +199,21 @@ def changed_customer(
     dropped = [name for name in old if name not in members and name not in features and name not in _OWN]
     move = move_between(old["segment"], segment)
     if move is None and cause == "import":
-        return _untold(old, members, dropped)
-    update = _told(old, members, "customer.updated", at, reason, move, dropped)
+        return _without_entry(old, members, dropped)
+    update = _with_entry(old, members, "customer.updated", at, reason, move, dropped)
     assert update.entry is not None
     update.entry["fields"], update.entry["values"] = list(values), values
     return update
 
 
 def assigned_customer(old: StoredCustomer, placement: Placement, reason: Due) -> Update:
-    """Return the next revision of a stored customer that the worker assigns, told where it moves."""
+    """Return the next revision of a stored customer that the worker assigns, with an entry where it moves."""
     if kept := _renewed(old["segment"], placement):  # nearly all of a million, so that it must be quick
-        return _untold(old, {"segment": kept, "segment_status": ASSIGNED})
+        return _without_entry(old, {"segment": kept, "segment_status": ASSIGNED})
     at = _after(old)
     segment = _assignment(None, placement, at, reason["cause"])
     members = {"segment": segment, "segment_status": ASSIGNED}
-    update = _told(old, members, "customer.segment_changed", at, reason, move_between(old["segment"], segment))
+    update = _with_entry(old, members, "customer.segment_changed", at, reason, move_between(old["segment"], segment))
     if old["segment"] is None and reason["was"] is not None and update.entry is not None:
         update.entry["data"] = {"was": reason["was"]}
     return update
@@ -225,7 +225,7 @@ def rescored_customer(old: StoredCustomer, placement: Placement, origin: Origin)
     segment = _assignment(old["segment"], placement, at, "manual")
     members = {"segment": segment, "segment_status": ASSIGNED}
     reason = reason_of(origin, "manual")
-    return _told(old, members, "customer.rescored", at, reason, move_between(old["segment"], segment))
+    return _with_entry(old, members, "customer.rescored", at, reason, move_between(old["segment"], segment))
 
 
 def deleted_customer(customer: StoredCustomer, retention: timedelta, origin: Origin) -> DeletedCustomer:
@@ -260,16 +260,16 @@ def restored_customer(copy: DeletedCustomer, origin: Origin) -> StoredCustomer:
     return customer
 
 
-def told_of_earlier(copy: DeletedCustomer) -> list[Entry]:
+def waiting_entries_of_earlier(copy: DeletedCustomer) -> list[Entry]:
     """Return the entries that wait with a copy and are of earlier customers with its CUST_ID: they are not restored."""
-    return [entry for entry in told_of(copy) if _is_earlier(entry, copy)]
+    return [entry for entry in waiting_entries(copy) if _is_earlier(entry, copy)]
 
 
 def _is_earlier(entry: Entry, customer: StoredCustomer) -> bool:
     return entry.get("created_at", customer["created_at"]) != customer["created_at"]
 
 
-def told_of(customer: StoredCustomer) -> list[Entry]:
+def waiting_entries(customer: StoredCustomer) -> list[Entry]:
     """Return the entries that wait with a customer that goes, with what goes without saying in its document."""
     mine = {"subject": Subject(type="customer", id=customer["CUST_ID"]), "created_at": customer["created_at"]}
     return [cast(Entry, {**mine, **entry}) for entry in customer.get("outbox", ())]
@@ -289,7 +289,7 @@ def reason_of(origin: Origin, cause: Cause | None, was: str | None = None) -> Du
 
 
 def _after(old: Customer) -> datetime:
-    """Return the time of the next change, later than those that went before it: together they tell every moment."""
+    """Return the time of the next change, later than all before it, so that every moment can be reconstructed."""
     segment = old["segment"]
     return later_than(max(old["updated_at"], segment["since"]) if segment else old["updated_at"])
 
@@ -349,12 +349,12 @@ def _entry(
     return entry
 
 
-def _untold(old: StoredCustomer, members: dict[str, Any], dropped: Sequence[str] = ()) -> Update:
+def _without_entry(old: StoredCustomer, members: dict[str, Any], dropped: Sequence[str] = ()) -> Update:
     members["revision"] = new_revision()
     return Update(old, members, None, _settled(old, members, dropped))
 
 
-def _told(
+def _with_entry(
     old: StoredCustomer,
     members: dict[str, Any],
     kind: ChangeType,

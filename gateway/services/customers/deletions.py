@@ -15,8 +15,8 @@ from gateway.services.customers.customer import (
     deleted_customer,
     restored_customer,
     shown,
-    told_of,
-    told_of_earlier,
+    waiting_entries,
+    waiting_entries_of_earlier,
 )
 from gateway.services.customers.customers import Written
 from gateway.services.customers.preconditions import ANY_STATE, Precondition
@@ -116,14 +116,14 @@ class DeletionService:
         self._keep([customer])
 
     def _keep(self, customers: Sequence[StoredCustomer]) -> None:
-        """Keep what can be restored of customers that are being deleted, or at least what waits to be told of them."""
+        """Keep what can be restored of customers that are being deleted, or at least their waiting entries."""
         origin = self._origin()
         copies = [deleted_customer(customer, self._retention, origin) for customer in customers]
         if self._retention:
             self._deleted.keep(copies)
         else:  # nor what was kept of earlier customers of these ids
             earlier = self._deleted.take([copy[CUST_ID] for copy in copies])
-            self._outboxes.add([entry for copy in (*earlier, *copies) for entry in told_of(copy)])
+            self._outboxes.add([entry for copy in (*earlier, *copies) for entry in waiting_entries(copy)])
 
     def count_matching(self, filters: Filters) -> BulkDeletion:
         """Return how many customers `delete_matching` would delete.
@@ -238,6 +238,6 @@ class DeletionService:
             raise CustomerExists(cust_id) if self._customers.get(cust_id) else CustomerNotDeleted(cust_id)
         customer = restored_customer(copies[0], self._origin())
         self._customers.insert(customer)
-        if earlier := told_of_earlier(copies[0]):
+        if earlier := waiting_entries_of_earlier(copies[0]):
             self._outboxes.add(earlier)
         return Written(shown(customer), False, findings(customer, customer))

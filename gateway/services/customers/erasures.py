@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from typing import Literal, Protocol, TypedDict
 
 from gateway.services.clock import now
-from gateway.services.customers.customer import StoredCustomer, move_between, told_of
+from gateway.services.customers.customer import StoredCustomer, move_between, waiting_entries
 from gateway.services.customers.deletions import DeletedCustomers
 from gateway.services.customers.preconditions import ANY_STATE, Precondition
 from gateway.services.customers.store import CustomerStore
@@ -188,11 +188,11 @@ class ErasureService:
         erasure = Erasure(secrets.token_hex(12), self._digest(cust_id), cust_id, now(), erased=erased)
         self._records.add(erasure)
         # What still waits of the customer goes on, without its name.
-        waiting = [nameless(entry) for customer in (*copies, stored) if customer for entry in told_of(customer)]
-        self._outboxes.add([*waiting, self._entry(erasure, cust_id, stored)])
+        waiting = [nameless(entry) for customer in (*copies, stored) if customer for entry in waiting_entries(customer)]
+        self._outboxes.add([*waiting, self._entry_of(erasure, cust_id, stored)])
         return erasure
 
-    def _entry(self, erasure: Erasure, cust_id: str, stored: StoredCustomer | None) -> Entry:
+    def _entry_of(self, erasure: Erasure, cust_id: str, stored: StoredCustomer | None) -> Entry:
         """Return the entry of an erasure. It leads to the receipt, and names the customer for a while only."""
         entry = entry_of(
             self._origin(),

@@ -1,7 +1,7 @@
 """How it was at an earlier time: in which segment a customer was, who was in a segment, how large the segments were.
 
 What is stored says since when each customer has been in its segment, and every change of a segment in the log says
-since when the customer had been in the one before: together they tell the segment of every customer at every moment
+since when the customer had been in the one before: together they give the segment of every customer at every moment
 that the log remembers. Features are only known as they are now.
 """
 
@@ -112,7 +112,7 @@ class CustomerSegmentThen(CustomerSegment):
 
 
 class AsOfService:
-    """Tells how it was.
+    """Answers how it was.
 
     Parameters
     ----------

@@ -28,7 +28,7 @@ class AuditEntry(TypedDict):
     ``before`` and ``after`` are the revisions of a customer, or the versions of the model that were active; null where
     there is none. ``by`` is whom the caller named as the person behind it. ``address`` is the network address that the
     request came from. ``erased`` says that the customer has been erased since. ``cause`` says why data or segment of a
-    customer changed, ``fields`` which features did. ``data`` is what else there is to tell: the reason of an
+    customer changed, ``fields`` which features did. ``data`` has further details: the reason of an
     activation, the counts of an import, or an ``outcome`` where something else came of it than the action says.
     """
 
@@ -49,7 +49,7 @@ class AuditEntry(TypedDict):
 
 
 class ErasableChanges:
-    """What was told of customers, whether it is in the log or still waits for it."""
+    """The entries about customers, whether it is in the log or still waits for it."""
 
     name = "audit"
 

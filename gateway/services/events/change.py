@@ -38,14 +38,14 @@ ChangeType = Literal[
 """The one vocabulary of the audit trail, a customer's history and the feed of events."""
 
 ERASED_ID_KEPT: Final = timedelta(hours=72)
-"""How long the log tells who has been erased, so that whoever follows it can erase the same."""
+"""How long the log keeps who has been erased, so that whoever follows it can erase the same."""
 
 Cause = Literal["customer_data", "model_activated", "rollback", "import", "manual", "restored"]
 """Why a customer's segment is what it is: its own data were written; another version of the model was activated, or an
 earlier one again; a file was imported; somebody asked for a new score; it was deleted and brought back."""
 
 UNKNOWN: Final = {"outcome": "unknown"}
-"""Among the ``data`` of an entry: nobody knows whether what it tells of came about."""
+"""Among the ``data`` of an entry: nobody knows whether what it describes came about."""
 ALREADY_ACTIVE: Final = {"outcome": "already_active"}
 """Among the ``data`` of an activation: the version was active before, so that nothing has changed."""
 
@@ -82,7 +82,7 @@ SegmentChange = TypedDict(
 """The part of a change that is about the segment; there only where ``from`` and ``to`` differ.
 
 ``from`` and ``to`` are segment ids, null where the customer has none (it was not there, is deleted, or is pending);
-``from_since`` says since when it was in ``from``, so that entry and current state together tell the segment at every
+``from_since`` says since when it was in ``from``, so that entry and current state together give the segment at every
 moment, and ``from_model_version`` which version had put it there last. ``confidence``, ``rival`` and
 ``model_version`` are those of ``to``, null with it.
 """
@@ -102,9 +102,9 @@ class Entry(TypedDict):
     subject, created_at : what was changed, and of a customer since when it exists; within a customer's own document
         they go without saying.
     id : an own id, for what is to be in the log once whoever writes it; other entries are known by their position.
-    data : whatever else the type has to tell, such as the counts of a digest and the address of the list behind them.
+    data : further details of the type, such as the counts of a digest and the address of the list behind them.
     erased : whether the customer has been erased since; ``subject`` names nobody then.
-    erased_id : of an erasure: the CUST_ID, which the log tells for `ERASED_ID_KEPT` and then has forgotten; ``data``
+    erased_id : of an erasure: the CUST_ID, which the log keeps for `ERASED_ID_KEPT`; ``data``
         has the ``digest`` that stands for it afterwards.
     """
 
@@ -129,8 +129,8 @@ class Entry(TypedDict):
     erased_id: NotRequired[str]
 
 
-class Told(TypedDict, total=False):
-    """What an entry may tell beside the type, the subject and the origin; see `Entry`."""
+class EntryDetails(TypedDict, total=False):
+    """What an entry may have beside the type, the subject and the origin; see `Entry`."""
 
     cause: Cause | None
     by: str | None

@@ -22,7 +22,7 @@ from typing import Any, Final, Literal, NamedTuple, TypedDict, get_args
 from gateway.services.errors import CursorExpired
 from gateway.services.events.change import ALREADY_ACTIVE, Cause, ChangeType, Logged, SubjectType
 from gateway.services.events.log import ChangeLog
-from gateway.services.events.news import LogNews
+from gateway.services.events.log_watcher import LogWatcher
 from gateway.services.transactions import Transactions
 
 EventType = Literal[
@@ -38,7 +38,7 @@ EventType = Literal[
     "import.completed",
     "assignments.recomputed",
 ]
-"""What the feed tells; other changes are for the audit trail alone."""
+"""The types of events in the feed; other changes are in the audit trail alone."""
 EVENT_TYPES: Final[tuple[EventType, ...]] = get_args(EventType)
 
 _MOVE: Final = "customer.segment_changed"
@@ -72,12 +72,12 @@ class Event(TypedDict):
     id : the same whenever it is read; greater numbers happened later.
     type : what happened, in the words of the audit trail.
     at : when it happened.
-    subject : to what. `id` is null of a customer that has been erased since; an erasure itself tells it for 72 hours.
+    subject : to what. `id` is null of a customer that has been erased since; an erasure itself has it for 72 hours.
     seq : of customers: counts the changes of the customer from 1; what an import left in its segment is not counted.
     created_at : of customers: since when this one exists; an id that is used again after a deletion begins anew.
     cause : why the segment changed, or the data.
-    data : what else there is to tell. Of a change of segment `from`, `to` (ids, or null), `confidence`, `rival` and
-        `model_version` (`was`: the segment before it was unknown for a while); of an activation the versions `from` and
+    data : further details. Of a change of segment `from`, `to` (ids, or null), `confidence`, `rival` and
+        `model_version` (`was`: the segment before it was pending); of an activation the versions `from` and
         `to`; of an import and of a re-scoring, counts and the address of the list behind them; of an erasure the id of
         its receipt (`erasure`) and the `digest` that stands for the customer. Never features.
     """
@@ -111,11 +111,15 @@ class FeedService:
     """Reads the feed."""
 
     def __init__(
-        self, log: ChangeLog, transactions: Transactions, news: LogNews, clock: Callable[[], float] = time.monotonic
+        self,
+        log: ChangeLog,
+        transactions: Transactions,
+        watcher: LogWatcher,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._log = log
         self._transactions = transactions
-        self._news = news
+        self._watcher = watcher
         self._clock = clock
 
     def now(self) -> int:
@@ -143,12 +147,12 @@ class FeedService:
         while True:
             found = self._look(number, wanted, limit)
             number, left = found.end, give_up_at - self._clock()
-            if found.items or found.more or left <= 0 or not self._news.wait(_position(number), left):
+            if found.items or found.more or left <= 0 or not self._watcher.wait(_position(number), left):
                 return found
 
     def close(self) -> None:
         """Let everybody go who waits or comes to wait: the process is about to end."""
-        self._news.close()
+        self._watcher.close()
 
     def _look(self, number: int, wanted: frozenset[str], limit: int) -> Events:
         items: list[Event] = []

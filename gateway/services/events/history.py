@@ -56,7 +56,7 @@ class HistoryEntry(TypedDict):
 
     Attributes
     ----------
-    seq : counts the changes of one life of the CUST_ID from 1; ``created_at`` tells the lives apart. Both are null in
+    seq : counts the changes since the CUST_ID was created, from 1; ``created_at`` says which creation. Both are null in
         entries from before there was a history.
     before, after : revisions; null where there is none.
     by : whom the caller named as the person behind it.
@@ -100,9 +100,9 @@ class HistoryMemory(TypedDict):
 
 
 DIGESTS: Final = (
-    "What imports and the scoring of all customers by another version of the model have changed is an entry here only "
-    "where the customer went to another segment, and the creation of a customer by an import is none: import.completed "
-    "and assignments.recomputed in the audit trail tell of them."
+    "Imports, and the scoring of all customers by another version of the model, have an entry here only where the "
+    "customer moved to another segment. A customer that an import created has no entry for that. import.completed and "
+    "assignments.recomputed in the audit trail summarise what they did."
 )
 
 

@@ -67,10 +67,10 @@ class Orders(Protocol):
         """
 
     def last_seen(self) -> str | None:
-        """Return the id of the last event of the model store that has been told."""
+        """Return the id of the last event of the model store that has been recorded."""
 
     def see(self, event: str, after: str | None) -> bool:
-        """Note that the events up to `event` are told, unless others than up to `after` were; return whether it did."""
+        """Note that events up to `event` are recorded, unless others than up to `after` were; return whether it did."""
 
 
 class Memory(NamedTuple):
@@ -108,7 +108,7 @@ class ChangeLog(Protocol):
         """Return up to `limit` entries with greater positions, in their order: the feed.
 
         `types` may have ``customer.segment_changed``: all with a segment part are of that type, too. None: all types.
-        Erasures have their ``erased_id`` as long as it is told.
+        Erasures have their ``erased_id`` as long as it is kept.
         """
 
     def of_customer(self, cust_id: str, before: int | None, limit: int) -> list[Logged]:

@@ -88,7 +88,7 @@ class Reasons:
 
 
 def move_of(entry: Logged, older: Iterable[Logged]) -> Move | WhyUnavailable | None:
-    """Return the move that an entry tells of, with what changed; why that is not known; or None if it is none.
+    """Return the move that an entry describes, with what changed; why that is not known; or None if it is none.
 
     A customer that was pending in between has moved from where it was before, by all that changed since.
     """
@@ -128,7 +128,7 @@ def _changes(entry: Logged) -> Changes | None:
 def _changes_since(origin: str, entry: Logged, older: Iterable[Logged]) -> Changes | None:
     """Return all that changed since the customer left its segment to be pending; None where that is not all kept."""
     if entry["cause"] == "import":
-        return None  # what an import changes of a pending customer is told by its digest alone
+        return None  # what an import changes of a pending customer is in its digest alone
     pairs: Changes = {}
     for change in older:
         if "fields" in change:

@@ -1,9 +1,9 @@
 """Writes down what is changed beside the customers, whose changes travel in their own documents.
 
-What the database changes is told in the same transaction (`Recorder.note`). What the model service changes cannot be:
-there an order is written down before the call, and becomes the entry after it (`Recorder.order`). An order stays where
-nobody can know whether it was carried out, because the process died, or the database or the model service gave no clear
-answer; then the worker finds out, or tells that nobody knows (`services.models.activations`).
+What the database changes is recorded in the same transaction (`Recorder.note`). What the model service changes cannot
+be: there an order is written down before the call, and becomes the entry after it (`Recorder.order`). An order stays
+where nobody can know whether it was carried out, because the process died, or the database or the model service gave no
+clear answer; then the worker finds out, or records that nobody knows (`services.models.activations`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, Unpack, cast
 
 from gateway.services.clock import now
 from gateway.services.errors import SegmentationError, is_refusal
-from gateway.services.events.change import Actor, ChangeType, Entry, Origin, Subject, SubjectType, Told
+from gateway.services.events.change import Actor, ChangeType, Entry, EntryDetails, Origin, Subject, SubjectType
 from gateway.services.events.log import Orders, Outboxes
 from gateway.services.principal import Principal
 
@@ -52,22 +52,26 @@ class Recorder:
         name = "".join(letter if letter.isprintable() else " " for letter in caller.name)
         return {"by": name[:LONGEST_BY].strip() or caller.id[:LONGEST_BY], **order}
 
-    def entry(self, type_: ChangeType, subject_type: SubjectType, subject: str | None, **told: Unpack[Told]) -> Entry:
+    def entry(
+        self, type_: ChangeType, subject_type: SubjectType, subject: str | None, **details: Unpack[EntryDetails]
+    ) -> Entry:
         """Return the entry of a change that is made now."""
-        return entry_of(self.origin(), type_, Subject(type=subject_type, id=subject), **told)
+        return entry_of(self.origin(), type_, Subject(type=subject_type, id=subject), **details)
 
-    def note(self, type_: ChangeType, subject_type: SubjectType, subject: str | None, **told: Unpack[Told]) -> None:
+    def note(
+        self, type_: ChangeType, subject_type: SubjectType, subject: str | None, **details: Unpack[EntryDetails]
+    ) -> None:
         """Write down what happens in the same transaction, or, without one, what has happened already.
 
         Raises
         ------
         StoreError
         """
-        self._outboxes.add([self.entry(type_, subject_type, subject, **told)])
+        self._outboxes.add([self.entry(type_, subject_type, subject, **details)])
 
     @contextmanager
     def order(
-        self, type_: ChangeType, subject_type: SubjectType, subject: str | None, **told: Unpack[Told]
+        self, type_: ChangeType, subject_type: SubjectType, subject: str | None, **details: Unpack[EntryDetails]
     ) -> Iterator[Entry]:
         """Write an order down, then let the model service carry it out in a ``with`` block; its end is the entry.
 
@@ -79,16 +83,16 @@ class Recorder:
         StoreError
             also when the order cannot be written down: the block is not entered.
         """
-        with self.announced(type_, subject_type, subject, **told) as entry:
+        with self.announced(type_, subject_type, subject, **details) as entry:
             yield entry
         self._orders.carried_out(entry)
 
     @contextmanager
     def announced(
-        self, type_: ChangeType, subject_type: SubjectType, subject: str | None, **told: Unpack[Told]
+        self, type_: ChangeType, subject_type: SubjectType, subject: str | None, **details: Unpack[EntryDetails]
     ) -> Iterator[Entry]:
         """Do as `order` does, but for the entry: the caller sees to what came of the order."""
-        entry = self.entry(type_, subject_type, subject, **told)
+        entry = self.entry(type_, subject_type, subject, **details)
         entry["id"] = secrets.token_hex(16)
         self._orders.place(entry)
         try:
@@ -99,7 +103,7 @@ class Recorder:
             raise
 
 
-def entry_of(origin: Origin, type_: ChangeType, subject: Subject, **told: Unpack[Told]) -> Entry:
+def entry_of(origin: Origin, type_: ChangeType, subject: Subject, **details: Unpack[EntryDetails]) -> Entry:
     """Return the entry of a change that is made now."""
     members = {
         "at": now(),
@@ -112,7 +116,7 @@ def entry_of(origin: Origin, type_: ChangeType, subject: Subject, **told: Unpack
         "before": None,
         "after": None,
         "subject": subject,
-        **told,
+        **details,
     }
     return cast(Entry, members)
 

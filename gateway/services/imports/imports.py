@@ -21,7 +21,7 @@ from gateway.services.imports.records import (
     DIED,
     HEARTBEAT_TIMEOUT,
     MAX_KEPT_FAULTS,
-    TELL_SECONDS,
+    REPORT_SECONDS,
     Beginning,
     Import,
     ImportRecords,
@@ -115,7 +115,7 @@ class ImportService:
             source,
             writer,
             self._records,
-            lambda: self._tell(record["id"]),
+            lambda: self._report_end(record["id"]),
             self._comparison,
         )
 
@@ -171,8 +171,7 @@ class ImportService:
     def run_once(self, heartbeat: Callable[[], None] = lambda: None) -> int:
         """Note which imports have died with their process; return how many. One of the worker's duties.
 
-        The end of each import is told once, whoever does it: its run, or somebody here after the run has died before
-        it could.
+        The end of each import is recorded once: by its run, or by somebody here after the run has died before it could.
 
         Raises
         ------
@@ -180,16 +179,16 @@ class ImportService:
         """
         heartbeat()
         died = self._records.interrupt_stale(HEARTBEAT_TIMEOUT, DIED)
-        for import_id in self._records.untold(TELL_SECONDS):
-            self._tell(import_id)
+        for import_id in self._records.unreported(REPORT_SECONDS):
+            self._report_end(import_id)
         return died
 
-    def _tell(self, import_id: str) -> None:
-        def tell() -> None:
-            if found := self._records.tell(import_id):
+    def _report_end(self, import_id: str) -> None:
+        def report() -> None:
+            if found := self._records.mark_reported(import_id):
                 self._outboxes.add([entries.completed(*found)])
 
-        self._together.run(tell)
+        self._together.run(report)
 
     def _faults(self, import_id: str, more: bool) -> Iterator[RowFault]:
         for some in self._records.faults(import_id):

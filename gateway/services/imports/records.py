@@ -22,7 +22,7 @@ MAX_KEPT_FAULTS = 1_000_000
 """How many faults of one import are kept; the others are counted. A hostile file could have a hundred million."""
 HEARTBEAT_TIMEOUT = 10.0
 """Seconds after which an import without a heartbeat, which comes every second, has died with its process."""
-TELL_SECONDS = 3 * HEARTBEAT_TIMEOUT
+REPORT_SECONDS = 3 * HEARTBEAT_TIMEOUT
 """Seconds after which the change log is told that an import has died: one that is only held up is heard of by then."""
 DIED = (
     "The process that ran the import died or lost the database; at least the rows counted here were stored, "
@@ -184,11 +184,11 @@ class ImportRecords(Protocol):
     def interrupt_stale(self, seconds: float, reason: str) -> int:
         """Note as interrupted what runs and has had no heartbeat for `seconds`; return how many those were."""
 
-    def untold(self, seconds: float) -> list[str]:
-        """Return the imports that ended, were last heard of `seconds` ago, and whose end has not been told."""
+    def unreported(self, seconds: float) -> list[str]:
+        """Return the imports that ended, were last heard of `seconds` ago, and whose end is not logged yet."""
 
-    def tell(self, import_id: str) -> tuple[Import, Beginning] | None:
-        """Note that the end of an import is told, and return what there is to tell; None where it was told before.
+    def mark_reported(self, import_id: str) -> tuple[Import, Beginning] | None:
+        """Note that the end of an import is logged, and return what the entry needs; None where it was before.
 
         None as well where it still runs or there is no such import. Takes part in transactions.
         """

@@ -4,7 +4,7 @@ An entry says what the model store says has happened: which version was active b
 lock, and in which order. What happens without an answer here (the gateway dies, the answer is late, somebody uses the
 command line, or a training activates what it made) is in the store's history all the same. So the entries are made of
 that history alone, by a gateway right after its order, else by the worker: who adds entries moves the mark up to which
-it has been told, in one transaction.
+it has been recorded, in one transaction.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class ModelHistory:
         self._next_look = 0.0
 
     def run_once(self, heartbeat: Callable[[], None] = lambda: None) -> int:  # noqa: ARG002  # as the port has it
-        """Do as `tell`, every few seconds, and settle what orders are left; return how many entries were added.
+        """Do as `record`, every few seconds, and settle what orders are left; return how many entries were added.
 
         Raises
         ------
@@ -62,22 +62,22 @@ class ModelHistory:
         if self._clock() < self._next_look:
             return 0
         self._next_look = self._clock() + LOOK_SECONDS
-        told, types, given_up = self.tell(), tuple(TYPES.values()), now() - timedelta(minutes=ORDER_MINUTES)
+        added, types, given_up = self.record(), tuple(TYPES.values()), now() - timedelta(minutes=ORDER_MINUTES)
         self._orders.withdraw([order["id"] for order in self._orders.of(types) if order["at"] < given_up])
-        return told + self._orders.give_up(given_up, types)
+        return added + self._orders.give_up(given_up, types)
 
-    def tell(self) -> int:
+    def record(self) -> int:
         """Add entries of what has happened since the last one; return how many those are.
 
         Raises
         ------
         RegistryRefusal, ModelServiceError, StoreError
         """
-        while (told := self._tell()) is None:
-            pass  # another process has told of some of it meanwhile
-        return told
+        while (added := self._record()) is None:
+            pass  # another process has recorded some of it meanwhile
+        return added
 
-    def _tell(self) -> int | None:
+    def _record(self) -> int | None:
         last = self._orders.last_seen()
         # Newest first. Those without an id are older than any log.
         new = [*takewhile(lambda event: event.get("id") not in (None, last), self._registry.activations()["items"])]
@@ -126,20 +126,20 @@ class ActivationService:
         return self._made("model.rolled_back", payload, lambda event: self._registry.roll_back(order, event))
 
     def _made(self, type_: ChangeType, payload: Payload, make: Callable[[str], Activation]) -> Activation:
-        """Write the order down, carry it out, and tell what came of it."""
+        """Write the order down, carry it out, and record what came of it."""
         with self._recorder.announced(type_, "model", None, by=named(payload)) as order:
             activation = make(order["id"])
         if activation.get("id") != order["id"]:  # the answer is about an earlier one: the version was active already
             self._was_active(order, activation["version"], payload.get("reason"))
             return activation
         try:
-            self._history.tell()
+            self._history.record()
         except SegmentationError as error:
             log.warning("the worker will log the activation of version %s: %s", activation["version"], error)
         return activation
 
     def _was_active(self, order: Entry, version: str, reason: object) -> None:
-        """Keep the reason that somebody gave, if they did; there is nothing else to tell."""
+        """Keep the reason that somebody gave, if they did; there is nothing else to record."""
         if not reason:
             self._orders.withdraw([order["id"]])
             return

@@ -21,7 +21,7 @@ from gateway.services.customers.store import SegmentCounts
 from gateway.services.errors import SegmentationError, StoreError
 from gateway.services.models.descriptions import ModelDescriptions
 from gateway.services.models.model import Model
-from gateway.services.models.segment_snapshots import Census, Comparison, Snapshot, Snapshots, differences
+from gateway.services.models.segment_snapshots import Comparison, SegmentCounter, Snapshot, Snapshots, differences
 
 log = logging.getLogger(__name__)
 
@@ -53,14 +53,14 @@ class SegmentCounting:
 
     def __init__(
         self,
-        census: Census,
+        counter: SegmentCounter,
         snapshots: Snapshots,
         descriptions: ModelDescriptions,
         list_counts: Callable[[], SegmentCounts],
         head: Callable[[], int],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._census = census
+        self._counter = counter
         self._snapshots = snapshots
         self._descriptions = descriptions
         self._list_counts = list_counts
@@ -104,7 +104,7 @@ class SegmentCounting:
 
     def _look(self) -> None:
         """Notice whether anything was written."""
-        mark = self._census.mark()
+        mark = self._counter.mark()
         if mark == self._mark:
             return
         if not self._behind:
@@ -116,7 +116,7 @@ class SegmentCounting:
         try:
             with self._kept_leading():
                 known, position = self._descriptions.last_known(), self._head()
-                at, tallies = self._census.count()
+                at, tallies = self._counter.count()
                 self._last = Snapshot(at, tallies, position, known.version if known else None)
                 self._snapshots.keep(self._worker, self._last)
         except StoreError as error:
@@ -134,7 +134,7 @@ class SegmentCounting:
         counts = self._list_counts()
         ended = self._clock()
         self._not_before = ended + SHARE * (ended - began)
-        if self._last is None or self._census.mark() != self._mark:
+        if self._last is None or self._counter.mark() != self._mark:
             return
         self._compare_at = ended + COMPARED_SECONDS
         found = differences(self._last, counts)
@@ -156,13 +156,13 @@ class SegmentCounting:
                 except SegmentationError as error:
                     log.info("it cannot be said that this worker is counting: %s", error)
 
-        teller = threading.Thread(target=renew, daemon=True, name="leads-counting")
-        teller.start()
+        renewer = threading.Thread(target=renew, daemon=True, name="leads-counting")
+        renewer.start()
         try:
             yield
         finally:
             done.set()
-            teller.join()
+            renewer.join()
 
 
 class DescriptionUpkeep:

@@ -172,7 +172,7 @@ class Snapshots(Protocol):
         """Note how the current snapshot compares with the list, if the worker leads."""
 
 
-class Census(Protocol):
+class SegmentCounter(Protocol):
     """Counts the stored customers. Every method may raise `StoreError`."""
 
     def mark(self) -> str:
@@ -249,7 +249,7 @@ def size_of(snapshot: Snapshot, segment: str) -> SegmentSize:
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """A snapshot and its state, as it is told."""
+    """A snapshot and its state, as clients see it."""
 
     snapshot: Snapshot
     state: State
@@ -260,9 +260,9 @@ class Sizes:
 class SegmentSizes:
     """The sizes of all segments, now and in the past, as they were counted."""
 
-    def __init__(self, snapshots: Snapshots, census: Census) -> None:
+    def __init__(self, snapshots: Snapshots, counter: SegmentCounter) -> None:
         self._snapshots = snapshots
-        self._census = census
+        self._counter = counter
 
     def now(self) -> Sizes:
         """Return the last sizes that were counted.
@@ -276,7 +276,7 @@ class SegmentSizes:
         current = self._snapshots.current()
         if current is None or current.snapshot is None:
             at = now()
-            if not self._census.is_empty():
+            if not self._counter.is_empty():
                 raise SegmentsBeingCounted
             return Sizes(Snapshot(at, {}), "fresh", at, None)
         return Sizes(current.snapshot, *_state(current))
@@ -307,7 +307,7 @@ _NOBODY = "No worker has counted yet."
 
 
 def _state(current: Current) -> tuple[State, datetime, str | None]:
-    """Return what is told: while nobody looks, nobody knows whether anything has changed."""
+    """Return what clients see: while nobody looks, nobody knows whether anything has changed."""
     if current.alive:
         return current.state, current.since, current.reason
     reason = "No worker has looked since then whether customers have changed; the sizes are those of as_of."

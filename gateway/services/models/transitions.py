@@ -39,7 +39,7 @@ class Move:
     there: Tally
 
 
-class Moves(Protocol):
+class TransitionStore(Protocol):
     """Finds moves in the change log."""
 
     def between(self, since: datetime, until: datetime) -> tuple[list[Move], int]:
@@ -97,8 +97,8 @@ class TransitionService:
     waiting : says what is still to come into it.
     """
 
-    def __init__(self, moves: Moves, memory: Callable[[], Memory], waiting: Callable[[], Waiting]) -> None:
-        self._moves = moves
+    def __init__(self, store: TransitionStore, memory: Callable[[], Memory], waiting: Callable[[], Waiting]) -> None:
+        self._store = store
         self._memory = memory
         self._waiting = waiting
 
@@ -120,7 +120,7 @@ class TransitionService:
         remembered = self._memory().since
         if since < remembered:
             raise BeforeMemory(remembered, "since")
-        moves, erased = self._moves.between(since, until)
+        moves, erased = self._store.between(since, until)
         return Transitions(
             items=_matrix(moves),
             since=since,

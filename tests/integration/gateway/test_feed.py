@@ -26,7 +26,7 @@ from gateway.data_access.mongo.events.changes import MongoChangeLog
 from gateway.data_access.mongo.events.outboxes import MongoOutboxes
 from gateway.services.errors import StoreUnavailable
 from gateway.services.events.feed import Event, FeedService
-from gateway.services.events.news import LogNews
+from gateway.services.events.log_watcher import LogWatcher
 from gateway.services.events.relay import Relay
 from gateway.settings import Settings
 from gateway.stores import connect
@@ -44,7 +44,7 @@ def database(mongodb_uri: str) -> Iterator[Database[dict[str, Any]]]:
 
 def _feed(database: Database[dict[str, Any]]) -> FeedService:
     log = MongoChangeLog(database, timedelta(days=365))
-    return FeedService(log, MongoTransactions(database, 5.0), LogNews(log.head, 0.02))
+    return FeedService(log, MongoTransactions(database, 5.0), LogWatcher(log.head, 0.02))
 
 
 def _outboxes(database: Database[dict[str, Any]]) -> MongoOutboxes:

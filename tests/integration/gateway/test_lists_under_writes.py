@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from contracts.customers import assignment
-from fakes.assignments import Workshop
+from fakes.assignments import AssignmentHarness
 from fakes.gateway import FakeGateway
 from fakes.model import FakeModel
 from fakes.store import holds
@@ -130,7 +130,7 @@ class Commotion:
             work()
 
     def _score(self) -> None:
-        Workshop(self.store).worker(self.model).run_once()
+        AssignmentHarness(self.store).worker(self.model).run_once()
         self._stop.wait(0.001)
 
     def _change(self) -> None:

@@ -95,7 +95,7 @@ def test_the_end_of_one_that_died_is_told_once_by_many_at_once(
     customers: Collection, mongodb_uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(service, "HEARTBEAT_TIMEOUT", -1.0)
-    monkeypatch.setattr(service, "TELL_SECONDS", -1.0)
+    monkeypatch.setattr(service, "REPORT_SECONDS", -1.0)
     settings = Settings(mongodb_uri=mongodb_uri)
     stores = mongo_stores(customers.database, settings)
     imports = [assemble(stores, FakeModel(), FakeRegistry(), settings).imports for _ in range(4)]

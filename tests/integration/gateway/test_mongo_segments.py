@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import pytest
-from contracts.segments import CensusContract, DescriptionsContract, Load, MovesContract, SnapshotsContract
+from contracts.segments import (
+    DescriptionsContract,
+    Load,
+    SegmentCounterContract,
+    SnapshotsContract,
+    TransitionStoreContract,
+)
 from pymongo.collection import Collection
 
-from gateway.data_access.mongo.segments.census import MongoCensus
+from gateway.data_access.mongo.segments.counts import MongoSegmentCounter
 from gateway.data_access.mongo.segments.descriptions import MongoDescriptions
-from gateway.data_access.mongo.segments.moves import MongoMoves
 from gateway.data_access.mongo.segments.snapshots import MongoSnapshots
+from gateway.data_access.mongo.segments.transitions import MongoTransitions
 
 
 @pytest.fixture
@@ -18,10 +24,10 @@ def database_name(emptied_database: str) -> str:
     return emptied_database
 
 
-class TestMongoCensus(CensusContract):
+class TestMongoSegmentCounter(SegmentCounterContract):
     @pytest.fixture
-    def census(self, customers: Collection) -> MongoCensus:
-        return MongoCensus(customers)
+    def counter(self, customers: Collection) -> MongoSegmentCounter:
+        return MongoSegmentCounter(customers)
 
 
 class TestMongoSnapshots(SnapshotsContract):
@@ -36,7 +42,7 @@ class TestMongoDescriptions(DescriptionsContract):
         return MongoDescriptions(customers.database["model_description"])
 
 
-class TestMongoMoves(MovesContract):
+class TestMongoTransitions(TransitionStoreContract):
     @pytest.fixture
     def load(self, customers: Collection) -> Load:
         def load(stored, entries):  # type: ignore[no-untyped-def]
@@ -47,6 +53,6 @@ class TestMongoMoves(MovesContract):
             customers.database["changes"].insert_many(
                 [{"_id": e["position"], **{k: v for k, v in e.items() if k != "position"}} for e in entries]
             )
-            return MongoMoves(customers.database, 30)
+            return MongoTransitions(customers.database, 30)
 
         return load

@@ -20,7 +20,7 @@ from gateway.services.customers.batches import BatchRow
 from gateway.services.customers.bulk_writes import Mode
 from gateway.services.customers.customer import Customer
 from gateway.services.errors import SegmentationError, SegmentsBeingCounted
-from gateway.services.models.segment_snapshots import Census, Sizes, Step, differences
+from gateway.services.models.segment_snapshots import SegmentCounter, Sizes, Step, differences
 from gateway.settings import Settings
 from gateway.stores import Stores, connect, mongo_stores
 from gateway.wiring import Services, assemble
@@ -108,24 +108,24 @@ def busy(mongodb_uri: str) -> Iterator[Busy]:
     busy.close()
 
 
-class WatchedCensus:
-    """A census that notes what it counted, and whether two were counted at once."""
+class WatchedSegmentCounter:
+    """A counter that notes what it counted, and whether two were counted at once."""
 
-    def __init__(self, census: Census) -> None:
-        self._census = census
+    def __init__(self, counter: SegmentCounter) -> None:
+        self._counter = counter
         self._counting = threading.Lock()
         self.totals: set[int] = set()
         self.overlaps = 0
 
     def mark(self) -> str:
-        return self._census.mark()
+        return self._counter.mark()
 
     def is_empty(self) -> bool:
-        return self._census.is_empty()
+        return self._counter.is_empty()
 
     def count(self):  # type: ignore[no-untyped-def]
         self.overlaps += not self._counting.acquire(blocking=False)
-        at, tallies = self._census.count()
+        at, tallies = self._counter.count()
         self.totals.add(sum(tally.size for tally in tallies.values()))
         self._counting.release()
         return at, tallies
@@ -133,8 +133,8 @@ class WatchedCensus:
 
 def test_two_workers_count_what_the_list_has_while_customers_are_written_and_scored_anew(busy: Busy) -> None:
     busy.put(*range(CUSTOMERS))
-    census = WatchedCensus(busy.stores.census)
-    workers = [busy.another(census=census) for _ in range(2)]
+    counter = WatchedSegmentCounter(busy.stores.segment_counter)
+    workers = [busy.another(segment_counter=counter) for _ in range(2)]
     some = random.Random(1)
     versions = iter(range(10**6))
 
@@ -149,8 +149,8 @@ def test_two_workers_count_what_the_list_has_while_customers_are_written_and_sco
     counting = [worker.segments.counting.run_once for worker in workers]
     with busy.going_on(write, activate, busy.services.relay.run_once, *counting):
         time.sleep(1.5)
-    assert census.totals == {CUSTOMERS}
-    assert census.overlaps == 0
+    assert counter.totals == {CUSTOMERS}
+    assert counter.overlaps == 0
     busy.drain()
     with busy.going_on(*counting):
         sizes = busy.agreeing()

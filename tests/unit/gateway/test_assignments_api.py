@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from contracts.customers import assignment
-from fakes.assignments import InMemoryWorkerReports, Workshop
+from fakes.assignments import AssignmentHarness, InMemoryWorkerReports
 from fakes.gateway import FakeGateway
 from fakes.model import DOWN, FakeModel
 from fakes.store import InMemoryCustomerStore
@@ -117,7 +117,7 @@ class Clock:
         return self.now
 
 
-class Told(InMemoryWorkerReports):
+class RecordedReports(InMemoryWorkerReports):
     """Reports, and all of them in order."""
 
     def __init__(self) -> None:
@@ -131,11 +131,15 @@ class Told(InMemoryWorkerReports):
 
 class TestAWorkerReports:
     @pytest.fixture
-    def shop(self, store: InMemoryCustomerStore) -> Workshop:
-        return Workshop(store, reports=Told())
+    def harness(self, store: InMemoryCustomerStore) -> AssignmentHarness:
+        return AssignmentHarness(store, reports=RecordedReports())
 
     def test_how_far_it_is_and_that_nothing_is_left(
-        self, shop: Workshop, store: InMemoryCustomerStore, model: FakeModel, monkeypatch: pytest.MonkeyPatch
+        self,
+        harness: AssignmentHarness,
+        store: InMemoryCustomerStore,
+        model: FakeModel,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         monkeypatch.setattr(reconciliation, "BATCH", 2)
         store.insert_many([stored(f"C{n}", assignment(version="v0")) for n in range(6)])
@@ -144,8 +148,8 @@ class TestAWorkerReports:
         def two_seconds() -> None:
             clock.now += REPORT_SECONDS
 
-        shop.worker(model, clock=clock).run_once(two_seconds)
-        said = [(report.state, report.left, report.rate_per_second) for report in shop.reports.all]
+        harness.worker(model, clock=clock).run_once(two_seconds)
+        said = [(report.state, report.left, report.rate_per_second) for report in harness.reports.all]
         assert said == [
             ("running", 6, None),
             ("running", 4, 1.0),
@@ -153,12 +157,12 @@ class TestAWorkerReports:
             ("running", 0, 1.0),
             ("idle", 0, None),
         ]
-        assert {report.model_version for report in shop.reports.all} == {"v1"}
+        assert {report.model_version for report in harness.reports.all} == {"v1"}
 
     def test_why_it_stands_still_until_it_does_not(
-        self, shop: Workshop, store: InMemoryCustomerStore, model: FakeModel
+        self, harness: AssignmentHarness, store: InMemoryCustomerStore, model: FakeModel
     ) -> None:
-        worker = shop.worker(model)
+        worker = harness.worker(model)
         store.insert(stored("A"))
         model.failure = DOWN
         for _ in range(2):
@@ -166,24 +170,30 @@ class TestAWorkerReports:
                 worker.run_once()
         model.failure = None
         worker.run_once()
-        states: list[tuple[RescoringState, str | None]] = [(report.state, report.reason) for report in shop.reports.all]
+        states: list[tuple[RescoringState, str | None]] = [
+            (report.state, report.reason) for report in harness.reports.all
+        ]
         assert states == [("standing_still", str(DOWN)), ("running", None), ("idle", None)]
 
-    def test_who_is_left_out(self, shop: Workshop, store: InMemoryCustomerStore, model: FakeModel) -> None:
+    def test_who_is_left_out(self, harness: AssignmentHarness, store: InMemoryCustomerStore, model: FakeModel) -> None:
         store.insert_many([stored(name, assignment(version="v0")) for name in "AB"])
         del store.customers["A"]["TENURE"]
-        worker = shop.worker(model)
+        worker = harness.worker(model)
         worker.run_once()
-        last = shop.reports.all[-1]
+        last = harness.reports.all[-1]
         assert (last.state, last.left) == ("standing_still", 1)
         assert last.reason is not None
         assert "TENURE, which model v1 needs" in last.reason
         store.customers["A"] = stored("A", assignment())
         worker.run_once()
-        assert (shop.reports.all[-1].state, shop.reports.all[-1].reason) == ("idle", None)
+        assert (harness.reports.all[-1].state, harness.reports.all[-1].reason) == ("idle", None)
 
     def test_nothing_about_how_many_where_counting_takes_too_long(
-        self, shop: Workshop, store: InMemoryCustomerStore, model: FakeModel, monkeypatch: pytest.MonkeyPatch
+        self,
+        harness: AssignmentHarness,
+        store: InMemoryCustomerStore,
+        model: FakeModel,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         store.insert(stored("A"))
 
@@ -191,22 +201,24 @@ class TestAWorkerReports:
             raise QueryTimeout(3.0, ["CUST_ID"])
 
         monkeypatch.setattr(store, "count", count)
-        assert shop.worker(model).run_once() == 1
-        assert [report.left for report in shop.reports.all] == [None, 0]
+        assert harness.worker(model).run_once() == 1
+        assert [report.left for report in harness.reports.all] == [None, 0]
 
-    def test_again_though_nothing_is_new_but_not_at_every_look(self, shop: Workshop, model: FakeModel) -> None:
+    def test_again_though_nothing_is_new_but_not_at_every_look(
+        self, harness: AssignmentHarness, model: FakeModel
+    ) -> None:
         clock = Clock()
-        worker = shop.worker(model, clock=clock)
+        worker = harness.worker(model, clock=clock)
         for _ in range(10):
             worker.run_once()
             clock.now += REPORT_SECONDS / 5
-        assert len(shop.reports.all) == 2
+        assert len(harness.reports.all) == 2
 
-    def test_nothing_where_the_database_is_away(self, shop: Workshop) -> None:
-        reporter = Reporter(shop.reports, "one")
-        shop.reports.failure = StoreUnavailable("away")
+    def test_nothing_where_the_database_is_away(self, harness: AssignmentHarness) -> None:
+        reporter = Reporter(harness.reports, "one")
+        harness.reports.failure = StoreUnavailable("away")
         with pytest.raises(StoreUnavailable):
             reporter.idle("v1", "event-1")
-        shop.reports.failure = None
+        harness.reports.failure = None
         reporter.standing_still("away")
-        assert [report.state for report in shop.reports.all] == ["standing_still"]
+        assert [report.state for report in harness.reports.all] == ["standing_still"]

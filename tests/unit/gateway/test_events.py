@@ -21,7 +21,7 @@ from gateway.services.errors import StoreUnavailable
 from gateway.services.events import feed
 from gateway.services.events.change import ALREADY_ACTIVE, Entry
 from gateway.services.events.feed import EVENT_TYPES, Event, EventType, FeedService
-from gateway.services.events.news import LogNews
+from gateway.services.events.log_watcher import LogWatcher
 
 EVENTS = "/api/v1/events"
 QUIET = ("import.started", "training.started", "api_key.revoked")
@@ -46,7 +46,7 @@ def _log(entries: list[Entry]) -> InMemoryChangeLog:
 
 
 def _service(log: InMemoryChangeLog) -> FeedService:
-    return FeedService(log, InMemoryTransactions(list), LogNews(log.head, 0.001))
+    return FeedService(log, InMemoryTransactions(list), LogWatcher(log.head, 0.001))
 
 
 def _walk(service: FeedService, number: int, types: tuple[EventType, ...] | None, limit: int) -> Iterator[Event]:
@@ -248,7 +248,7 @@ class TestWaiting:
         log = _log([])
         waits: list[int] = []
 
-        class News(LogNews):
+        class News(LogWatcher):
             def wait(self, position: int, seconds: float) -> bool:
                 waits.append(position)
                 log.append([about("training", "t", type="training.started")])
@@ -274,7 +274,7 @@ class TestWaiting:
                 raise look
             return look
 
-        assert LogNews(head, 0.001).wait(4, 30)
+        assert LogWatcher(head, 0.001).wait(4, 30)
 
     def test_many_readers_cost_one_look(self) -> None:
         looks: list[str] = []
@@ -284,7 +284,7 @@ class TestWaiting:
             looks.append(threading.current_thread().name)
             return 0 if len(looks) < 3 else 9
 
-        news = LogNews(head, 0.05)
+        news = LogWatcher(head, 0.05)
         done: list[bool] = []
 
         def read() -> None:
@@ -299,10 +299,10 @@ class TestWaiting:
             reader.join()
         assert done == [True] * 8
         assert len(looks) < 8
-        assert set(looks) == {"news-of-the-log"}
+        assert set(looks) == {"log-watcher"}
 
     def test_an_end_of_the_process_lets_everybody_go(self) -> None:
-        news = LogNews(lambda: 0, 0.001)
+        news = LogWatcher(lambda: 0, 0.001)
         with _meanwhile(news.close):
             assert not news.wait(3, 30)
         assert not news.wait(3, 30)

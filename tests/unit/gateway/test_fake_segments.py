@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import pytest
-from contracts.segments import CensusContract, DescriptionsContract, Load, MovesContract, SnapshotsContract
+from contracts.segments import (
+    DescriptionsContract,
+    Load,
+    SegmentCounterContract,
+    SnapshotsContract,
+    TransitionStoreContract,
+)
 from fakes.changes import InMemoryChangeLog
-from fakes.segments import InMemoryCensus, InMemoryDescriptions, InMemoryMoves, InMemorySnapshots
+from fakes.segments import InMemoryDescriptions, InMemorySegmentCounter, InMemorySnapshots, InMemoryTransitions
 from fakes.store import InMemoryCustomerStore
 
 
-class TestInMemoryCensus(CensusContract):
+class TestInMemorySegmentCounter(SegmentCounterContract):
     @pytest.fixture
     def store(self) -> InMemoryCustomerStore:
         return InMemoryCustomerStore()
 
     @pytest.fixture
-    def census(self, store: InMemoryCustomerStore) -> InMemoryCensus:
-        return InMemoryCensus(store)
+    def counter(self, store: InMemoryCustomerStore) -> InMemorySegmentCounter:
+        return InMemorySegmentCounter(store)
 
 
 class TestInMemorySnapshots(SnapshotsContract):
@@ -31,13 +37,13 @@ class TestInMemoryDescriptions(DescriptionsContract):
         return InMemoryDescriptions()
 
 
-class TestInMemoryMoves(MovesContract):
+class TestInMemoryTransitions(TransitionStoreContract):
     @pytest.fixture
     def load(self) -> Load:
         def load(customers, entries):  # type: ignore[no-untyped-def]
             store, log = InMemoryCustomerStore(), InMemoryChangeLog()
             store.insert_many(customers)
             log.entries = {entry["position"]: entry for entry in entries}
-            return InMemoryMoves(log, store)
+            return InMemoryTransitions(log, store)
 
         return load

@@ -31,7 +31,7 @@ from gateway.services.errors import (
 )
 from gateway.services.events.change import Entry
 from gateway.services.imports.imports import ImportOptions, ImportService
-from gateway.services.imports.records import HEARTBEAT_TIMEOUT, MAX_LISTED_ERRORS, TELL_SECONDS, Import
+from gateway.services.imports.records import HEARTBEAT_TIMEOUT, MAX_LISTED_ERRORS, REPORT_SECONDS, Import
 from gateway.services.imports.run import ImportRun
 from gateway.services.imports.source import Batch, RowFault
 from gateway.services.principal import COMMAND_LINE
@@ -189,7 +189,7 @@ def _ends(outboxes: InMemoryOutboxes) -> list[Entry]:
     return [entry for entry in outboxes.entries() if entry["type"] == "import.completed"]
 
 
-def _long_ago(records: InMemoryImportRecords, seconds: float = TELL_SECONDS) -> None:
+def _long_ago(records: InMemoryImportRecords, seconds: float = REPORT_SECONDS) -> None:
     for record in records.records.values():
         record["updated_at"] -= timedelta(seconds=seconds + 1)
 
@@ -217,13 +217,13 @@ class TestAnEnd:
     ) -> None:
         receipt = run(imports, batch(("A", {})))
         outboxes.added.clear()  # as if the process had died before its transaction
-        records.told.clear()
+        records.reported.clear()
         _long_ago(records)
         imports.run_once()
         (ended,) = _ends(outboxes)
         assert (ended["subject"]["id"], ended["data"]["status"]) == (receipt["id"], "completed")
 
-    @pytest.mark.parametrize("method", ["untold", "tell", "add"])
+    @pytest.mark.parametrize("method", ["unreported", "mark_reported", "add"])
     @pytest.mark.parametrize("after", [False, True])
     def test_is_told_once_though_whoever_tells_it_is_killed(
         self,

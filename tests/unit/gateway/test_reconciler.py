@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from contracts.customers import assignment
-from fakes.assignments import Workshop
+from fakes.assignments import AssignmentHarness
 from fakes.changes import InMemoryOutboxes
 from fakes.model import DOWN, FakeModel
 from fakes.store import InMemoryCustomerStore
@@ -29,7 +29,7 @@ from shared.features import REQUIRED_NAMES
 
 @pytest.fixture
 def reconciler(store: InMemoryCustomerStore, model: FakeModel) -> Reconciler:
-    return Workshop(store).worker(model)
+    return AssignmentHarness(store).worker(model)
 
 
 def test_assigns_the_pending_and_those_of_another_version(reconciler: Reconciler, store: InMemoryCustomerStore) -> None:
@@ -68,7 +68,7 @@ def test_goes_through_any_number_in_batches(
     monkeypatch.setattr(reconciliation, "BATCH", 3)
     store.insert_many([stored(f"C{n}") for n in range(10)])
     signs: list[str] = []
-    assert Workshop(store).worker(model).run_once(lambda: signs.append("alive")) == 10
+    assert AssignmentHarness(store).worker(model).run_once(lambda: signs.append("alive")) == 10
     assert signs == ["alive"] * 4
     assert model.calls == [("version", 0), ("score", 3), ("score", 3), ("score", 3), ("score", 1)]
 
@@ -108,7 +108,7 @@ def test_two_at_once_assign_each_customer_once(
 
     def other() -> None:
         if model.calls[-1][0] == "score":
-            others.append(Workshop(store).worker(other_model).run_once())
+            others.append(AssignmentHarness(store).worker(other_model).run_once())
 
     model.meanwhile = other
     assert reconciler.run_once() == 0
@@ -249,7 +249,7 @@ def test_looking_for_those_who_wait_takes_a_small_part_of_the_time(
     clock = Clock()
     store.insert_many([stored(f"C{n}") for n in range(3)])
     lacking_tenure(store, "C0")
-    reconciler = Workshop(store).worker(model, clock=clock)
+    reconciler = AssignmentHarness(store).worker(model, clock=clock)
 
     def two_seconds() -> None:
         clock.now += 2
@@ -289,7 +289,7 @@ def test_a_customer_that_cannot_be_assigned_holds_up_no_other_and_is_remembered(
     refused: InMemoryCustomerStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     model = PickyModel()
-    reconciler = Workshop(refused).worker(model)
+    reconciler = AssignmentHarness(refused).worker(model)
     assert reconciler.run_once() == 8
     asked = len(model.calls)
     assert [reconciler.run_once() for _ in range(5)] == [0] * 5
@@ -302,7 +302,7 @@ def test_a_refused_customer_is_tried_again_when_it_has_changed_for_another_model
     refused: InMemoryCustomerStore,
 ) -> None:
     model, clock = PickyModel(), Clock()
-    reconciler = Workshop(refused).worker(model, clock=clock)
+    reconciler = AssignmentHarness(refused).worker(model, clock=clock)
 
     def asked() -> bool:
         model.calls.clear()
@@ -329,7 +329,7 @@ def test_where_the_tiers_have_different_columns_no_customer_is_blamed(
 ) -> None:
     model = PickyModel()
     model.whole = True
-    reconciler = Workshop(refused).worker(model)
+    reconciler = AssignmentHarness(refused).worker(model)
     with pytest.raises(ModelRefused):
         reconciler.run_once()
     assert model.calls == [("version", 0), ("score", 9)]
@@ -342,7 +342,7 @@ def test_when_too_many_are_refused_the_pass_ends(
     monkeypatch.setattr(standstill, "MOST_REFUSED", 0)
     model = PickyModel()
     with pytest.raises(ModelRefused):
-        Workshop(refused).worker(model).run_once()
+        AssignmentHarness(refused).worker(model).run_once()
 
 
 class Killed(BaseException):
@@ -414,7 +414,7 @@ def test_killed_anywhere_after_an_activation_or_rollback_the_next_one_finishes(
         model.current = version
         store.live()
         try:
-            Workshop(store).worker(model).run_once()
+            AssignmentHarness(store).worker(model).run_once()
             killed = False
         except Killed:
             killed = True
@@ -422,11 +422,11 @@ def test_killed_anywhere_after_an_activation_or_rollback_the_next_one_finishes(
         store.revive()
         assert len(store.customers) == 5
         assert _all_by(store) <= {"v1", "v2"}
-        Workshop(store).worker(model).run_once()
+        AssignmentHarness(store).worker(model).run_once()
         assert _all_by(store) == {version}
         assert [c["segment"]["id"] for c in store.find(CustomerQuery(limit=9))] == ["seg-01"] * 3 + ["seg-02"] * 2
         assert [c["BALANCE"] for c in store.find(CustomerQuery(limit=9))] == [c["BALANCE"] for c in features]
-        assert Workshop(store).worker(model).run_once() == 0
+        assert AssignmentHarness(store).worker(model).run_once() == 0
 
 
 def test_an_activation_in_the_middle_of_a_pass_is_caught_up_with(
@@ -440,7 +440,7 @@ def test_an_activation_in_the_middle_of_a_pass_is_caught_up_with(
             model.current = "v2"
 
     model.meanwhile = activate
-    reconciler = Workshop(store).worker(model)
+    reconciler = AssignmentHarness(store).worker(model)
     reconciler.run_once()
     assert _all_by(store) == {"v1", "v2"}
     reconciler.run_once()

@@ -212,19 +212,19 @@ class TestModels:
         def meanwhile(types: Any) -> Any:
             gateway.orders.of = of
             gateway.registry.roll_back({"by": "ops"})
-            assert other.tell() == 2
+            assert other.record() == 2
             return of(types)
 
         gateway.orders.of = meanwhile
-        assert history(gateway).tell() == 0
+        assert history(gateway).record() == 0
         assert len(gateway.logged()) == 2
 
     def test_a_model_store_that_begins_anew_is_told_of(self, gateway: FakeGateway) -> None:
         gateway.registry.activate(NEW, {"by": "ops"})
-        assert history(gateway).tell() == 1
+        assert history(gateway).record() == 1
         gateway.registry.history.clear()
         gateway.registry.activate(OLD, {"by": "ops"}, "f" * 32)
-        assert history(gateway).tell() == 1
+        assert history(gateway).record() == 1
         assert [_told(entry)[4] for entry in gateway.logged()] == [OLD, NEW]
 
     def test_what_is_older_than_ids_is_not_told(self, gateway: FakeGateway) -> None:

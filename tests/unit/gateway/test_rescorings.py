@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from contracts.customers import assignment
-from fakes.assignments import InMemoryRescoringRecords, Workshop
+from fakes.assignments import AssignmentHarness, InMemoryRescoringRecords
 from fakes.model import DOWN, FakeModel
 from fakes.store import InMemoryCustomerStore
 from support.customers import ORIGIN, inputs, origin, stored
@@ -41,10 +41,10 @@ def activated(version: str, number: int, kind: str = "activate") -> Activation:
 
 
 @pytest.fixture
-def shop(store: InMemoryCustomerStore) -> Workshop:
-    shop = Workshop(store)
-    shop.registry.history = [activated("v1", 1)]
-    return shop
+def harness(store: InMemoryCustomerStore) -> AssignmentHarness:
+    harness = AssignmentHarness(store)
+    harness.registry.history = [activated("v1", 1)]
+    return harness
 
 
 def entries(store: InMemoryCustomerStore, cust_id: str) -> list[Entry]:
@@ -53,14 +53,14 @@ def entries(store: InMemoryCustomerStore, cust_id: str) -> list[Entry]:
 
 class TestAnEntry:
     def test_is_written_for_those_that_move_and_names_what_made_the_version_active(
-        self, shop: Workshop, store: InMemoryCustomerStore, model: FakeModel
+        self, harness: AssignmentHarness, store: InMemoryCustomerStore, model: FakeModel
     ) -> None:
         moves, stays = (
             stored("moves", assignment(version="v0"), BALANCE=HIGH),
             stored("stays", assignment(version="v0")),
         )
         store.insert_many([moves, stays])
-        shop.worker(model).run_once()
+        harness.worker(model).run_once()
         (entry,) = entries(store, "moves")
         assert (entry["type"], entry["cause"], entry["seq"]) == ("customer.segment_changed", "model_activated", 1)
         assert entry["actor"] == {"kind": "system", "id": "model-store", "name": "Ada"}
@@ -71,12 +71,14 @@ class TestAnEntry:
         assert (still["since"], still["cause"]) == (stays["segment"]["since"], "import")
         assert (still["model_version"], store.customers["stays"]["seq"]) == ("v1", 0)
 
-    def test_after_a_rollback_says_so(self, shop: Workshop, store: InMemoryCustomerStore, model: FakeModel) -> None:
-        worker = shop.worker(model)
+    def test_after_a_rollback_says_so(
+        self, harness: AssignmentHarness, store: InMemoryCustomerStore, model: FakeModel
+    ) -> None:
+        worker = harness.worker(model)
         store.insert(stored("A", BALANCE=HIGH))
         worker.run_once()
         # The same version again, without a look in between: the cause is that of the last event.
-        shop.registry.history += [activated("v2", 2), activated("v1", 3, "rollback")]
+        harness.registry.history += [activated("v2", 2), activated("v1", 3, "rollback")]
         store.insert(stored("B", assignment(version="v2"), BALANCE=HIGH))
         worker.run_once()
         (entry,) = entries(store, "B")
@@ -84,17 +86,17 @@ class TestAnEntry:
         assert store.customers["B"]["segment"]["cause"] == "rollback"
 
     def test_of_a_pending_customer_names_the_write_that_made_it_due(
-        self, shop: Workshop, store: InMemoryCustomerStore, model: FakeModel
+        self, harness: AssignmentHarness, store: InMemoryCustomerStore, model: FakeModel
     ) -> None:
         store.insert(stored("patched", assignment(), BALANCE=5.0))
-        service = CustomerService(store, Assigner(model, 0.5), shop.outboxes, origin)
+        service = CustomerService(store, Assigner(model, 0.5), harness.outboxes, origin)
         imports = BulkWriter(store, Assigner(model, 0.5), origin, cause="import")
         model.failure = DOWN
         service.create("created", inputs())
         service.patch("patched", {"BALANCE": HIGH})
         imports.write({"imported": complete(inputs())})
         model.failure = None
-        shop.worker(model).run_once()
+        harness.worker(model).run_once()
         causes = {"created": "customer_data", "patched": "customer_data", "imported": "import"}
         for cust_id, cause in causes.items():
             *_, entry = entries(store, cust_id)
@@ -121,14 +123,14 @@ class TestAnEntry:
 
 class TestADigest:
     def test_is_told_once_when_nothing_is_left(
-        self, shop: Workshop, store: InMemoryCustomerStore, model: FakeModel
+        self, harness: AssignmentHarness, store: InMemoryCustomerStore, model: FakeModel
     ) -> None:
         store.insert_many([stored(f"C{n}", assignment(version="v0"), BALANCE=HIGH * (n < 2)) for n in range(5)])
         store.insert(stored("new"))
-        workers = [shop.worker(model, name) for name in ("one", "two")]
+        workers = [harness.worker(model, name) for name in ("one", "two")]
         for worker in workers * 2:
             worker.run_once()
-        (digest,) = shop.digests
+        (digest,) = harness.digests
         assert digest["data"] == {
             "model_version": "v1",
             "rescored": 5,
@@ -141,46 +143,46 @@ class TestADigest:
         assert digest["actor"] == {"kind": "system", "id": "model-store", "name": "Ada"}
 
     def test_tells_of_each_activation_of_a_version_again(
-        self, shop: Workshop, store: InMemoryCustomerStore, model: FakeModel
+        self, harness: AssignmentHarness, store: InMemoryCustomerStore, model: FakeModel
     ) -> None:
         store.insert(stored("A", assignment(version="v0")))
-        worker = shop.worker(model)
+        worker = harness.worker(model)
         for number, version in enumerate(("v1", "v2", "v1"), start=1):
             model.current = version
-            shop.registry.history.append(activated(version, number))
+            harness.registry.history.append(activated(version, number))
             worker.run_once()
             worker.run_once()
-        assert [digest["after"] for digest in shop.digests] == ["v1", "v2", "v1"]
+        assert [digest["after"] for digest in harness.digests] == ["v1", "v2", "v1"]
 
     def test_is_not_told_where_nobody_needed_a_score(
-        self, shop: Workshop, store: InMemoryCustomerStore, model: FakeModel
+        self, harness: AssignmentHarness, store: InMemoryCustomerStore, model: FakeModel
     ) -> None:
-        worker = shop.worker(model)
+        worker = harness.worker(model)
         worker.run_once()
         store.insert(stored("later"))
         worker.run_once()
         assert worker.run_once() == 0
-        assert shop.digests == []
+        assert harness.digests == []
 
     def test_waits_for_a_worker_that_has_not_counted_yet(
-        self, shop: Workshop, store: InMemoryCustomerStore, model: FakeModel
+        self, harness: AssignmentHarness, store: InMemoryCustomerStore, model: FakeModel
     ) -> None:
         store.insert(stored("A", assignment(version="v0")))
-        shop.records.begin("event-1", "another")
-        worker = shop.worker(model)
+        harness.records.begin("event-1", "another")
+        worker = harness.worker(model)
         worker.run_once()
         worker.run_once()
-        assert shop.digests == []
-        shop.records.add("event-1", "another", Counts(10, 3, 0))
-        shop.records.pause("event-1", "another")
+        assert harness.digests == []
+        harness.records.add("event-1", "another", Counts(10, 3, 0))
+        harness.records.pause("event-1", "another")
         worker.run_once()
-        assert [digest["data"]["rescored"] for digest in shop.digests] == [11]
+        assert [digest["data"]["rescored"] for digest in harness.digests] == [11]
 
     def test_waits_while_somebody_else_changes_a_customer(
-        self, shop: Workshop, store: InMemoryCustomerStore, model: FakeModel
+        self, harness: AssignmentHarness, store: InMemoryCustomerStore, model: FakeModel
     ) -> None:
         store.insert_many([stored(name, assignment(version="v0")) for name in "AB"])
-        service = CustomerService(store, Assigner(FakeModel("v0"), 0.5), shop.outboxes, origin)
+        service = CustomerService(store, Assigner(FakeModel("v0"), 0.5), harness.outboxes, origin)
 
         def change() -> None:
             if model.calls[-1][0] == "score":
@@ -188,37 +190,37 @@ class TestADigest:
                 service.patch("A", {"BALANCE": 7.0})
 
         model.meanwhile = change
-        worker = shop.worker(model)
+        worker = harness.worker(model)
         assert worker.run_once() == 1
-        assert shop.digests == []
+        assert harness.digests == []
         assert worker.run_once() == 1
-        assert [digest["data"]["rescored"] for digest in shop.digests] == [2]
+        assert [digest["data"]["rescored"] for digest in harness.digests] == [2]
         assert store.customers["A"]["BALANCE"] == 7.0
 
     def test_is_not_told_of_a_version_that_has_been_replaced_meanwhile(
-        self, shop: Workshop, store: InMemoryCustomerStore, model: FakeModel
+        self, harness: AssignmentHarness, store: InMemoryCustomerStore, model: FakeModel
     ) -> None:
         store.insert(stored("A", assignment(version="v0")))
-        worker = shop.worker(model)
+        worker = harness.worker(model)
 
         def activate() -> None:
             if model.calls[-1][0] == "score":
                 model.current = "v2"
-                shop.registry.history.append(activated("v2", 2))
+                harness.registry.history.append(activated("v2", 2))
 
         model.meanwhile = activate
         worker.run_once()
-        assert shop.digests == []
+        assert harness.digests == []
         worker.run_once()
-        assert [(digest["after"], digest["data"]["rescored"]) for digest in shop.digests] == [("v2", 1)]
+        assert [(digest["after"], digest["data"]["rescored"]) for digest in harness.digests] == [("v2", 1)]
 
     def test_says_nothing_of_those_who_cannot_be_scored_but_is_told(
-        self, shop: Workshop, store: InMemoryCustomerStore, model: FakeModel
+        self, harness: AssignmentHarness, store: InMemoryCustomerStore, model: FakeModel
     ) -> None:
         store.insert_many([stored(name, assignment(version="v0")) for name in "AB"])
         del store.customers["A"]["TENURE"]
-        shop.worker(model).run_once()
-        assert [digest["data"]["rescored"] for digest in shop.digests] == [1]
+        harness.worker(model).run_once()
+        assert [digest["data"]["rescored"] for digest in harness.digests] == [1]
 
 
 class Killed(BaseException):
@@ -257,7 +259,7 @@ def test_whenever_one_of_two_workers_is_killed_the_digest_is_told_once(
 ) -> None:
     store.insert_many([stored(f"C{n}", assignment(version="v0"), BALANCE=HIGH * (n < 2)) for n in range(4)])
     records, fate = InMemoryRescoringRecords(), Mortal(last, after)
-    dying = Workshop(store, records=records)
+    dying = AssignmentHarness(store, records=records)
     dying.registry.history = [activated("v1", 1)]
     living = replace(dying)
     dying.store, dying.records, dying.outboxes = View(store), View(records), View(living.outboxes)
@@ -302,7 +304,7 @@ class TestTheCause:
 
 
 def test_an_error_of_one_customer_counts_the_others(
-    shop: Workshop, store: InMemoryCustomerStore, model: FakeModel
+    harness: AssignmentHarness, store: InMemoryCustomerStore, model: FakeModel
 ) -> None:
     store.insert_many([stored(f"C{n}", assignment(version="v0")) for n in range(4)])
     write = store.update_many
@@ -313,5 +315,5 @@ def test_an_error_of_one_customer_counts_the_others(
         return write(updates)
 
     store.update_many = refuse  # type: ignore[method-assign]
-    assert shop.worker(model).run_once() == 3
-    assert [digest["data"]["rescored"] for digest in shop.digests] == [3]
+    assert harness.worker(model).run_once() == 3
+    assert [digest["data"]["rescored"] for digest in harness.digests] == [3]

@@ -10,7 +10,7 @@ import pytest
 from contracts.customers import assignment
 from fakes.model import DOWN, FakeModel
 from fakes.registry import FakeRegistry
-from fakes.segments import InMemoryCensus, InMemoryDescriptions, InMemorySnapshots
+from fakes.segments import InMemoryDescriptions, InMemorySegmentCounter, InMemorySnapshots
 from fakes.store import InMemoryCustomerStore
 from support.customers import stored
 
@@ -39,7 +39,7 @@ class Clock:
         return self.time
 
 
-class SlowCensus(InMemoryCensus):
+class SlowSegmentCounter(InMemorySegmentCounter):
     """Counts in as long as a test says; `meanwhile` is what others do then."""
 
     def __init__(self, store: InMemoryCustomerStore, clock: Clock) -> None:
@@ -61,14 +61,14 @@ class Base:
     def __init__(self) -> None:
         self.clock = Clock()
         self.store = InMemoryCustomerStore()
-        self.census = SlowCensus(self.store, self.clock)
+        self.counter = SlowSegmentCounter(self.store, self.clock)
         self.snapshots = InMemorySnapshots()
         self.kept = InMemoryDescriptions()
         self.model = FakeModel()
         self.registry = FakeRegistry()
         self.listed: SegmentCounts | None = None
         self.position = 0
-        self.sizes = SegmentSizes(self.snapshots, self.census)
+        self.sizes = SegmentSizes(self.snapshots, self.counter)
         self.worker = self.another()
 
     def another(self) -> SegmentCounting:
@@ -79,7 +79,7 @@ class Base:
             return self.listed or self.store.segment_counts()
 
         return SegmentCounting(
-            self.census, self.snapshots, descriptions, list_counts, lambda: self.position, self.clock
+            self.counter, self.snapshots, descriptions, list_counts, lambda: self.position, self.clock
         )
 
     def told(self) -> Sizes:
@@ -115,13 +115,13 @@ def test_every_change_is_counted_at_once_where_that_is_cheap(base: Base) -> None
 
 def test_what_does_not_change_is_counted_once_more_when_it_has_settled_and_then_no_more(base: Base) -> None:
     base.pass_by(SETTLED_SECONDS - 1)
-    assert base.census.counts == 1
+    assert base.counter.counts == 1
     base.pass_by(100)
-    assert base.census.counts == 2
+    assert base.counter.counts == 2
 
 
 def test_counting_takes_a_part_of_the_time_and_the_state_says_that_it_is_behind(base: Base) -> None:
-    base.census.takes = 1.0
+    base.counter.takes = 1.0
     base.worker.run_once()
     base.store.insert(stored("A"))
     began = base.clock.time
@@ -129,15 +129,15 @@ def test_counting_takes_a_part_of_the_time_and_the_state_says_that_it_is_behind(
     while base.total() == 0:
         assert base.told().state == "computing"
         base.pass_by(0.1)
-    assert base.clock.time - began == pytest.approx(SHARE + base.census.takes, abs=0.2)
+    assert base.clock.time - began == pytest.approx(SHARE + base.counter.takes, abs=0.2)
     assert base.told().state == "fresh"
 
 
 def test_what_is_written_meanwhile_is_counted_next(base: Base) -> None:
-    base.census.meanwhile = lambda: base.store.insert(stored(f"C{base.census.counts}"))
+    base.counter.meanwhile = lambda: base.store.insert(stored(f"C{base.counter.counts}"))
     base.worker.run_once()
     assert base.total() == 0
-    base.census.meanwhile = lambda: None
+    base.counter.meanwhile = lambda: None
     base.worker.run_once()
     assert base.total() == 1
 
@@ -145,10 +145,10 @@ def test_what_is_written_meanwhile_is_counted_next(base: Base) -> None:
 def test_one_of_several_workers_counts(base: Base) -> None:
     other = base.another()
     base.pass_by(5, base.worker, other)
-    assert base.census.counts == 1
+    assert base.counter.counts == 1
     base.store.insert(stored("A"))
     base.pass_by(1, other, base.worker)
-    assert (base.census.counts, base.total()) == (2, 1)
+    assert (base.counter.counts, base.total()) == (2, 1)
 
 
 def test_another_worker_goes_on_when_the_first_has_died_in_the_middle(base: Base) -> None:
@@ -161,11 +161,11 @@ def test_another_worker_goes_on_when_the_first_has_died_in_the_middle(base: Base
     def die() -> None:
         raise Killed
 
-    base.census.meanwhile = die
+    base.counter.meanwhile = die
     with pytest.raises(Killed):
         base.worker.run_once()
     assert (base.told().state, base.total()) == ("computing", 0)
-    base.census.meanwhile = lambda: None
+    base.counter.meanwhile = lambda: None
     other = base.another()
     base.pass_by(RENEWED_SECONDS, other)
     assert base.total() == 0
@@ -180,7 +180,7 @@ def test_another_worker_goes_on_when_the_first_has_died_in_the_middle(base: Base
 def test_a_failure_is_told_with_its_reason_until_it_is_over(base: Base) -> None:
     base.worker.run_once()
     base.store.insert(stored("A"))
-    base.census.meanwhile = _raiser(StoreError("The database rejected the operation."))
+    base.counter.meanwhile = _raiser(StoreError("The database rejected the operation."))
     with pytest.raises(StoreError):
         base.worker.run_once()
     told = base.told()
@@ -188,7 +188,7 @@ def test_a_failure_is_told_with_its_reason_until_it_is_over(base: Base) -> None:
     status = base.sizes.status()
     assert (status["state"], status["state_reason"]) == ("failed", told.reason)
     assert base.worker.run_once() == 0, "not again at once"
-    base.census.meanwhile = lambda: None
+    base.counter.meanwhile = lambda: None
     base.pass_by(2)
     assert (base.told().state, base.told().reason, base.total()) == ("fresh", None, 1)
 
@@ -220,7 +220,7 @@ def test_snapshot_and_list_are_compared_and_agree(base: Base) -> None:
 def test_a_snapshot_that_disagrees_is_reported_and_repaired(base: Base, caplog: pytest.LogCaptureFixture) -> None:
     base.store.insert(stored("A", assignment()))
     base.pass_by(SETTLED_SECONDS + 1)
-    counts = base.census.counts
+    counts = base.counter.counts
     base.listed = SegmentCounts({"seg-01": 2}, {"v1": 2}, 0)
     base.pass_by(COMPARED_SECONDS)
     comparison: Any = base.sizes.status()["comparison"]
@@ -229,7 +229,7 @@ def test_a_snapshot_that_disagrees_is_reported_and_repaired(base: Base, caplog: 
         "version v1: 1 in the snapshot, 2 in the list",
     ]
     assert "disagree" in caplog.text
-    assert base.census.counts > counts
+    assert base.counter.counts > counts
     base.listed = None
     base.pass_by(COMPARED_SECONDS)
     assert base.sizes.status()["comparison"]["agrees"]  # type: ignore[index]
@@ -249,7 +249,7 @@ def test_nothing_is_compared_while_it_changes(base: Base) -> None:
     before = base.sizes.status()["comparison"]
     worker = base.another()
     base.snapshots.ahead = base.snapshots.ahead.resolution * int(1e6 * LEASE_SECONDS * 2)
-    base.census.mark = lambda: str(base.clock.time)  # type: ignore[method-assign]
+    base.counter.mark = lambda: str(base.clock.time)  # type: ignore[method-assign]
     for _ in range(20):
         base.clock.time += COMPARED_SECONDS
         worker.run_once()

@@ -142,10 +142,10 @@ class TestCounting:
         assert (answer["model_version"], answer["outdated"], answer["pending"]) == ("v2", 0, 0)
 
     def test_is_never_done_by_a_request(self, peopled: FakeGateway) -> None:
-        counts = peopled.census.counts
+        counts = peopled.segment_counter.counts
         peopled.store.insert(stored("NEW", assignment()))
         assert peopled.client.get(SEGMENTS).json["customers"] == 6
-        assert peopled.census.counts == counts
+        assert peopled.segment_counter.counts == counts
 
     def test_before_it_was_ever_done(self, gateway: FakeGateway) -> None:
         gateway.store.insert(stored("A"))

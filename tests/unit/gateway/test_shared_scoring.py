@@ -9,7 +9,7 @@ from threading import Semaphore
 
 import pytest
 from contracts.customers import assignment
-from fakes.assignments import Workshop
+from fakes.assignments import AssignmentHarness
 from fakes.model import FakeModel
 from fakes.store import InMemoryCustomerStore
 from support.customers import stored
@@ -70,7 +70,7 @@ def scored(workers: int, store: InMemoryCustomerStore) -> int:
     store.insert_many([stored(f"C{n:04d}", assignment()) for n in range(CUSTOMERS)])
     with ThreadPoolExecutor(workers) as pool:
         runs = [
-            pool.submit(turns.run, worker, Workshop(store).worker(model).run_once)
+            pool.submit(turns.run, worker, AssignmentHarness(store).worker(model).run_once)
             for worker, model in enumerate(models)
         ]
         turns.begin()

@@ -76,5 +76,5 @@ class EarlierTrail:
 def _entry(document: Document) -> Entry:
     kept = {name: document[name] for name in _KEPT}
     action = document["action"]
-    told: Document = {"id": document["_id"], "type": FORMER_NAMES.get(action, action), "cause": None, **kept}
-    return cast(Entry, told | {"erased": True} if document["erased"] else told)
+    entry: Document = {"id": document["_id"], "type": FORMER_NAMES.get(action, action), "cause": None, **kept}
+    return cast(Entry, entry | {"erased": True} if document["erased"] else entry)

@@ -149,7 +149,7 @@ class MongoOutboxes:
         taken: list[Any] = []
         with self._places[name] as collection:
             for document in self._full(name, wanted, limit, part):
-                entries += document["outbox"] if name == _FREE else _told(document)
+                entries += document["outbox"] if name == _FREE else _entries_of(document)
                 taken.append(document["_id"])
                 if len(entries) >= limit * _ENTRIES_EACH:
                     break
@@ -187,7 +187,7 @@ def waiting_in(customer: Document) -> list[Entry]:
     return [entry for entry in customer.get("outbox", ()) if entry["seq"] > logged]
 
 
-def _told(customer: Document) -> list[Entry]:
+def _entries_of(customer: Document) -> list[Entry]:
     """Return a customer's entries with what goes without saying in its document."""
     subject, created_at = Subject(type="customer", id=customer["_id"]), customer["created_at"]
     return [cast(Entry, {"subject": subject, "created_at": created_at, **entry}) for entry in waiting_in(customer)]
@@ -223,9 +223,9 @@ class MongoOrders:
 
     def give_up(self, before: datetime, types: Sequence[ChangeType]) -> int:
         wanted = {"order.at": {"$lt": before}, "order.type": {"$nin": list(types)}}
-        told = {"$mergeObjects": ["$order", {"data": {"$mergeObjects": ["$order.data", UNKNOWN]}}]}
+        settled = {"$mergeObjects": ["$order", {"data": {"$mergeObjects": ["$order.data", UNKNOWN]}}]}
         with self._outbox as outbox:
-            done = outbox.update_many(wanted, [{"$set": {"outbox": [told]}}, {"$unset": "order"}])
+            done = outbox.update_many(wanted, [{"$set": {"outbox": [settled]}}, {"$unset": "order"}])
         return done.modified_count
 
     def last_seen(self) -> str | None:

@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 LOOK_SECONDS = 0.2
 
 
-class LogNews:
+class LogWatcher:
     """Wakes the readers that wait within this process.
 
     A thread looks at the end of the log every `LOOK_SECONDS`, as long as somebody waits: so many readers cost the
@@ -41,7 +41,7 @@ class LogNews:
             if not self._looking:
                 self._looking = True
                 # A daemon, so that a process that is told to stop does not wait for it.
-                threading.Thread(target=self._look, name="news-of-the-log", daemon=True).start()
+                threading.Thread(target=self._look, name="log-watcher", daemon=True).start()
             before = self._looks  # of a look that was made before nobody knows whether it still holds
             try:
                 self._grown.wait_for(
@@ -60,7 +60,7 @@ class LogNews:
     def _look(self) -> None:
         while self._is_wanted():
             try:
-                self._tell(self._head())
+                self._report(self._head())
             except StoreError as error:
                 log.debug("readers wait on while the log cannot be read: %s", error)
             except BaseException:
@@ -74,7 +74,7 @@ class LogNews:
             self._looking = self._waiting > 0 and not self._closed.is_set()
             return self._looking
 
-    def _tell(self, head: int) -> None:
+    def _report(self, head: int) -> None:
         with self._grown:
             self._looks += 1
             self._end = head

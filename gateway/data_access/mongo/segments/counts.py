@@ -1,4 +1,4 @@
-"""Counting customers in MongoDB: the `Census` port over their collection."""
+"""Counting customers in MongoDB: the `SegmentCounter` port over their collection."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def tally_of(group: Mapping[str, Any]) -> Tally:
     return Tally(group["size"], group["borderline"], amounts)
 
 
-class MongoCensus:
-    """The `Census` in MongoDB."""
+class MongoSegmentCounter:
+    """The `SegmentCounter` in MongoDB."""
 
     def __init__(self, customers: Documents) -> None:
         self._customers = StoreCollection(customers)

@@ -1,4 +1,4 @@
-"""Moves between segments in MongoDB: the `Moves` port over the change log, with the customers as they are now.
+"""Moves between segments in MongoDB: the `TransitionStore` port over the change log and the customers as they are now.
 
 The server puts the changes of each customer together, and only what came of them leaves it. The first change after the
 beginning says where the customer was then (if it had been there that long), the last one until the end where it went,
@@ -23,7 +23,7 @@ from pymongo.database import Database
 from pymongo.errors import ExecutionTimeout, NetworkTimeout
 
 from gateway.data_access.mongo.collection import SNAPSHOT, Document, Documents, StoreCollection, at_one_moment
-from gateway.data_access.mongo.segments.census import group_of_figures, tally_of
+from gateway.data_access.mongo.segments.counts import group_of_figures, tally_of
 from gateway.services.errors import PeriodTooLong
 from gateway.services.events.change import Cause
 from gateway.services.models.segment_snapshots import FIGURES, Amount, Tally
@@ -42,8 +42,8 @@ class _Way(NamedTuple):
     cause: Cause | None
 
 
-class MongoMoves:
-    """The `Moves` in MongoDB.
+class MongoTransitions:
+    """The `TransitionStore` in MongoDB.
 
     Parameters
     ----------
