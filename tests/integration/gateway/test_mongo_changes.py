@@ -77,6 +77,23 @@ class TestMongoChanges(ChangesContract):
     """The contract on a real mongod."""
 
 
+def test_who_comes_anew_with_nothing_to_tell_before_outboxes_are_emptied_stays_as_it_is(
+    database: Database[dict[str, Any]], put: Put
+) -> None:
+    imported = {"_id": "A", "created_at": CREATED_AT, "seq": 0}
+
+    class Slow(MongoTransactions):
+        def run(self, work: Callable[[], Any]) -> Any:
+            moved = super().run(work)
+            database["customers"].delete_one({"_id": "A"})
+            database["customers"].insert_one(dict(imported), bypass_document_validation=True)
+            return moved
+
+    put("A", [entry(1, seq=1)])
+    assert MongoOutboxes(database, Slow(database, 5.0)).move(10) == 1
+    assert database["customers"].find_one() == imported
+
+
 def test_an_erasure_that_is_not_committed_has_erased_nothing(
     log: MongoChangeLog, outboxes: MongoOutboxes, database: Database[dict[str, Any]], put: Put
 ) -> None:

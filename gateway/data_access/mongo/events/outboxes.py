@@ -120,7 +120,9 @@ class MongoOutboxes:
         entries, customers = self._transactions.run(move)
         if customers:
             with self._places[_CUSTOMERS] as collection:
-                collection.update_many({"_id": {"$in": customers}}, _WITHOUT_LOGGED, bypass_document_validation=True)
+                # One may have been deleted and imported anew meanwhile: that has no outbox, and must not get null.
+                those = {"_id": {"$in": customers}, "logged": {"$exists": True}}
+                collection.update_many(those, _WITHOUT_LOGGED, bypass_document_validation=True)
         return entries
 
     def _move_some(self, limit: int, met: int) -> tuple[int, list[str]]:
