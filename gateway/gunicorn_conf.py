@@ -19,6 +19,8 @@ bind = f"{_settings.host}:{_settings.port}"
 workers = _settings.workers
 worker_class = "gthread"
 threads = concurrency_limits(_settings.threads).threads + _MORE_THREADS
+# With no more connections than threads none would be kept open, and gunicorn's one loop would linger on each it closes.
+worker_connections = threads + 1_000
 keepalive = 75  # longer than a pooled client's idle connections live
 limit_request_line = 8190  # its most; the default is half of it
 header_map = "drop"  # X_Forwarded_For is not X-Forwarded-For, though WSGI has one name for both
