@@ -43,8 +43,10 @@ def on_starting(_server: Any) -> None:
 
 
 def post_fork(_server: Any, _worker: Any) -> None:
-    """Leave out the Server header and refuse by problems, for which gunicorn has no settings."""
+    """Leave out the Server header, refuse by problems, and linger on no connection: gunicorn has no settings for it."""
     # Imported here because gunicorn takes every global of this module for a setting.
+    from functools import partial
+
     from gunicorn import util  # type: ignore[import-untyped]  # it ships no types
     from gunicorn.http import wsgi  # type: ignore[import-untyped]  # the same
 
@@ -60,6 +62,9 @@ def post_fork(_server: Any, _worker: Any) -> None:
 
     wsgi.Response.default_headers = nameless
     util.write_error = refuse
+    # It would wait for each client to close, up to 2 s, in the loop that serves all others. That a refusal reaches a
+    # client that is still sending is seen to by `gateway.middleware.lingering_close`, in threads of its own.
+    util.close_graceful = partial(util.close_graceful, timeout=0.001)
 
 
 def post_worker_init(worker: Any) -> None:
