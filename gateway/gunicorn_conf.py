@@ -19,6 +19,8 @@ bind = f"{_settings.host}:{_settings.port}"
 workers = _settings.workers
 worker_class = "gthread"
 threads = concurrency_limits(_settings.threads).threads + _MORE_THREADS
+# With no more connections than threads none would be kept open, and gunicorn's one loop would linger on each it closes.
+worker_connections = threads + 1_000
 keepalive = 75  # longer than a pooled client's idle connections live
 limit_request_line = 8190  # its most; the default is half of it
 header_map = "drop"  # X_Forwarded_For is not X-Forwarded-For, though WSGI has one name for both
@@ -41,8 +43,10 @@ def on_starting(_server: Any) -> None:
 
 
 def post_fork(_server: Any, _worker: Any) -> None:
-    """Leave out the Server header and refuse by problems, for which gunicorn has no settings."""
+    """Leave out the Server header, refuse by problems, and linger on no connection: gunicorn has no settings for it."""
     # Imported here because gunicorn takes every global of this module for a setting.
+    from functools import partial
+
     from gunicorn import util  # type: ignore[import-untyped]  # it ships no types
     from gunicorn.http import wsgi  # type: ignore[import-untyped]  # the same
 
@@ -58,6 +62,9 @@ def post_fork(_server: Any, _worker: Any) -> None:
 
     wsgi.Response.default_headers = nameless
     util.write_error = refuse
+    # It would wait for each client to close, up to 2 s, in the loop that serves all others. That a refusal reaches a
+    # client that is still sending is seen to by `gateway.middleware.lingering_close`, in threads of its own.
+    util.close_graceful = partial(util.close_graceful, timeout=0.001)
 
 
 def post_worker_init(worker: Any) -> None:

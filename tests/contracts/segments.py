@@ -164,6 +164,13 @@ class SnapshotsContract:
             after = found[-1][0]
         assert sizes == [2, 3, 4, 5]
 
+    @pytest.mark.parametrize("step", Step)
+    def test_a_page_has_points_of_one_step_whatever_it_follows(self, snapshots: Snapshots, step: Step) -> None:
+        snapshots.keep("anybody", snapshot(START, 1))
+        for other in Step:
+            [(end, _)] = snapshots.page(other, None, None, None, 1)
+            assert {name.partition(".")[0] for name, _ in snapshots.page(step, None, None, end, 10)} <= {step}
+
 
 def _comparison(*, agrees: bool) -> Comparison:
     return Comparison(at=START, as_of=START, agrees=agrees, differences=[] if agrees else ["segment seg-01"])

@@ -15,8 +15,9 @@ from typing import Final, Literal, NamedTuple, Protocol, TypedDict
 
 from gateway.services.clock import now
 from gateway.services.customers.store import SegmentCounts
-from gateway.services.errors import SegmentsBeingCounted
+from gateway.services.errors import InvalidInput, SegmentsBeingCounted
 from gateway.services.pages import Page
+from shared.problems import FieldError
 
 MONEY: Final = ("BALANCE", "CREDIT_LIMIT", "PURCHASES", "CASH_ADVANCE", "PAYMENTS")
 """The columns that are summed up."""
@@ -298,7 +299,16 @@ class SegmentSizes:
     def page(
         self, step: Step, since: datetime | None, until: datetime | None, after: str | None, limit: int
     ) -> Page[SizesPoint, str]:
-        """Return a page of the sizes over time, oldest first."""
+        """Return a page of the sizes over time, oldest first.
+
+        Raises
+        ------
+        InvalidInput
+            if the second time is before the first.
+        StoreError
+        """
+        if since is not None and until is not None and until < since:
+            raise InvalidInput([FieldError(pointer="?until", detail="must not be earlier than since")])
         found = self._snapshots.page(step, since, until, after, limit + 1)
         return Page.of(found, limit, lambda entry: str(entry[0]), lambda entry: _point(entry[1]))
 

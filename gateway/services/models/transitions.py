@@ -108,13 +108,15 @@ class TransitionService:
         Raises
         ------
         InvalidInput
-            if the second time is before the first.
+            if the second time is before the first, or the first is yet to come.
         BeforeMemory
             if the first is before the log begins.
         PeriodTooLong, StoreError
         """
         if until is not None and until < since:
             raise InvalidInput([FieldError(pointer="?until", detail="must not be earlier than since")])
+        if since > now():
+            raise InvalidInput([FieldError(pointer="?since", detail="must not be in the future")])
         known_until = max(since, self._known_until())
         until = known_until if until is None else min(until, known_until)
         remembered = self._memory().since

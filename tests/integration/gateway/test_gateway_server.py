@@ -109,6 +109,15 @@ class TestSlowClients:
             for client in clients:
                 client.close()
 
+    def test_ones_that_do_not_leave_though_they_said_so_keep_nobody_waiting(self, gateway: Gateway) -> None:
+        clients = [gateway.raw("GET /health/live HTTP/1.1\r\nConnection: close") for _ in range(40)]
+        try:
+            assert clients[0].recv(65536).startswith(b"HTTP/1.1 200 ")
+            assert gateway.ask("GET", "/health/live").ok
+        finally:
+            for client in clients:
+                client.close()
+
     def test_a_connection_whose_client_is_gone_or_stuck_is_ended_by_the_system(self) -> None:
         with contextlib.ExitStack() as opened:
             listener = opened.enter_context(socket.create_server(("127.0.0.1", 0)))

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from support.problems import assert_problem
 from gateway.services.access import concurrency
 from gateway.services.access.concurrency import ConcurrencyLimit, concurrency_limits
 from gateway.services.errors import ModelBusy, SegmentationError
+from gateway.services.events.log import Memory
 from gateway.settings import Settings
 from shared.features import CUST_ID, INPUT_NAMES
 from shared.model_contract import CSV
@@ -65,7 +67,7 @@ WORK: dict[str, list[tuple[str, str]]] = {
         ("POST", MODELS),
         ("GET", f"{MODELS}/active/preview"),
         ("GET", f"{MODELS}/{NEW}/drift?format=png"),
-        ("GET", f"{SEGMENTS}/transitions?since=2100-01-01T00:00:00Z"),
+        ("GET", f"{SEGMENTS}/transitions?since=2026-01-01T00:00:00Z"),
     ],
     "pages": [("GET", "/"), ("GET", "/docs"), ("GET", "/openapi.json"), ("GET", "/openapi/model-service.json")],
 }
@@ -110,6 +112,7 @@ def _gateway() -> FakeGateway:
     gateway = FakeGateway(settings=Settings(threads=2))
     gateway.store.insert(stored("A"))
     gateway.count_segments()
+    gateway.changes.kept = Memory(0, datetime.min, datetime.min)
     return gateway
 
 

@@ -225,7 +225,13 @@ class TestSizesOverTime:
     def test_of_a_base_that_was_never_counted(self, gateway: FakeGateway) -> None:
         assert gateway.client.get(f"{SEGMENTS}/sizes").json == {"items": [], "next_cursor": None}
 
-    @pytest.mark.parametrize("query", ["step=week", "since=yesterday", "limit=0", "cursor=x", "to=1"])
+    @pytest.mark.parametrize(
+        "query",
+        [
+            *("step=week", "since=yesterday", "limit=0", "cursor=x", "to=1"),
+            "until=2026-01-01T00:00:00Z&since=2026-01-01T00:00:01Z",
+        ],
+    )
     def test_in_a_wrong_query(self, gateway: FakeGateway, query: str) -> None:
         name = query.partition("=")[0]
         assert_problem(gateway.client.get(f"{SEGMENTS}/sizes?{query}"), 422, "validation_failed", [f"?{name}"])
@@ -272,6 +278,7 @@ class TestTransitions:
             ("", "since"),
             ("since=2026-03-01", "since"),
             ("since=2026-03-01T12:00:00Z&until=2026-03-01T11:00:00Z", "until"),
+            ("since=9999-01-01T00:00:00Z", "since"),
             ("since=2026-03-01T12:00:00Z&limit=1", "limit"),
         ],
     )

@@ -64,8 +64,8 @@ class MongoSnapshots:
     def page(
         self, step: Step, since: datetime | None, until: datetime | None, after: str | None, limit: int
     ) -> list[tuple[str, Snapshot]]:
-        first = f"{step}." if after is None else after
-        ids: Document = {"$gt": first, "$lt": f"{step}/"}  # the character that follows the point
+        # A cursor of another step begins elsewhere; what follows is of this one. "/" is the character after ".".
+        ids: Document = {"$gt": max(f"{step}.", after or ""), "$lt": f"{step}/"}
         times = {op: at for op, at in (("$gte", since), ("$lt", until)) if at is not None}
         query = {"_id": ids, **({"as_of": times} if times else {})}
         with self._snapshots as snapshots:
