@@ -109,7 +109,7 @@ class TestAnEntry:
         assert store.customers["imported"]["seq"] == 1
 
     def test_of_a_pending_customer_of_whom_nobody_wrote_down_why_has_no_cause(
-        self, shop: Workshop, store: InMemoryCustomerStore, model: FakeModel
+        self, shop: AssignmentHarness, store: InMemoryCustomerStore, model: FakeModel
     ) -> None:
         of_before = stored("A")
         of_before.pop("due", None)
