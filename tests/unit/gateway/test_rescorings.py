@@ -109,12 +109,12 @@ class TestAnEntry:
         assert store.customers["imported"]["seq"] == 1
 
     def test_of_a_pending_customer_of_whom_nobody_wrote_down_why_has_no_cause(
-        self, shop: AssignmentHarness, store: InMemoryCustomerStore, model: FakeModel
+        self, harness: AssignmentHarness, store: InMemoryCustomerStore, model: FakeModel
     ) -> None:
         of_before = stored("A")
         of_before.pop("due", None)
         store.insert(of_before)
-        shop.worker(model).run_once()
+        harness.worker(model).run_once()
         *_, entry = entries(store, "A")
         assert (entry["type"], entry["cause"]) == ("customer.segment_changed", None)
         assert entry["actor"]["name"] == "unknown"
