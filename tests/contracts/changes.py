@@ -86,6 +86,14 @@ class ChangesContract:
         assert numbers(log.after(0, None, 10)) == [1, 2, 3]
         assert outboxes.move_of("A") == outboxes.move_of("nobody") == 0
 
+    def test_of_one_customer_the_erasure_of_an_earlier_one_comes_first(
+        self, outboxes: Outboxes, log: ChangeLog, put: Put
+    ) -> None:
+        outboxes.add([about("erasure", "e1", 1, seq=1, erased_id="A")])
+        put("A", [entry(2, seq=2)])
+        assert outboxes.move_of("A")
+        assert numbers(log.after(0, None, 10)) == [1, 2]
+
     def test_what_is_moved_together_is_in_the_order_of_time(self, outboxes: Outboxes, log: ChangeLog, put: Put) -> None:
         put("A", [entry(1, seq=1), entry(4, seq=4)])
         put("B", [entry(2, seq=2)])

@@ -129,6 +129,10 @@ def _matches(entry: Logged, filters: AuditFilters) -> bool:
     )
 
 
+def _is_about(cust_id: str, entry: Entry) -> bool:
+    return cust_id in (entry.get("erased_id"), entry["subject"]["id"])
+
+
 class InMemoryOutboxes:
     """Outboxes: those of the fakes of customers and of deleted ones, and what was added.
 
@@ -167,7 +171,12 @@ class InMemoryOutboxes:
 
     def move_of(self, cust_id: str) -> int:
         mine = [c for c in self._documents() if c["CUST_ID"] == cust_id]
-        return self._append([entry for customer in mine for entry in _emptied(customer)])
+        own = [entry for customer in mine for entry in _emptied(customer)]
+        if not own:
+            return 0
+        theirs = [n for n, entries in self.added.items() if any(_is_about(cust_id, entry) for entry in entries)]
+        self._append([entry for number in theirs for entry in self.added.pop(number)])
+        return self._append(own)
 
     def erase(self, cust_id: str) -> int:
         self._use()

@@ -30,7 +30,7 @@ class Outboxes(Protocol):
         """
 
     def move_of(self, cust_id: str) -> int:
-        """Move the entries of one customer, stored or deleted; return how many those were."""
+        """Move the entries of one customer, stored or deleted, after what was added about its id; return how many."""
 
     def erase(self, cust_id: str) -> int:
         """Remove the customer's id and values from entries that were added; return how many entries there were.

@@ -84,7 +84,15 @@ class MongoOutboxes:
         wanted = {"_id": cust_id, **FULL}
         if not any(self._waits(name, wanted) for name in (_DELETED, _CUSTOMERS)):
             return 0
-        return self._moved(lambda: self._move(wanted, 2, (_DELETED, _CUSTOMERS)))
+        # What was added of it, such as the erasure of an earlier customer of the same id, comes before.
+        added = {"$or": [{"outbox.erased_id": cust_id}, {"outbox.subject.id": cust_id}], **FULL}
+
+        def move() -> tuple[int, list[str]]:
+            earlier, _ = self._move(added, _COUNTED, (_FREE,))
+            own, customers = self._move(wanted, 2, (_DELETED, _CUSTOMERS))
+            return earlier + own, customers
+
+        return self._moved(move)
 
     def erase(self, cust_id: str) -> int:
         named = {"subject.id": cust_id, "subject.type": "customer"}
