@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -34,6 +35,16 @@ def _in_development() -> Iterator[None]:
         if "DEPLOYMENT" not in os.environ:
             patch.setenv("DEPLOYMENT", "development")
         yield
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
+    """Take back what `request_log.configure` did to the root logger: its handler holds on to a captured stream."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 MadeOnce = Callable[[str, Callable[[Path], object]], Path]

@@ -35,7 +35,7 @@ class TestMongoCustomerStoreOnMongomock(SingleOperations):
         customers = mongomock.MongoClient()["test"]["customers"]
 
         def command(find: dict[str, Any], **_: Any) -> dict[str, Any]:  # mongomock 4.3 knows none
-            return {"cursor": {"firstBatch": list(customers.find(find["filter"]))}}
+            return {"cursor": {"id": 0, "firstBatch": list(customers.find(find["filter"]))}}
 
         monkeypatch.setattr(customers.database, "command", command)
         return MongoCustomerStore(customers)
