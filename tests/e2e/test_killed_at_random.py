@@ -34,7 +34,7 @@ from gateway.services.models.activations import TYPES
 from tests.e2e.conftest import GRANIAN, WORKER, System, wait_until
 
 AT_LENGTH = "STRESS_WRITES" in os.environ
-WRITES = int(os.environ.get("STRESS_WRITES", "400"))
+WRITES = int(os.environ.get("STRESS_WRITES", "200"))
 KILLS = max(6, WRITES // 250)
 CLIENTS = 4
 SETTLING = 120.0

@@ -35,7 +35,9 @@ class TestMongoCustomerStoreOnMongomock(SingleOperations):
         customers = mongomock.MongoClient()["test"]["customers"]
 
         def command(find: dict[str, Any], **_: Any) -> dict[str, Any]:  # mongomock 4.3 knows none
-            return {"cursor": {"id": 0, "firstBatch": list(customers.find(find["filter"]))}}
+            order = list(find.get("sort", {}).items()) or None
+            found = customers.find(find["filter"], find.get("projection"), sort=order, limit=find.get("limit", 0))
+            return {"cursor": {"id": 0, "firstBatch": list(found)}}
 
         monkeypatch.setattr(customers.database, "command", command)
         return MongoCustomerStore(customers)
