@@ -43,8 +43,10 @@ class Beside:
 
     def run_once(self, heartbeat: Callable[[], None]) -> int:
         """Begin the duty anew, unless it is still going on."""
+        # In this order: what a thread that has ended leaves is there by then, and is raised now.
+        ended = self._thread is None or not self._thread.is_alive()
         failure, self._failure = self._failure, None
-        if self._thread is None or not self._thread.is_alive():
+        if ended:
             # A daemon, so that a worker that is told to stop does not wait for it.
             self._thread = Thread(target=self._run, args=[heartbeat], daemon=True, name=self._name)
             self._thread.start()
