@@ -11,7 +11,9 @@ from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
+import orjson
 
+from shared.columns import Column
 from shared.customer_files.cells import BLANKS, parse_numbers, with_three_decimals
 from shared.customer_files.header import (
     ColumnMapping,
@@ -53,6 +55,17 @@ class Records(NamedTuple):
     lines: Sequence[int]
     faults: dict[int, str]
     blank: int
+
+
+class Plain(NamedTuple):
+    """Lines that are an id and numbers: the ids, and by column float64 of shape (n_rows,), NaN for a blank cell."""
+
+    ids: list[str]
+    columns: Sequence[Column]
+    lines: Sequence[int]
+
+
+_NUMBER_MARKS = b"0123456789.,-+eE\r\n"
 
 
 class CsvRecords:
@@ -124,9 +137,7 @@ class CsvRecords:
 
     def read(self, most: int) -> Records | None:
         """Return the records of about `most` lines, or None at the end; those of another length are faults."""
-        while len(self._waiting) < most and self._refill():
-            pass
-        lines = [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
+        lines = self._taken_lines(most)
         if not lines:
             return None
         records = self._one_a_line(lines)
@@ -136,13 +147,57 @@ class CsvRecords:
         if records is None:
             self._waiting.extendleft(reversed(lines))
             return self._carefully(self._line + len(lines))
-        numbers = range(self._line + 1, self._line + 1 + len(lines))
-        self._line += len(lines)
+        numbers = self._numbers_of(lines)
         if set(map(len, records)) == {self._width} and self._first_cells.isdisjoint(
             record[0].strip(BLANKS) for record in records
         ):
             return Records(records, numbers, {}, 0)
         return self._sorted_out(zip(numbers, records, strict=True))
+
+    def plain(self, most: int) -> Plain | None:
+        """Return about `most` lines if each is an id and numbers as JSON writes them; None if not, and read them then.
+
+        Such lines are one JSON array but for its brackets: that takes a third of the time that cells take.
+        """
+        lines = self._taken_lines(most)
+        ids, _, rests = zip(*[line.partition(",") for line in lines], strict=True) if lines else ((), (), ())
+        columns = self._plain_columns(lines, rests) if self._are_ids(ids) else None
+        if columns is None:
+            self._waiting.extendleft(reversed(lines))
+            return None
+        return Plain(list(ids), columns, self._numbers_of(lines))
+
+    def _are_ids(self, cells: Sequence[str]) -> bool:
+        """Whether there are any, none is quoted, and none stands for a row that needs a closer look."""
+        return (
+            bool(cells)
+            and '"' not in "".join(cells)
+            and self._first_cells.isdisjoint(cell.strip(BLANKS) for cell in cells)
+        )
+
+    def _plain_columns(self, lines: Sequence[str], rests: Sequence[str]) -> Sequence[Column] | None:
+        """Return the columns of the numbers behind the ids, if there is nothing else."""
+        text = ",".join(rests)
+        if not text.isascii() or text.encode().translate(None, _NUMBER_MARKS) or max(map(len, lines)) > MAX_LINE:
+            return None
+        if {line.count(",") for line in lines} != {self._width - 1}:
+            return None
+        try:
+            values = orjson.loads(f"[{text.replace(',,', ',null,').replace(',,', ',null,')}]")
+        except orjson.JSONDecodeError:
+            return None
+        return list(np.array(values, np.float64).reshape(len(lines), self._width - 1).T)
+
+    def _taken_lines(self, most: int) -> list[str]:
+        while len(self._waiting) < most and self._refill():
+            pass
+        return [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
+
+    def _numbers_of(self, lines: Sequence[str]) -> range:
+        """Return the numbers of lines that have been read."""
+        numbers = range(self._line + 1, self._line + 1 + len(lines))
+        self._line += len(lines)
+        return numbers
 
     def _first_lines(self) -> Iterator[str]:
         """Yield the lines among which the header is, without the blank ones before."""
@@ -301,8 +356,7 @@ class CsvCustomers:
     def batches(self) -> Iterator[Unchecked]:
         """Yield the file's rows in order."""
         warnings = [*alias_warnings(self.header.beside), *self._title_warnings()]
-        while found := self._records.read(self._batch_rows):
-            rows = self._unchecked(found)
+        while rows := self._next():
             rows.warnings = warnings + rows.warnings
             yield rows
             warnings = []
@@ -320,6 +374,26 @@ class CsvCustomers:
             raise FileRefused("The file holds zero bytes, as binary files and UTF-16 text do; save it as UTF-8.")
         return header
 
+    def _next(self) -> Unchecked | None:
+        if self._may_be_plain and not self._commas and (plain := self._records.plain(self._batch_rows)):
+            return self._of_plain(plain)
+        found = self._records.read(self._batch_rows)
+        return self._unchecked(found) if found else None
+
+    @property
+    def _may_be_plain(self) -> bool:
+        return self._records.delimiter == "," and self.header.places.get(CUST_ID) == 0
+
+    def _of_plain(self, plain: Plain) -> Unchecked:
+        places = [self.header.places.get(feature.name) for feature in INPUTS]
+        nothing = np.full(len(plain.lines), np.nan)  # for a nullable feature that the file does not have
+        return Unchecked(
+            lines=plain.lines,
+            ids=_ids(plain.ids),
+            columns=[nothing if place is None else plain.columns[place - 1] for place in places],
+            null=_blank,
+        )
+
     def _unchecked(self, found: Records) -> Unchecked:
         cells = list(zip(*found.records, strict=True)) or [()] * len(self.header.names)
         places = self.header.places
@@ -329,7 +403,7 @@ class CsvCustomers:
             columns=[],
             broken=found.faults,
             blank=found.blank,
-            null=lambda _row, _column: "must not be blank",
+            null=_blank,
         )
         for feature in INPUTS:
             place = places.get(feature.name)
@@ -374,6 +448,10 @@ _POINT = (
     "which it would mean thousands"
 )
 _MOST_WAITING = 10_000
+
+
+def _blank(_row: int, _column: str) -> str:
+    return "must not be blank"
 
 
 def _ids(cells: Sequence[str]) -> list[str]:
