@@ -118,10 +118,16 @@ def model_variables() -> set[str]:
     return {name.upper() for name in Settings.model_fields}
 
 
+def proxy_variables() -> set[str]:
+    """Return the proxy's settings that compose takes from the environment."""
+    compose = (ROOT / "docker-compose.yml").read_text("utf-8")
+    return set(re.findall(r"(?:\$\{|^ +)(PROXY_[A-Z_]+):(?:-|$)", compose, re.MULTILINE))
+
+
 @pytest.mark.parametrize("document", ["docs/operations.md", ".env.example"])
 def test_documents_name_every_setting_and_no_other(document: str) -> None:
     text = (ROOT / document).read_text(encoding="utf-8")
-    variables = gateway_variables() | model_variables()
+    variables = gateway_variables() | model_variables() | proxy_variables()
     assert len(variables) > 15
     assert {name for name in variables if not re.search(rf"\b{name}\b", text)} == set()
     if document == ".env.example":
