@@ -13,10 +13,12 @@ from gateway.middleware import cors, errors, lingering_close, middleware_by_work
 from gateway.middleware.security_headers import SecurityHeaders
 from gateway.openapi import document_of
 from gateway.routes import register
+from gateway.services.customers.digest import log_digest
 from gateway.services.events.feed import FeedService
 from gateway.settings import Settings, read_settings
 from gateway.wiring import Services, build_resources, build_services
 from shared.processes import end_with_parent
+from shared.telemetry import logs
 
 _COLLECT_AFTER = (50_000, 10, 10)
 """New containers after which Python looks for cycles among them. After the usual 700 it would look through the rows of
@@ -42,12 +44,12 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
     request_environ.drop_request_variables(os.environ)
     end_with_parent()
     collect_seldom()
-    request_log.configure(settings.log_level)
+    logs.configure(settings.log_level, settings.log_format)
     app = LeanFlask("gateway", static_folder=None)
     app.url_map.merge_slashes = False  # a doubled slash is an unknown address, not a redirect to another
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     _surround(app, settings)
-    request_log.register(app)
+    request_log.register(app, log_digest(settings.secret_key))
     request_environ.register(app)
     lingering_close.register(app)
     errors.register(app)

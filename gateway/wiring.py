@@ -34,7 +34,6 @@ from gateway.data_access.model_service.client import Certificates, ModelServiceC
 from gateway.data_access.model_service.model import HttpModel
 from gateway.data_access.model_service.registry import Deadlines, HttpRegistry
 from gateway.middleware.rate_limit import address
-from gateway.middleware.request_log import current_request_id
 from gateway.routes import (
     Resource,
     api_keys,
@@ -92,6 +91,7 @@ from gateway.services.schema import SchemaUpkeep
 from gateway.services.service import HealthService
 from gateway.settings import Settings
 from gateway.stores import Stores, connect, mongo_stores
+from shared.telemetry.logs import current_request_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +158,7 @@ def build_services(app: Flask, settings: Settings) -> Services:
         settings.model_service_ca, settings.model_service_client_cert, settings.model_service_client_key
     )
     client = ModelServiceClient(
-        settings.model_service_url, settings.model_service_secret, files, 4 * settings.threads, current_request_id
+        settings.model_service_url, settings.model_service_secret, files, 4 * settings.threads, current_request_id.get
     )
     model = HttpModel(client, settings.bulk_deadline)
     deadlines = Deadlines(reading=settings.prediction_deadline, carrying=settings.analysis_deadline)
