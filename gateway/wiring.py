@@ -63,6 +63,7 @@ from gateway.services.customers.batches import BatchService
 from gateway.services.customers.bulk_writes import BulkWriter
 from gateway.services.customers.customers import CustomerService
 from gateway.services.customers.deletions import DeletionService
+from gateway.services.customers.digest import log_digest
 from gateway.services.customers.erasures import Erasable, ErasureService
 from gateway.services.customers.exports import ExportService
 from gateway.services.customers.lists import CustomerLists
@@ -207,7 +208,7 @@ def assemble(
         health=HealthService(store, model, stores.schema),
         imports=_imports(stores, assigner, registry, settings),
         exports=ExportService(store),
-        assignments=_assignments(stores, model, registry, assigner, segments_.sizes),
+        assignments=_assignments(stores, model, registry, assigner, segments_.sizes, log_digest(settings.secret_key)),
         relay=Relay(stores.outboxes, stores.changes, settings.audit_retention_days),
         feed=FeedService(stores.changes, together, LogWatcher(stores.changes.head)),
         schema_upkeep=SchemaUpkeep(stores.schema, stores.imports.loading),
@@ -245,12 +246,17 @@ def _batches(stores: Stores, assigner: Assigner, settings: Settings) -> BatchSer
 
 
 def _assignments(
-    stores: Stores, model: Model, registry: ModelRegistry, assigner: Assigner, sizes: SegmentSizes
+    stores: Stores,
+    model: Model,
+    registry: ModelRegistry,
+    assigner: Assigner,
+    sizes: SegmentSizes,
+    digest: Callable[[str], str],
 ) -> AssignmentServices:
     worker = f"{socket.gethostname()} {secrets.token_hex(4)}"
     rescorings = Rescorings(stores.rescorings, registry, stores.outboxes, stores.transactions, worker)
     return AssignmentServices(
-        reconciler=Reconciler(stores.customers, model, assigner, rescorings, Reporter(stores.workers, worker)),
+        reconciler=Reconciler(stores.customers, model, assigner, rescorings, Reporter(stores.workers, worker), digest),
         status=AssignmentsStatusService(stores.workers, stores.rescorings, stores.outboxes, sizes.status),
     )
 

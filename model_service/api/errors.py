@@ -126,7 +126,7 @@ async def _answer_registry_error(request: Request, error: Exception) -> Response
     assert isinstance(error, store.RegistryError)
     status, code = next(answer for kind, answer in STATUSES.items() if isinstance(error, kind))
     if error.__cause__:  # with the places of files, which no client is told
-        log.warning("%s (%s: %s)", error, type(error.__cause__).__name__, error.__cause__)
+        log.warning("%s (%s)", error, error.__cause__)
     return _refusal(request, status, code, str(error), error.errors)
 
 

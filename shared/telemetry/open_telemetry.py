@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from typing import Any
 
 from opentelemetry import trace
+from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import SERVICE_NAME, OTELResourceDetector, Resource
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
@@ -17,6 +18,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 _KINDS = {"server": SpanKind.SERVER, "client": SpanKind.CLIENT, "internal": SpanKind.INTERNAL}
 _PROPAGATOR = TraceContextTextMapPropagator()
 _TRACEPARENT = "traceparent"
+_MOST_WAITING = 1_000
 
 
 class OpenTelemetrySpan:
@@ -38,13 +40,52 @@ class OpenTelemetrySpan:
         self._span.set_status(StatusCode.ERROR)
 
 
+class _WhatWasDone(SpanProcessor):
+    """Passes on what has to be sent. Of a duty that looked and found nothing, as all do every second, that is nothing.
+
+    So spans of a duty's trace wait until it has ended, `_MOST_WAITING` of them.
+    """
+
+    def __init__(self, sender: SpanProcessor) -> None:
+        self._sender = sender
+        self._waiting: dict[int, list[ReadableSpan]] = {}
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        """Begin to wait where a duty begins."""
+        self._sender.on_start(span, parent_context)
+        if span.parent is None and span.name.startswith("duty ") and span.context is not None:
+            self._waiting[span.context.trace_id] = []
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Keep a span back, or pass on all that have been kept of its trace."""
+        assert span.context is not None
+        kept = self._waiting.get(span.context.trace_id)
+        if kept is not None and span.parent is not None and len(kept) < _MOST_WAITING:
+            kept.append(span)
+        elif kept is not None and span.parent is None:
+            del self._waiting[span.context.trace_id]
+            if span.attributes is None or span.attributes.get("worker.done") != 0:
+                for one in (*kept, span):
+                    self._sender.on_end(one)
+        elif kept is None:
+            self._sender.on_end(span)
+
+    def shutdown(self) -> None:
+        """Send what is left, and end."""
+        self._sender.shutdown()
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Send what is left."""
+        return self._sender.force_flush(timeout_millis)
+
+
 class OpenTelemetry:
     """`shared.telemetry.traces.Tracer`: sends spans in the background, in batches."""
 
     def __init__(self, service: str) -> None:
         resource = Resource.create({SERVICE_NAME: service}).merge(OTELResourceDetector().detect())
         self._provider = TracerProvider(resource=resource)
-        self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+        self._provider.add_span_processor(_WhatWasDone(BatchSpanProcessor(OTLPSpanExporter())))
         self._tracer = self._provider.get_tracer("customer-segmentation")
 
     @contextmanager

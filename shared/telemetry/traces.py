@@ -19,6 +19,9 @@ ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_EN
 TRACEPARENT: Final = "traceparent"
 """The header that carries a trace to the next process (W3C Trace Context)."""
 
+DONE: Final = "worker__done"
+"""What a duty of the worker notes: how many things it has done. A trace of none is not sent."""
+
 Kind = Literal["server", "client", "internal"]
 
 

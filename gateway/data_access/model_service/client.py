@@ -251,7 +251,7 @@ class ModelServiceClient:
         except OSError as error:
             connection.close()
             if isinstance(error, ssl.SSLError):
-                log.error("no TLS connection to the model service: %s", error)
+                log.error("no TLS connection to the model service: %s", str(error))
             raise ModelUnavailable("The model service cannot be reached.") from error
         if not self._tls:
             plain = connection.sock

@@ -99,8 +99,8 @@ NOTES = (
     "The change log tells for 72 hours who was erased, so that systems that follow it can erase the same.",
     "Texts that people wrote are kept as they wrote them: names of API keys, of those behind a change (by), and of "
     "segments and their owners; descriptions of segments; reasons and notes of activations and versions.",
-    "Server logs contain ids in addresses; MongoDB's oplog and backups contain what was stored. All of them expire by "
-    "their own retention.",
+    "Server logs contain keyed hashes in the place of ids; MongoDB's oplog and backups contain what was stored. All of "
+    "them expire by their own retention.",
 )
 """What an erasure does not reach, for its receipt."""
 
