@@ -24,7 +24,7 @@ from gateway.services.models.segment_counting import LOOK_SECONDS
 from gateway.settings import Settings
 from gateway.wiring import Services, build_services
 from gateway.worker import Beside, Duty, work
-from shared.telemetry import logs
+from shared.telemetry import logs, traces
 
 HEADER_SECONDS = 10
 """Longest wait for a request's headers, and for the next request on a connection; granian's own limit is 30."""
@@ -95,6 +95,7 @@ def worker() -> None:
     """Move changes into the log, assign customers without a segment of the active model, finish erasures, for ever."""
     settings = settings_or_end()
     logs.own_process(settings.log_level, settings.log_format)
+    traces.begin("worker")
     # As the first process of a container it would ignore SIGTERM without a handler. Stopping anywhere is safe.
     signal.signal(signal.SIGTERM, _exit)
     signal.signal(signal.SIGINT, _exit)
@@ -116,6 +117,7 @@ def worker() -> None:
 def _exit(_signal: int, _frame: FrameType | None) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):  # Ctrl-C under honcho sends both; one is enough
         signal.signal(number, signal.SIG_IGN)
+    traces.flush()
     raise SystemExit(0)
 
 

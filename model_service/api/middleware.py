@@ -18,12 +18,14 @@ from model_service.api.errors import problem_response
 from shared.contract import READY
 from shared.hosts import host_fault
 from shared.problems import REQUEST_ID_HEADER, code_of, request_id
+from shared.telemetry import traces
 from shared.telemetry.logs import AccessLog, current_request_id
 
 log = logging.getLogger("model_service.access")
 access_log = AccessLog(log.name)
 
 _header = REQUEST_ID_HEADER.lower().encode()
+_parent = traces.TRACEPARENT.encode()
 
 
 LINGER_BYTES: Final = 64 * 1024 * 1024
@@ -69,9 +71,47 @@ class RequestLog:
             current_request_id.reset(token)
 
 
+class TracedRequests:
+    """Gives every request a span, named by its route; around all else, and only where traces are on."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one ASGI scope."""
+        if scope["type"] != "http" or scope["path"].startswith(_UNTRACED):
+            await self.app(scope, receive, send)
+            return
+        parent = next((value.decode("latin-1") for name, value in scope["headers"] if name == _parent), None)
+        method = scope["method"]
+        with traces.span(method, "server", parent, http__request__method=method) as span:
+
+            async def told(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    span.note(http__response__status_code=message["status"])
+                    if message["status"] >= 500:
+                        span.fail()
+                await send(message)
+
+            await self.app(scope, receive, told)
+            if route := _route(scope):
+                span.name(f"{method} {route}")
+                span.note(http__route=route)
+
+
+_UNTRACED: Final = ("/health/", "/v2/health/", "/metrics")
+"""Asked every second by whoever watches."""
+
+
+def _route(scope: Scope) -> str | None:
+    """Return the address of the request's route, with the names of its variables; None where nothing is there."""
+    path: str | None = getattr(scope.get("route"), "path", None)
+    return path
+
+
 def _write_line(scope: Scope, identity: str, status: int, seconds: float) -> None:
     """Write the request's line: its route, and nothing of the address as it was sent."""
-    route = getattr(scope.get("route"), "path", None)
+    route = _route(scope)
     # Health is checked every second; those lines would drown the others.
     quiet = status < 400 and route is not None and route.startswith(("/health/", "/v2/health/"))
     level = logging.DEBUG if quiet else logging.INFO
