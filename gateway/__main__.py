@@ -13,16 +13,18 @@ import click
 from flask import Flask
 
 from gateway.commands import end_without_replica_set, refuse_taken, settings_or_end
+from gateway.commands.digest import digest
 from gateway.commands.imports import import_
 from gateway.commands.keys import keys
 from gateway.development import mongod
-from gateway.middleware import lingering_close, request_log
+from gateway.middleware import lingering_close
 from gateway.services.access.concurrency import concurrency_limits
 from gateway.services.events.relay import RELAY_SECONDS
 from gateway.services.models.segment_counting import LOOK_SECONDS
 from gateway.settings import Settings
 from gateway.wiring import Services, build_services
 from gateway.worker import Beside, Duty, work
+from shared.telemetry import logs, traces
 
 HEADER_SECONDS = 10
 """Longest wait for a request's headers, and for the next request on a connection; granian's own limit is 30."""
@@ -38,10 +40,10 @@ def main() -> None:
 
 main.add_command(keys)
 main.add_command(import_)
+main.add_command(digest)
 
 
 def _services(settings: Settings) -> Services:
-    request_log.configure(settings.log_level)
     return build_services(Flask("gateway"), settings)
 
 
@@ -54,6 +56,7 @@ def serve() -> None:
     settings = settings_or_end()
     refuse_taken("gateway", settings.host, settings.port)
     end_without_replica_set(settings)
+    os.environ[logs.LOG_FORMAT] = settings.log_format  # for granian's own lines
     command = _gunicorn() if settings.trusted_proxies else _granian(settings)
     os.execv(sys.executable, [sys.executable, "-m", *command])  # noqa: S606
 
@@ -67,6 +70,7 @@ def _granian(settings: Settings) -> list[str]:
         "blocking-threads": concurrency_limits(settings.threads).threads + lingering_close.THREADS,
         "backpressure": _connections(),
         "http1-header-read-timeout": HEADER_SECONDS * 1000,
+        "log-config": Path(__file__).with_name("granian_log.json"),
         "log-level": "error",  # it would warn of more threads than twice the processors
     }
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
@@ -90,6 +94,8 @@ def _connections() -> int:
 def worker() -> None:
     """Move changes into the log, assign customers without a segment of the active model, finish erasures, for ever."""
     settings = settings_or_end()
+    logs.own_process(settings.log_level, settings.log_format)
+    traces.begin("worker")
     # As the first process of a container it would ignore SIGTERM without a handler. Stopping anywhere is safe.
     signal.signal(signal.SIGTERM, _exit)
     signal.signal(signal.SIGINT, _exit)
@@ -111,6 +117,7 @@ def worker() -> None:
 def _exit(_signal: int, _frame: FrameType | None) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):  # Ctrl-C under honcho sends both; one is enough
         signal.signal(number, signal.SIG_IGN)
+    traces.flush()
     raise SystemExit(0)
 
 

@@ -9,14 +9,16 @@ from flask import Flask
 
 from gateway.controllers import slow_clients
 from gateway.lean_flask import LeanFlask
-from gateway.middleware import cors, errors, lingering_close, middleware_by_work, request_environ, request_log
+from gateway.middleware import cors, errors, lingering_close, middleware_by_work, request_environ, request_log, traced
 from gateway.middleware.security_headers import SecurityHeaders
 from gateway.openapi import document_of
 from gateway.routes import register
+from gateway.services.customers.digest import log_digest
 from gateway.services.events.feed import FeedService
 from gateway.settings import Settings, read_settings
 from gateway.wiring import Services, build_resources, build_services
 from shared.processes import end_with_parent
+from shared.telemetry import logs, traces
 
 _COLLECT_AFTER = (50_000, 10, 10)
 """New containers after which Python looks for cycles among them. After the usual 700 it would look through the rows of
@@ -42,15 +44,17 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
     request_environ.drop_request_variables(os.environ)
     end_with_parent()
     collect_seldom()
-    request_log.configure(settings.log_level)
+    logs.configure(settings.log_level, settings.log_format)
+    traces.begin("gateway")
     app = LeanFlask("gateway", static_folder=None)
     app.url_map.merge_slashes = False  # a doubled slash is an unknown address, not a redirect to another
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     _surround(app, settings)
-    request_log.register(app)
+    request_log.register(app, log_digest(settings.secret_key))
     request_environ.register(app)
     lingering_close.register(app)
     errors.register(app)
+    traced.register(app)
     services = services or build_services(app, settings)
     services.authentication.begin()
     slow_clients.register(app, settings.request_timeout, services.concurrency_limits.bodies)
@@ -72,6 +76,7 @@ def let_go(app: Flask) -> None:
     """Answer those who wait for something to happen: the process is to end, and they would hold it up."""
     feed: FeedService = app.extensions[_FEED]
     feed.close()
+    traces.flush()
 
 
 def _surround(app: Flask, settings: Settings) -> None:

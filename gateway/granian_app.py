@@ -13,6 +13,7 @@ from gateway.app import create_app as gateway
 from gateway.app import let_go
 from gateway.controllers.slow_clients import end_dead_connections
 from gateway.settings import read_settings
+from shared.telemetry.logs import own_process
 
 _LOOK_SECONDS = 0.05
 _SETTLED_SECONDS = 1.0
@@ -21,6 +22,7 @@ _SETTLED_SECONDS = 1.0
 def create_app() -> Flask:
     """Return the gateway, in a process whose connections the system ends when their clients are gone or stuck."""
     settings = read_settings()
+    own_process(settings.log_level, settings.log_format)
     threading.Thread(target=_once_it_listens, args=(settings.request_timeout,), daemon=True).start()
     app = gateway(settings)
     _let_go_at_the_end(app)

@@ -12,8 +12,11 @@ from typing import Any
 from gateway.middleware.lingering_close import THREADS as _MORE_THREADS
 from gateway.services.access.concurrency import concurrency_limits
 from gateway.settings import read_settings
+from shared.telemetry.gunicorn_log import GunicornLog
+from shared.telemetry.logs import own_process
 
 _settings = read_settings()
+own_process(_settings.log_level, _settings.log_format)
 
 bind = f"{_settings.host}:{_settings.port}"
 workers = _settings.workers
@@ -28,6 +31,7 @@ forwarded_allow_ips = ""  # whom to believe what was forwarded is TRUSTED_PROXIE
 control_socket_disable = True  # it would be written to the home directory, which may be read-only
 worker_tmp_dir = "/dev/shm"  # noqa: S108  # heartbeat files must not wait for a disk; exists on a read-only root too
 loglevel = "info"
+logger_class = GunicornLog
 
 
 def on_starting(_server: Any) -> None:

@@ -24,6 +24,7 @@ from shared.secret_rules import (
     read_secret_file,
     secret_fault,
 )
+from shared.telemetry.logs import LogFormat, default_format
 
 PRODUCTION: Final = "production"
 DEVELOPMENT: Final = "development"
@@ -238,6 +239,7 @@ class Settings(BaseSettings):
     import_retention_days: _Days = 30
     upload_folder: Annotated[Path, AfterValidator(_writable)] | None = None
     deployment: Literal["production", "development"] = PRODUCTION
+    log_format: LogFormat = Field(default_factory=lambda given: default_format(given["deployment"]))
     secret_key: str = Field(f"gateway-secret-key-{DEVELOPMENT_MARK}", repr=False)
     oidc_issuer: _TrustedUrl | None = None
     oidc_audience: Annotated[str, AfterValidator(_audience)] | None = None

@@ -40,6 +40,7 @@ from gateway.data_access.mongo.segments.counts import MongoSegmentCounter
 from gateway.data_access.mongo.segments.descriptions import MongoDescriptions
 from gateway.data_access.mongo.segments.snapshots import MongoSnapshots
 from gateway.data_access.mongo.segments.transitions import MongoTransitions
+from gateway.data_access.mongo.spans import MongoSpans
 from gateway.services.access.api_keys import KeyStore
 from gateway.services.access.idempotency import IdempotencyStore
 from gateway.services.access.rate_limits import QuotaStore
@@ -57,6 +58,7 @@ from gateway.services.models.transitions import TransitionStore
 from gateway.services.schema import Schema
 from gateway.services.transactions import Transactions
 from gateway.settings import Settings
+from shared.telemetry import traces
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,7 @@ def connect(app: Flask, settings: Settings) -> Database[dict[str, Any]]:
         connectTimeoutMS=settings.mongodb_timeout * 1000,
         socketTimeoutMS=settings.mongodb_timeout * 1000,  # where timeoutMS is off: MongoCustomerStore's queries
         timeoutMS=settings.mongodb_timeout * 1000,  # for an operation with all its retries: a hung server too
+        **({"event_listeners": [MongoSpans()]} if traces.on() else {}),
     )
     # Flask-PyMongo 3 puts BSON's JSON dialect in place, which reads types into request bodies.
     app.json = provider

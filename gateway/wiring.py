@@ -34,7 +34,6 @@ from gateway.data_access.model_service.client import Certificates, ModelServiceC
 from gateway.data_access.model_service.model import HttpModel
 from gateway.data_access.model_service.registry import Deadlines, HttpRegistry
 from gateway.middleware.rate_limit import address
-from gateway.middleware.request_log import current_request_id
 from gateway.routes import (
     Resource,
     api_keys,
@@ -64,6 +63,7 @@ from gateway.services.customers.batches import BatchService
 from gateway.services.customers.bulk_writes import BulkWriter
 from gateway.services.customers.customers import CustomerService
 from gateway.services.customers.deletions import DeletionService
+from gateway.services.customers.digest import log_digest
 from gateway.services.customers.erasures import Erasable, ErasureService
 from gateway.services.customers.exports import ExportService
 from gateway.services.customers.lists import CustomerLists
@@ -92,6 +92,7 @@ from gateway.services.schema import SchemaUpkeep
 from gateway.services.service import HealthService
 from gateway.settings import Settings
 from gateway.stores import Stores, connect, mongo_stores
+from shared.telemetry.logs import current_request_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +159,7 @@ def build_services(app: Flask, settings: Settings) -> Services:
         settings.model_service_ca, settings.model_service_client_cert, settings.model_service_client_key
     )
     client = ModelServiceClient(
-        settings.model_service_url, settings.model_service_secret, files, 4 * settings.threads, current_request_id
+        settings.model_service_url, settings.model_service_secret, files, 4 * settings.threads, current_request_id.get
     )
     model = HttpModel(client, settings.bulk_deadline)
     deadlines = Deadlines(reading=settings.prediction_deadline, carrying=settings.analysis_deadline)
@@ -207,7 +208,7 @@ def assemble(
         health=HealthService(store, model, stores.schema),
         imports=_imports(stores, assigner, registry, settings),
         exports=ExportService(store),
-        assignments=_assignments(stores, model, registry, assigner, segments_.sizes),
+        assignments=_assignments(stores, model, registry, assigner, segments_.sizes, log_digest(settings.secret_key)),
         relay=Relay(stores.outboxes, stores.changes, settings.audit_retention_days),
         feed=FeedService(stores.changes, together, LogWatcher(stores.changes.head)),
         schema_upkeep=SchemaUpkeep(stores.schema, stores.imports.loading),
@@ -245,12 +246,17 @@ def _batches(stores: Stores, assigner: Assigner, settings: Settings) -> BatchSer
 
 
 def _assignments(
-    stores: Stores, model: Model, registry: ModelRegistry, assigner: Assigner, sizes: SegmentSizes
+    stores: Stores,
+    model: Model,
+    registry: ModelRegistry,
+    assigner: Assigner,
+    sizes: SegmentSizes,
+    digest: Callable[[str], str],
 ) -> AssignmentServices:
     worker = f"{socket.gethostname()} {secrets.token_hex(4)}"
     rescorings = Rescorings(stores.rescorings, registry, stores.outboxes, stores.transactions, worker)
     return AssignmentServices(
-        reconciler=Reconciler(stores.customers, model, assigner, rescorings, Reporter(stores.workers, worker)),
+        reconciler=Reconciler(stores.customers, model, assigner, rescorings, Reporter(stores.workers, worker), digest),
         status=AssignmentsStatusService(stores.workers, stores.rescorings, stores.outboxes, sizes.status),
     )
 

@@ -10,6 +10,9 @@ from threading import Thread
 from typing import Protocol
 
 from gateway.services.errors import SegmentationError
+from shared.problems import request_id
+from shared.telemetry import traces
+from shared.telemetry.logs import named
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +65,7 @@ class Beside:
 
     def _attempt(self, heartbeat: Callable[[], None]) -> None:
         try:
-            self._duty.run_once(heartbeat)
+            carry_out(self._duty, heartbeat)
         except Exception as error:  # noqa: BLE001  # raised by run_once
             self._failure = error
 
@@ -93,7 +96,13 @@ def attempt(duties: Sequence[Duty], heartbeat: Callable[[], None]) -> Segmentati
     for duty in duties:
         heartbeat()
         try:
-            duty.run_once(heartbeat)
+            carry_out(duty, heartbeat)
         except SegmentationError as error:
             failure = failure or error
     return failure
+
+
+def carry_out(duty: Duty, heartbeat: Callable[[], None]) -> None:
+    """Do a duty once, as a piece of work of its own: its lines and its calls of the model service carry one id."""
+    with named(request_id(None)), traces.span(f"duty {type(duty).__name__}", "internal") as span:
+        span.note(**{traces.DONE: duty.run_once(heartbeat)})

@@ -12,12 +12,13 @@ from model_service.active_model import ActiveModel
 from model_service.api import analysis, models, moves, plots, segments, service, trainings
 from model_service.api.errors import HANDLERS
 from model_service.api.hot import predictions
-from model_service.api.middleware import GatewayAuthentication, RequestLog
+from model_service.api.middleware import GatewayAuthentication, RequestLog, TracedRequests
 from model_service.api.open_inference import routes as open_inference
 from model_service.api.openapi import complete_document
 from model_service.settings import Settings, load_server_settings
 from model_service.store.registry import ModelStore
 from model_service.training_jobs.jobs import TrainingJobs
+from shared.telemetry import traces
 
 ROUTERS = (
     models.router,
@@ -63,6 +64,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.drawing = plots.Drawing()
     app.add_middleware(GatewayAuthentication, secret=settings.model_service_secret)
     app.add_middleware(RequestLog)  # around the other, so that refusals are logged and have a request id
+    traces.begin("model-service")
+    if traces.on():
+        app.add_middleware(TracedRequests)
     for router in ROUTERS:
         app.include_router(router)
     complete_document(app)
@@ -79,3 +83,4 @@ async def _following(app: FastAPI) -> AsyncIterator[None]:
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
+    traces.flush()

@@ -12,8 +12,11 @@ import ssl
 from typing import Any
 
 from model_service.settings import load_server_settings
+from shared.telemetry.gunicorn_log import GunicornLog
+from shared.telemetry.logs import own_process
 
 _settings = load_server_settings()
+own_process(_settings.log_level, _settings.log_format)
 
 bind = f"{_settings.model_host}:{_settings.model_port}"
 workers = _settings.model_workers
@@ -31,18 +34,15 @@ keyfile = str(_settings.model_tls_key) if _settings.model_tls_key else None
 ca_certs = str(_settings.model_tls_client_ca) if _settings.model_tls_client_ca else None
 cert_reqs = ssl.CERT_REQUIRED if ca_certs else ssl.CERT_NONE
 loglevel = _settings.log_level
+logger_class = GunicornLog
 
 
 def post_fork(_server: Any, _worker: Any) -> None:
-    """Set up the worker's logging; name no software and refuse by problems, for which gunicorn has no settings."""
+    """Name no software and refuse by problems, for which gunicorn has no settings."""
     # Imported here because gunicorn takes every global of this module for a setting.
-    # Logging not by gunicorn's logconfig_dict: that turns on gunicorn's own access log, which knows no request id.
     from gunicorn.asgi import protocol  # type: ignore[import-untyped]  # it ships no types
 
-    from model_service.api.middleware import configure_logging
     from shared.problems import problem_message
-
-    configure_logging(_settings.log_level)
 
     protocol._CACHED_SERVER_HEADER = b""
 

@@ -14,11 +14,11 @@ import sys
 import uvicorn
 from fastapi import FastAPI
 
-from model_service.api.middleware import configure_logging
 from model_service.app import create_app
 from model_service.protocol import Protocol
 from model_service.settings import Settings, load_settings
 from shared.processes import end_with_parent
+from shared.telemetry.logs import own_process
 
 KEEP_ALIVE_SECONDS = 75
 """Longer than a pooled client's idle connections live."""
@@ -29,7 +29,8 @@ GRACE_SECONDS = 3
 def served_app() -> FastAPI:
     """Return the application for one server process, with its logging set up."""
     end_with_parent()
-    configure_logging(load_settings().log_level)
+    settings = load_settings()
+    own_process(settings.log_level, settings.log_format)
     app = create_app()
     # What is loaded by now stays for good: walking through scikit-learn at every garbage collection took a fifth of a
     # batch's time.
@@ -40,6 +41,7 @@ def served_app() -> FastAPI:
 
 def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT."""
+    own_process(settings.log_level, settings.log_format)
     # uvicorn stops in order and then raises the signal again: an orderly stop is no failure.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     uvicorn.run(

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, FilePath, ValidationError
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.secret_rules import MODEL_SERVICE_SECRET_IN_DEVELOPMENT, secret_fault
+from shared.telemetry.logs import LogFormat, default_format
 
 DEFAULT_STORE = Path(".data/models")
 
@@ -53,6 +55,9 @@ class Settings(BaseSettings):
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], Field(description="Least severity logged")] = (
         "INFO"
     )
+    log_format: Annotated[
+        LogFormat, Field(description="'json', or 'text' for people; by default 'text' in development alone")
+    ] = Field(default_factory=lambda given: default_format(given["deployment"]))
 
 
 def load_settings() -> Settings:
@@ -66,8 +71,15 @@ def load_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        faults = [f"{str(e['loc'][0]).upper()}: {e['msg']} (given {e['input']!r})" for e in error.errors()]
-        raise SettingsError("; ".join(faults)) from error
+        raise SettingsError("; ".join(map(_fault, error.errors()))) from error
+
+
+def _fault(error: ErrorDetails) -> str:
+    """Say what is wrong with a variable, and what it was given unless that is a secret."""
+    name = str(error["loc"][0]) if error["loc"] else ""
+    field = Settings.model_fields.get(name.lower())
+    given = f" (given {error['input']!r})" if field is not None and field.repr else ""
+    return f"{name.upper()}: {error['msg']}{given}".removeprefix(": ")
 
 
 def load_server_settings() -> Settings:

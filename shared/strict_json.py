@@ -21,6 +21,9 @@ _TOO_DEEP = f"the body is nested more than {MAX_DEPTH} levels deep"
 class MalformedJSON(ValueError):
     """The text is not JSON, or is JSON that would lose data; the message is fit for a client."""
 
+    private = True
+    """It quotes what was sent, so that the log must not have it."""
+
 
 def loads(text: bytes) -> Any:
     """Parse `text` (UTF-8) and return the value.

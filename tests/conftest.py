@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from shared.telemetry import logs
+
 if TYPE_CHECKING:
     from support.servers import Mongod
 
@@ -39,12 +41,15 @@ def _in_development() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _logging_as_before() -> Iterator[None]:
-    """Take back what `request_log.configure` did to the root logger: its handler holds on to a captured stream."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
+    """Take back what `shared.telemetry.logs.configure` has done: the next test's lines are judged by other settings."""
+    root, ours = logging.getLogger(), [logging.getLogger(name) for name in ("gateway", "model_service", "shared")]
+    handlers, levels = root.handlers[:], [one.level for one in (root, *ours)]
+    log_format = logs._format
     yield
     root.handlers[:] = handlers
-    root.setLevel(level)
+    for one, level in zip((root, *ours), levels, strict=True):
+        one.setLevel(level)
+    logs._format = log_format
 
 
 MadeOnce = Callable[[str, Callable[[Path], object]], Path]

@@ -18,7 +18,6 @@ from gateway import wiring
 from gateway.app import collect_seldom
 from gateway.commands import end_without_replica_set, settings_or_end
 from gateway.files.reader import CustomerFile
-from gateway.middleware import request_log
 from gateway.services.customers.bulk_writes import Mode
 from gateway.services.errors import ImportInterrupted, SegmentationError
 from gateway.services.imports.imports import ImportOptions, ImportService
@@ -27,6 +26,7 @@ from gateway.services.principal import COMMAND_LINE
 from shared.customer_files.columns_option import columns_option
 from shared.customer_files.header import ColumnMapping, renamed
 from shared.customer_files.reader import media_type_of
+from shared.telemetry import logs
 
 ROWS_REJECTED = 3
 """Exit status of an import that stored what it could and refused some rows."""
@@ -49,7 +49,7 @@ def import_(file: Path, mode: str, dry_run: bool, columns: ColumnMapping | None,
     collect_seldom()
     settings = settings_or_end()
     end_without_replica_set(settings)
-    request_log.configure(settings.log_level)
+    logs.configure(settings.log_level, settings.log_format)
     imports = wiring.build_services(Flask("gateway"), settings).imports
     name = os.fsencode(file.name).decode("utf-8", "replace")  # in a file system of another encoding it is no UTF-8
     order = ImportOptions(Mode(mode), dry_run, name, file.stat().st_size)

@@ -63,6 +63,9 @@ def command(folder: Path, port: int) -> list[str]:
         "--setParameter",
         "transactionLifetimeLimitSeconds=15",
         "--quiet",
+        # Its log would have the commands that take long, with the customers in them.
+        "--slowOpSampleRate",
+        "0",
         "--logpath",
         str(folder / "mongod.log"),
         "--logappend",

@@ -25,7 +25,7 @@ from gateway.openapi.problems import (
     known_problems,
 )
 from gateway.openapi.schemas import OPENAPI, Shapes
-from gateway.routes import Resource, Route, Work
+from gateway.routes import Resource, Route, Work, address
 from gateway.routes.operation import Answer, Body, Link, Operation, PageOf, Shape
 from gateway.schemas.queries import JSONSchema, Parameter
 from gateway.services.customers.customer import Assignment
@@ -59,7 +59,7 @@ class _Writer:
             for route in resource.routes:
                 rule = resource.prefix + route.path
                 operation = self._operation(resource.name, rule, route)
-                paths.setdefault(parameters.address(rule), {})[route.method.lower()] = operation
+                paths.setdefault(address(rule), {})[route.method.lower()] = operation
         return {
             "openapi": OPENAPI,
             "info": {

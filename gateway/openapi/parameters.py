@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from gateway.controllers.service import FILES
+from gateway.routes import VARIABLE
 from gateway.schemas.queries import CUST_ID_SCHEMA, VERSION_OR_ACTIVE, JSONSchema, Parameter
 from shared.model_contract import ACTIVE
-
-_VARIABLE = re.compile(r"<(?:(?P<converter>\w+)(?:\((?P<choices>[^)]*)\))?:)?(?P<name>\w+)>")
-
-
-def address(rule: str) -> str:
-    """Return the address of a route as OpenAPI writes it: ``/models/{version}`` for ``/models/<version:version>``."""
-    return _VARIABLE.sub(r"{\g<name>}", rule)
 
 
 def _text(description: str, **schema: Any) -> dict[str, Any]:
@@ -41,7 +34,7 @@ PATH: Mapping[str, JSONSchema] = {
 
 def of_path(rule: str) -> list[dict[str, Any]]:
     """Return the parameters for the variable parts of a route's address."""
-    names = [found["name"] for found in _VARIABLE.finditer(rule)]
+    names = [found["name"] for found in VARIABLE.finditer(rule)]
     return [{"name": name, "in": "path", "required": True, **PATH[name]} for name in names]
 
 

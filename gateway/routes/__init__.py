@@ -7,9 +7,11 @@ caller (`operation`, from which `gateway.openapi` makes the document).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, Final
 
 from flask import Flask
@@ -117,6 +119,16 @@ class SegmentConverter(BaseConverter):
 
     regex = "(?!(?:sizes|transitions)$)[^/]+"
     part_isolating = True
+
+
+VARIABLE: Final = re.compile(r"<(?:(?P<converter>\w+)(?:\((?P<choices>[^)]*)\))?:)?(?P<name>\w+)>")
+"""A variable part of a route's address, as Flask writes it."""
+
+
+@lru_cache(1024)
+def address(rule: str) -> str:
+    """Return the address of a route as OpenAPI writes it: ``/models/{version}`` for ``/models/<version:version>``."""
+    return VARIABLE.sub(r"{\g<name>}", rule)
 
 
 Around = Callable[[Route, View], View]

@@ -67,9 +67,11 @@ class SegmentationError(Exception):
     Attributes
     ----------
     unsure : whether the request may have taken effect all the same, as when no answer came in time.
+    private : whether the message names a customer, so that the log must not have it.
     """
 
     unsure = False
+    private = False
 
 
 def is_refusal(error: BaseException) -> bool:
@@ -172,6 +174,8 @@ class IssuerMisconfigured(SegmentationError):
 class CustomerNotFound(SegmentationError):
     """No customer has this CUST_ID."""
 
+    private = True
+
     def __init__(self, cust_id: str, at: datetime | None = None):
         there_is = "There is no" if at is None else f"At {at.isoformat()}Z there was no"
         super().__init__(f"{there_is} customer {cust_id!r}.")
@@ -179,6 +183,8 @@ class CustomerNotFound(SegmentationError):
 
 class CustomerExists(SegmentationError):
     """A customer with this CUST_ID is already stored."""
+
+    private = True
 
     def __init__(self, cust_id: str):
         super().__init__(f"Customer {cust_id!r} already exists.")
@@ -196,12 +202,16 @@ class BeforeMemory(SegmentationError):
 class CustomerNotNew(SegmentationError):
     """The request is only for a customer that does not exist yet, or is not in a certain state."""
 
+    private = True
+
     def __init__(self, cust_id: str):
         super().__init__(f"Customer {cust_id!r} already exists, in a state that the request excludes.")
 
 
 class StaleRevision(SegmentationError):
     """The customer does not have the revision that the caller names, as it has changed since, or is not there."""
+
+    private = True
 
     def __init__(self, cust_id: str, reason: str = "no longer has the revision that the request names; read it again"):
         super().__init__(f"Customer {cust_id!r} {reason}.")
@@ -227,6 +237,8 @@ class StaleRevision(SegmentationError):
 class RevisionRequired(SegmentationError):
     """Here, a stored customer can only be changed by a request that names its revision."""
 
+    private = True
+
     def __init__(self, cust_id: str):
         super().__init__(
             f"Name the revision of customer {cust_id!r} that you change in If-Match, or in a batch in if_revision."
@@ -235,6 +247,8 @@ class RevisionRequired(SegmentationError):
 
 class CustomerNotDeleted(SegmentationError):
     """There is no deleted customer with this CUST_ID that can be restored."""
+
+    private = True
 
     def __init__(self, cust_id: str):
         super().__init__(f"There is no deleted customer {cust_id!r} that can be restored.")
@@ -281,6 +295,8 @@ class QueryNotIndexed(SegmentationError):
 class DuplicateInBatch(SegmentationError):
     """An earlier row of the same batch has the same CUST_ID."""
 
+    private = True
+
     def __init__(self, cust_id: str):
         super().__init__(f"An earlier row of this batch has the same CUST_ID {cust_id!r}; this one was not written.")
 
@@ -294,6 +310,8 @@ class ErasureNotFound(SegmentationError):
 
 class Contended(SegmentationError):
     """Other requests kept changing the same customer while this one tried to."""
+
+    private = True
 
     def __init__(self, cust_id: str):
         super().__init__(f"Other requests keep changing customer {cust_id!r}; it was not written, try again.")

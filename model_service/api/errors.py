@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from contextvars import ContextVar
 from typing import Any
 
 import orjson
@@ -18,11 +17,9 @@ from starlette import exceptions as starlette_exceptions
 from model_service.store import errors as store
 from shared.features import BY_NAME
 from shared.problems import MEDIA_TYPE, FieldError, code_of, problem
+from shared.telemetry.logs import current_request_id
 
 log = logging.getLogger(__name__)
-
-current_request_id: ContextVar[str] = ContextVar("request_id", default="-")
-"""Of the request that is being answered, for its log lines and problems."""
 
 STATUSES: dict[type[store.RegistryError], tuple[int, str]] = {
     store.NoActiveModel: (503, "model_not_loaded"),
@@ -116,7 +113,7 @@ def problem_response(
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """Return a problem as an HTTP answer."""
-    body = problem(status, code, detail, current_request_id.get(), errors)
+    body = problem(status, code, detail, current_request_id.get() or "-", errors)
     return Response(orjson.dumps(body), status, headers, MEDIA_TYPE)
 
 
@@ -129,7 +126,7 @@ async def _answer_registry_error(request: Request, error: Exception) -> Response
     assert isinstance(error, store.RegistryError)
     status, code = next(answer for kind, answer in STATUSES.items() if isinstance(error, kind))
     if error.__cause__:  # with the places of files, which no client is told
-        log.warning("%s (%s: %s)", error, type(error.__cause__).__name__, error.__cause__)
+        log.warning("%s (%s)", error, error.__cause__)
     return _refusal(request, status, code, str(error), error.errors)
 
 
@@ -159,7 +156,7 @@ def _refusal(
     if not request.scope["path"].startswith(OPEN_INFERENCE):
         return problem_response(status, code, detail, errors, headers)
     found = "; ".join(f"{error['pointer']} {error['detail']}" for error in (errors or ())[:_ERRORS_IN_TEXT])
-    body: dict[str, Any] = {**problem(status, code, detail, current_request_id.get(), errors)}
+    body: dict[str, Any] = {**problem(status, code, detail, current_request_id.get() or "-", errors)}
     body["error"] = f"{detail} {found}".rstrip()
     return Response(orjson.dumps(body), status, headers, MEDIA_TYPE)
 

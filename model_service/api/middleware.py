@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import hmac
 import logging
-import sys
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -15,15 +14,18 @@ from typing import Final
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from model_service.api.errors import current_request_id, problem_response
+from model_service.api.errors import problem_response
 from shared.contract import READY
 from shared.hosts import host_fault
-from shared.log_time import log_time
 from shared.problems import REQUEST_ID_HEADER, code_of, request_id
+from shared.telemetry import traces
+from shared.telemetry.logs import AccessLog, current_request_id
 
 log = logging.getLogger("model_service.access")
+access_log = AccessLog(log.name)
 
 _header = REQUEST_ID_HEADER.lower().encode()
+_parent = traces.TRACEPARENT.encode()
 
 
 LINGER_BYTES: Final = 64 * 1024 * 1024
@@ -65,17 +67,58 @@ class RequestLog:
                 raise
             await _internal_error()(scope, receive, sender)
         finally:
-            milliseconds = (time.perf_counter() - started) * 1e3
-            # The raw path is percent-encoded, so that no request can write a line of its own into the log.
-            path = scope["raw_path"].decode("latin-1")
-            # Health is checked every second; those lines would drown the others.
-            level = (
-                logging.DEBUG if path.startswith(("/health/", "/v2/health/")) and sender.status < 400 else logging.INFO
-            )
-            if log.isEnabledFor(level):
-                begin = f"{log_time()} {logging.getLevelName(level)} {log.name} [{identity}]"  # as all lines do
-                sys.stderr.write(f"{begin} {scope['method']} {path} {sender.status} {milliseconds:.2f} ms\n")
+            _write_line(scope, identity, sender.status, time.perf_counter() - started)
             current_request_id.reset(token)
+
+
+class TracedRequests:
+    """Gives every request a span, named by its route; around all else, and only where traces are on."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one ASGI scope."""
+        if scope["type"] != "http" or scope["path"].startswith(_UNTRACED):
+            await self.app(scope, receive, send)
+            return
+        parent = next((value.decode("latin-1") for name, value in scope["headers"] if name == _parent), None)
+        method = scope["method"]
+        with traces.span(method, "server", parent, http__request__method=method) as span:
+
+            async def told(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    span.note(http__response__status_code=message["status"])
+                    if message["status"] >= 500:
+                        span.fail()
+                await send(message)
+
+            await self.app(scope, receive, told)
+            if route := _route(scope):
+                span.name(f"{method} {route}")
+                span.note(http__route=route)
+
+
+_UNTRACED: Final = ("/health/", "/v2/health/", "/metrics")
+"""Asked every second by whoever watches."""
+
+
+def _route(scope: Scope) -> str | None:
+    """Return the address of the request's route, with the names of its variables; None where nothing is there."""
+    path: str | None = getattr(scope.get("route"), "path", None)
+    return path
+
+
+def _write_line(scope: Scope, identity: str, status: int, seconds: float) -> None:
+    """Write the request's line: its route, and nothing of the address as it was sent."""
+    route = _route(scope)
+    # Health is checked every second; those lines would drown the others.
+    quiet = status < 400 and route is not None and route.startswith(("/health/", "/v2/health/"))
+    level = logging.DEBUG if quiet else logging.INFO
+    if access_log.takes(level):
+        access_log.write(
+            level, identity, method=scope["method"], route=route, status=status, duration_ms=round(seconds * 1e3, 2)
+        )
 
 
 @dataclass(slots=True)
@@ -194,23 +237,3 @@ class GatewayAuthentication:
                 # In constant time, so that nobody can guess the secret letter by letter.
                 return value[:7].lower() == _SCHEME and hmac.compare_digest(value[7:].lstrip(b" "), self._secret)
         return False
-
-
-class RequestIdFilter(logging.Filter):
-    """Adds the current request's id to every log record."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Set ``record.request_id``; never drops a record."""
-        record.request_id = current_request_id.get()
-        return True
-
-
-def configure_logging(level: str) -> None:
-    """Log everything from `level` on to standard error, one line a record, each with its request's id."""
-    # Nobody prints these, and looking them up costs more than writing the line (logging HOWTO, "Optimization").
-    logging._srcfile = None
-    logging.logThreads = logging.logMultiprocessing = False
-    handler = logging.StreamHandler()
-    handler.addFilter(RequestIdFilter())
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s"))
-    logging.basicConfig(level=level, handlers=[handler], force=True)

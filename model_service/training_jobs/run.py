@@ -23,6 +23,7 @@ from model_service.training.errors import TrainingError
 from model_service.training_jobs.folder import UNNAMED
 from model_service.training_jobs.job import Job
 from shared.model_contract import Progress
+from shared.telemetry.logs import described, described_traceback
 
 if TYPE_CHECKING:
     from model_service.store.manifest import Manifest
@@ -159,7 +160,7 @@ def _reason(error: BaseException) -> str:
         return f"Out of memory: {error}".rstrip(": ")
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    return f"Unexpected error, see the log: {error!r}".partition("\n")[0]
+    return f"Unexpected error, see the log: {described(error)}."  # its text may quote a customer
 
 
 def _in_the_words_of_the_caller(reason: str, job: Job, order: TrainingTask) -> str:
@@ -218,6 +219,7 @@ def main() -> None:
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(log_formatter())
     logging.basicConfig(handlers=[handler])
+    sys.excepthook = lambda _kind, error, _trace: log.critical("%s", described_traceback(error))
     log.setLevel(logging.INFO)
     job.watch(_stop)
     _give_way()

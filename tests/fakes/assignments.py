@@ -119,7 +119,13 @@ class AssignmentHarness:
         """Return a worker's duty."""
         rescorings = Rescorings(self.records, self.registry, self.outboxes, self.together, name)
         return Reconciler(
-            self.store, model, Assigner(model, 0.5), rescorings, Reporter(self.reports, name, clock), clock
+            self.store,
+            model,
+            Assigner(model, 0.5),
+            rescorings,
+            Reporter(self.reports, name, clock),
+            "digest-of-{}".format,
+            clock,
         )
 
     @property

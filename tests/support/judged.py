@@ -12,7 +12,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.test import TestResponse
 
 from gateway.openapi import document_of
-from gateway.openapi.parameters import address
+from gateway.routes import address
 from support.documented import Described, Documented, Reply
 
 BODIES = 20

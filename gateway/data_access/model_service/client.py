@@ -28,6 +28,7 @@ from urllib.parse import urlsplit
 
 from gateway.services.errors import ModelMalformed, ModelTimeout, ModelUnavailable
 from shared.problems import REQUEST_ID_HEADER
+from shared.telemetry import traces
 
 log = logging.getLogger(__name__)
 
@@ -251,7 +252,7 @@ class ModelServiceClient:
         except OSError as error:
             connection.close()
             if isinstance(error, ssl.SSLError):
-                log.error("no TLS connection to the model service: %s", error)
+                log.error("no TLS connection to the model service: %s", str(error))
             raise ModelUnavailable("The model service cannot be reached.") from error
         if not self._tls:
             plain = connection.sock
@@ -267,9 +268,24 @@ class ModelServiceClient:
         content: bytes | Iterable[bytes] | None,
         headers: Mapping[str, str],
     ) -> Reply:
+        with traces.span(f"{method} model service", "client", http__request__method=method) as span:
+            reply = self._answered(connection, method, path, give_up_at, content, headers)
+            span.note(http__response__status_code=reply.status)
+            return reply
+
+    def _answered(
+        self,
+        connection: http.client.HTTPConnection,
+        method: str,
+        path: str,
+        give_up_at: float,
+        content: bytes | Iterable[bytes] | None,
+        headers: Mapping[str, str],
+    ) -> Reply:
         cast(_Socket, connection.sock).give_up_at = give_up_at
         request_id = self._request_id()
-        sent = {**headers, **self._secret, **({REQUEST_ID_HEADER: request_id} if request_id else _NONE)}
+        named = {REQUEST_ID_HEADER: request_id} if request_id else _NONE
+        sent = {**headers, **self._secret, **named, **traces.headers()}
         with contextlib.suppress(_HungUpError):  # it may have answered before
             if content is None or isinstance(content, bytes):
                 connection.sock.sendall(self._message(method, path, content, sent))

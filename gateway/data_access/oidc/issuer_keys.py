@@ -195,7 +195,7 @@ class IssuerKeys:
             log.error("OIDC_ISSUER is wrong, so that no bearer token can be checked: it is %r, %s", self._issuer, error)
         except (requests.RequestException, ValueError, KeyError, TypeError) as error:
             self._failure = IssuerUnavailable
-            log.warning("the keys of the issuer %s cannot be had: %s", self._issuer, error)
+            log.warning("the keys of the issuer %s cannot be had: %s", self._issuer, str(error))  # of the issuer alone
         finally:
             with self._lock:
                 if self._fetching is done:

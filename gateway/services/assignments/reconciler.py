@@ -64,6 +64,7 @@ class Reconciler:
         assigner: Assigner,
         rescorings: Rescorings,
         reporter: Reporter,
+        digest: Callable[[str], str],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
@@ -72,7 +73,7 @@ class Reconciler:
         self._rescorings = rescorings
         self._reporter = reporter
         self._clock = clock
-        self._standstill = Standstill(clock)
+        self._standstill = Standstill(digest, clock)
         self._version: str | None = None
         self._count_at = 0.0
 

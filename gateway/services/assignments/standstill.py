@@ -33,12 +33,17 @@ SHORTEST_REST, LONGEST_REST = 1.0, 60.0
 class Standstill:
     """What one worker knows of customers that it cannot assign; where there are none it does nothing.
 
+    Parameters
+    ----------
+    digest : makes of a CUST_ID what stands for it in the log.
+
     Attributes
     ----------
     lacked : features that some of them lack; the store need not return such customers again.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, digest: Callable[[str], str], clock: Callable[[], float] = time.monotonic) -> None:
+        self._digest = digest
         self._clock = clock
         self._model: tuple[str, Sequence[str]] | None = None
         self._incomplete = 0
@@ -82,7 +87,8 @@ class Standstill:
         if len(self._refused) >= MOST_REFUSED:
             raise error
         self._refused[customer[CUST_ID]] = customer["revision"]
-        log.error("customer %s cannot be assigned until its data are corrected: %s", customer[CUST_ID], error)
+        who = self._digest(customer[CUST_ID])
+        log.error("customer %s cannot be assigned until its data are corrected: %s", who, error)
 
     def reason(self) -> str | None:
         """Return why some customers are not assigned; None where there are no such customers, as far as is known."""

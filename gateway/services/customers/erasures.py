@@ -7,7 +7,6 @@ away, follow; the worker sees to those that are left.
 
 from __future__ import annotations
 
-import hmac
 import logging
 import secrets
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +17,7 @@ from typing import Literal, Protocol, TypedDict
 from gateway.services.clock import now
 from gateway.services.customers.customer import StoredCustomer, move_between, waiting_entries
 from gateway.services.customers.deletions import DeletedCustomers
+from gateway.services.customers.digest import keyed_digest
 from gateway.services.customers.preconditions import ANY_STATE, Precondition
 from gateway.services.customers.store import CustomerStore
 from gateway.services.errors import ErasureNotFound, SegmentationError
@@ -99,8 +99,8 @@ NOTES = (
     "The change log tells for 72 hours who was erased, so that systems that follow it can erase the same.",
     "Texts that people wrote are kept as they wrote them: names of API keys, of those behind a change (by), and of "
     "segments and their owners; descriptions of segments; reasons and notes of activations and versions.",
-    "Server logs contain ids in addresses; MongoDB's oplog and backups contain what was stored. All of them expire by "
-    "their own retention.",
+    "Server logs contain keyed hashes in the place of ids; MongoDB's oplog and backups contain what was stored. All of "
+    "them expire by their own retention.",
 )
 """What an erasure does not reach, for its receipt."""
 
@@ -160,7 +160,7 @@ class ErasureService:
         self._told = told
         # Erasures that versions before began have what was told still to do.
         self._places = (told, *places)
-        self._secret = secret.encode()
+        self._secret = secret
         self._origin = origin
         self._require_revision = require_revision
 
@@ -273,4 +273,4 @@ class ErasureService:
         )
 
     def _digest(self, cust_id: str) -> str:
-        return hmac.digest(self._secret, f"erasure:{cust_id}".encode(), "sha256").hex()
+        return keyed_digest(self._secret, "erasure", cust_id)

@@ -14,7 +14,7 @@ from fastapi.responses import Response
 from model_service.active_model import ActiveModel
 from model_service.api.bodies import parse, read_body
 from model_service.api.customers import CustomerFeatures, accepted, one_row, rows_of_columns, rows_of_records
-from model_service.api.errors import ApiError, current_request_id, validation_failed
+from model_service.api.errors import ApiError, validation_failed
 from model_service.api.hot.direct_route import DirectRoute, json_answer
 from model_service.api.openapi import BAD_BODY, NO_MODEL, NO_VERSION, accepts, columns_schema, problems, records_schema
 from model_service.scoring.predictor import Predictor
@@ -22,6 +22,7 @@ from model_service.settings import Settings
 from shared.contract import PREDICT, PREDICT_BATCH, BatchAnswer, ColumnarAnswer, Prediction, RowError
 from shared.model_contract import ACTIVE
 from shared.problems import FieldError, problem
+from shared.telemetry.logs import current_request_id
 
 THREAD_BYTES = 512 * 1024
 """Bodies from this size on are handled in a thread, so that other requests need not wait for them."""
@@ -109,7 +110,7 @@ def _records(predictor: Predictor, customers: Any, explain: bool) -> BatchAnswer
 
 
 def _row_problem(error: ApiError) -> Any:
-    return problem(error.status_code, error.code, error.detail, current_request_id.get(), error.errors)
+    return problem(error.status_code, error.code, error.detail, current_request_id.get() or "-", error.errors)
 
 
 def _object_with(name: str, schema: dict[str, Any]) -> dict[str, Any]:

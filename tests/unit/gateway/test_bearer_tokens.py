@@ -250,12 +250,11 @@ class TestTextsThatCannotBeWritten:
             assert orjson.loads(orjson.dumps(text)) == text
             assert "\n" not in text
 
-    def test_do_not_forge_a_line_of_the_log(self, caplog: pytest.LogCaptureFixture) -> None:
+    def test_are_not_quoted_in_the_log(self, caplog: pytest.LogCaptureFixture) -> None:
         caplog.set_level("INFO")
         with pytest.raises(Unauthenticated):
             _tokens().principal(token(ISSUER, headers={"crit": ["x\n2026 forged"], "x\n2026 forged": 1}))
-        assert caplog.messages
-        assert "\n" not in "".join(caplog.messages)
+        assert caplog.messages == ["a bearer token was refused: InvalidTokenError"]
 
 
 class TestAnotherSlash:

@@ -7,7 +7,9 @@ import io
 from collections.abc import Iterator
 from functools import cache
 
+import orjson
 import pytest
+from fakes.api_keys import ADMIN_KEY
 from fakes.gateway import CUSTOMERS, MODELS, PREDICTIONS, SEGMENTS, TRAININGS, FakeGateway
 from fakes.registry import OLD
 from support.addresses import example_of
@@ -137,8 +139,10 @@ def test_a_fault_that_nobody_foresaw(
     answer = gateway.client.open(path, method=method, json=sent, headers={REQUEST_ID_HEADER: "find-me"})
     assert "secret" not in str(assert_problem(answer, 500, "internal_error"))
     logged = capfd.readouterr().err
-    assert "[find-me]" in logged
-    assert "ZeroDivisionError: secret detail" in logged
+    *_, failed, line = map(orjson.loads, logged.splitlines())
+    assert failed["request_id"] == line["request_id"] == "find-me"
+    assert "in fail\n" in failed["exception"]  # where it came from …
+    assert failed["exception"].endswith("\nZeroDivisionError")  # … and not what it says, which may name a customer
 
 
 def _example(kind: type[Exception]) -> Exception:
@@ -184,7 +188,12 @@ class TestRequestId:
     ) -> None:
         gateway.client.get(CUSTOMERS, headers={REQUEST_ID_HEADER: "caller-1"})
         (line,) = capfd.readouterr().err.splitlines()
-        assert f"[caller-1] gateway.access: GET {CUSTOMERS} 200" in line
+        said = orjson.loads(line)
+        assert (said["time"][-1:], said.pop("time")[10]) == ("Z", "T")
+        assert said.pop("duration_ms") > 0
+        named = {"level": "INFO", "logger": "gateway.access", "request_id": "caller-1"}
+        who = {"key": ADMIN_KEY.partition("_")[2].partition("_")[0], "customer": None}
+        assert said == named | {"method": "GET", "route": CUSTOMERS, "status": 200, **who}
 
     def test_only_failing_health_checks_are_in_the_log(
         self, gateway: FakeGateway, capfd: pytest.CaptureFixture[str]
@@ -193,7 +202,9 @@ class TestRequestId:
         assert capfd.readouterr().err == ""
         gateway.store.failure = StoreUnavailable("away")
         gateway.client.get("/health/ready")
-        assert "GET /health/ready 503" in capfd.readouterr().err
+        failed, line = map(orjson.loads, capfd.readouterr().err.splitlines())
+        assert failed["message"] == "store_unavailable: away"
+        assert (line["route"], line["status"]) == ("/health/ready", 503)
 
     def test_a_line_break_in_an_address_forges_no_log_line(
         self, gateway: FakeGateway, capfd: pytest.CaptureFixture[str]

@@ -64,7 +64,7 @@ class Guarded:
         app = Flask("test")
         app.config["MAX_CONTENT_LENGTH"] = 1000
         slow_clients.register(app, 30, ConcurrencyLimit(4, ClientsTooSlow))
-        request_log.register(app)
+        request_log.register(app, str)
         error_handlers.register(app)
         guard = idempotent(IdempotencyService(self.keys, 24), 60)
         described = Operation("change", "Change", "", {200: Answer("Changed")})

@@ -295,7 +295,7 @@ def test_a_customer_that_cannot_be_assigned_holds_up_no_other_and_is_remembered(
     assert [reconciler.run_once() for _ in range(5)] == [0] * 5
     assert model.calls[asked:] == [("version", 0)] * 5
     assert [i for i, c in refused.customers.items() if c["segment"] is None] == ["C4"]
-    assert caplog.text.count("customer C4 cannot be assigned") == 1
+    assert caplog.text.count("customer digest-of-C4 cannot be assigned") == 1
 
 
 def test_a_refused_customer_is_tried_again_when_it_has_changed_for_another_model_and_after_a_while(

@@ -208,7 +208,7 @@ def test_an_empty_reason_forces_nothing(run, tiny, store, strict_gate):
         (MemoryError("Unable to allocate 9 GiB"), "Out of memory: Unable to allocate 9 GiB"),
         (MemoryError(), "Out of memory"),
         (OSError(errno.ENOSPC, "No space left on device"), "No space left on device"),
-        (ZeroDivisionError("by zero\nindeed"), "Unexpected error, see the log: ZeroDivisionError('by zero"),
+        (ZeroDivisionError("by zero\nindeed"), "Unexpected error, see the log: ZeroDivisionError."),
         (KeyboardInterrupt(), "Stopped with Ctrl-C"),
     ],
 )

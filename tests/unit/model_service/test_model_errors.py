@@ -1,15 +1,14 @@
 from __future__ import annotations
 
+import json
 import logging
-import re
 
 import pytest
 from asgi_client import KEY, assert_problem
 from registry_changes import copy_version, damage
 
-from model_service.api.errors import current_request_id
-from model_service.api.middleware import RequestIdFilter, configure_logging
 from shared.contract import ACTIVE_MODEL, PREDICT, PREDICT_BATCH
+from shared.telemetry.logs import configure, current_request_id
 
 JSON = {"content-type": "application/json"}
 
@@ -157,14 +156,22 @@ def test_an_unsafe_request_id_is_replaced(client, received):
     assert len(given) == 32
 
 
-def test_every_log_line_of_a_request_carries_its_id(client, caplog, capsys, tiny, monkeypatch):
+def test_every_log_line_of_a_request_carries_its_id(client, capfd, tiny, monkeypatch):
     monkeypatch.setattr(client.app.state, "model", None)  # the request fails, and says so
-    caplog.handler.addFilter(RequestIdFilter())
-    with caplog.at_level(logging.INFO):
-        client.post(PREDICT, tiny.customer(), X_Request_ID="mine")
-    assert {r.request_id for r in caplog.records if r.name.startswith("model_service")} == {"mine"}
-    assert f" INFO model_service.access [mine] POST {PREDICT} 500 " in capsys.readouterr().err
-    assert current_request_id.get() == "-"
+    configure("INFO", "json")
+    client.post(PREDICT, tiny.customer(), X_Request_ID="mine")
+    failed, line = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
+    assert (failed["request_id"], failed["logger"], failed["message"]) == (
+        "mine",
+        "model_service.access",
+        "the request failed",
+    )
+    assert failed["exception"].startswith("Traceback")
+    assert line.pop("time") >= failed["time"]
+    assert line.pop("duration_ms") > 0
+    named = {"level": "INFO", "logger": "model_service.access", "request_id": "mine"}
+    assert line == named | {"method": "POST", "route": PREDICT, "status": 500}
+    assert current_request_id.get() is None
 
 
 def test_a_client_that_leaves_is_no_fault(client, caplog):
@@ -197,34 +204,3 @@ def test_a_client_that_leaves_is_no_fault(client, caplog):
         asyncio.run(client.app(scope, receive, send))
     assert "the client disconnected" in caplog.text
     assert "Traceback" not in caplog.text
-
-
-def test_the_log_goes_to_standard_error_with_the_request_id(capsys):
-    root = logging.getLogger()
-    before = root.handlers[:], root.level, logging._srcfile, logging.logThreads, logging.logMultiprocessing
-    try:
-        configure_logging("INFO")
-        token = current_request_id.set("r-1")
-        logging.getLogger("x").info("hello")
-        logging.getLogger("x").debug("not this")
-        current_request_id.reset(token)
-        assert capsys.readouterr().err.endswith(" INFO x [r-1] hello\n")
-    finally:
-        root.handlers[:], root.level = before[0], before[1]
-        logging._srcfile, logging.logThreads, logging.logMultiprocessing = before[2:]
-
-
-def test_the_openapi_text_describes_requests_answers_and_errors(client):
-    document = client.get("/openapi.json").json()
-    assert set(document["paths"]) > {PREDICT, PREDICT_BATCH, ACTIVE_MODEL, "/health/live", "/health/ready"}
-    for path, operations in document["paths"].items():
-        for method, operation in operations.items():
-            named = {p["name"] for p in operation.get("parameters", []) if p["in"] == "path"}
-            assert named == set(re.findall(r"{(\w+)}", path)), f"{method} {path}"
-    predict = document["paths"][PREDICT]["post"]
-    assert set(predict["responses"]) == {"200", "400", "401", "404", "409", "413", "415", "422", "503"}
-    assert set(predict["responses"]["422"]["content"]) == {"application/problem+json"}
-    schema = predict["requestBody"]["content"]["application/json"]["schema"]
-    assert schema["additionalProperties"] is False
-    assert schema["properties"]["TENURE"]["maximum"] == 12
-    assert "$ref" not in str(schema)

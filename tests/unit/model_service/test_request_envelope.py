@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 
 import pytest
 
 from model_service.api.middleware import RequestLog
+from shared.telemetry import logs
 
 SCOPE = {
     "type": "http",
@@ -30,15 +30,18 @@ def call(app, scope):
     return sent
 
 
-def test_a_fault_after_the_answer_began_breaks_the_connection(caplog, capsys):
+def test_a_fault_after_the_answer_began_breaks_the_connection(capfd):
     async def app(scope, receive, send):
         await send({"type": "http.response.start", "status": 200, "headers": []})
         raise RuntimeError("half way")
 
-    with caplog.at_level(logging.INFO), pytest.raises(RuntimeError, match="half way"):
+    logs.configure("INFO", "text")
+    with pytest.raises(RuntimeError, match="half way"):
         call(app, SCOPE)
-    assert "half way" in caplog.text
-    assert "GET /a%20b 200 " in capsys.readouterr().err
+    *failed, line = capfd.readouterr().err.splitlines()
+    assert " model_service.access: the request failed" in failed[0]
+    assert failed[-1] == "RuntimeError"  # its text is not ours
+    assert " model_service.access: GET - 200 " in line  # nothing of the address
 
 
 def test_other_scopes_pass_untouched():

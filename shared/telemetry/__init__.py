@@ -1,0 +1,1 @@
+"""How processes can be watched: lines of the log, traces."""
