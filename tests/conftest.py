@@ -15,6 +15,7 @@ import pytest
 from shared.telemetry import logs
 
 if TYPE_CHECKING:
+    from support.log_search import Found
     from support.servers import Mongod
 
 # They hold assertions and are no test modules themselves.
@@ -28,6 +29,39 @@ SAMPLE_CSV = ROOT / "data" / "sample.csv"
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what trains on the real data: the other files that need this model would wait for it together."""
     items.sort(key=lambda item: item.path.name != "test_model_real_data.py")
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Look through what a test has logged, in the one process that hears of all tests."""
+    from support.log_search import search_report, words_of  # imported here: after its assertions are to be rewritten
+
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        _FOUND.extend(search_report(report, words_of(REAL_CSV, SAMPLE_CSV)))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail the run if a log holds what none may hold: also one of a process, in a file."""
+    from support.log_search import search_files, words_of
+
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        folder = session.config._tmp_path_factory.getbasetemp()  # type: ignore[attr-defined]
+        _FOUND.extend(search_files(folder, words_of(REAL_CSV, SAMPLE_CSV)))
+        if _FOUND:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what was found in the logs."""
+    if _FOUND:
+        terminalreporter.section("logs that hold what no log may hold", sep="=", red=True)
+        for found in _FOUND[:_SHOWN]:
+            terminalreporter.write_line(f"{found.where}:{found.line}: {found.what}: {found.text}")
+        terminalreporter.write_line(f"{len(_FOUND)} lines in all (tests/support/log_search.py)")
+
+
+_FOUND: list[Found] = []
+_SHOWN = 40
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from logging import FileHandler, StreamHandler
+
 from gunicorn.glogging import Logger  # type: ignore[import-untyped]  # it ships no types
 
-from shared.telemetry.logs import formatter
+from shared.telemetry.logs import formatter, handler
 
 
 class GunicornLog(Logger):  # type: ignore[misc]  # it ships no types
@@ -13,5 +15,9 @@ class GunicornLog(Logger):  # type: ignore[misc]  # it ships no types
     def setup(self, cfg: object) -> None:
         """Set its loggers up."""
         super().setup(cfg)
-        for handler in self.error_log.handlers:
-            handler.setFormatter(formatter())
+        # Standard error is ours; a file that an operator names with --error-logfile gets our lines.
+        for one in list(self.error_log.handlers):
+            one.setFormatter(formatter())
+            if isinstance(one, StreamHandler) and not isinstance(one, FileHandler):
+                self.error_log.removeHandler(one)
+                self.error_log.addHandler(handler())

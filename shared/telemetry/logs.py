@@ -293,5 +293,6 @@ class _Lines(TextIOBase):
         *lines, self._begun = (self._begun + text).split("\n")
         for line in lines:
             if line.strip():
-                _write(_json({"time": line_time(), "level": "ERROR", "logger": "stderr", "message": line}))
+                said = {"time": line_time(), "level": "ERROR", "logger": "stderr"}
+                _write(_json({**said, "request_id": current_request_id.get(), "message": line}))
         return len(text)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import socket
 from pathlib import Path
 
 from pymongo import MongoClient
 from support.customers import body
+from support.servers import Mongod
 
 from shared.features import CUST_ID, INPUT_NAMES
 from tests.e2e.conftest import System, wait_until
@@ -60,12 +63,51 @@ def _leave_traces(system: System) -> str:
     return str(training)
 
 
-def test_an_erased_customer_is_nowhere_though_processes_were_killed_and_away(system: System) -> None:
+def _provoke(system: System) -> None:
+    """Let the person be named where something goes wrong: in addresses, bodies, headers, and what is no HTTP."""
+    api, http, path = f"{system.base}/api/v1", system.http, f"/api/v1/customers/{PERSON}"
+    assert http.get(f"{system.base}{path}/elsewhere", timeout=10).status_code == 404
+    assert http.post(f"{api}/customers", json=body(PERSON), timeout=10).status_code == 409
+    assert http.get(f"{api}/erasures", params={CUST_ID: PERSON}, timeout=10).ok
+    assert http.get(f"{api}/customers", params={"cursor": PERSON}, timeout=10).status_code == 422
+    twice = f'{{"{PERSON}": 1, "{PERSON}": 2}}'
+    for said in ({"data": twice}, {"json": {PERSON: 1}}, {"data": PERSON}):
+        assert http.put(f"{system.base}{path}", headers={"Content-Type": "application/json"}, timeout=10, **said).ok < 1
+    assert http.get(f"{system.base}{path}", headers={"Authorization": f"Bearer {PERSON}"}, timeout=10).ok is False
+    for request in (f"GET {path} HTTP/9.9", f"{PERSON} HTTP/1.1", f"GET {path} HTTP/1.1\r\n{PERSON}"):
+        with socket.create_connection(("127.0.0.1", system.gateway_port), timeout=10) as connection:
+            connection.sendall(f"{request}\r\n\r\n".encode())
+            connection.recv(1024)
+
+
+def _assert_no_log_names_the_person(system: System, mongod: Mongod) -> None:
+    """Nothing but JSON in the logs of all processes, with the digest in the place of the person, at DEBUG."""
+    lines = {name: system.log(name).splitlines() for name in ("gateway", "worker", "model")}
+    said = {name: [json.loads(line) for line in of] for name, of in lines.items()}
+    assert [line for of in lines.values() for line in of if PERSON in line] == []
+    assert PERSON not in (mongod.folder / "mongod.log").read_text(errors="replace")
+    done = system.run("gateway", "digest", PERSON)
+    served = [line for line in said["gateway"] if line["logger"] == "gateway.access"]
+    of_person = [line for line in served if line["customer"] == done.stdout.strip()]
+    assert {line["route"] for line in of_person} >= {
+        "/api/v1/customers/{cust_id}",
+        "/api/v1/customers/{cust_id}/restore",
+    }
+    assert {line["key"] for line in of_person} == {system.key.split("_")[1], None}  # None: a bad key
+    in_both = {line["request_id"] for line in served} & {line["request_id"] for line in said["model"]}
+    assert in_both, "tier 2 has the ids of the gateway's requests"
+    by_worker = {line["request_id"] for line in said["worker"]} & {line["request_id"] for line in said["model"]}
+    assert by_worker - {None}, "and those of what the worker did"
+
+
+def test_an_erased_customer_is_nowhere_though_processes_were_killed_and_away(system: System, mongod: Mongod) -> None:
     model_store = Path(system.env["MODEL_STORE"])
+    system.env["LOG_LEVEL"] = "DEBUG"
     system.start_model()
     system.start_gateway()
     system.start_worker()
     training = _leave_traces(system)
+    _provoke(system)
     wait_until(lambda: "changes" in _collections_that_name_the_person(system), "the log names the person")
     system.kill("worker")
     assert _files_that_name_the_person(model_store)
@@ -91,3 +133,4 @@ def test_an_erased_customer_is_nowhere_though_processes_were_killed_and_away(sys
     assert "Other-1" in note
     found = system.http.get(f"{system.base}/api/v1/erasures", params={CUST_ID: PERSON}, timeout=10).json()["items"]
     assert [erasure["id"] for erasure in found] == [receipt["id"]]
+    _assert_no_log_names_the_person(system, mongod)
