@@ -14,7 +14,7 @@ from shared.telemetry import traces
 
 _SPAN: Final = "gateway.span"
 _UNTRACED: Final = ("/health/", "/metrics")
-"""Asked every few seconds by whoever watches."""
+"""What a monitor reads every few seconds."""
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 

@@ -100,7 +100,7 @@ class TracedRequests:
 
 
 _UNTRACED: Final = ("/health/", "/v2/health/", "/metrics")
-"""Asked every second by whoever watches."""
+"""What a monitor reads every second."""
 
 
 def _route(scope: Scope) -> str | None:
