@@ -17,7 +17,6 @@ from gateway.commands.digest import digest
 from gateway.commands.imports import import_
 from gateway.commands.keys import keys
 from gateway.development import mongod
-from gateway.middleware import lingering_close
 from gateway.services.access.concurrency import concurrency_limits
 from gateway.services.events.relay import RELAY_SECONDS
 from gateway.services.models.segment_counting import LOOK_SECONDS
@@ -67,7 +66,7 @@ def _granian(settings: Settings) -> list[str]:
         "host": settings.host,
         "port": settings.port,
         "workers": settings.workers,
-        "blocking-threads": concurrency_limits(settings.threads).threads + lingering_close.THREADS,
+        "blocking-threads": concurrency_limits(settings.threads).threads,
         "backpressure": _connections(),
         "http1-header-read-timeout": HEADER_SECONDS * 1000,
         "log-config": Path(__file__).with_name("granian_log.json"),

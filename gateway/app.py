@@ -7,9 +7,8 @@ import os
 
 from flask import Flask
 
-from gateway.controllers import slow_clients
 from gateway.lean_flask import LeanFlask
-from gateway.middleware import cors, errors, lingering_close, middleware_by_work, request_environ, request_log, traced
+from gateway.middleware import cors, errors, middleware_by_work, request_environ, request_log, traced, unread_body
 from gateway.middleware.security_headers import SecurityHeaders
 from gateway.openapi import document_of
 from gateway.routes import register
@@ -52,12 +51,11 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
     _surround(app, settings)
     request_log.register(app, log_digest(settings.secret_key))
     request_environ.register(app)
-    lingering_close.register(app)
+    unread_body.register(app, settings.max_upload_bytes)
     errors.register(app)
     traced.register(app)
     services = services or build_services(app, settings)
     services.authentication.begin()
-    slow_clients.register(app, settings.request_timeout, services.concurrency_limits.bodies)
     quick = 3 * max(settings.bulk_deadline, settings.mongodb_timeout)  # read, score, write
     around = middleware_by_work(
         services.authentication,

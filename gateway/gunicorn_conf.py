@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.middleware.lingering_close import THREADS as _MORE_THREADS
 from gateway.services.access.concurrency import concurrency_limits
 from gateway.settings import read_settings
 from shared.telemetry.gunicorn_log import GunicornLog
@@ -21,8 +20,8 @@ own_process(_settings.log_level, _settings.log_format)
 bind = f"{_settings.host}:{_settings.port}"
 workers = _settings.workers
 worker_class = "gthread"
-threads = concurrency_limits(_settings.threads).threads + _MORE_THREADS
-# With no more connections than threads none would be kept open, and gunicorn's one loop would linger on each it closes.
+threads = concurrency_limits(_settings.threads).threads
+# With no more connections than threads none would be kept open.
 worker_connections = threads + 1_000
 keepalive = 75  # longer than a pooled client's idle connections live
 limit_request_line = 8190  # its most; the default is half of it
@@ -47,10 +46,8 @@ def on_starting(_server: Any) -> None:
 
 
 def post_fork(_server: Any, _worker: Any) -> None:
-    """Leave out the Server header, refuse by problems, and linger on no connection: gunicorn has no settings for it."""
+    """Leave out the Server header, and refuse by problems: gunicorn has no settings for it."""
     # Imported here because gunicorn takes every global of this module for a setting.
-    from functools import partial
-
     from gunicorn import util  # type: ignore[import-untyped]  # it ships no types
     from gunicorn.http import wsgi  # type: ignore[import-untyped]  # the same
 
@@ -66,9 +63,6 @@ def post_fork(_server: Any, _worker: Any) -> None:
 
     wsgi.Response.default_headers = nameless
     util.write_error = refuse
-    # It would wait for each client to close, up to 2 s, in the loop that serves all others. That a refusal reaches a
-    # client that is still sending is seen to by `gateway.middleware.lingering_close`, in threads of its own.
-    util.close_graceful = partial(util.close_graceful, timeout=0.001)
 
 
 def post_worker_init(worker: Any) -> None:
@@ -83,30 +77,3 @@ def post_worker_init(worker: Any) -> None:
         worker.handle_exit(*signalled)
 
     signal.signal(signal.SIGTERM, end)
-
-
-def pre_request(_worker: Any, request: Any) -> None:
-    """End the wait for a client that neither sends nor reads, and let the application ask for the body."""
-    connection = request.unreader.sock
-    # gunicorn would hold the thread for ever. Who does not send is cut off by `gateway.controllers.slow_clients` before
-    # that, and hears why.
-    connection.settimeout(2 * _settings.request_timeout)
-    if request._expected_100_continue:
-        # gunicorn would ask for every body, also for those that are then refused. One that was not asked for may come
-        # or not, so that nobody knows where the next request begins.
-        request._expected_100_continue = False
-        request.force_close()
-        request.body.read = _asking(request.body.read, connection)
-
-
-def _asking(read: Any, connection: Any) -> Any:
-    asked = False
-
-    def ask_and_read(*size: int) -> Any:
-        nonlocal asked
-        if not asked:
-            asked = True
-            connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
-        return read(*size)
-
-    return ask_and_read

@@ -223,7 +223,6 @@ class Settings(BaseSettings):
     rate_limit_bulk: _Rates = (Rate(60, 60),)
     rate_limit_anonymous: _Rates = (Rate(300, 60),)
     trusted_proxies: Annotated[int, Field(ge=0, le=9)] = 0
-    request_timeout: Annotated[float, Field(ge=0.1, le=3600)] = 30.0
     cors_origins: Annotated[tuple[Annotated[str, AfterValidator(_origin)], ...], NoDecode, BeforeValidator(_list)] = ()
     hsts_seconds: Annotated[int, Field(ge=0, le=2**31)] = 31_536_000
     max_body_bytes: Annotated[int, Field(ge=1024, le=2**30)] = 2 * 1024 * 1024

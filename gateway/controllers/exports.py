@@ -9,7 +9,6 @@ from flask import Response, g, request
 from werkzeug.exceptions import NotAcceptable
 
 from gateway.controllers.http import preferred, query
-from gateway.controllers.slow_clients import taken_in_time
 from gateway.files.writer import KINDS
 from gateway.schemas.customer_queries import filters_of
 from gateway.services.clock import now
@@ -62,13 +61,12 @@ def _preferred() -> str:
 
 
 def whole_or_marked(pieces: Iterator[bytes], what: str) -> Iterator[bytes]:
-    """Return the pieces of a file; if it breaks off, or the client takes too long, it ends with `BROKEN_OFF`."""
+    """Return the pieces of a file; if it breaks off, it ends with `BROKEN_OFF`."""
     request_id, breaks = g.request_id, request.environ.get("SERVER_SOFTWARE") != _GRANIAN
-    timed = taken_in_time(pieces)
 
     def yielded() -> Iterator[bytes]:
         try:
-            yield from timed
+            yield from pieces
         except Exception as error:
             log.error("the %s of request %s broke off: %s", what, request_id, error)
             yield BROKEN_OFF

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import IO, Any
 
 import orjson
 from flask import Response, g, has_request_context, request
@@ -15,15 +15,13 @@ from werkzeug.exceptions import (
     ClientDisconnected,
     LengthRequired,
     RequestEntityTooLarge,
-    RequestTimeout,
     UnsupportedMediaType,
 )
 
-from gateway.controllers.slow_clients import TimedBody, timed_body
 from gateway.schemas.customers import field_errors
 from gateway.schemas.queries import Values
 from gateway.services.customers.preconditions import ANY_STATE, EVERY_REVISION, Precondition
-from gateway.services.errors import InvalidInput, UploadBroken, UploadStalled
+from gateway.services.errors import InvalidInput, UploadBroken
 from gateway.services.events.change import Origin
 from gateway.services.models.registry import Upload
 from gateway.services.principal import COMMAND_LINE, Principal
@@ -160,7 +158,7 @@ def read_body() -> bytes:
 
     Raises
     ------
-    werkzeug.exceptions.RequestEntityTooLarge, werkzeug.exceptions.RequestTimeout
+    werkzeug.exceptions.RequestEntityTooLarge
     werkzeug.exceptions.ClientDisconnected
         when it breaks off.
     """
@@ -187,11 +185,8 @@ def _too_large(limit: int) -> RequestEntityTooLarge:
 
 
 def _read(size: int = -1) -> bytes:
-    body = timed_body()
     try:
-        return body.read(size)
-    except TimeoutError as error:
-        raise RequestTimeout(f"The body did not arrive within {body.timeouts.seconds:g} seconds.") from error
+        return request.stream.read(size)
     except OSError as error:
         raise ClientDisconnected("The body broke off before its end.") from error
 
@@ -291,7 +286,7 @@ def read_upload(media_types: Sequence[str], max_bytes: int, otherwise: str = "")
     if size > max_bytes:
         raise RequestEntityTooLarge(f"The file must not be larger than {max_bytes} bytes.")
     request.max_content_length = size  # checked against this route's own limit; the application's is far lower
-    return Upload(request.mimetype, size, _pieces(timed_body(), size))
+    return Upload(request.mimetype, size, _pieces(request.stream, size))
 
 
 def _codec(charset: str) -> str | None:
@@ -302,14 +297,12 @@ def _codec(charset: str) -> str | None:
         return None
 
 
-def _pieces(body: TimedBody, size: int) -> Iterator[bytes]:
+def _pieces(body: IO[bytes], size: int) -> Iterator[bytes]:
     """Yield the body as it arrives; one that breaks off raises, or the half would be taken for the whole."""
     left = size
     while left:
         try:
             piece = body.read(min(_PIECE, left))
-        except TimeoutError as error:
-            raise UploadStalled from error
         except (OSError, ClientDisconnected) as error:
             raise UploadBroken from error
         if not piece:

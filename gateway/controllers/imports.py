@@ -14,7 +14,7 @@ from flask import Response, request
 from gateway.controllers.exports import whole_or_marked
 from gateway.controllers.http import JSON, caller, json_response, ndjson_line, preferred, query, read_upload
 from gateway.controllers.pages import page_by_id
-from gateway.files.reader import CustomerFile
+from gateway.files.reader import CustomerFile, received
 from gateway.services.imports.imports import ImportOptions, ImportService
 from gateway.services.imports.records import Import, ImportSummary
 from gateway.services.imports.run import ImportRun
@@ -56,14 +56,17 @@ class ImportController:
         """POST /imports: read the whole file, or answer while it is read where the client accepts NDJSON."""
         upload = read_upload(MEDIA_TYPES, self._max_upload_bytes)
         order = ImportOptions(query()["mode"], query()["dry_run"], query().get("name"), upload.size)
-        source = CustomerFile(upload.media_type, upload.pieces, self._folder, query().get("columns"))
+        told = preferred((JSON, NDJSON)) == NDJSON
+        # A proxy (nginx) sends no more of a body once an answer has begun: then all of it has to be here.
+        pieces = received(upload.pieces, self._folder) if told else upload.pieces
+        source = CustomerFile(upload.media_type, pieces, self._folder, query().get("columns"))
         try:
             run = self._imports.begin(source, order, caller())
         except BaseException:
             source.close()
             raise
         headers = {"Location": f"{request.path}/{run.record['id']}"}
-        if preferred((JSON, NDJSON)) == NDJSON:
+        if told:
             return Response(_lines(run, request.path), 201, headers, mimetype=NDJSON)
         for _ in run.progress():
             pass  # the record tells whoever asks for it meanwhile

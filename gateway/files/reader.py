@@ -133,3 +133,24 @@ def kept(pieces: Iterable[bytes], folder: Path | None) -> IO[bytes]:
             raise StoreUnavailable(f"The file cannot be kept while it is read: {error.strerror}.") from error
         opening.pop_all()  # whoever asked for it closes it
     return file
+
+
+def received(pieces: Iterable[bytes], folder: Path | None) -> Iterator[bytes]:
+    """Receive a whole file, and return its pieces.
+
+    Raises
+    ------
+    StoreUnavailable
+        as `kept`.
+    """
+    file = kept(pieces, folder)
+
+    def read_again() -> Iterator[bytes]:
+        with file:
+            while piece := file.read(_PIECE):
+                yield piece
+
+    return read_again()
+
+
+_PIECE = 256 * 1024

@@ -41,8 +41,8 @@ _OTHER_WORK = ((Work.QUICK, EXPLAIN, Work.BOTH), (Work.MANY, WAIT, Work.WAIT))
 def concurrency_limited(limits: Mapping[Work, ConcurrencyLimit]) -> Around:
     """Return a guard under which each request holds a place of its kind, until the last byte of a stream is sent.
 
-    A body is received before: clients that send slowly have a bound of their own. Not so files, which are worked on
-    while they come in.
+    A body is received before, so that whoever is refused hears so after having sent it. Not so files, which are worked
+    on while they come in.
     """
 
     def around(route: Route, view: View) -> View:

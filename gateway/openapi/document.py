@@ -16,9 +16,9 @@ from gateway.openapi.problems import (
     COUNTED,
     MALFORMED,
     NO_SUCH_ADDRESS,
+    PAGES_BUSY,
     REPEATED,
     SCOPED,
-    TOO_SLOW,
     WITH_BODY,
     Known,
     Problems,
@@ -189,7 +189,7 @@ def _codes(operation: Operation, rule: str, route: Route) -> Iterator[str]:
     if not rule.startswith("/health/"):
         yield from COUNTED
     if route.work is Work.PAGE:
-        yield TOO_SLOW
+        yield PAGES_BUSY
     if operation.body:
         yield from WITH_BODY
         if any(kind.endswith("json") for kind in (*operation.body.media_types, *operation.body.others)):

@@ -24,8 +24,9 @@ REPEATED = (
     "idempotency_answer_not_kept",
 )
 """What whatever heeds an Idempotency-Key can give."""
-TOO_SLOW = "clients_slow"
-BODY_READ = ("body_too_large", "request_timeout", TOO_SLOW)
+PAGES_BUSY = "clients_slow"
+"""What the pages that need no key can give; it has kept the name of what it was first for."""
+BODY_READ = ("body_too_large",)
 WITH_BODY = (*BODY_READ, "unsupported_media_type")
 NO_SUCH_ADDRESS = "not_found"
 MALFORMED = "malformed_json"
@@ -62,13 +63,11 @@ _PLAIN = {
     400: "The request is incomplete, or is not valid HTTP",
     404: "There is nothing at this address",
     405: "The address does not support this method; Allow lists those it does",
-    408: "The client sent nothing for too long",
     406: "None of the media types in Accept is available here",
     411: "The body needs a Content-Length",
     413: "The body is larger than this address accepts",
     414: "The query string is too long",
     415: "The Content-Type or Content-Encoding of the body is not accepted here",
-    503: "Too many clients are sending slowly; try again later",
     500: "An internal error; the log has the details under the request id",
 }
 """Meanings of errors that say no more than their status."""

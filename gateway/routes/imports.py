@@ -22,7 +22,7 @@ _NEXT = {
     "errors": Link("getImportErrors", _ID),
     "cancel": Link("cancelImport", _ID),
 }
-_REFUSALS = ("upload_broken", "request_timeout", "length_required", "import_unreadable", "contended", "analysis_busy")
+_REFUSALS = ("upload_broken", "length_required", "import_unreadable", "contended", "analysis_busy")
 _FAULTS = ("import_interrupted", "import_failed")
 
 

@@ -32,12 +32,11 @@ SegmentationError
 ├── ImportNotFound
 ├── ImportEnded                  it cannot be cancelled any more
 ├── UploadBroken                 the client disconnected before the end of the file
-│   └── UploadStalled            or stopped sending
 ├── ImportInterrupted            it stopped midway; sending the file again finishes it
 │   ├── ImportUnreadable         the file turned out to be damaged
 │   └── ImportFailed             the database refuses what is imported
 ├── AnalysisBusy                 too many long calls are running
-├── ClientsTooSlow               too many requests are waiting for their clients to send something
+├── PagesBusy                    too many pages that need no key are being asked for
 ├── RegistryRefusal              the model service refuses, for a reason that the client has to know
 ├── StoreError                   the database rejected the operation or failed
 │   ├── QueryTimeout             finding or counting customers took too long
@@ -385,15 +384,8 @@ class ImportEnded(SegmentationError):
 class UploadBroken(SegmentationError):
     """The client disconnected before the end of the file."""
 
-    def __init__(self, detail: str = "The upload ended before the end of the file.") -> None:
-        super().__init__(detail)
-
-
-class UploadStalled(UploadBroken):
-    """The client stopped sending."""
-
     def __init__(self) -> None:
-        super().__init__("The upload stalled: no data arrived for too long.")
+        super().__init__("The upload ended before the end of the file.")
 
 
 class ImportInterrupted(SegmentationError):
@@ -429,11 +421,11 @@ class AnalysisBusy(SegmentationError):
         super().__init__("Too many analyses and uploads are running; try again when one has ended.")
 
 
-class ClientsTooSlow(SegmentationError):
-    """Too many requests are waiting for their clients to send something."""
+class PagesBusy(SegmentationError):
+    """Too many pages that need no key are being asked for at once."""
 
     def __init__(self) -> None:
-        super().__init__("Too many clients are sending slowly; try again in a moment.")
+        super().__init__("Too many pages are being asked for; try again in a moment.")
 
 
 class RegistryRefusal(SegmentationError):

@@ -21,5 +21,5 @@ expect 413 body_too_large -X POST --data-binary @/tmp/large "$address/api/v1/cus
 expect 401 unauthenticated -X POST --data-binary @/tmp/large -H 'Content-Type: text/csv' "$address/api/v1/imports"
 curl -sS --cacert secrets/tls/tls.crt -D - -o /dev/null "$address/" | grep -qi '^strict-transport-security:' || { echo "no HSTS"; exit 1; }
 expect 308 "" "http://localhost:$port/health/live"
-expect 403 tls_required -H 'Authorization: Bearer x' "http://localhost:$port/api/v1/customers"
+expect 421 tls_required -H 'Authorization: Bearer x' "http://localhost:$port/api/v1/customers"
 echo "over TLS: health, refusals, sizes, no metrics, HSTS; plain HTTP is sent away"

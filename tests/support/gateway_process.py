@@ -24,6 +24,8 @@ SERVERS = {
     "granian": ["gateway", "serve"],
     "gunicorn": ["gunicorn", "-c", "python:gateway.gunicorn_conf", "gateway.app:create_app()"],
 }
+GRANIAN_BEHIND_A_PROXY = "granian behind a proxy"
+"""As an operator starts it whose proxy drops names with underscores; the gateway's own command takes gunicorn there."""
 
 
 NO_HEADERS = {
@@ -53,8 +55,8 @@ class Gateway:
 
     port: int
     key: str
-    cuts_off: bool
-    """Whether the server lets a slow client be cut off."""
+    explains: bool
+    """Whether the server answers what is no HTTP by a problem."""
     process: subprocess.Popen[bytes]
 
     @property
@@ -93,7 +95,7 @@ def running_gateway(uri: str, server: str, log: Path, **settings: object) -> Ite
     key = new_key(uri, "admin")
     environment |= {**NO_HEADERS, "HTTP_AUTHORIZATION": f"Bearer {key}"}
     with log.open("w") as output:
-        command = [sys.executable, "-m", *SERVERS[server]]
+        command = [sys.executable, "-m", *(SERVERS.get(server) or _granian(port))]
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=output)
     gateway = Gateway(port, key, server == "gunicorn", process)
     try:
@@ -106,6 +108,11 @@ def running_gateway(uri: str, server: str, log: Path, **settings: object) -> Ite
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def _granian(port: int) -> list[str]:
+    options = ["--interface", "wsgi", "--port", str(port), "--blocking-threads", "64", "--http", "1", "--no-ws"]
+    return ["granian", *options, "--log-level", "error", "--factory", "gateway.granian_app:create_app"]
 
 
 def _wait(gateway: Gateway, process: subprocess.Popen[bytes], log: Path) -> None:

@@ -18,8 +18,8 @@ from typing import NamedTuple, TypeAlias
 
 from gateway.services.errors import (
     AnalysisBusy,
-    ClientsTooSlow,
     ModelBusy,
+    PagesBusy,
     SegmentationError,
     StoreUnavailable,
     TooManyReaders,
@@ -148,7 +148,6 @@ class ConcurrencyLimits(NamedTuple):
     exports, imports, analyses : on what goes over whole files or all customers.
     readers : on waiting for events.
     pages : on what anybody may ask without a key.
-    bodies : on waiting for clients that send something.
     keys : on reading API keys, which every request needs first.
     quotas : on counting requests in the database.
     """
@@ -162,7 +161,6 @@ class ConcurrencyLimits(NamedTuple):
     analyses: ConcurrencyLimit
     readers: ConcurrencyLimit
     pages: ConcurrencyLimit
-    bodies: ConcurrencyLimit
     keys: ConcurrencyLimit
     quotas: ConcurrencyLimit
 
@@ -191,8 +189,7 @@ def concurrency_limits(size: int) -> ConcurrencyLimits:
         imports=long(),
         analyses=long(),
         readers=ConcurrencyLimit(16 * size, TooManyReaders),
-        pages=ConcurrencyLimit(2 * size, ClientsTooSlow, 4 * size),
-        bodies=ConcurrencyLimit(4 * size, ClientsTooSlow, WAITING),
+        pages=ConcurrencyLimit(2 * size, PagesBusy, 4 * size),
         keys=ConcurrencyLimit(2 * size, _database_busy, WAITING),
         quotas=ConcurrencyLimit(2 * size, _database_busy, WAITING),
     )

@@ -17,7 +17,6 @@ from gateway import __main__ as command_line
 from gateway import wiring
 from gateway.commands import imports
 from gateway.commands.imports import ROWS_REJECTED
-from gateway.middleware import lingering_close
 from gateway.services.access.concurrency import concurrency_limits
 from gateway.services.errors import StoreUnavailable
 from gateway.services.imports.records import MAX_LISTED_ERRORS
@@ -163,7 +162,7 @@ def test_serve_becomes_the_server_that_the_settings_describe(monkeypatch: pytest
     assert line[line.index("--port") + 1] == "9123"
     assert line[-1] == "gateway.granian_app:create_app"
     threads = int(line[line.index("--blocking-threads") + 1])
-    assert threads == concurrency_limits(Settings().threads).threads + lingering_close.THREADS
+    assert threads == concurrency_limits(Settings().threads).threads
 
 
 def test_a_missing_mongod_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:

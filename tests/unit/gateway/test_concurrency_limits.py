@@ -141,7 +141,7 @@ class TestBounds:
         assert most < limits.threads
 
     @pytest.mark.parametrize("size", [1, 4])
-    @pytest.mark.parametrize("kind", ["records", "many", "model", "both", "bodies", "keys", "quotas"])
+    @pytest.mark.parametrize("kind", ["records", "many", "model", "both", "keys", "quotas"])
     def test_let_sixty_connections_of_one_caller_have_their_turn(
         self, size: int, kind: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -35,7 +35,6 @@ VARIABLES = {
     "RATE_LIMIT_BULK": ("rate_limit_bulk", "5 per 2 minutes", (Rate(5, 120),)),
     "RATE_LIMIT_ANONYMOUS": ("rate_limit_anonymous", "10/hour", (Rate(10, 3600),)),
     "TRUSTED_PROXIES": ("trusted_proxies", "1", 1),
-    "REQUEST_TIMEOUT": ("request_timeout", "5", 5.0),
     "CORS_ORIGINS": (
         "cors_origins",
         "https://crm.example,http://localhost:3000,https://[2001:db8::1]:8443,http://127.0.0.1",
@@ -198,7 +197,6 @@ def test_a_certificate_and_another_ones_key_are_refused(monkeypatch: pytest.Monk
         ("RATE_LIMIT_ANONYMOUS", "1 per 0 seconds x"),
         ("TRUSTED_PROXIES", "-1"),
         ("TRUSTED_PROXIES", "all"),
-        ("REQUEST_TIMEOUT", "0"),
         ("CORS_ORIGINS", "crm.example"),
         ("CORS_ORIGINS", "https://crm.example/"),
         ("CORS_ORIGINS", "https://CRM.example"),

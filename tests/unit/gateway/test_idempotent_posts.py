@@ -19,18 +19,15 @@ from support.problems import assert_problem
 from werkzeug.exceptions import BadRequest, ServiceUnavailable
 from werkzeug.test import TestResponse
 
-from gateway.controllers import slow_clients
 from gateway.controllers.http import first_tried_at, read_body
 from gateway.middleware import errors as error_handlers
 from gateway.middleware import request_log
 from gateway.middleware.idempotency import idempotent
 from gateway.routes import Repeats, Resource, Route, View, Work, register
 from gateway.routes.operation import Answer, Operation
-from gateway.services.access.concurrency import ConcurrencyLimit
 from gateway.services.access.idempotency import IdempotencyService
 from gateway.services.errors import (
     AnalysisBusy,
-    ClientsTooSlow,
     CustomerExists,
     ModelTimeout,
     ModelUnavailable,
@@ -63,7 +60,6 @@ class Guarded:
     def __post_init__(self) -> None:
         app = Flask("test")
         app.config["MAX_CONTENT_LENGTH"] = 1000
-        slow_clients.register(app, 30, ConcurrencyLimit(4, ClientsTooSlow))
         request_log.register(app, str)
         error_handlers.register(app)
         guard = idempotent(IdempotencyService(self.keys, 24), 60)

@@ -117,7 +117,7 @@ def test_an_offer_to_upgrade_is_passed_over() -> None:
 
 
 def test_variables_of_the_process_are_no_part_of_requests() -> None:
-    kept = {"HTTPS_PROXY": "http://proxy:3128", "REQUEST_TIMEOUT": "30", "GATEWAY_PORT": "8000", "PATH": "/bin"}
+    kept = {"HTTPS_PROXY": "http://proxy:3128", "QUERY_TIMEOUT": "3", "GATEWAY_PORT": "8000", "PATH": "/bin"}
     taken = [
         "HTTP_AUTHORIZATION",
         "HTTP_HOST",
