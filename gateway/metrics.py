@@ -6,25 +6,23 @@ are in `gateway.worker_metrics`. Services know nothing of either: middleware, ad
 
 from __future__ import annotations
 
-import re
 import threading
 import time
 from collections.abc import Callable, Mapping
 from functools import lru_cache, wraps
 from types import FrameType
-from typing import Concatenate, Final, NamedTuple, ParamSpec, Protocol, TypeAlias, TypeVar
+from typing import Concatenate, Final, ParamSpec, Protocol, TypeAlias, TypeVar
 
 from prometheus_client import Counter, Gauge, Histogram
 
 from gateway.services.access.concurrency import ConcurrencyLimits
 from gateway.services.errors import ModelMalformed, ModelServiceError, ModelTimeout
 from shared.contract import PREDICT, PREDICT_BATCH
+from shared.metrics.requests import RequestMetrics
 from shared.metrics.text import harmless, multiprocess
 
 SAMPLE_SECONDS: Final = 5.0
 """How often a process says how many places are taken of each kind of work."""
-UNKNOWN_ROUTE: Final = "unknown"
-"""Stands for every address that there is no route for."""
 
 
 class _HasStatus(Protocol):
@@ -38,16 +36,6 @@ _Options = ParamSpec("_Options")
 _Call: TypeAlias = Callable[Concatenate[_Client, str, str, _Options], _Answered]
 
 
-_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-_VARIABLE: Final = re.compile(r"<(?:\w+(?:\([^)]*\))?:)?(\w+)>")
-
-_requests = Counter("gateway_http_requests_total", "Requests that were answered.", ["method", "route", "status"])
-_durations = Histogram(
-    "gateway_http_request_duration_seconds",
-    "Time until the answer was ready to be sent.",
-    ["method", "route"],
-    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10),
-)
 _operations = Histogram(
     "gateway_mongodb_operation_duration_seconds",
     "Time of one use of a collection, with all that it asks of MongoDB.",
@@ -84,34 +72,7 @@ for _operation in ("predict", "predict_batch"):
     _calls.labels(_operation)
 
 
-def template(rule: str) -> str:
-    """Return a route as people write it: ``/customers/{CUST_ID}`` for ``/customers/<cust_id>``."""
-    return _VARIABLE.sub(lambda found: f"{{{found[1].replace('cust_id', 'CUST_ID')}}}", rule)
-
-
-class _OfRequests(NamedTuple):
-    counter: Counter
-    durations: Histogram
-
-
-_of_requests: dict[tuple[str, str | None, int], _OfRequests] = {}
-
-
-@harmless
-def request_answered(method: str, rule: str | None, status: int, seconds: float) -> None:
-    """Count and time a request; `rule` is its route's, None where there is none."""
-    found = _of_requests.get((method, rule, status)) or _new_request(method, rule, status)
-    found.counter.inc()
-    found.durations.observe(seconds)
-
-
-def _new_request(method: str, rule: str | None, status: int) -> _OfRequests:
-    named = method if method in _METHODS else "other"  # a client may call it as it likes
-    route = UNKNOWN_ROUTE if rule is None else template(rule)
-    found = _OfRequests(_requests.labels(named, route, str(status)), _durations.labels(named, route))
-    if named == method:
-        _of_requests[method, rule, status] = found
-    return found
+requests: Final = RequestMetrics("gateway", (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10))
 
 
 _of_operations: dict[tuple[str, str], Histogram] = {}

@@ -29,7 +29,7 @@ def register(app: Flask, digest: Callable[[str], str]) -> None:
     def end(response: Response) -> Response:
         response.headers[REQUEST_ID_HEADER] = g.request_id
         where, seconds = route(), time.perf_counter() - g.begun
-        metrics.request_answered(request.method, where, response.status_code, seconds)
+        metrics.requests.answered(request.method, where, response.status_code, seconds)
         _log(where, response.status_code, seconds, digest)
         return response
 
@@ -40,7 +40,7 @@ def register(app: Flask, digest: Callable[[str], str]) -> None:
 def route() -> str | None:
     """Return the address of the request's route, with the names of its variables; None where nothing is there."""
     rule = request.url_rule
-    return address(rule.rule) if rule else None
+    return address(rule.rule).replace("{cust_id}", "{CUST_ID}") if rule else None
 
 
 def _begin() -> None:
