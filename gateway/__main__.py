@@ -22,7 +22,10 @@ from gateway.services.events.relay import RELAY_SECONDS
 from gateway.services.models.segment_counting import LOOK_SECONDS
 from gateway.settings import Settings
 from gateway.wiring import Services, build_services
-from gateway.worker import Beside, Duty, work
+from gateway.worker import Beside, Counted, Duty, work
+from gateway.worker_metrics import LOOK_SECONDS as FIGURES_SECONDS
+from gateway.worker_metrics import Figures, serve_metrics
+from shared.metrics.folder import make_metrics_folder
 from shared.telemetry import logs, traces
 
 HEADER_SECONDS = 10
@@ -56,6 +59,7 @@ def serve() -> None:
     refuse_taken("gateway", settings.host, settings.port)
     end_without_replica_set(settings)
     os.environ[logs.LOG_FORMAT] = settings.log_format  # for granian's own lines
+    make_metrics_folder("gateway")
     command = _gunicorn() if settings.trusted_proxies else _granian(settings)
     os.execv(sys.executable, [sys.executable, "-m", *command])  # noqa: S606
 
@@ -100,17 +104,28 @@ def worker() -> None:
     signal.signal(signal.SIGINT, _exit)
     end_without_replica_set(settings)
     services = _services(settings)
+    of = services.segments
+    figures = Figures(services.assignments.status, of.sizes, of.descriptions, services.audit, services.drift)
     duties: list[Duty] = [
-        Beside(services.schema_upkeep, "schema"),
-        Beside(services.relay, "relay", every=RELAY_SECONDS),
-        Beside(services.segments.counting, "segment-counting", every=LOOK_SECONDS),
-        Beside(services.segments.upkeep, "description"),
-        services.imports,
-        services.erasures,
-        services.assignments.reconciler,
-        services.model_history,
+        _beside(services.schema_upkeep, "schema"),
+        _beside(services.relay, "relay", every=RELAY_SECONDS),
+        _beside(of.counting, "segment-counting", every=LOOK_SECONDS),
+        _beside(of.upkeep, "description"),
+        _beside(services.drift, "drift"),
+        _beside(figures, "metrics", every=FIGURES_SECONDS),
+        Counted(services.imports, "imports"),
+        Counted(services.erasures, "erasures"),
+        Counted(services.assignments.reconciler, "assignments"),
+        Counted(services.model_history, "model-history"),
     ]
+    if settings.metrics_port is not None:
+        refuse_taken("metrics", settings.host, settings.metrics_port)
+        serve_metrics(settings.host, settings.metrics_port, figures)
     work(duties, settings.worker_interval, settings.worker_heartbeat)
+
+
+def _beside(duty: Duty, name: str, every: float | None = None) -> Duty:
+    return Beside(Counted(duty, name), name, every)
 
 
 def _exit(_signal: int, _frame: FrameType | None) -> None:

@@ -8,6 +8,7 @@ import os
 from flask import Flask
 
 from gateway.lean_flask import LeanFlask
+from gateway.metrics import OfConcurrency
 from gateway.middleware import cors, errors, middleware_by_work, request_environ, request_log, traced, unread_body
 from gateway.middleware.security_headers import SecurityHeaders
 from gateway.openapi import document_of
@@ -62,9 +63,11 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
         services.limits,
         services.idempotency,
         services.concurrency_limits,
+        settings.metrics_networks,
         lease=quick,
         long_lease=quick + settings.analysis_deadline,
     )
+    OfConcurrency(services.concurrency_limits).follow()
     app.extensions[_FEED] = services.feed
     register(app, build_resources(services, settings, lambda: document_of(app)), around)
     return app

@@ -11,8 +11,12 @@ from typing import Any
 
 from gateway.services.access.concurrency import concurrency_limits
 from gateway.settings import read_settings
+from shared.metrics.folder import make_metrics_folder
 from shared.telemetry.gunicorn_log import GunicornLog
 from shared.telemetry.logs import own_process
+
+make_metrics_folder("gateway")
+from gateway.middleware.lingering_close import THREADS as _MORE_THREADS  # noqa: E402  # needs the folder
 
 _settings = read_settings()
 own_process(_settings.log_level, _settings.log_format)

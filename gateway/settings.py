@@ -17,6 +17,7 @@ from pymongo.errors import InvalidURI, PyMongoError
 from pymongo.uri_parser import parse_uri
 
 from gateway.services.access.rate_limits import Rate
+from shared.networks import LOOPBACK, Network, networks
 from shared.secret_rules import (
     DEVELOPMENT_MARK,
     MODEL_SERVICE_SECRET_IN_DEVELOPMENT,
@@ -195,6 +196,7 @@ class Settings(BaseSettings):
         protected_namespaces=(),
     )
 
+    deployment: Literal["production", "development"] = PRODUCTION
     mongod_port: _Port = 27117
     mongodb_uri: Annotated[str, AfterValidator(_mongodb_uri)] = Field(
         default_factory=lambda given: f"mongodb://127.0.0.1:{given['mongod_port']}/segmentation?replicaSet=rs0"
@@ -224,6 +226,11 @@ class Settings(BaseSettings):
     rate_limit_anonymous: _Rates = (Rate(300, 60),)
     trusted_proxies: Annotated[int, Field(ge=0, le=9)] = 0
     cors_origins: Annotated[tuple[Annotated[str, AfterValidator(_origin)], ...], NoDecode, BeforeValidator(_list)] = ()
+    metrics_networks: Annotated[tuple[Network, ...], NoDecode, BeforeValidator(networks)] = Field(
+        default_factory=lambda given: LOOPBACK if given["deployment"] == DEVELOPMENT else ()
+    )
+    metrics_port: _Port | None = None
+    drift_hours: Annotated[float, Field(ge=0, le=8760)] = 24.0
     hsts_seconds: Annotated[int, Field(ge=0, le=2**31)] = 31_536_000
     max_body_bytes: Annotated[int, Field(ge=1024, le=2**30)] = 2 * 1024 * 1024
     max_upload_bytes: Annotated[int, Field(ge=1024, le=2**50)] = 1024**3
@@ -237,7 +244,6 @@ class Settings(BaseSettings):
     history_retention_days: _Days = 365
     import_retention_days: _Days = 30
     upload_folder: Annotated[Path, AfterValidator(_writable)] | None = None
-    deployment: Literal["production", "development"] = PRODUCTION
     log_format: LogFormat = Field(default_factory=lambda given: default_format(given["deployment"]))
     secret_key: str = Field(f"gateway-secret-key-{DEVELOPMENT_MARK}", repr=False)
     oidc_issuer: _TrustedUrl | None = None

@@ -38,6 +38,7 @@ from gateway.data_access.mongo.schema import CollectionSchema, MongoSchema
 from gateway.data_access.mongo.segments import snapshots
 from gateway.data_access.mongo.segments.counts import MongoSegmentCounter
 from gateway.data_access.mongo.segments.descriptions import MongoDescriptions
+from gateway.data_access.mongo.segments.drift_checks import MongoDriftChecks
 from gateway.data_access.mongo.segments.snapshots import MongoSnapshots
 from gateway.data_access.mongo.segments.transitions import MongoTransitions
 from gateway.data_access.mongo.spans import MongoSpans
@@ -53,6 +54,7 @@ from gateway.services.events.as_of import PastSegments
 from gateway.services.events.log import ChangeLog, Orders, Outboxes
 from gateway.services.imports.records import ImportRecords
 from gateway.services.models.descriptions import KeptDescriptions
+from gateway.services.models.drift_watch import DriftChecks
 from gateway.services.models.segment_snapshots import SegmentCounter, Snapshots
 from gateway.services.models.transitions import TransitionStore
 from gateway.services.schema import Schema
@@ -82,6 +84,7 @@ class Stores:
     snapshots: Snapshots
     transitions: TransitionStore
     descriptions: KeptDescriptions
+    drift: DriftChecks
     transactions: Transactions
     schema: Schema
 
@@ -144,6 +147,7 @@ def mongo_stores(database: Database[dict[str, Any]], settings: Settings) -> Stor
         snapshots=MongoSnapshots(database["segment_snapshots"]),
         transitions=MongoTransitions(database, settings.bulk_deadline),
         descriptions=MongoDescriptions(database["model_description"]),
+        drift=MongoDriftChecks(database["drift_checks"]),
         transactions=transactions,
         schema=MongoSchema(database, schema_of(settings)),
     )

@@ -80,6 +80,7 @@ from gateway.services.imports.imports import ImportService
 from gateway.services.models.activations import ActivationService, ModelHistory
 from gateway.services.models.analyses import AnalysisService
 from gateway.services.models.descriptions import ModelDescriptions
+from gateway.services.models.drift_watch import DriftWatch
 from gateway.services.models.model import Model
 from gateway.services.models.predictions import PredictionService
 from gateway.services.models.registry import ModelRegistry
@@ -92,6 +93,7 @@ from gateway.services.schema import SchemaUpkeep
 from gateway.services.service import HealthService
 from gateway.settings import Settings
 from gateway.stores import Stores, connect, mongo_stores
+from shared.metrics.text import metrics_text
 from shared.telemetry.logs import current_request_id
 
 
@@ -141,6 +143,7 @@ class Services:
     registry: ModelRegistry
     trainings: TrainingService
     analyses: AnalysisService
+    drift: DriftWatch
     health: HealthService
     imports: ImportService
     exports: ExportService
@@ -184,7 +187,7 @@ def assemble(
     recorder, history = _log(stores, registry)
     writing = CustomerService(store, assigner, stores.outboxes, origin, require_revision=settings.require_if_match)
     segments_ = _segments(stores, model, registry, settings, recorder)
-    names = segments_.descriptions.names
+    analyses, names = AnalysisService(store, registry), segments_.descriptions.names
     authentication, known_keys = build_authentication(stores.keys, tokens, lambda _: bound.keys.held(address()))
     return Services(
         authentication=authentication,
@@ -204,7 +207,8 @@ def assemble(
         segments=segments_,
         registry=registry,
         trainings=TrainingService(store, registry, recorder),
-        analyses=AnalysisService(store, registry),
+        analyses=analyses,
+        drift=DriftWatch(stores.drift, model, analyses, settings.drift_hours, settings.analysis_deadline),
         health=HealthService(store, model, stores.schema),
         imports=_imports(stores, assigner, registry, settings),
         exports=ExportService(store),
@@ -346,5 +350,5 @@ def build_resources(services: Services, settings: Settings, document: Callable[[
         api_keys.api_keys(ApiKeyController(s.api_keys)),
         events.events(EventController(s.feed)),
         audit.audit(AuditController(s.audit)),
-        service.service(ServiceController(s.health), DocumentationController(document, registry)),
+        service.service(ServiceController(s.health, metrics_text), DocumentationController(document, registry)),
     )

@@ -9,6 +9,8 @@ from pathlib import Path
 from threading import Thread
 from typing import Protocol
 
+from prometheus_client import Counter, Gauge
+
 from gateway.services.errors import SegmentationError
 from shared.problems import request_id
 from shared.telemetry import traces
@@ -24,6 +26,38 @@ class Duty(Protocol):
 
     def run_once(self, heartbeat: Callable[[], None]) -> int:
         """Do what there is to do now, calling `heartbeat` after each part; may raise any `SegmentationError`."""
+
+
+_runs = Counter("worker_duty_runs_total", "Runs of a duty, by how they ended.", ["duty", "outcome"])
+_succeeded = Gauge(
+    "worker_duty_last_success_timestamp_seconds",
+    "When a duty last ended as it should; before it has, when the worker began.",
+    ["duty"],
+)
+_beat = Gauge("worker_heartbeat_timestamp_seconds", "When the worker last began or went on with a duty.")
+
+
+class Counted:
+    """A duty whose runs are counted."""
+
+    def __init__(self, duty: Duty, name: str) -> None:
+        self.name = name
+        self._duty = duty
+        self._done = _runs.labels(name, "done")
+        self._failed = _runs.labels(name, "failed")
+        self._at = _succeeded.labels(name)
+        self._at.set_to_current_time()
+
+    def run_once(self, heartbeat: Callable[[], None]) -> int:
+        """Do the duty."""
+        try:
+            done = self._duty.run_once(heartbeat)
+        except BaseException:
+            self._failed.inc()
+            raise
+        self._done.inc()
+        self._at.set_to_current_time()
+        return done
 
 
 class Beside:
@@ -78,7 +112,12 @@ def work(duties: Sequence[Duty], interval: float, heartbeat: Path | None = None)
     interval : seconds between two looks for what there is to do.
     heartbeat : a file whose time is renewed with every batch and every look, for health checks.
     """
-    beat = heartbeat.touch if heartbeat else (lambda: None)
+
+    def beat() -> None:
+        _beat.set_to_current_time()
+        if heartbeat:
+            heartbeat.touch()
+
     pause = interval
     while True:
         failure = attempt(duties, beat)
@@ -104,5 +143,9 @@ def attempt(duties: Sequence[Duty], heartbeat: Callable[[], None]) -> Segmentati
 
 def carry_out(duty: Duty, heartbeat: Callable[[], None]) -> None:
     """Do a duty once, as a piece of work of its own: its lines and its calls of the model service carry one id."""
-    with named(request_id(None)), traces.span(f"duty {type(duty).__name__}", "internal") as span:
+    with named(request_id(None)), traces.span(f"duty {_name_of(duty)}", "internal") as span:
         span.note(**{traces.DONE: duty.run_once(heartbeat)})
+
+
+def _name_of(duty: Duty) -> str:
+    return duty.name if isinstance(duty, Counted) else type(duty).__name__

@@ -14,6 +14,7 @@ from model_service.commands.analysis import drift, preview
 from model_service.commands.models import COMMANDS
 from model_service.commands.trainings import train
 from model_service.settings import SettingsError, load_server_settings
+from shared.metrics.folder import make_metrics_folder
 
 
 @click.group()
@@ -27,6 +28,7 @@ def main() -> None:
 @click.option("--workers", type=click.IntRange(1, 64), help="Worker processes; MODEL_WORKERS by default.")
 def serve(host: str | None, port: int | None, workers: int | None) -> None:
     """Serve the active model over HTTP."""
+    make_metrics_folder("model-service")
     gc.disable()  # nothing is garbage while it loads, and looking for some would take a tenth of the start
     from model_service.server import run  # imported here because training needs no web framework
 

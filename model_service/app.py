@@ -15,6 +15,7 @@ from model_service.api.hot import predictions
 from model_service.api.middleware import GatewayAuthentication, RequestLog, TracedRequests
 from model_service.api.open_inference import routes as open_inference
 from model_service.api.openapi import complete_document
+from model_service.metrics import OfTheStore
 from model_service.settings import Settings, load_server_settings
 from model_service.store.registry import ModelStore
 from model_service.training_jobs.jobs import TrainingJobs
@@ -60,9 +61,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.store = ModelStore(settings.model_store)
     app.state.model = ActiveModel(app.state.store)
     app.state.jobs = TrainingJobs(settings.model_store)
+    model, jobs = app.state.model, app.state.jobs
+    app.state.metrics = OfTheStore(lambda: model.status.version, jobs.is_running)
     app.state.analyses = asyncio.Semaphore(analysis.MAX_CONCURRENT)
     app.state.drawing = plots.Drawing()
-    app.add_middleware(GatewayAuthentication, secret=settings.model_service_secret)
+    app.add_middleware(
+        GatewayAuthentication, secret=settings.model_service_secret, metrics_networks=settings.metrics_networks
+    )
     app.add_middleware(RequestLog)  # around the other, so that refusals are logged and have a request id
     traces.begin("model-service")
     if traces.on():

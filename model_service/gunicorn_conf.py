@@ -12,9 +12,11 @@ import ssl
 from typing import Any
 
 from model_service.settings import load_server_settings
+from shared.metrics.folder import make_metrics_folder
 from shared.telemetry.gunicorn_log import GunicornLog
 from shared.telemetry.logs import own_process
 
+make_metrics_folder("model-service")
 _settings = load_server_settings()
 own_process(_settings.log_level, _settings.log_format)
 

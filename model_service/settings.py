@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, FilePath, ValidationError
+from pydantic import BeforeValidator, Field, FilePath, ValidationError
 from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from shared.networks import LOOPBACK, Network, networks
 from shared.secret_rules import MODEL_SERVICE_SECRET_IN_DEVELOPMENT, secret_fault
 from shared.telemetry.logs import LogFormat, default_format
 
@@ -41,6 +42,10 @@ class Settings(BaseSettings):
     model_tls_client_ca: Annotated[
         FilePath | None, Field(description="CA certificates that the gateway's own is checked against (mutual TLS)")
     ] = None
+    metrics_networks: Annotated[tuple[Network, ...], NoDecode, BeforeValidator(networks)] = Field(
+        default_factory=lambda given: LOOPBACK if given["deployment"] == "development" else (),
+        description="Networks from which metrics can be read without the secret",
+    )
     model_workers: Annotated[int, Field(ge=1, le=64, description="Worker processes")] = 1
     model_poll_seconds: Annotated[
         float, Field(gt=0, le=60, description="How often each worker checks for a newly activated model")
@@ -71,7 +76,9 @@ def load_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        raise SettingsError("; ".join(map(_fault, error.errors()))) from error
+        # A default that depends on a wrong setting is not at fault itself.
+        wrong = [e for e in error.errors() if e["type"] != "default_factory_not_called"]
+        raise SettingsError("; ".join(map(_fault, wrong))) from error
 
 
 def _fault(error: ErrorDetails) -> str:

@@ -13,6 +13,7 @@ from gateway.controllers.http import JSON, json_response
 from gateway.controllers.models import shown
 from gateway.services.models.registry import ModelRegistry
 from gateway.services.service import HealthService
+from shared.metrics.text import CONTENT_TYPE
 
 _RESOURCES = (
     "customers",
@@ -29,14 +30,15 @@ _RESOURCES = (
     "audit",
     "events",
 )
-_ELSEWHERE = {"health": "/health/ready", "documentation": "/docs", "openapi": "/openapi.json"}
+_ELSEWHERE = {"health": "/health/ready", "documentation": "/docs", "openapi": "/openapi.json", "metrics": "/metrics"}
 
 
 class ServiceController:
-    """Index and health checks."""
+    """Index, health checks and metrics."""
 
-    def __init__(self, health: HealthService) -> None:
+    def __init__(self, health: HealthService, metrics: Callable[[], bytes]) -> None:
         self._health = health
+        self._metrics = metrics
 
     def index(self) -> Response:
         """GET /."""
@@ -50,6 +52,10 @@ class ServiceController:
     def ready(self) -> Response:
         """GET /health/ready: the database takes writes. The model service is reported, not required."""
         return json_response(self._health.check())
+
+    def metrics(self) -> Response:
+        """GET /metrics."""
+        return Response(self._metrics(), content_type=CONTENT_TYPE)
 
 
 _PAGE = """\

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from gateway.middleware.authenticate import authenticated
+from gateway.middleware.authenticate import authenticated, open_to
 from gateway.middleware.concurrency import concurrency_limited, limits_by_work
 from gateway.middleware.idempotency import idempotent
 from gateway.middleware.query_parameters import query_parameters
@@ -19,6 +19,7 @@ from gateway.services.access.authentication import Authentication
 from gateway.services.access.concurrency import ConcurrencyLimits
 from gateway.services.access.idempotency import IdempotencyService
 from gateway.services.access.rate_limits import Limits
+from shared.networks import Network
 
 
 def middleware_by_work(
@@ -26,6 +27,7 @@ def middleware_by_work(
     limits: Limits,
     idempotency: IdempotencyService,
     bounds: ConcurrencyLimits,
+    metrics_networks: Sequence[Network],
     lease: float,
     long_lease: float,
 ) -> Mapping[Work, Sequence[Around]]:
@@ -38,6 +40,7 @@ def middleware_by_work(
     """
     callers = (anonymous_rate_limited(limits.anonymous), authenticated(authentication))
     bounded = concurrency_limited(limits_by_work(bounds))
+    counted = (*callers, rate_limited(limits.default))
     quick = (*callers, rate_limited(limits.default), query_parameters, bounded, idempotent(idempotency, lease))
     bulk = (*callers, rate_limited(limits.bulk), query_parameters, bounded, idempotent(idempotency, long_lease))
     return {
@@ -51,4 +54,5 @@ def middleware_by_work(
         Work.BULK: bulk,
         Work.LONG: bulk,
         Work.WAIT: quick,
+        Work.METRICS: (open_to(metrics_networks, counted), query_parameters),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import wraps
 from typing import Any
 
@@ -10,8 +11,10 @@ from flask import g, request
 from gateway.routes import Around, Route, View
 from gateway.services.access.authentication import Authentication
 from gateway.services.errors import ScopeMissing, Unauthenticated
+from shared.networks import Network, is_within
 
 _SCHEME = "bearer"
+_FORWARDED = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED")
 
 
 def authenticated(authentication: Authentication) -> Around:
@@ -31,6 +34,28 @@ def authenticated(authentication: Authentication) -> Around:
             if not principal.may(scope):
                 raise ScopeMissing(scope)
             return view(**parts)
+
+        return guarded
+
+    return around
+
+
+def open_to(networks: Sequence[Network], guards: Sequence[Around]) -> Around:
+    """Return a guard that lets through who calls from one of the networks; all others have to pass these guards.
+
+    What a proxy has passed on comes from elsewhere, whatever it says.
+    """
+
+    def around(route: Route, view: View) -> View:
+        closed = view
+        for guard in reversed(guards):
+            closed = guard(route, closed)
+
+        @wraps(view)
+        def guarded(**parts: Any) -> Any:
+            forwarded = any(name in request.environ for name in _FORWARDED)
+            inside = not forwarded and is_within(request.remote_addr, networks)
+            return view(**parts) if inside else closed(**parts)
 
         return guarded
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from flask import g, request
 
+from gateway import metrics
 from gateway.middleware.security_headers import RATE_LIMIT_STATUS
 from gateway.routes import Around, Route, View
 from gateway.services.access.rate_limits import Limiter
@@ -68,6 +69,7 @@ def _spend(limiter: Limiter, caller: str) -> None:
         request.environ[RATE_LIMIT_STATUS] = limiter.spend(caller)
     except RateLimited as error:
         request.environ[RATE_LIMIT_STATUS] = error.standing
+        metrics.rate_limited(error.standing.policy)
         raise
 
 

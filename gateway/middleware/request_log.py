@@ -9,6 +9,7 @@ from typing import Final
 
 from flask import Flask, Response, g, request
 
+from gateway import metrics
 from gateway.routes import address
 from shared.problems import REQUEST_ID_HEADER, request_id
 from shared.telemetry.logs import AccessLog, current_request_id
@@ -27,7 +28,9 @@ def register(app: Flask, digest: Callable[[str], str]) -> None:
 
     def end(response: Response) -> Response:
         response.headers[REQUEST_ID_HEADER] = g.request_id
-        _log(response.status_code, time.perf_counter() - g.begun, digest)
+        where, seconds = route(), time.perf_counter() - g.begun
+        metrics.requests.answered(request.method, where, response.status_code, seconds)
+        _log(where, response.status_code, seconds, digest)
         return response
 
     app.before_request(_begin)
@@ -37,7 +40,7 @@ def register(app: Flask, digest: Callable[[str], str]) -> None:
 def route() -> str | None:
     """Return the address of the request's route, with the names of its variables; None where nothing is there."""
     rule = request.url_rule
-    return address(rule.rule) if rule else None
+    return address(rule.rule).replace("{cust_id}", "{CUST_ID}") if rule else None
 
 
 def _begin() -> None:
@@ -46,9 +49,8 @@ def _begin() -> None:
     current_request_id.set(identity)
 
 
-def _log(status: int, seconds: float, digest: Callable[[str], str]) -> None:
+def _log(where: str | None, status: int, seconds: float, digest: Callable[[str], str]) -> None:
     """Write the request's line: no address as it was sent, which may name a customer, and no query string."""
-    where = route()
     # Health is asked every few seconds; those lines would drown the others.
     level = logging.DEBUG if status < 400 and where is not None and where.startswith("/health/") else logging.INFO
     if not log.takes(level):

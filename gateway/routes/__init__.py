@@ -48,6 +48,8 @@ class Work(StrEnum):
     """Goes over all customers, and waits for the model service meanwhile."""
     WAIT = "wait"
     """Waits until something happens; no route is always so, but some are with a parameter."""
+    METRICS = "metrics"
+    """Answers from memory, and those who come from certain networks without asking who they are."""
 
 
 @dataclass(frozen=True, slots=True)

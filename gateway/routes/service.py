@@ -5,6 +5,7 @@ from __future__ import annotations
 from gateway.controllers.service import FILES, DocumentationController, ServiceController
 from gateway.routes import Resource, Route, Work
 from gateway.routes.operation import BINARY, MODEL, STORE, TEXT, UNCHANGED, Answer, Operation
+from gateway.services.principal import Scope
 from gateway.services.service import Health
 
 _DOCUMENT = {"type": "object"}
@@ -62,16 +63,26 @@ _GET_DOCS_FILE = Operation(
 )
 
 
+_GET_METRICS = Operation(
+    "getMetrics",
+    "Read the metrics",
+    "For Prometheus, in its text format. Requests that come straight from one of METRICS_NETWORKS, past no proxy, need "
+    "no key. The metrics are those of all processes of this gateway; a worker has its own.",
+    {200: Answer("The metrics", TEXT, ("text/plain",))},
+)
+
+
 def service(controller: ServiceController, documentation: DocumentationController) -> Resource:
     """Return the routes outside of the API."""
     files = ",".join(f"'{name}'" for name in FILES)
     return Resource(
         "Service",
-        "Entry points, health checks and documentation. No key is needed.",
+        "Entry points, health checks, metrics and documentation. Only metrics need a key.",
         (
             Route("GET", "/", controller.index, None, _GET_INDEX, work=Work.PAGE),
             Route("GET", "/health/live", controller.live, None, _GET_LIVENESS, work=Work.LIVENESS),
             Route("GET", "/health/ready", controller.ready, None, _GET_READINESS),
+            Route("GET", "/metrics", controller.metrics, Scope.METRICS_READ, _GET_METRICS, work=Work.METRICS),
             Route("GET", "/openapi.json", documentation.document, None, _GET_OPEN_API, work=Work.PAGE),
             Route(
                 "GET",

@@ -17,6 +17,7 @@ class Scope(StrEnum):
     MODELS_MANAGE = "models:manage"
     EVENTS_READ = "events:read"
     WEBHOOKS = "webhooks"
+    METRICS_READ = "metrics:read"
     ADMIN = "admin"
 
 

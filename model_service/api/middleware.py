@@ -7,16 +7,18 @@ import contextlib
 import hmac
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from model_service import metrics
 from model_service.api.errors import problem_response
 from shared.contract import READY
 from shared.hosts import host_fault
+from shared.networks import Network, is_within
 from shared.problems import REQUEST_ID_HEADER, code_of, request_id
 from shared.telemetry import traces
 from shared.telemetry.logs import AccessLog, current_request_id
@@ -67,7 +69,7 @@ class RequestLog:
                 raise
             await _internal_error()(scope, receive, sender)
         finally:
-            _write_line(scope, identity, sender.status, time.perf_counter() - started)
+            _observe(scope, identity, sender.status, time.perf_counter() - started)
             current_request_id.reset(token)
 
 
@@ -109,9 +111,10 @@ def _route(scope: Scope) -> str | None:
     return path
 
 
-def _write_line(scope: Scope, identity: str, status: int, seconds: float) -> None:
-    """Write the request's line: its route, and nothing of the address as it was sent."""
+def _observe(scope: Scope, identity: str, status: int, seconds: float) -> None:
+    """Count the request and write its line: its route, and nothing of the address as it was sent."""
     route = _route(scope)
+    metrics.requests.answered(scope["method"], route, status or CLIENT_LEFT, seconds)
     # Health is checked every second; those lines would drown the others.
     quiet = status < 400 and route is not None and route.startswith(("/health/", "/v2/health/"))
     level = logging.DEBUG if quiet else logging.INFO
@@ -209,15 +212,26 @@ def _internal_error() -> ASGIApp:
 OPEN = frozenset({"/health/live", READY, "/v2/health/live", "/v2/health/ready", "/openapi.json"})
 """What is answered without the secret: health, for monitoring, and the API's description."""
 
+METRICS: Final = "/metrics"
+_FORWARDED = (b"x-forwarded-for", b"forwarded")
+CLIENT_LEFT: Final = 499
+"""Stands for the status of a request whose client left before there was one, as nginx has it."""
+
 CHALLENGE = 'Bearer realm="model-service"'
 _SCHEME = b"bearer "
 
 
 class GatewayAuthentication:
-    """Pure ASGI middleware that lets only requests through that carry ``Authorization: Bearer SECRET``."""
+    """Pure ASGI middleware that lets only requests through that carry ``Authorization: Bearer SECRET``.
 
-    def __init__(self, app: ASGIApp, secret: str) -> None:
+    Parameters
+    ----------
+    metrics_networks : from where metrics can be read without it.
+    """
+
+    def __init__(self, app: ASGIApp, secret: str, metrics_networks: Sequence[Network] = ()) -> None:
         self.app = app
+        self._networks = metrics_networks
         self._secret = secret.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -230,10 +244,15 @@ class GatewayAuthentication:
         await refusal(scope, receive, send)
 
     def _admits(self, scope: Scope) -> bool:
-        if scope["path"] in OPEN:
+        if scope["path"] in OPEN or (scope["path"] == METRICS and self._is_inside(scope)):
             return True
         for name, value in scope["headers"]:
             if name == b"authorization":
                 # In constant time, so that nobody can guess the secret letter by letter.
                 return value[:7].lower() == _SCHEME and hmac.compare_digest(value[7:].lstrip(b" "), self._secret)
         return False
+
+    def _is_inside(self, scope: Scope) -> bool:
+        """Whether the request comes straight from one of the networks; what a proxy passes on comes from elsewhere."""
+        forwarded = any(name in _FORWARDED for name, _ in scope["headers"])
+        return not forwarded and is_within(scope["client"][0] if scope.get("client") else None, self._networks)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
+from fastapi.responses import PlainTextResponse, Response
 from typing_extensions import TypedDict
 
 from model_service.api.dependencies import Model
+from model_service.api.middleware import METRICS
 from model_service.api.openapi import NO_MODEL, problems
 from shared.contract import READY
+from shared.metrics.text import CONTENT_TYPE, metrics_text
 
 router = APIRouter()
 
@@ -33,6 +36,12 @@ class Readiness(TypedDict):
 async def live() -> Any:
     """Whether the process runs."""
     return {"status": "live"}
+
+
+@router.get(METRICS, response_class=PlainTextResponse)
+def metrics(request: Request) -> Any:
+    """Metrics for Prometheus, of all processes; requests straight from one of METRICS_NETWORKS need no secret."""
+    return Response(metrics_text([request.app.state.metrics]), headers={"content-type": CONTENT_TYPE})
 
 
 @router.get(READY, response_model=Readiness, responses=problems(**NO_MODEL))

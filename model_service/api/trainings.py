@@ -13,6 +13,7 @@ from model_service.api.bodies import StrictRoute, media_type, receive
 from model_service.api.dependencies import Jobs, TheSettings, each_once, no_query
 from model_service.api.errors import validation_failed
 from model_service.api.openapi import BAD_BODY, NO_QUERY, links, problems
+from model_service.metrics import training_ended
 from model_service.store.labels import Line, Reason
 from model_service.training_jobs.folder import UPLOADS
 from model_service.training_jobs.jobs import Draft, TrainingJobs, start_process
@@ -166,7 +167,7 @@ def _begin(
     jobs: TrainingJobs, draft: Draft, query: UploadQuery, options: TrainingOptions, name: str, size: int
 ) -> Training:
     job = jobs.begin(draft, query.by, query.note, options, name, size, query.stored == "true")
-    start_process(jobs, job)
+    start_process(jobs, job, training_ended)
     return job.record
 
 

@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -86,6 +86,11 @@ class TrainingJobs:
             raise TrainingEnded(f"Training {identity} has already ended: {record['status']}.")
         self._folder(identity).cancel.touch()
         return record
+
+    def is_running(self) -> bool:
+        """Whether a training is queued or running: if one is, it is the newest."""
+        newest = next(self._folders(), None)
+        return newest is not None and newest.is_locked() and newest.read()["status"] not in ENDED
 
     def refuse_second(self) -> None:
         """Do nothing unless a training is queued or running.
@@ -254,10 +259,14 @@ def _vanished(folder: Folder) -> Training:
 PROGRAM = "model_service.training_jobs.run"
 
 
-def start_process(jobs: TrainingJobs, job: Job) -> None:
+def start_process(jobs: TrainingJobs, job: Job, ended: Callable[[str], None]) -> None:
     """Start the process that does `job`; when that cannot be done, the job has failed.
 
     The process inherits the lock and outlives this one.
+
+    Parameters
+    ----------
+    ended : is told how the training ended, unless this process ends before.
     """
     command = [sys.executable, "-m", PROGRAM, str(job.folder.path), str(job.lock)]
     try:
@@ -272,14 +281,16 @@ def start_process(jobs: TrainingJobs, job: Job) -> None:
             )
     except OSError as error:
         job.finish("failed", f"The training process could not be started: {error.strerror}.")
+        ended("failed")
         return
     job.release()
     # A thread, because it must not keep the server from stopping, as a task of the event loop would.
-    threading.Thread(target=_reap, args=[process, jobs, job.folder.id], daemon=True).start()
+    threading.Thread(target=_reap, args=[process, jobs, job.folder.id, ended], daemon=True).start()
 
 
-def _reap(process: subprocess.Popen[bytes], jobs: TrainingJobs, identity: str) -> None:
+def _reap(process: subprocess.Popen[bytes], jobs: TrainingJobs, identity: str, ended: Callable[[str], None]) -> None:
     process.wait()
     with contextlib.suppress(TrainingNotFound):
-        jobs.get(identity)  # should it have died, then that is recorded and its customers are deleted
+        # Should it have died, then that is recorded and its customers are deleted.
+        ended(jobs.get(identity)["status"])
     jobs.clear_drafts()  # one that was cancelled could not do so itself

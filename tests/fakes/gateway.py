@@ -18,6 +18,7 @@ from fakes.as_of import InMemoryPastSegments
 from fakes.assignments import InMemoryRescoringRecords, InMemoryWorkerReports
 from fakes.changes import InMemoryChangeLog, InMemoryOrders, InMemoryOutboxes
 from fakes.deletions import InMemoryDeletedCustomers, InMemoryErasureRecords, InMemoryTransactions
+from fakes.drift import InMemoryDriftChecks
 from fakes.idempotency import InMemoryIdempotencyStore
 from fakes.imports import InMemoryImportRecords
 from fakes.model import FakeModel
@@ -92,6 +93,7 @@ class FakeGateway:
     snapshots: Any = field(default_factory=InMemorySnapshots)
     transitions: Any = None
     descriptions: Any = field(default_factory=InMemoryDescriptions)
+    drift: Any = field(default_factory=InMemoryDriftChecks)
     transactions: Any = None
     schema: Any = field(default_factory=InMemorySchema)
     model: FakeModel = field(default_factory=FakeModel)
@@ -128,6 +130,7 @@ class FakeGateway:
             snapshots=self.snapshots,
             transitions=self.transitions,
             descriptions=self.descriptions,
+            drift=self.drift,
             transactions=self.transactions or InMemoryTransactions(self._states),
             schema=self.schema,
         )

@@ -197,7 +197,7 @@ def events(api: DocumentedClient) -> None:
 
 def service(api: DocumentedClient) -> None:
     """Ask the service itself."""
-    for operation in ("getIndex", "getLiveness", "getReadiness", "getDocs"):
+    for operation in ("getIndex", "getLiveness", "getReadiness", "getMetrics", "getDocs"):
         api(operation, 200)
     api("getModelServiceOpenAPI", 200)
     etag = api("getOpenAPI", 200).headers["etag"]

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, cast
 from urllib.parse import urlsplit
 
+from gateway import metrics
 from gateway.services.errors import ModelMalformed, ModelTimeout, ModelUnavailable
 from shared.problems import REQUEST_ID_HEADER
 from shared.telemetry import traces
@@ -168,6 +169,7 @@ class ModelServiceClient:
         self._idle: deque[http.client.HTTPConnection] = deque()
         weakref.finalize(self, _close_all, self._idle)
 
+    @metrics.timed
     def query(self, method: str, path: str, deadline: float, content: bytes | None = None) -> Reply:
         """Send what changes nothing, and return the answer; give up after `deadline` seconds, to its last byte.
 
@@ -189,6 +191,7 @@ class ModelServiceClient:
                 failure = error
         raise ModelUnavailable("The model service cannot be reached.") from failure
 
+    @metrics.timed
     def call(
         self, method: str, path: str, deadline: float, body: Body | None = None, headers: Mapping[str, str] = _NONE
     ) -> Reply:

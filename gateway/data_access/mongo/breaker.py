@@ -15,6 +15,7 @@ from typing import Any, Final
 from pymongo import MongoClient
 from pymongo.errors import InvalidOperation, NetworkTimeout, PyMongoError, ServerSelectionTimeoutError
 
+from gateway import metrics
 from gateway.services.errors import StoreUnavailable
 
 log = logging.getLogger(__name__)
@@ -46,6 +47,7 @@ class CircuitBreaker:
     def check(self) -> None:
         """Raise `StoreUnavailable` while the database is known to be away."""
         if self._open:
+            metrics.store_failed("breaker_open")
             raise StoreUnavailable("The database cannot be reached at the moment; try again.")
 
     def answered(self) -> None:
@@ -58,6 +60,7 @@ class CircuitBreaker:
             if self._open or time.monotonic() - self._answered_at < QUIET_SECONDS:
                 return
             self._open = True
+        metrics.breaker_is(open_=True)
         log.warning("the database cannot be reached: requests that need it are refused until it answers")
         threading.Thread(target=self._look, name="database-probe", daemon=True).start()
 
@@ -66,6 +69,7 @@ class CircuitBreaker:
             del client
             time.sleep(PROBE_SECONDS)
         self._open = False
+        metrics.breaker_is(open_=False)
         log.warning("the database answers again")
 
 

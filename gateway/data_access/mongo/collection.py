@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ from pymongo.errors import (
 )
 from pymongo.read_concern import ReadConcern
 
+from gateway import metrics
 from gateway.data_access.mongo.breaker import OUTAGES, breaker_of
 from gateway.services.errors import StoreError, StoreUnavailable
 from gateway.services.transactions import Result
@@ -106,6 +108,13 @@ def store_errors() -> Iterator[None]:
 
 
 def _store_error(error: PyMongoError | BSONError) -> StoreError:
+    found = _meaning(error)
+    refused = "rejected" if isinstance(error, OperationFailure) else "failed"
+    metrics.store_failed("unavailable" if isinstance(found, StoreUnavailable) else refused)
+    return found
+
+
+def _meaning(error: PyMongoError | BSONError) -> StoreError:
     if isinstance(error, ConnectionFailure | ExecutionTimeout | WaitQueueTimeoutError):
         return StoreUnavailable("The database cannot be reached at the moment; try again.")
     if not isinstance(error, OperationFailure):
@@ -174,6 +183,8 @@ class StoreCollection:
         self._prepare = prepare
         self._breaker = breaker_of(collection.database.client)
         self._hasty = hasty
+        # By the frame that uses it, of which there is one for each `with` block that goes on, whatever its thread.
+        self._begun: dict[int, float] = {}
 
     def __enter__(self) -> Documents:
         self._breaker.check()
@@ -185,11 +196,15 @@ class StoreCollection:
             except (PyMongoError, BSONError) as error:
                 self.__exit__(type(error), error, None)
             self._prepare = None
+        self._begun[id(sys._getframe(1))] = time.perf_counter()
         return self._collection
 
     def __exit__(
         self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
     ) -> None:
+        caller = sys._getframe(1)
+        if begun := self._begun.pop(id(caller), None):
+            metrics.operation_done(self._collection.name, caller, begun)
         if not isinstance(error, OUTAGES):
             self._breaker.answered()
         elif not self._hasty:
@@ -237,6 +252,7 @@ class MongoTransactions:
             met.clear()  # nobody prevents the commit, whatever else may
             return result
 
+        begun = time.perf_counter()
         try:
             with store_errors(), timeout(self._seconds), self._client.start_session() as own:
                 return own.with_transaction(
@@ -250,6 +266,8 @@ class MongoTransactions:
             if met and not isinstance(error.__cause__, ServerSelectionTimeoutError):
                 raise StoreUnavailable(_CONTENDED) from error
             raise
+        finally:
+            metrics.operation_done("transactions", sys._getframe(), begun)
 
 
 class _NotPrepared(Exception):

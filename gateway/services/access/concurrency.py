@@ -57,6 +57,10 @@ class ConcurrencyLimit:
     refusal : makes the error for one too many.
     waiting : how many may wait for a place; further ones are refused at once.
     share : how many places one caller may hold; half of them if not given. Of those that wait, it is half as well.
+
+    Attributes
+    ----------
+    refused : how many were refused so far.
     """
 
     def __init__(
@@ -64,12 +68,18 @@ class ConcurrencyLimit:
     ) -> None:
         self.places = places
         self.waiting = waiting
+        self.refused = 0
         self._refusal = refusal
         self._share = max(1, places // 2 if share is None else share)
         self._free = places
         self._held: dict[Hashable, int] = {}
         self._queue: list[_Turn] = []
         self._lock = threading.Lock()
+
+    @property
+    def in_use(self) -> int:
+        """How many places are taken."""
+        return self.places - self._free
 
     @contextmanager
     def held(self, caller: Hashable) -> Iterator[None]:
@@ -102,7 +112,7 @@ class ConcurrencyLimit:
             with self._lock:
                 if turn in self._queue:  # else its turn has come at the last moment
                     self._queue.remove(turn)
-                    raise self._refusal()
+                    raise self._refused()
 
     def give_back(self, caller: Hashable) -> None:
         """Give a place back, to whoever has waited longest and may have it."""
@@ -126,10 +136,14 @@ class ConcurrencyLimit:
         self._held[caller] = mine + 1
         return True
 
+    def _refused(self) -> SegmentationError:
+        self.refused += 1
+        return self._refusal()
+
     def _queued(self, caller: Hashable) -> _Turn:
         mine = sum(turn.caller == caller for turn in self._queue)
         if len(self._queue) >= self.waiting or mine >= (self.waiting + 1) // 2:
-            raise self._refusal()
+            raise self._refused()
         turn = _Turn(caller)
         turn.come.acquire()
         self._queue.append(turn)

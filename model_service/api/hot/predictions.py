@@ -17,6 +17,7 @@ from model_service.api.customers import CustomerFeatures, accepted, one_row, row
 from model_service.api.errors import ApiError, validation_failed
 from model_service.api.hot.direct_route import DirectRoute, json_answer
 from model_service.api.openapi import BAD_BODY, NO_MODEL, NO_VERSION, accepts, columns_schema, problems, records_schema
+from model_service.metrics import rows_scored
 from model_service.scoring.predictor import Predictor
 from model_service.settings import Settings
 from shared.contract import PREDICT, PREDICT_BATCH, BatchAnswer, ColumnarAnswer, Prediction, RowError
@@ -36,6 +37,7 @@ async def predict(request: Request) -> Response:
     predictor = await model.of(query.version)
     row = one_row(parse(await read_body(request, settings.max_body_bytes)), accepted(predictor.dispensable))
     prediction = predictor.predict_one(row)
+    rows_scored(1)
     if query.explain:
         predictor.explain([prediction], row[None])
     return json_answer(prediction)
@@ -87,9 +89,9 @@ def _batch(predictor: Predictor, body: bytes, explain: bool) -> Response:
             if explain:
                 detail = 'must be false with "columns": only "customers" can be explained'
                 raise validation_failed([FieldError(pointer="?explain", detail=detail)])
-            return json_answer(
-                predictor.score_columns(rows_of_columns(value["columns"], accepted(predictor.dispensable)))
-            )
+            matrix = rows_of_columns(value["columns"], accepted(predictor.dispensable))
+            rows_scored(len(matrix))
+            return json_answer(predictor.score_columns(matrix))
         if "customers" in value:
             return json_answer(_records(predictor, value["customers"], explain))
     detail = 'must be an object with either "customers" or "columns"'
@@ -99,6 +101,7 @@ def _batch(predictor: Predictor, body: bytes, explain: bool) -> Response:
 def _records(predictor: Predictor, customers: Any, explain: bool) -> BatchAnswer:
     rows = rows_of_records(customers, accepted(predictor.dispensable))
     predictions = predictor.predict_batch(rows.matrix)
+    rows_scored(len(predictions))
     if explain:
         predictor.explain(predictions, rows.matrix)
     if not rows.errors:

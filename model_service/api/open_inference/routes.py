@@ -23,6 +23,7 @@ from model_service.api.hot.predictions import THREAD_BYTES
 from model_service.api.open_inference.inputs import JSON_LENGTH, InferRequest, read_request, rows_of_tensors
 from model_service.api.open_inference.outputs import OUTPUTS, tensors, wanted_outputs
 from model_service.api.openapi import BAD_BODY, NO_MODEL, VERSION_PATTERN, Version, accepts, problems, schema_of
+from model_service.metrics import rows_scored
 from model_service.scoring.predictor import Predictor
 from model_service.settings import Settings
 from model_service.store.errors import VersionNotFound
@@ -198,7 +199,9 @@ def _metadata(name: str, datatype: str) -> dict[str, Any]:
 def _infer(predictor: Predictor, body: bytes, json_length: str | None) -> Response:
     request, binary_inputs = read_request(body, json_length)
     wanted = wanted_outputs(request)
-    scores = predictor.score_columns(rows_of_tensors(request.inputs, binary_inputs, predictor.dispensable))
+    rows = rows_of_tensors(request.inputs, binary_inputs, predictor.dispensable)
+    rows_scored(len(rows))
+    scores = predictor.score_columns(rows)
     outputs, binary = tensors(scores, wanted)
     answer: dict[str, Any] = {"model_name": MODEL, "model_version": predictor.version, "outputs": outputs}
     if request.id is not None:

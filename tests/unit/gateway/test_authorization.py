@@ -51,9 +51,10 @@ def _example(variable: re.Match[str]) -> str:
 
 
 def _unlimited() -> FakeGateway:
-    """A gateway that takes any number of failed attempts from an address."""
+    """A gateway that takes any number of failed attempts from an address, and whose metrics need a key."""
     endless = (Rate(10**9, 60),)
-    return FakeGateway(Settings(rate_limit=endless, rate_limit_bulk=endless, rate_limit_anonymous=endless))
+    limits = {"rate_limit": endless, "rate_limit_bulk": endless, "rate_limit_anonymous": endless}
+    return FakeGateway(Settings(**limits, metrics_networks=()))
 
 
 ADDRESSES = sorted(_addresses())

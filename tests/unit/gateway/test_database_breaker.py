@@ -54,6 +54,8 @@ class Client:
 class Collection:
     """A collection of a client's only database."""
 
+    name = "customers"
+
     def __init__(self, client: Client) -> None:
         self.database: Any = self
         self.client = client

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,9 @@ VARIABLES = {
     "DEPLOYMENT": ("deployment", "production", "production"),
     "GATEWAY_SECRET_KEY": ("secret_key", RANDOM, RANDOM),
     "MODEL_SERVICE_SECRET": ("model_service_secret", RANDOM, RANDOM),
+    "METRICS_NETWORKS": ("metrics_networks", "10.0.0.0/8, ::1", (IPv4Network("10.0.0.0/8"), IPv6Network("::1"))),
+    "METRICS_PORT": ("metrics_port", "9100", 9100),
+    "DRIFT_HOURS": ("drift_hours", "0.5", 0.5),
     "OIDC_ISSUER": ("oidc_issuer", "https://login.example/realm", "https://login.example/realm"),
     "OIDC_AUDIENCE": ("oidc_audience", "segmentation", "segmentation"),
     "OIDC_JWKS_URL": ("oidc_jwks_url", "https://login.example/keys", "https://login.example/keys"),
@@ -154,6 +158,9 @@ def test_a_certificate_and_another_ones_key_are_refused(monkeypatch: pytest.Monk
         ("MONGODB_URI", "mongodb://localhost:27017/"),
         ("MONGODB_URI", "mongodb://localhost:99999/bank"),
         ("MONGODB_URI", "mongodb://user:p@ss@localhost/bank"),
+        ("METRICS_NETWORKS", "10.0.0.1/8"),
+        ("METRICS_NETWORKS", "10.0.0.0/8,"),
+        ("METRICS_NETWORKS", "prometheus"),
         ("DELETED_RETENTION_DAYS", "-1"),
         ("DELETED_RETENTION_DAYS", "3661"),
         ("DELETED_RETENTION_DAYS", "1.5"),

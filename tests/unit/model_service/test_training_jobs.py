@@ -219,7 +219,7 @@ def test_what_a_dead_training_left_half_written_goes_when_its_end_is_noticed(job
         assert (store / ".writing-abc").exists(), "somebody writes it"
     if notice == "reap":  # the end is on record already
         job.cancel("on request")
-        jobs_module._reap(subprocess.Popen(["true"]), jobs, job.folder.id)
+        jobs_module._reap(subprocess.Popen(["true"]), jobs, job.folder.id, print)
     else:
         die(job)
         jobs.get(job.folder.id) if notice == "read" else jobs.tidy()

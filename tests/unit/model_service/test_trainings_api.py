@@ -27,7 +27,7 @@ class Processes:
     def __init__(self) -> None:
         self.jobs: list[Job] = []
 
-    def start(self, _jobs: TrainingJobs, job: Job) -> None:
+    def start(self, _jobs: TrainingJobs, job: Job, _ended: object) -> None:
         self.jobs.append(job)
 
 
