@@ -140,3 +140,35 @@ def test_the_runbook_names_panels_that_exist() -> None:
     named = {" ".join(title.split()) for title in _ITALIC.findall(RUNBOOK)}
     assert named
     assert named - titles == set()
+
+
+def test_prometheus_finds_what_compose_starts_in_a_network_that_it_is_in() -> None:
+    services = loaded(ROOT / "docker-compose.yml")["services"]
+    ports = {}
+    for job in loaded(PROMETHEUS / "prometheus.yml")["scrape_configs"]:
+        (discovery,) = job["dns_sd_configs"]
+        assert discovery["names"] == [job["job_name"]]
+        assert set(services[job["job_name"]]["networks"]) & set(services["prometheus"]["networks"])
+        ports[job["job_name"]] = discovery["port"]
+    worker = services["worker"]["environment"]["METRICS_PORT"]
+    assert ports == {"gateway": 8000, "model-service": 8001, "worker": worker}  # the defaults, which compose keeps
+
+
+def test_the_profile_is_published_on_loopback_with_a_password_that_is_made() -> None:
+    services = loaded(ROOT / "docker-compose.yml")["services"]
+    monitoring = {name: service for name, service in services.items() if service.get("profiles") == ["monitoring"]}
+    assert monitoring.keys() == {"prometheus", "grafana"}
+    for service in monitoring.values():
+        assert re.search(r":v?\d+\.\d+\.\d+$", service["image"])
+        assert service["read_only"]
+        assert service["cap_drop"] == ["ALL"]
+        assert all(port.startswith("127.0.0.1:") for port in service["ports"])
+    assert "inside" not in services["grafana"]["networks"]
+    password = services["grafana"]["environment"]["GF_SECURITY_ADMIN_PASSWORD__FILE"]
+    assert password.removeprefix("/run/secrets/") in services["grafana"]["secrets"]
+
+
+def test_every_secret_of_compose_is_made() -> None:
+    made = re.search(r"for name in ([\w ]+); do", (ROOT / "Makefile").read_text(encoding="utf-8"))
+    assert made
+    assert set(made[1].split()) == loaded(ROOT / "docker-compose.yml")["secrets"].keys()
