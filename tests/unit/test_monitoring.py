@@ -22,7 +22,7 @@ OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 RUNBOOK = OPERATIONS.partition("\n## Alerts\n")[2].partition("\n## ")[0]
 SEVERITIES = {"critical", "warning"}
 
-_METRIC = re.compile(r"\b(?:up|ALERTS|(?:gateway|worker|segmentation|model_service|process)[a-z_:0-9]*_[a-z_0-9]+)\b")
+_METRIC = re.compile(r"\b(?:up|ALERTS|(?:gateway|worker|segmentation|model_service|process)[_:][a-z_:0-9]+)\b")
 _TOLD = re.compile(r"`((?:gateway|worker|segmentation|model_service|process)_[a-z_]+)[`{]")
 _HISTOGRAM = re.compile(r"_(?:bucket|count|sum)$")
 _QUOTED = re.compile(r"\"(?:[^\"\\]|\\.)*\"")
