@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -89,20 +90,21 @@ class Prometheus:
         """Return what an expression comes to now."""
         return list(self._get("query", query=expression)["result"])
 
-    def firing(self) -> dict[str, dict[str, Any]]:
-        """Return the alerts that fire."""
-        return {
-            each["labels"]["alertname"]: each for each in self._get("alerts")["alerts"] if each["state"] == "firing"
-        }
+    def firing(self) -> set[str]:
+        """Return the names of the alerts that fire."""
+        return {alert["labels"]["alertname"] for alert in self._alerts()}
+
+    def _alerts(self) -> list[dict[str, Any]]:
+        return [alert for alert in self._get("alerts")["alerts"] if alert["state"] == "firing"]
 
     def wait_for(self, *names: str) -> None:
-        """Wait until all of these alerts fire, and say what they say."""
-        wait_until(lambda: set(names) <= self.firing().keys(), f"{names} fire", 60)
-        for name, alert in self.firing().items():
-            annotations = alert["annotations"]
-            assert "error" not in annotations["summary"].partition("<")[2], annotations
-            mark = "" if name in names else " (as well)"
-            self._note(f"{name}{mark}: {annotations['summary']}")
+        """Wait until all of these alerts fire, and say what all that do say."""
+        wait_until(lambda: set(names) <= self.firing(), f"{names} fire", 60)
+        for alert in self._alerts():
+            name, severity = itemgetter("alertname", "severity")(alert["labels"])
+            summary = alert["annotations"]["summary"]
+            assert "<" not in summary, summary  # so Prometheus writes what it cannot fill in
+            self._note(f"{name} ({severity}){'' if name in names else ' as well'}: {summary}")
 
     def wait_for_silence(self) -> None:
         """Wait until no alert fires."""
