@@ -19,7 +19,7 @@ import: install ## Load customers into the running system (make import CSV=custo
 	DEPLOYMENT=$${DEPLOYMENT:-development} honcho run python -m gateway import $(or $(CSV),data/sample.csv)
 
 secrets: ## Make the random secrets that docker-compose.yml mounts (kept if they are there)
-	@mkdir -p -m 700 secrets; mkdir -p secrets/tls; for name in mongo_root_password mongo_gateway_password mongo_keyfile gateway_secret_key model_service_secret; do \
+	@mkdir -p -m 700 secrets; mkdir -p secrets/tls; for name in mongo_root_password mongo_gateway_password mongo_keyfile gateway_secret_key model_service_secret grafana_admin_password grafana_secret_key; do \
 	  [ -s secrets/$$name ] || { head -c 48 /dev/urandom | base64 -w0 | tr -d '+/=' > secrets/$$name; chmod 444 secrets/$$name; }; done
 
 # ---- develop ----------------------------------------------------------------------------------------------------
@@ -90,6 +90,9 @@ quality: install ## Measure the figures about the model's quality in docs/cluste
 upgrade-check: install ## Prove that this code serves the model store and the database of an earlier commit (BEFORE=0b2da81)
 	PYTHONPATH=.:tests python -m tests.e2e.upgrade_check $(BEFORE)
 
+alerts-proof: install ## Let Debian's Prometheus scrape a running system, and stop parts of it until alerts fire (about two minutes)
+	python -m pytest --log-cli-level=INFO --log-cli-format='%(message)s' tests/e2e/alerts_proof.py
+
 examples: install ## Record the examples in the OpenAPI document anew, from the real system
 	EXAMPLES=record python -m pytest tests/e2e/test_api_examples.py
 
@@ -100,4 +103,4 @@ clean: ## Remove everything generated: environment, caches, models and the devel
 	rm -rf .venv .data build *.egg-info .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .schemathesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help run train import secrets install test test-unit stress fuzz check lint types layers lengths coverage format bench bench-pages bench-segments bench-bulk quality upgrade-check examples sample clean
+.PHONY: help run train import secrets install test test-unit stress fuzz check lint types layers lengths coverage format bench bench-pages bench-segments bench-bulk quality upgrade-check alerts-proof examples sample clean
