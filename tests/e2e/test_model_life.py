@@ -16,6 +16,7 @@ from support.servers import Mongod, free_port
 
 from model_service.store.artefact import MODEL_FILE
 from model_service.store.registry import ModelStore
+from model_service.training.fitted import save
 from tests.e2e.conftest import GRANIAN, UVICORN, System, own_system, wait_until
 
 
@@ -55,7 +56,7 @@ def another_version(system: System) -> str:
     """Store the active model once more, as a training with the same outcome would, and return the new version."""
     store = ModelStore(Path(system.env["MODEL_STORE"]))
     version = call(system, "GET", "/models/active").json()["version"]
-    return store.save(joblib.load(store.path(version) / MODEL_FILE), store.manifest(version))
+    return save(store, joblib.load(store.path(version) / MODEL_FILE), store.manifest(version))
 
 
 def assigned_by(system: System, version: str) -> int:

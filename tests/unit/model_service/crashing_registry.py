@@ -24,6 +24,7 @@ from model_service.store.artefact import MODEL_FILE
 from model_service.store.labelling import relabel
 from model_service.store.labels import LabelPatch
 from model_service.store.registry import ModelStore
+from model_service.training.fitted import save as save_version
 
 LONGEST_WAIT = 0.04
 """Seconds from a child's first acknowledged change to its death, at most."""
@@ -58,7 +59,7 @@ def save(store: ModelStore, life: int) -> None:
     version = store.versions()[0]
     pipeline = joblib.load(store.directory / version / MODEL_FILE)
     while True:
-        acknowledge(store, store.save(pipeline, store.manifest(version), draw))
+        acknowledge(store, save_version(store, pipeline, store.manifest(version), draw))
 
 
 def draw(folder: Path, manifest: object) -> None:
