@@ -19,7 +19,7 @@ import: install ## Load customers into the running system (make import CSV=custo
 	DEPLOYMENT=$${DEPLOYMENT:-development} honcho run python -m gateway import $(or $(CSV),data/sample.csv)
 
 secrets: ## Make the random secrets that docker-compose.yml mounts (kept if they are there)
-	@mkdir -p -m 700 secrets; mkdir -p secrets/tls; for name in mongo_root_password mongo_gateway_password mongo_keyfile gateway_secret_key model_service_secret grafana_admin_password grafana_secret_key; do \
+	@mkdir -p -m 700 secrets; mkdir -p secrets/tls; for name in mongo_root_password mongo_gateway_password mongo_keyfile gateway_secret_key model_service_secret model_signing_key grafana_admin_password grafana_secret_key; do \
 	  [ -s secrets/$$name ] || { head -c 48 /dev/urandom | base64 -w0 | tr -d '+/=' > secrets/$$name; chmod 444 secrets/$$name; }; done
 
 # ---- develop ----------------------------------------------------------------------------------------------------

@@ -10,8 +10,8 @@ import os
 
 import click
 
+from model_service.commands import models, upkeep
 from model_service.commands.analysis import drift, preview
-from model_service.commands.models import COMMANDS
 from model_service.commands.trainings import train
 from model_service.settings import SettingsError, load_server_settings
 from shared.metrics.folder import make_metrics_folder
@@ -42,7 +42,7 @@ def serve(host: str | None, port: int | None, workers: int | None) -> None:
     run(settings)
 
 
-for command in (train, drift, preview, *COMMANDS):
+for command in (train, drift, preview, *models.COMMANDS, *upkeep.COMMANDS):
     main.add_command(command)
 
 if __name__ == "__main__":

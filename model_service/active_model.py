@@ -1,6 +1,7 @@
 """Which model serves: loads the active version at start, follows later activations, survives a damaged one.
 
-It also follows the segments' labels.
+It also follows the segments' labels. Whoever can write the store may put an earlier state of the history in its place,
+whose signatures are good; so a process refuses a history that lacks an activation which it has followed.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from model_service.scoring.predictor import Predictor
@@ -16,7 +17,7 @@ from model_service.store.artefact import reading
 from model_service.store.errors import LabelsDamaged, NoActiveModel, RegistryError
 from model_service.store.files import Stamp
 from model_service.store.registry import ModelStore
-from shared.model_contract import ACTIVE, Label
+from shared.model_contract import ACTIVE, Activation, Label
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +57,7 @@ class ActiveModel:
         self._labels_damage: str | None = None
         self._checks = 0
         self._others: dict[str, _Kept] = {}
+        self._followed: Sequence[Activation] = []
         self.predictor: Predictor | None = None
 
     def serving(self) -> Predictor:
@@ -125,6 +127,7 @@ class ActiveModel:
         self._fallback = None
         try:
             record = self._store.active.read()
+            self._refuse_earlier(record["history"])
             if record["damage"]:
                 log.error("%s (in %s)", record["damage"], self._store.directory)
                 self._fallback = record["damage"]
@@ -134,6 +137,21 @@ class ActiveModel:
             log.error("the active model in %s cannot be served: %s", self._store.directory, error)
             self._fallback = str(error)
             self._serve_earlier()
+
+    def _refuse_earlier(self, history: Sequence[Activation]) -> None:
+        """Refuse a history that does not go on from the one followed so far.
+
+        Raises
+        ------
+        SignatureRefused
+        """
+        last = len(self._followed)
+        if history[:last] != self._followed:
+            raise self._store.signer.refusal(
+                f"The history of activations lacks activation {last}, which this process has followed: an earlier "
+                "state of it was put in its place. If that is meant, as after a restore, restart the model service."
+            )
+        self._followed = history
 
     def _due_again(self) -> bool:
         """Whether to try the active version again: it may have been repaired, or its disk was away for a moment."""

@@ -12,12 +12,12 @@ from model_service.active_model import ActiveModel
 from model_service.api import analysis, models, moves, plots, segments, service, trainings
 from model_service.api.errors import HANDLERS
 from model_service.api.hot import predictions
-from model_service.api.middleware import GatewayAuthentication, RequestLog, TracedRequests
+from model_service.api.middleware import Authentication, RequestLog, TracedRequests
 from model_service.api.open_inference import routes as open_inference
 from model_service.api.openapi import complete_document
 from model_service.metrics import OfTheStore
 from model_service.settings import Settings, load_server_settings
-from model_service.store.registry import ModelStore
+from model_service.store.registry import open_store
 from model_service.training_jobs.jobs import TrainingJobs
 from shared.telemetry import traces
 
@@ -58,7 +58,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     settings = settings or load_server_settings()
     app.state.settings = settings
-    app.state.store = ModelStore(settings.model_store)
+    app.state.store = open_store(settings)
     app.state.model = ActiveModel(app.state.store)
     app.state.jobs = TrainingJobs(settings.model_store)
     model, jobs = app.state.model, app.state.jobs
@@ -66,7 +66,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.analyses = asyncio.Semaphore(analysis.MAX_CONCURRENT)
     app.state.drawing = plots.Drawing()
     app.add_middleware(
-        GatewayAuthentication, secret=settings.model_service_secret, metrics_networks=settings.metrics_networks
+        Authentication,
+        secret=settings.model_service_secret,
+        inference_secret=settings.model_inference_secret,
+        metrics_networks=settings.metrics_networks,
     )
     app.add_middleware(RequestLog)  # around the other, so that refusals are logged and have a request id
     traces.begin("model-service")

@@ -57,7 +57,7 @@ def post_fork(_server: Any, _worker: Any) -> None:
 def post_worker_init(_worker: Any) -> None:
     """Take what is loaded by now out of garbage collection.
 
-    It stays for good; walking through scikit-learn again and again, while a batch's many small objects come and go,
+    It stays for good; walking through the libraries again and again, while a batch's many small objects come and go,
     took a fifth of the batch's time.
     """
     gc.collect()

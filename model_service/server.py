@@ -32,7 +32,7 @@ def served_app() -> FastAPI:
     settings = load_settings()
     own_process(settings.log_level, settings.log_format)
     app = create_app()
-    # What is loaded by now stays for good: walking through scikit-learn at every garbage collection took a fifth of a
+    # What is loaded by now stays for good: walking through the libraries at every garbage collection took a fifth of a
     # batch's time.
     gc.collect()
     gc.freeze()

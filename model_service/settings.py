@@ -10,7 +10,11 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.networks import LOOPBACK, Network, networks
-from shared.secret_rules import MODEL_SERVICE_SECRET_IN_DEVELOPMENT, secret_fault
+from shared.secret_rules import (
+    MODEL_SERVICE_SECRET_IN_DEVELOPMENT,
+    MODEL_SIGNING_KEY_IN_DEVELOPMENT,
+    secret_fault,
+)
 from shared.telemetry.logs import LogFormat, default_format
 
 DEFAULT_STORE = Path(".data/models")
@@ -33,8 +37,24 @@ class Settings(BaseSettings):
         str, Field(repr=False, description="Secret that the gateway sends with every request")
     ] = MODEL_SERVICE_SECRET_IN_DEVELOPMENT
     model_service_secret_file: Annotated[Path | None, Field(description="File that holds the secret instead")] = None
+    model_inference_secret: Annotated[
+        str | None,
+        Field(repr=False, description="Secret that opens the Open Inference Protocol (/v2) alone"),
+    ] = None
+    model_inference_secret_file: Annotated[Path | None, Field(description="File that holds it instead")] = None
+    model_signing_key: Annotated[
+        str, Field(repr=False, description="Key that signs versions, activations and names of segments")
+    ] = MODEL_SIGNING_KEY_IN_DEVELOPMENT
+    model_signing_key_file: Annotated[Path | None, Field(description="File that holds the key instead")] = None
+    model_signing_key_old: Annotated[
+        str | None, Field(repr=False, description="Former signing key, whose signatures are still taken")
+    ] = None
+    model_signing_key_old_file: Annotated[Path | None, Field(description="File that holds it instead")] = None
 
     model_store: Annotated[Path, Field(description="Directory of the model store")] = DEFAULT_STORE
+    model_keep_versions: Annotated[
+        int | None, Field(ge=1, description="Newest versions that a training leaves, beside all that were ever active")
+    ] = None
     model_host: Annotated[str, Field(min_length=1, description="Address to listen on")] = "127.0.0.1"
     model_port: Annotated[int, Field(ge=0, le=65535, description="Port to listen on; 0 takes a free one")] = 8001
     model_tls_cert: Annotated[FilePath | None, Field(description="Certificate (PEM) to serve over TLS with")] = None
@@ -89,26 +109,48 @@ def _fault(error: ErrorDetails) -> str:
     return f"{name.upper()}: {error['msg']}{given}".removeprefix(": ")
 
 
-def load_server_settings() -> Settings:
-    """Read the settings of a process that serves, which needs the secret that it shares with the gateway.
+def load_store_settings() -> Settings:
+    """Read the settings of a process that uses the model store, which needs the key that signs what is in it.
 
     Raises
     ------
     SettingsError
-        as `load_settings` does, and outside of development when the secret is missing, short or a placeholder.
+        as `load_settings` does, and outside of development when a key is missing, short or a placeholder.
     """
-    settings = load_settings()
-    secret = settings.model_service_secret if "model_service_secret" in settings.model_fields_set else None
-    if settings.model_service_secret_file:
-        secret = _content(settings.model_service_secret_file)
-    if settings.deployment == "production" and (fault := secret_fault(secret)):
-        hint = "generate one for both tiers with openssl rand -base64 36, or set DEPLOYMENT=development"
-        raise SettingsError(f"MODEL_SERVICE_SECRET (or MODEL_SERVICE_SECRET_FILE) {fault}; {hint}")
-    return settings.model_copy(update={"model_service_secret": secret}) if secret else settings
+    return _with_secrets(load_settings(), "model_signing_key", "model_signing_key_old")
 
 
-def _content(file: Path) -> str:
+def load_server_settings() -> Settings:
+    """Read the settings of a process that serves, which also needs the secret that it shares with the gateway.
+
+    Raises
+    ------
+    SettingsError
+        as `load_store_settings` does, also for the secrets.
+    """
+    settings = _with_secrets(load_store_settings(), "model_service_secret", "model_inference_secret")
+    if settings.model_inference_secret == settings.model_service_secret:
+        raise SettingsError("MODEL_INFERENCE_SECRET is MODEL_SERVICE_SECRET, which opens everything; make another one")
+    return settings
+
+
+def _with_secrets(settings: Settings, *names: str) -> Settings:
+    """Return the settings with these secrets, from the file that holds one where there is one, and check them."""
+    found: dict[str, str] = {}
+    for name in names:
+        secret = getattr(settings, name) if name in settings.model_fields_set else None
+        if file := getattr(settings, f"{name}_file"):
+            secret = _content(file, name)
+        needed = Settings.model_fields[name].default is not None  # a placeholder, for development
+        if settings.deployment == "production" and (needed or secret is not None) and (fault := secret_fault(secret)):
+            hint = "generate one with openssl rand -base64 36, or set DEPLOYMENT=development"
+            raise SettingsError(f"{name.upper()} (or {name.upper()}_FILE) {fault}; {hint}")
+        found |= {name: secret} if secret else {}
+    return settings.model_copy(update=found)
+
+
+def _content(file: Path, name: str) -> str:
     try:
         return file.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"MODEL_SERVICE_SECRET_FILE names a file that cannot be read: {error}") from error
+        raise SettingsError(f"{name.upper()}_FILE names a file that cannot be read: {error}") from error

@@ -15,6 +15,9 @@ DEVELOPMENT_MARK: Final = "for-development-only"
 MODEL_SERVICE_SECRET_IN_DEVELOPMENT: Final = f"model-service-secret-{DEVELOPMENT_MARK}"
 """What the tiers show each other where nobody has set MODEL_SERVICE_SECRET, which only development lets pass."""
 
+MODEL_SIGNING_KEY_IN_DEVELOPMENT: Final = f"model-signing-key-{DEVELOPMENT_MARK}"
+"""What versions are signed with where nobody has set MODEL_SIGNING_KEY, which only development lets pass."""
+
 _LEAST_DIFFERENT = 8
 _PLACEHOLDERS = ("changeme", "secret", "example", "placeholder", "password", "foobar", "fordevelopmentonly", "12345678")
 

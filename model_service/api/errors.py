@@ -31,6 +31,7 @@ STATUSES: dict[type[store.RegistryError], tuple[int, str]] = {
     store.NameTaken: (409, "name_taken"),
     store.LabelsDamaged: (409, "labels_damaged"),
     store.StoreNotWritable: (507, "store_not_writable"),
+    store.SignatureRefused: (409, "signature_refused"),
     store.ArtefactDamaged: (409, "artefact_damaged"),
     store.IncompatibleModel: (409, "incompatible_model"),
     store.LabelsDiffer: (409, "labels_differ"),
@@ -44,6 +45,12 @@ STATUSES: dict[type[store.RegistryError], tuple[int, str]] = {
 
 OPEN_INFERENCE = "/v2"
 """Where the Open Inference Protocol begins; its problems have an ``error`` member besides."""
+
+
+def is_open_inference(path: str) -> bool:
+    """Whether an address belongs to the Open Inference Protocol."""
+    return path == OPEN_INFERENCE or path.startswith(f"{OPEN_INFERENCE}/")
+
 
 NO_PARAMETER = "is not a parameter of this request"
 
@@ -153,7 +160,7 @@ def _refusal(
     errors: Sequence[FieldError] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    if not request.scope["path"].startswith(OPEN_INFERENCE):
+    if not is_open_inference(request.scope["path"]):
         return problem_response(status, code, detail, errors, headers)
     found = "; ".join(f"{error['pointer']} {error['detail']}" for error in (errors or ())[:_ERRORS_IN_TEXT])
     body: dict[str, Any] = {**problem(status, code, detail, current_request_id.get() or "-", errors)}

@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from model_service import metrics
-from model_service.api.errors import problem_response
+from model_service.api.errors import is_open_inference, problem_response
 from shared.contract import READY
 from shared.hosts import host_fault
 from shared.networks import Network, is_within
@@ -210,7 +210,7 @@ def _internal_error() -> ASGIApp:
 
 
 OPEN = frozenset({"/health/live", READY, "/v2/health/live", "/v2/health/ready", "/openapi.json"})
-"""What is answered without the secret: health, for monitoring, and the API's description."""
+"""What is answered without a secret: health, for monitoring, and the API's description."""
 
 METRICS: Final = "/metrics"
 _FORWARDED = (b"x-forwarded-for", b"forwarded")
@@ -221,18 +221,27 @@ CHALLENGE = 'Bearer realm="model-service"'
 _SCHEME = b"bearer "
 
 
-class GatewayAuthentication:
+class Authentication:
     """Pure ASGI middleware that lets only requests through that carry ``Authorization: Bearer SECRET``.
 
     Parameters
     ----------
-    metrics_networks : from where metrics can be read without it.
+    secret : the gateway's, which opens everything.
+    inference_secret : that of inference clients, which opens the Open Inference Protocol alone; None for no such one.
+    metrics_networks : from where metrics can be read without a secret.
     """
 
-    def __init__(self, app: ASGIApp, secret: str, metrics_networks: Sequence[Network] = ()) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        secret: str,
+        inference_secret: str | None = None,
+        metrics_networks: Sequence[Network] = (),
+    ) -> None:
         self.app = app
         self._networks = metrics_networks
         self._secret = secret.encode()
+        self._inference_secret = inference_secret.encode() if inference_secret else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one ASGI scope."""
@@ -240,6 +249,8 @@ class GatewayAuthentication:
             await self.app(scope, receive, send)
             return
         detail = "This service answers only the gateway, which must send the secret that both tiers share."
+        if self._inference_secret and is_open_inference(scope["path"]):
+            detail = "The Open Inference Protocol answers only those who send the secret for inference clients."
         refusal = problem_response(401, "unauthenticated", detail, headers={"www-authenticate": CHALLENGE})
         await refusal(scope, receive, send)
 
@@ -248,11 +259,17 @@ class GatewayAuthentication:
             return True
         for name, value in scope["headers"]:
             if name == b"authorization":
-                # In constant time, so that nobody can guess the secret letter by letter.
-                return value[:7].lower() == _SCHEME and hmac.compare_digest(value[7:].lstrip(b" "), self._secret)
+                return value[:7].lower() == _SCHEME and self._knows(value[7:].lstrip(b" "), scope["path"])
         return False
 
     def _is_inside(self, scope: Scope) -> bool:
         """Whether the request comes straight from one of the networks; what a proxy passes on comes from elsewhere."""
         forwarded = any(name in _FORWARDED for name, _ in scope["headers"])
         return not forwarded and is_within(scope["client"][0] if scope.get("client") else None, self._networks)
+
+    def _knows(self, given: bytes, path: str) -> bool:
+        # In constant time, so that nobody can guess a secret letter by letter.
+        if hmac.compare_digest(given, self._secret):
+            return True
+        opens = self._inference_secret is not None and is_open_inference(path)
+        return opens and hmac.compare_digest(given, self._inference_secret or b"")

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from fastapi import FastAPI, Path
 from pydantic import TypeAdapter
 
+from model_service.api.errors import is_open_inference
 from model_service.api.middleware import OPEN
 from shared.contract import MAX_BATCH, MAX_COLUMNAR
 from shared.model_contract import ACTIVE
@@ -16,6 +17,7 @@ Responses = dict[int | str, dict[str, Any]]
 
 _PROBLEM = {"$ref": "#/components/schemas/Problem"}
 _SCHEME = "gateway"
+_INFERENCE_SCHEME = "inference"
 
 _version_pattern = "[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}"
 
@@ -113,8 +115,10 @@ def complete_document(app: FastAPI) -> None:
         if "security" not in document:
             document["security"] = [{_SCHEME: []}]
             components = document["components"]
-            scheme = {"type": "http", "scheme": "bearer", "description": "The secret that the gateway shares"}
-            components["securitySchemes"] = {_SCHEME: scheme}
+            components["securitySchemes"] = {
+                _SCHEME: _bearer("The secret that the gateway shares"),
+                _INFERENCE_SCHEME: _bearer("The secret for inference clients, where one is set"),
+            }
             components["schemas"].setdefault("Problem", schema_of(Problem))
             for name in ("HTTPValidationError", "ValidationError"):
                 components["schemas"].pop(name, None)
@@ -124,6 +128,10 @@ def complete_document(app: FastAPI) -> None:
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's own way to extend the document
+
+
+def _bearer(description: str) -> dict[str, str]:
+    return {"type": "http", "scheme": "bearer", "description": description}
 
 
 def _complete(operation: dict[str, Any], path: str) -> None:
@@ -137,4 +145,6 @@ def _complete(operation: dict[str, Any], path: str) -> None:
     if path in OPEN:
         operation["security"] = []
     else:
+        if is_open_inference(path):
+            operation["security"] = [{_SCHEME: []}, {_INFERENCE_SCHEME: []}]
         responses |= {str(status): text for status, text in problems(s401="The secret is missing or wrong").items()}

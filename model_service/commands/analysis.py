@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 import orjson
 
-from model_service.settings import SettingsError, load_settings
+from model_service.settings import SettingsError, load_store_settings
 from model_service.store.errors import RegistryError
 from model_service.store.files import rfc3339
 from model_service.training.errors import DataRefused
@@ -83,9 +83,9 @@ def _errors_shown() -> Iterator[None]:
 def _predictor(directory: Path | None, version: str) -> Predictor:
     from model_service.scoring.predictor import Predictor
     from model_service.store.artefact import reading
-    from model_service.store.registry import ModelStore
+    from model_service.store.registry import open_store
 
-    store = ModelStore(directory or load_settings().model_store)
+    store = open_store(load_store_settings(), directory)
     name = store.active.read()["version"] if version == ACTIVE else version
     model = store.load(name)
     with reading(name):

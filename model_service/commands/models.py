@@ -7,27 +7,22 @@ import getpass
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 import orjson
 from pydantic import ValidationError
 
 from model_service.commands.text import TEXT
-from model_service.settings import SettingsError, load_settings
+from model_service.settings import SettingsError, load_store_settings
 from model_service.store.errors import RegistryError
 from model_service.store.labels import LabelPatch
+from model_service.store.registry import ModelStore, open_store
 from shared.model_contract import Activation
-
-if TYPE_CHECKING:
-    from model_service.store.registry import ModelStore
 
 
 def _store(_context: click.Context, _parameter: click.Parameter, path: Path | None) -> ModelStore:
-    from model_service.store.registry import ModelStore  # here, because it loads scikit-learn
-
     try:
-        return ModelStore(path or load_settings().model_store)
+        return open_store(load_store_settings(), path)
     except SettingsError as error:
         raise click.ClickException(str(error)) from error
 
@@ -39,18 +34,20 @@ def _user() -> str:
         return f"uid {os.getuid()}"
 
 
-_in_store = click.option(
+in_store = click.option(
     "--store",
     type=click.Path(file_okay=False, path_type=Path),
     callback=_store,
     help="Model store; MODEL_STORE by default.",
 )
+"""The option by which a command gets the model store."""
 _reason = click.option("--reason", type=TEXT, default="", help="Why, for the record.")
 _by = click.option("--by", type=TEXT, default=_user, help="Who, for the record; the user of the system by default.")
 
 
 @contextlib.contextmanager
-def _errors_shown() -> Iterator[None]:
+def errors_shown() -> Iterator[None]:
+    """Show what is wrong with the model store as a command shows it."""
     try:
         yield
     except RegistryError as error:
@@ -58,7 +55,7 @@ def _errors_shown() -> Iterator[None]:
 
 
 @click.command()
-@_in_store
+@in_store
 def models(store: ModelStore) -> None:
     """List all versions, newest first."""
     from model_service.store.description import list_versions
@@ -79,21 +76,21 @@ def models(store: ModelStore) -> None:
 
 @click.command()
 @click.argument("version")
-@_in_store
+@in_store
 def show(version: str, store: ModelStore) -> None:
     """Print everything about VERSION as JSON."""
     from model_service.store.description import describe_version
 
-    with _errors_shown():
+    with errors_shown():
         click.echo(orjson.dumps(describe_version(store, version), option=orjson.OPT_INDENT_2))
 
 
 @click.command()
 @click.argument("version")
-@_in_store
+@in_store
 def gate(version: str, store: ModelStore) -> None:
     """Say whether VERSION may replace the active one; the exit status is 1 if not."""
-    with _errors_shown():
+    with errors_shown():
         found = store.gate(version)
     _table([("pass" if c["passed"] else "FAIL", c["check"], c["detail"]) for c in found["checks"]])
     against = f"replace {found['against']}" if found["against"] else "become the active version"
@@ -107,30 +104,30 @@ def gate(version: str, store: ModelStore) -> None:
 @_reason
 @_by
 @click.option("--force", is_flag=True, help="Activate it even if the gate refuses; needs --reason.")
-@_in_store
+@in_store
 def activate(version: str, reason: str, by: str, force: bool, store: ModelStore) -> None:
     """Activate VERSION; every running server follows by itself."""
-    with _errors_shown():
+    with errors_shown():
         _say(store.activate(version, reason, by, force))
 
 
 @click.command()
 @_reason
 @_by
-@_in_store
+@in_store
 def rollback(reason: str, by: str, store: ModelStore) -> None:
     """Go back to the version that was active before; repeated, to the one before that."""
-    with _errors_shown():
+    with errors_shown():
         _say(store.rollback(reason, by))
 
 
 @click.command(name="history")
-@_in_store
+@in_store
 def activations(store: ModelStore) -> None:
     """List all activations and rollbacks, newest first."""
     from model_service.store.description import history
 
-    with _errors_shown():
+    with errors_shown():
         entries = history(store)
     rows = [(e["at"], _what(e), e["version"], e["by"], " ".join(e["reason"].split())) for e in entries]
     _table([("AT", "WHAT", "VERSION", "BY", "REASON"), *rows])
@@ -146,7 +143,7 @@ def _what(entry: Activation) -> str:
 @click.option("--description", type=TEXT, help="Its description; empty for none.")
 @click.option("--owner", type=TEXT, help="Who is responsible for it; empty for nobody.")
 @_by
-@_in_store
+@in_store
 def label(segment: str, store: ModelStore, by: str, **given: str | None) -> None:
     """Name SEGMENT (such as seg-01), describe it, or say who owns it."""
     from model_service.store.labelling import relabel
@@ -157,7 +154,7 @@ def label(segment: str, store: ModelStore, by: str, **given: str | None) -> None
     except ValidationError as error:
         faults = "; ".join(f"--{e['loc'][0]}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors())
         raise click.ClickException(faults) from error
-    with _errors_shown():
+    with errors_shown():
         click.echo(orjson.dumps(relabel(store, segment, patch), option=orjson.OPT_INDENT_2))
 
 

@@ -14,8 +14,9 @@ import click
 from tqdm import tqdm
 
 from model_service.commands.text import TEXT, named_in_utf8
-from model_service.settings import SettingsError, load_settings
-from model_service.store.errors import RegistryError
+from model_service.settings import SettingsError, load_store_settings
+from model_service.store.errors import ArtefactDamaged, NoActiveModel, RegistryError
+from model_service.store.registry import ModelStore, open_store
 from model_service.training.errors import TrainingError
 from model_service.training_jobs.job import Job
 from model_service.training_jobs.jobs import TrainingJobs
@@ -57,18 +58,18 @@ def _given(_context: click.Context, _parameter: click.Parameter, reason: str | N
 def train(file: Path, store: Path | None, if_none: bool, k: int | None, **asked: Any) -> None:
     """Train a model on the customers in FILE (CSV, NDJSON or Parquet) and store it as a new version."""
     try:
-        settings = load_settings()
-        directory = store or settings.model_store
-        if if_none and (there := _active(directory)):
-            click.echo(f"{there} is the active model: nothing to do")
+        settings = load_store_settings()
+        models = open_store(settings, store)
+        if if_none and (there := _there(models)):
+            click.echo(f"{there}: nothing to do")
             return
-        job = _begin(directory, file, _options(k, asked), asked)
+        job = _begin(models, file, _options(k, asked), asked)
         with _logged(job), _Bar(job) as progress:
             job.watch(_stop)
-            done = perform(job, TrainingTask(directory, file, settings.max_training_rows, asked["force"]), progress)
+            done = perform(job, TrainingTask.by(settings, models, file, asked["force"]), progress)
     except (TrainingError, RegistryError, SettingsError, OSError, MemoryError) as error:
         raise click.ClickException(str(error) or repr(error)) from error
-    _tell(done, directory, asked["activate"])
+    _tell(done, models.directory, asked["activate"])
 
 
 def _options(k: int | None, asked: dict[str, Any]) -> TrainingOptions:
@@ -81,14 +82,18 @@ def _options(k: int | None, asked: dict[str, Any]) -> TrainingOptions:
     return options
 
 
-def _active(directory: Path) -> str | None:
-    from model_service.store.registry import ModelStore  # imported here because not every command needs scikit-learn
+def _there(models: ModelStore) -> str | None:
+    """Say which model is active, or why that cannot be said; None when there never was one."""
+    try:
+        return f"{models.active.read()['version']} is the active model"
+    except ArtefactDamaged as error:  # it had one: another in its place would be worse than none
+        return str(error)
+    except NoActiveModel:
+        return None
 
-    return next(iter(ModelStore(directory).serving_order()), None)
 
-
-def _begin(directory: Path, file: Path, options: TrainingOptions, asked: dict[str, Any]) -> Job:
-    jobs = TrainingJobs(directory)
+def _begin(models: ModelStore, file: Path, options: TrainingOptions, asked: dict[str, Any]) -> Job:
+    jobs = TrainingJobs(models.directory)
     return jobs.begin(jobs.draft(), asked["by"], asked["note"], options, file.name, file.stat().st_size)
 
 

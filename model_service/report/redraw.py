@@ -15,14 +15,23 @@ import orjson
 from model_service.report.document import DrawnPlot, render
 from model_service.report.plots import PLOTS, PlotSpec, Subject, subject_of
 from model_service.report.style import FileKind, file_content, settings
-from model_service.store.artefact import FIGURES_FILE, INDEX_FILE, PLOT_FOLDER, REPORT_FILE, read_manifest
+from model_service.store.artefact import (
+    FIGURES_FILE,
+    INDEX_FILE,
+    MANIFEST_FILE,
+    PLOT_FOLDER,
+    REPORT_FILE,
+    parse_manifest,
+    read_bytes,
+)
 from model_service.store.labels import Labels
 
 
 def redrawn(folder: Path, file: str, labels: Labels) -> bytes:
     """Return a file of the version in `folder`, with the segments called as `labels` have it."""
     figures = orjson.loads((folder / PLOT_FOLDER / FIGURES_FILE).read_bytes())
-    subject = subject_of(read_manifest(folder), figures, labels)
+    # Without a look at its signature, as plots and reports have none: nothing is scored by them.
+    subject = subject_of(parse_manifest(folder, read_bytes(folder, MANIFEST_FILE)), figures, labels)
     with settings():
         if file == REPORT_FILE:
             return render(subject, list(_plots(subject, folder / PLOT_FOLDER))).encode()

@@ -1,12 +1,11 @@
-"""The scikit-learn pipeline, and its compiled form for serving.
+"""The fitted pipeline as plain arrays: what serves, without scikit-learn.
 
-The pipeline is the model; `CompiledScorer` is the same arithmetic on plain NumPy arrays, without scikit-learn's
-per-call checks (about 5 µs a row against 400 µs). `label_differences` proves that the two agree.
+`CompiledScorer` is the arithmetic of the scikit-learn pipeline on NumPy arrays, without its per-call checks (about
+5 µs a row against 400 µs). `model_service.training.fitted` makes the pipeline and proves that the two agree.
 """
 
 from __future__ import annotations
 
-import copy
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,10 +13,6 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.cluster import KMeans
-from sklearn.impute import SimpleImputer
-from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 Matrix = NDArray[np.float64]
 Clusters = NDArray[np.intp]
@@ -27,22 +22,6 @@ BLOCK = 4096
 
 TIE = 1e-9
 """Gap ``d2² - d1²`` up to which two centroids count as equally near, so that rounding decides between them."""
-
-
-def make_pipeline(k: int, seed: int, n_init: int = 10) -> Pipeline:
-    """Return the unfitted pipeline: median imputation, log1p, standardisation, K-Means with `k` clusters.
-
-    Fit it on the named float64 columns that the distance is to use. Evidence for these steps:
-    docs/clustering-study.md, §2 and §4 (log1p + StandardScaler has the most stable fits above k = 2).
-    """
-    return Pipeline(
-        [
-            ("impute", SimpleImputer(strategy="median")),
-            ("log", FunctionTransformer(np.log1p, feature_names_out="one-to-one")),
-            ("scale", StandardScaler()),
-            ("cluster", KMeans(n_clusters=k, n_init=n_init, random_state=seed)),
-        ]
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +41,8 @@ class Parameters:
     centroids: Matrix
 
     @classmethod
-    def of(cls, pipeline: Pipeline) -> Parameters:
-        """Read the parameters out of a fitted pipeline."""
+    def of(cls, pipeline: Any) -> Parameters:
+        """Read the parameters out of a fitted scikit-learn pipeline (`model_service.training.fitted`)."""
         scaler = pipeline.named_steps["scale"]
         return cls(
             fill=np.asarray(pipeline.named_steps["impute"].statistics_, dtype=np.float64),
@@ -201,32 +180,19 @@ class CompiledScorer:
         return Score(nearest, rival, distance, max(rival_square + norm, 0.0) ** 0.5 - distance)
 
 
-def label_differences(pipeline: Pipeline, scorer: CompiledScorer, rows: Matrix, served: Matrix | None = None) -> int:
-    """Count the `rows` that `scorer` puts into another cluster than `pipeline` does, ties aside.
+def label_differences(expected: Clusters, scorer: CompiledScorer, rows: Matrix) -> int:
+    """Count the `rows` that `scorer` puts into another cluster than the `expected` one, ties aside.
 
     Both the batch and the one-row form are compared; rows whose gap is at most `TIE` are ambiguous in floating
     point and left out (docs/clustering-study.md, §8).
 
     Parameters
     ----------
-    rows : in the columns that the pipeline was fitted on.
-    served : the same rows in the columns of `scorer`, where those are others.
+    expected : clusters, shape (n,).
+    rows : in the columns of `scorer`, shape (n, n_features).
     """
-    served = rows if served is None else served
-    expected = predict_arrays(pipeline, rows)
-    scores = scorer.score(served)
-    single = np.array([scorer.score_one(row).nearest for row in served])
+    scores = scorer.score(rows)
+    single = np.array([scorer.score_one(row).nearest for row in rows])
     gap = (scores.distance + scores.margin) ** 2 - scores.distance**2
     differs = (scores.nearest != expected) | (single != expected)
     return int(np.count_nonzero(differs & (gap > TIE)))
-
-
-def predict_arrays(pipeline: Pipeline, rows: Matrix) -> Clusters:
-    """Predict with `pipeline` on a plain array in training order, shape (n, n_features).
-
-    The imputer was fitted on named columns and would warn about a bare array; serving does not name them again, as
-    that takes pandas. So a copy of it forgets the names.
-    """
-    imputer = copy.copy(pipeline.named_steps["impute"])
-    vars(imputer).pop("feature_names_in_", None)
-    return cast(Clusters, pipeline[1:].predict(imputer.transform(rows)))

@@ -1,17 +1,19 @@
-"""The small file that says which model version is active, and the history of that."""
+"""The small file that says which model version is active, and the history of that, each entry signed."""
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypedDict, cast
+from typing import Any, NamedTuple, TypedDict, cast
 
 import orjson
 
-from model_service.store.errors import ArtefactDamaged, NoActiveModel, cause
+from model_service.store.errors import ArtefactDamaged, NoActiveModel, RegistryError, SignatureRefused, cause
 from model_service.store.files import Stamp, replace_files, rfc3339, stamp
+from model_service.store.signatures import Signer
 from shared.model_contract import Activation
 
 UNKNOWN = "unknown"
@@ -32,8 +34,9 @@ class ActiveRecord(TypedDict):
 class ActiveFile:
     """Reads and extends the record at `path`, and keeps a copy beside it. One writer at a time; readers may be many."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, signer: Signer) -> None:
         self.path = path
+        self._signer = signer
         self.copy = path.with_name(f"{path.stem}.copy{path.suffix}")
 
     def read(self) -> ActiveRecord:
@@ -44,27 +47,33 @@ class ActiveFile:
         NoActiveModel
             when nothing was activated yet.
         ArtefactDamaged
-            when neither the file nor its copy can be read.
+            when neither the file nor its copy can be read, SignatureRefused when they are not signed.
         """
         try:
-            return _record(self.path, None)
+            return self._record(self.path, None)
         except FileNotFoundError as error:
             if not self.copy.exists():
                 raise NoActiveModel("No model is active yet; train one and activate it.") from error
             return self._read_copy(error)
-        except (OSError, ValueError, LookupError, TypeError) as error:
+        except _UNUSABLE as error:
             return self._read_copy(error)
 
     def _read_copy(self, fault: Exception) -> ActiveRecord:
         damage = f"{self.path.name} cannot be read ({cause(fault)})"
         try:
-            return _record(self.copy, f"{damage}; its copy {self.copy.name} is used instead")
-        except (OSError, ValueError, LookupError, TypeError) as error:
-            raise ArtefactDamaged(
+            return self._record(self.copy, f"{damage}; its copy {self.copy.name} is used instead")
+        except _UNUSABLE as error:
+            kind = SignatureRefused if isinstance(fault, SignatureRefused) else ArtefactDamaged
+            raise kind(
                 f"The activation history is damaged: {damage}, and neither can its copy {self.copy.name} "
                 f"({cause(error)}). Restore one of them from a backup, or move both away and activate a version: "
-                "that starts a new history."
+                "that starts a new history, which running services take up after a restart."
             ) from error
+
+    def _record(self, path: Path, damage: str | None) -> ActiveRecord:
+        stored = _stored(path)
+        _check_signatures(stored, self._signer, path.name)
+        return ActiveRecord(version=stored.version, history=stored.history, damage=damage)
 
     def stamp(self) -> Stamp | None:
         """Return a value that changes whenever another version is activated; None before the first time."""
@@ -86,9 +95,52 @@ class ActiveFile:
         except NoActiveModel:
             history, entry["before"] = [], None
         entry["number"] = len(history) + 1
-        record = {"version": entry["version"], "history": [*history, entry]}
+        self._write([*history, entry])
+
+    def _write(self, history: Sequence[Activation]) -> None:
+        signatures: list[str] = []
+        for entry in history:
+            signatures.append(self._signer.sign("activation", _signed(entry, signatures)))
+        record = {"version": history[-1]["version"], "history": history, "signatures": signatures}
         # The copy comes second: should this end in between, the file is whole and the copy is one activation behind.
         replace_files(orjson.dumps(record, option=orjson.OPT_INDENT_2), self.path, self.copy)
+
+    def sign(self, unsigned: bool = False) -> bool:
+        """Sign the history anew, unless there is none.
+
+        Parameters
+        ----------
+        unsigned : take over a history that has no signatures, and leave one alone that has; say whether it was so.
+
+        Raises
+        ------
+        SignatureRefused, ArtefactDamaged, OSError
+        """
+        try:
+            history = self._unsigned() if unsigned else self.read()["history"]
+        except NoActiveModel:
+            return False
+        if history:
+            self._write(history)
+        return bool(history)
+
+    def is_signed(self) -> bool:
+        """Whether there is nothing to sign, or something that cannot be read, or signatures, be they bad ones."""
+        try:
+            return not self._unsigned()
+        except RegistryError:
+            return True
+
+    def _unsigned(self) -> Sequence[Activation]:
+        """Return the history if it was written before there were signatures; else nothing, if it is signed."""
+        for path in (self.path, self.copy):
+            with contextlib.suppress(*_UNUSABLE):
+                stored = _stored(path)
+                if stored.signatures is None:
+                    return stored.history
+                break
+        self.read()
+        return []
 
 
 def activation_now(version: str, reason: str, by: str, forced: bool = False, event: str | None = None) -> Activation:
@@ -119,12 +171,40 @@ def undo_stack(history: Sequence[Activation]) -> list[str]:
     return stack
 
 
-def _record(path: Path, damage: str | None) -> ActiveRecord:
+_UNUSABLE = (OSError, ValueError, LookupError, TypeError, RegistryError)
+"""How reading a record fails that is damaged."""
+
+
+class _Stored(NamedTuple):
+    """What a record says; without signatures if it was written before there were any."""
+
+    version: str
+    history: list[Activation]
+    signatures: list[str] | None
+
+
+def _stored(path: Path) -> _Stored:
     record = orjson.loads(path.read_bytes())
     history = [_activation(entry) for entry in record["history"]]
     if not history or undo_stack(history)[-1:] != [record["version"]]:
         raise ValueError("the history does not end with the active version")
-    return ActiveRecord(version=record["version"], history=history, damage=damage)
+    signatures = record.get("signatures")
+    if signatures is not None and not (isinstance(signatures, list) and all(isinstance(s, str) for s in signatures)):
+        raise TypeError("the signatures are no texts")
+    return _Stored(record["version"], history, signatures)
+
+
+def _check_signatures(stored: _Stored, signer: Signer, name: str) -> None:
+    """Make sure that every entry is signed, and in its place."""
+    signatures = stored.signatures or []
+    for number, entry in enumerate(stored.history):
+        what = f"Activation {number + 1} in {name}"
+        signer.check("activation", _signed(entry, signatures[:number]), signatures[number : number + 1], what)
+
+
+def _signed(entry: Activation, before: Sequence[str]) -> bytes:
+    """Return what the signature of an entry is made of: itself, and the signature of the entry before it."""
+    return b"".join(signature.encode() for signature in before[-1:]) + orjson.dumps(entry, option=orjson.OPT_SORT_KEYS)
 
 
 def _activation(entry: dict[str, Any]) -> Activation:

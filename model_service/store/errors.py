@@ -10,6 +10,8 @@ from shared.problems import FieldError
 
 def cause(error: Exception) -> str:
     """Return what went wrong without where files lie, which concerns no client; it is in the chained error."""
+    if isinstance(error, RegistryError):
+        return str(error).rstrip(".")
     return (isinstance(error, OSError) and error.strerror) or f"{type(error).__name__}: {error}"
 
 
@@ -32,7 +34,8 @@ class RegistryError(Exception):
       - StoreNotWritable: the disk is full, read-only, or another user's
       - ArtefactRefused: the version is there but must not be served
         + ArtefactDamaged: unreadable, or its SHA-256 is not the manifest's
-        + IncompatibleModel: made with other features or another scikit-learn
+          * SignatureRefused: not signed, or not with the service's key, or altered since
+        + IncompatibleModel: made with other features; to be unpickled, with another scikit-learn
         + LabelsDiffer: the compiled scorer does not reproduce the pipeline's labels
 
     Attributes
@@ -110,8 +113,12 @@ class ArtefactDamaged(ArtefactRefused):
     """The version's files are unreadable or not the ones that were written."""
 
 
+class SignatureRefused(ArtefactDamaged):
+    """Nobody who knows the service's key has signed the version, the history or the labels as they are."""
+
+
 class IncompatibleModel(ArtefactRefused):
-    """The version needs other features or another scikit-learn than this program has."""
+    """The version needs other features than this program has or, to be unpickled, another scikit-learn."""
 
 
 class LabelsDiffer(ArtefactRefused):

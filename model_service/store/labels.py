@@ -16,9 +16,10 @@ from typing import Annotated
 import orjson
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from model_service.store.errors import LabelsDamaged, cause
+from model_service.store.errors import LabelsDamaged, SignatureRefused, cause
 from model_service.store.files import Stamp, replace_files, stamp
 from model_service.store.manifest import StoredSegment
+from model_service.store.signatures import Signer, read_signatures, write_signatures
 from shared.model_contract import Label
 
 log = logging.getLogger(__name__)
@@ -101,10 +102,12 @@ class LabelPatch(BaseModel):
 
 
 class LabelFile:
-    """Reads and replaces the labels at `path`. One writer at a time; readers may be many."""
+    """Reads and replaces the labels at `path`, whose signature lies beside. One writer at a time, many readers."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, signer: Signer) -> None:
         self.path = path
+        self._signer = signer
+        self._signatures = path.with_suffix(".hmac")
 
     def read(self) -> dict[str, Label]:
         """Return all labels by segment id.
@@ -114,12 +117,16 @@ class LabelFile:
         LabelsDamaged
         """
         try:
-            labels = orjson.loads(self.path.read_bytes())
+            content = self.path.read_bytes()
+            self._check(content)
+            labels = orjson.loads(content)
             if not all(set(label) == set(Label.__annotations__) for label in labels.values()):
                 raise ValueError("a label has other members")
             return _labels.validate_python(labels)
         except FileNotFoundError:
             return {}
+        except SignatureRefused as error:
+            raise LabelsDamaged(str(error)) from error
         except ValidationError as error:
             raise LabelsDamaged(f"{self.path.name} cannot be read (a member of a label has a wrong type).") from error
         except (OSError, ValueError, TypeError, AttributeError) as error:
@@ -144,7 +151,40 @@ class LabelFile:
         ------
         OSError
         """
-        replace_files(orjson.dumps(labels, option=orjson.OPT_INDENT_2), self.path)
+        content = orjson.dumps(labels, option=orjson.OPT_INDENT_2)
+        # Before the labels, and with the signature of those of now: whenever this ends, what is there is signed.
+        kept = [self._check(self.path.read_bytes())] if self.path.exists() else []
+        write_signatures(self._signatures, self._signer.sign("labels", content), *kept)
+        replace_files(content, self.path)
+
+    def sign(self, unsigned: bool = False) -> bool:
+        """Sign the labels anew, if there are any.
+
+        Parameters
+        ----------
+        unsigned : take over labels that have no signature, and leave those alone that have one; say whether it was so.
+
+        Raises
+        ------
+        SignatureRefused, OSError
+        """
+        try:
+            content = self.path.read_bytes()
+        except FileNotFoundError:
+            return False
+        if not unsigned or read_signatures(self._signatures):
+            self._check(content)
+            if unsigned:
+                return False
+        write_signatures(self._signatures, self._signer.sign("labels", content))
+        return True
+
+    def is_signed(self) -> bool:
+        """Whether there is nothing to sign, or a signature, be it a bad one."""
+        return self._signatures.exists() or not self.path.exists()
+
+    def _check(self, content: bytes) -> str:
+        return self._signer.check("labels", content, read_signatures(self._signatures), self.path.name)
 
 
 _labels: TypeAdapter[dict[str, Label]] = TypeAdapter(dict[str, Label])

@@ -102,9 +102,13 @@ class _Core(TypedDict):
 class Manifest(_Core, total=False):
     """The content of ``manifest.json``.
 
-    ``features`` are those of the distance, in the order of the parameters. Versions made before there was any have no
-    ``evidence``, and no ``left_out``: all features of their time are in the distance.
+    ``features`` are those of the distance, in the order of the parameters. ``sample_clusters`` are the clusters into
+    which the fitted pipeline puts the rows of ``sample``; only versions from before signatures, which must be taken
+    over before they serve, have none. Versions made before there was any have no ``evidence``, and no ``left_out``: all
+    features of their time are in the distance.
     """
+
+    sample_clusters: list[int]
 
     evidence: Evidence
     left_out: list[LeftOut]

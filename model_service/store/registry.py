@@ -2,11 +2,12 @@
 
 ::
 
-    <store>/<version>/model.joblib     the fitted pipeline
+    <store>/<version>/model.joblib     the fitted pipeline, pickled; nothing that serves opens it
     <store>/<version>/manifest.json    everything else (`model_service.store.manifest.Manifest`)
+    <store>/<version>/manifest.hmac    its signature (`model_service.store.signatures`)
     <store>/<version>/...              report and plots
     <store>/active.json                the active version and the history of activations; active.copy.json is its copy
-    <store>/labels.json                people's names for segments
+    <store>/labels.json, labels.hmac   people's names for segments, and their signature
     <store>/.lock, .training.lock      locked by who activates or labels, and by who trains
 """
 
@@ -16,6 +17,7 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from model_service.settings import Settings
 from model_service.store.active_file import UNKNOWN, ActiveFile, activation_now, rollback_now, undo_stack
 from model_service.store.artefact import reading
 from model_service.store.errors import (
@@ -31,6 +33,7 @@ from model_service.store.files import exclusive
 from model_service.store.gate import judge
 from model_service.store.labels import LabelFile
 from model_service.store.manifest import Manifest
+from model_service.store.signatures import IN_DEVELOPMENT, Signer
 from model_service.store.versions import Versions, writable
 from shared.model_contract import ACTIVE, Activation, Gate, GateCheck
 
@@ -41,10 +44,10 @@ LABELS_FILE = "labels.json"
 class ModelStore(Versions):
     """The versions in `directory`, which of them is active, and what people call their segments."""
 
-    def __init__(self, directory: Path) -> None:
-        super().__init__(directory)
-        self.active = ActiveFile(directory / ACTIVE_FILE)
-        self.labels = LabelFile(directory / LABELS_FILE)
+    def __init__(self, directory: Path, signer: Signer = IN_DEVELOPMENT) -> None:
+        super().__init__(directory, signer)
+        self.active = ActiveFile(directory / ACTIVE_FILE, signer)
+        self.labels = LabelFile(directory / LABELS_FILE, signer)
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
@@ -109,7 +112,7 @@ class ModelStore(Versions):
         for version in candidates:
             with contextlib.suppress(VersionNotFound, ArtefactRefused):
                 return self.load(version).manifest
-        for version in candidates:  # none can serve, as after a change of scikit-learn, but segments can be compared
+        for version in candidates:  # none can serve, but segments can be compared
             with contextlib.suppress(VersionNotFound, ArtefactDamaged):
                 return self.manifest(version)
         return None
@@ -139,6 +142,7 @@ class ModelStore(Versions):
         version = self.resolve(version)
         manifest = self.load(version).manifest
         with self.writing():
+            self.path(version)  # it may have been pruned meanwhile
             entry = self._current()
             if entry and entry["version"] == version:
                 return entry
@@ -185,3 +189,9 @@ class ModelStore(Versions):
         if len(stack) < 2:
             raise NothingToRollBack("No version was active before this one.")
         return stack[-2]
+
+
+def open_store(settings: Settings, directory: Path | None = None) -> ModelStore:
+    """Return the model store of the settings, or that in `directory`, with the key of the settings."""
+    signer = Signer(settings.model_signing_key, settings.model_signing_key_old)
+    return ModelStore(directory or settings.model_store, signer)

@@ -14,14 +14,12 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from sklearn.pipeline import Pipeline
-
-from model_service.scoring.pipeline import Parameters
 from model_service.store import artefact
-from model_service.store.artefact import MANIFEST_FILE, MODEL_FILE, LoadedModel
+from model_service.store.artefact import MANIFEST_FILE, MODEL_FILE, SIGNATURE_FILE, LoadedModel
 from model_service.store.errors import StoreNotWritable, TrainingRunning, VersionNotFound, cause
 from model_service.store.files import Stamp, exclusive, fsync, rfc3339, stamp
 from model_service.store.manifest import Manifest
+from model_service.store.signatures import IN_DEVELOPMENT, Signer
 
 _version = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
 
@@ -29,8 +27,9 @@ _version = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
 class Versions:
     """Reads and writes the versions in `directory`, which need not exist yet; any number of processes may do so."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, signer: Signer = IN_DEVELOPMENT) -> None:
         self.directory = directory
+        self.signer = signer
         self._training_thread: int | None = None
 
     def versions(self) -> list[str]:
@@ -58,18 +57,18 @@ class Versions:
         ------
         VersionNotFound, ArtefactDamaged
         """
-        return artefact.read_manifest(self.path(version))
+        return artefact.read_manifest(self.path(version), self.signer)
 
     def load(self, version: str) -> LoadedModel:
-        """Load a version for serving, after proving that it is whole, compatible and correctly compiled.
+        """Load a version for serving, after proving that it is signed, whole and correctly compiled.
 
         Raises
         ------
         VersionNotFound, ArtefactDamaged, IncompatibleModel, LabelsDiffer
         """
-        return artefact.load(self.path(version))
+        return artefact.load(self.path(version), self.signer)
 
-    def stamp(self, version: str) -> tuple[Stamp | None, Stamp | None]:
+    def stamp(self, version: str) -> tuple[Stamp | None, ...]:
         """Return a value that changes when the files of a version are not those they were: damaged, or repaired.
 
         Raises
@@ -77,13 +76,13 @@ class Versions:
         VersionNotFound
         """
         path = self.path(version)
-        return stamp(path / MODEL_FILE), stamp(path / MANIFEST_FILE)
+        return tuple(stamp(path / name) for name in (MODEL_FILE, MANIFEST_FILE, SIGNATURE_FILE))
 
-    def save(self, pipeline: Pipeline, manifest: Manifest, draw: Callable[[Path, Manifest], None] | None = None) -> str:
-        """Store a fitted pipeline as a new version and return the version's name.
+    def make(self, fill: Callable[[Path], str]) -> str:
+        """Store a new version and return its name.
 
-        ``version``, ``created_at``, ``model_digest`` and ``model_sha256`` of `manifest` are filled in; then `draw` may
-        put more files into the version's directory. The version appears in one step (rename), complete or not at all.
+        `fill` puts everything into the directory that it is given, under a `free_name` that it returns. The version
+        appears in one step (rename), complete or not at all.
 
         Raises
         ------
@@ -92,23 +91,19 @@ class Versions:
         with self.training_lock(), writable(self.directory):
             temporary = Path(tempfile.mkdtemp(prefix=PREFIX, dir=self.directory))
             try:
-                self._fill(temporary, pipeline, manifest)
-                if draw:
-                    draw(temporary, manifest)
-                self._publish(temporary, manifest["version"])
+                version = fill(temporary)
+                self._publish(temporary, version)
             except BaseException:
                 shutil.rmtree(temporary, ignore_errors=True)
                 raise
-        return manifest["version"]
+        return version
 
-    def _fill(self, directory: Path, pipeline: Pipeline, manifest: Manifest) -> None:
-        digest = Parameters.of(pipeline).digest()
+    def free_name(self, digest: str) -> tuple[str, str]:
+        """Return the name of a version that is made now of parameters with this digest, and the time in it."""
         created = datetime.now(UTC).replace(microsecond=0)
         while (self.directory / _version_name(created, digest)).exists():
             created += timedelta(seconds=1)
-        manifest["version"], manifest["created_at"] = _version_name(created, digest), rfc3339(created)
-        manifest["model_digest"] = digest
-        artefact.write(directory, pipeline, manifest)
+        return _version_name(created, digest), rfc3339(created)
 
     def _publish(self, temporary: Path, version: str) -> None:
         temporary.chmod(0o755)  # mkdtemp gives 0700, but the serving user may be another one
@@ -163,11 +158,13 @@ def _version_name(created: datetime, digest: str) -> str:
 
 PREFIX = ".writing-"
 """How the name of a version begins while it is being written."""
+PRUNED = ".pruned-"
+"""How the name of a version begins while it is being deleted."""
 
 
 @contextlib.contextmanager
 def drafting(store: Path) -> Iterator[None]:
-    """Be the only one who writes a version, over all processes; what a dead one left half written is removed.
+    """Be the only one who writes or deletes a version, over all processes; what a dead one left of one is removed.
 
     Raises
     ------
@@ -176,7 +173,7 @@ def drafting(store: Path) -> Iterator[None]:
     OSError
     """
     with exclusive(store / ".training.lock", wait=False):
-        for draft in store.glob(f"{PREFIX}*"):
+        for draft in (*store.glob(f"{PREFIX}*"), *store.glob(f"{PRUNED}*")):
             shutil.rmtree(draft)
         yield
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it ships no types
 
-from model_service.scoring.pipeline import make_pipeline
+from model_service.training.fitted import make_pipeline
 
 Result = TypeVar("Result")
 

@@ -16,19 +16,21 @@ import sklearn
 from sklearn.pipeline import Pipeline
 
 from model_service.scoring.pipeline import CompiledScorer, Matrix, Parameters
+from model_service.store.artefact import is_signed
 from model_service.store.errors import ArtefactDamaged
 from model_service.store.manifest import Manifest
 from model_service.store.registry import ModelStore
 from model_service.training import calibration, evidence, selection
 from model_service.training.dataset import TrainingData
 from model_service.training.errors import DataRefused
+from model_service.training.fitted import save
 from model_service.training.matching import identify
 from model_service.training.parallel import ProgressReporter, study_sample
 from model_service.training.segments import describe_segments
 from shared.model_description import LeftOut, Range
 
 SAMPLE_ROWS = 200
-"""Training rows kept in the manifest to prove, at each load, that the compiled scorer equals the pipeline."""
+"""Training rows kept in the manifest, with their clusters: each load proves that the compiled scorer finds the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ Draw = Callable[[Path, Manifest, TrainingData, Manifest | None], None]
 
 
 class Trained(NamedTuple):
-    """A fitted pipeline and its manifest, ready for `model_service.store.registry.ModelStore.save`."""
+    """A fitted pipeline and its manifest, ready for `model_service.training.fitted.save`."""
 
     pipeline: Pipeline
     manifest: Manifest
@@ -64,6 +66,8 @@ def train_version(
 
     Raises
     ------
+    SignatureRefused
+        when there are versions of before signatures: they know which segment ids were given out.
     DataRefused
         when there are too few distinct rows for the largest k.
     """
@@ -73,17 +77,24 @@ def train_version(
     next_number = max((m["next_segment_number"] for m in manifests.values()), default=1)
     trained = train(data, options, parent, next_number, progress)
     if draw is None:
-        store.save(trained.pipeline, trained.manifest)
+        save(store, trained.pipeline, trained.manifest)
     else:
         progress.phase("drawing plots")
-        store.save(trained.pipeline, trained.manifest, lambda into, manifest: draw(into, manifest, data, parent))
+        save(store, trained.pipeline, trained.manifest, lambda into, manifest: draw(into, manifest, data, parent))
     return trained.manifest
 
 
 def _readable_manifests(store: ModelStore) -> dict[str, Manifest]:
-    """Return the manifests of all versions but damaged ones, which must not stand in the way of a new model."""
+    """Return the manifests of all versions but damaged ones, which must not stand in the way of a new model.
+
+    Raises
+    ------
+    SignatureRefused
+    """
     found = {}
     for version in store.versions():
+        if not is_signed(store.path(version)):
+            store.manifest(version)
         with contextlib.suppress(ArtefactDamaged):
             found[version] = store.manifest(version)
     return found

@@ -126,7 +126,7 @@ class TrainingJobs:
 
     def _erase_from_reports(self, cust_id: str) -> int:
         versions = Versions(self._store)
-        paths = [versions.path(version) for version in versions.versions()]
+        paths = [self._store / version for version in versions.versions()]
         if not paths:
             return 0
         with writable(self._store):

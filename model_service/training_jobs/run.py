@@ -16,9 +16,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from model_service.settings import load_settings
+from model_service.settings import Settings, SettingsError, load_store_settings
 from model_service.store.active_file import UNKNOWN
 from model_service.store.errors import GateRefused, RegistryError
+from model_service.store.registry import ModelStore, open_store
+from model_service.store.upkeep import prune
 from model_service.training.errors import TrainingError
 from model_service.training_jobs.folder import UNNAMED
 from model_service.training_jobs.job import Job
@@ -27,7 +29,6 @@ from shared.telemetry.logs import described, described_traceback
 
 if TYPE_CHECKING:
     from model_service.store.manifest import Manifest
-    from model_service.store.registry import ModelStore
     from model_service.training.dataset import TrainingData
 
 log = logging.getLogger("model_service.training")  # __name__ is "__main__" in the process of a training
@@ -45,13 +46,20 @@ class TrainingTask(NamedTuple):
     Attributes
     ----------
     most_rows : customers that are held in memory at most.
+    keep : newest versions that are left, beside all that were ever active; None for all.
     force : a reason to overrule the gate.
     """
 
-    store: Path
+    store: ModelStore
     data: Path
     most_rows: int
-    force: str | None = None
+    keep: int | None
+    force: str | None
+
+    @classmethod
+    def by(cls, settings: Settings, store: ModelStore, data: Path, force: str | None = None) -> TrainingTask:
+        """Return the task by the settings."""
+        return cls(store, data, settings.max_training_rows, settings.model_keep_versions, force)
 
 
 class Outcome(NamedTuple):
@@ -107,10 +115,9 @@ def perform(job: Job, order: TrainingTask, progress: RecordedProgress) -> Outcom
     """
     with _failure_recorded(job, order):
         # Imported here, so that a request to cancel is heard while they load.
-        from model_service.store.registry import ModelStore
         from model_service.training.dataset import read_customers
 
-        models = ModelStore(order.store)
+        models = order.store
         with models.training_lock():
             job.start()
             progress.phase("reading the data")
@@ -119,6 +126,7 @@ def perform(job: Job, order: TrainingTask, progress: RecordedProgress) -> Outcom
             for note in data.notes:
                 log.warning("note: %s", note)
             done = _train(job, models, data, order, progress)
+            _prune(models, order.keep)
         job.finish("completed", done.refused, activated=job.record["options"]["activate"] and done.refused is None)
         return done
 
@@ -173,7 +181,7 @@ def _in_the_words_of_the_caller(reason: str, job: Job, order: TrainingTask) -> s
 
 def _without_places(reason: str, order: TrainingTask) -> str:
     """Leave out where files lie: that concerns no client of the service."""
-    for place in filter(Path.is_absolute, (order.data.parent, order.store)):
+    for place in filter(Path.is_absolute, (order.data.parent, order.store.directory)):
         reason = reason.replace(f"{place}{os.sep}", "").replace(str(place), "…")
     return reason
 
@@ -212,6 +220,17 @@ def _activate(job: Job, models: ModelStore, version: str, force: str | None) -> 
     return None
 
 
+def _prune(models: ModelStore, keep: int | None) -> None:
+    """Delete what is beyond the retention, if there is one; should that fail, the training has not."""
+    if keep is None:
+        return
+    try:
+        for version in prune(models, keep):
+            log.info("deleted version %s (MODEL_KEEP_VERSIONS)", version)
+    except RegistryError as error:
+        log.warning("versions beyond MODEL_KEEP_VERSIONS cannot be deleted: %s", error)
+
+
 def main() -> None:
     """Do the job in the folder and with the lock that the command line names."""
     path, lock = Path(sys.argv[1]), int(sys.argv[2])
@@ -224,8 +243,12 @@ def main() -> None:
     job.watch(_stop)
     _give_way()
     try:
-        task = TrainingTask(path.parent.parent, job.folder.upload(), load_settings().max_training_rows)
+        settings = load_store_settings()
+        task = TrainingTask.by(settings, open_store(settings, path.parent.parent), job.folder.upload())
         perform(job, task, RecordedProgress(job))
+    except SettingsError as error:
+        job.finish("failed", str(error))
+        sys.exit(1)
     except (TrainingError, RegistryError, OSError, MemoryError):
         sys.exit(1)  # it is on record; of anything else the log gets the traceback
 

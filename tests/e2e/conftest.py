@@ -24,8 +24,13 @@ from gateway.services.access.api_keys import ApiKeyService
 from gateway.services.principal import COMMAND_LINE, Scope
 from gateway.settings import Settings
 from gateway.stores import connect
+from model_service.store.registry import ModelStore
+from model_service.store.signatures import Signer
+from model_service.store.upkeep import sign_anew
+from shared.secret_rules import MODEL_SIGNING_KEY_IN_DEVELOPMENT
 from tests.conftest import ROOT
 
+SIGNING_KEY = "t5Yw9KcRn2VbXq7MzLs4HgJd8PfEu6Ta"
 MODEL = [sys.executable, "-m", "gunicorn", "-c", "python:model_service.gunicorn_conf", "model_service.app:create_app()"]
 UVICORN = [sys.executable, "-m", "model_service", "serve"]
 WORKER = [sys.executable, "-m", "gateway", "worker"]
@@ -187,7 +192,9 @@ def own_system(folder: Path, mongod: Mongod, sample_models: Path) -> Iterator[Sy
         "DEPLOYMENT": "production",
         "GATEWAY_SECRET_KEY": "dC9sQm3bYb1Zk7vJx2TqLw8RnHfGp5Ae",
         "MODEL_SERVICE_SECRET": "v7Tq2LmXe9RkWb4YzNc6HdJs8PfGu3Ao",
+        "MODEL_SIGNING_KEY": SIGNING_KEY,
     }
+    sign_anew(ModelStore(folder / "models", Signer(SIGNING_KEY, MODEL_SIGNING_KEY_IN_DEVELOPMENT)))
     system = System(folder, env, gateway_port, model_port)
     try:
         yield system

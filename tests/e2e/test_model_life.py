@@ -16,7 +16,9 @@ from support.servers import Mongod, free_port
 
 from model_service.store.artefact import MODEL_FILE
 from model_service.store.registry import ModelStore
-from tests.e2e.conftest import GRANIAN, UVICORN, System, own_system, wait_until
+from model_service.store.signatures import Signer
+from model_service.training.fitted import save
+from tests.e2e.conftest import GRANIAN, SIGNING_KEY, UVICORN, System, own_system, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -53,9 +55,9 @@ def train(system: System, **query: object) -> dict:
 
 def another_version(system: System) -> str:
     """Store the active model once more, as a training with the same outcome would, and return the new version."""
-    store = ModelStore(Path(system.env["MODEL_STORE"]))
+    store = ModelStore(Path(system.env["MODEL_STORE"]), Signer(SIGNING_KEY))
     version = call(system, "GET", "/models/active").json()["version"]
-    return store.save(joblib.load(store.path(version) / MODEL_FILE), store.manifest(version))
+    return save(store, joblib.load(store.path(version) / MODEL_FILE), store.manifest(version))
 
 
 def assigned_by(system: System, version: str) -> int:

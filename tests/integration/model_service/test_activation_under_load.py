@@ -28,6 +28,7 @@ from gateway.services.models.activations import ActivationService, ModelHistory
 from model_service.store.artefact import MODEL_FILE
 from model_service.store.registry import ModelStore
 from model_service.training.dataset import read_customers
+from model_service.training.fitted import save
 from model_service.training.parallel import NoProgress
 from model_service.training.trainer import Options, train_version
 from shared.contract import PREDICT
@@ -100,7 +101,7 @@ def store(sample_csv: Path, tmp_path: Path, few_refits: None) -> ModelStore:
     store = ModelStore(tmp_path / "models")
     first = train_version(store, read_customers(csv), Options(ks=(3,)), NoProgress())["version"]
     store.activate(first)
-    store.save(joblib.load(store.path(first) / MODEL_FILE), store.manifest(first))
+    save(store, joblib.load(store.path(first) / MODEL_FILE), store.manifest(first))
     return store
 
 

@@ -24,6 +24,9 @@ from gateway.data_access.model_service.registry import Deadlines, HttpRegistry
 from gateway.services.errors import ModelAccessDenied, ModelServiceError, ModelUnavailable
 from gateway.services.models.model import Move
 from model_service.store.registry import ModelStore
+from model_service.store.signatures import Signer
+from model_service.store.upkeep import sign_anew
+from shared.secret_rules import MODEL_SIGNING_KEY_IN_DEVELOPMENT
 
 ROOT = Path(__file__).resolve().parents[3]
 SECRET = "v7Tq2LmXe9RkWb4YzNc6HdJs8PfGu3Ao"
@@ -52,11 +55,13 @@ def _registry(url: str, access: Access) -> HttpRegistry:
 @contextlib.contextmanager
 def _serving(store: ModelStore, log: Path, server: str, probe: Access, **settings: str) -> Iterator[str]:
     """Run tier 2 in production and yield its address."""
+    sign_anew(ModelStore(store.directory, Signer(SECRET, MODEL_SIGNING_KEY_IN_DEVELOPMENT)))
     port = free_port()
     environment = {
         **os.environ,
         "DEPLOYMENT": "production",
         "MODEL_SERVICE_SECRET": SECRET,
+        "MODEL_SIGNING_KEY": SECRET,
         "MODEL_STORE": str(store.directory),
         "MODEL_PORT": str(port),
         **settings,

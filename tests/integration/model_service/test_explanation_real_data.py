@@ -11,8 +11,9 @@ import pytest
 
 from model_service.scoring.counterfactual import CounterfactualSearch
 from model_service.scoring.explanation import Explainer
-from model_service.scoring.pipeline import CompiledScorer, Parameters, Scores, make_pipeline
+from model_service.scoring.pipeline import CompiledScorer, Parameters, Scores
 from model_service.training.dataset import read_customers
+from model_service.training.fitted import make_pipeline
 from shared.features import CUST_ID, DISTANCE, DISTANCE_NAMES, complete
 from shared.findings import findings
 

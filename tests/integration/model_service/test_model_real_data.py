@@ -14,6 +14,7 @@ from model_service.scoring.predictor import Predictor
 from model_service.store.registry import ModelStore
 from model_service.training.calibration import confidence, kept, reliability
 from model_service.training.dataset import read_customers
+from model_service.training.fitted import predict_arrays, save
 from model_service.training.parallel import NoProgress
 from model_service.training.trainer import Options, train, train_version
 from shared.features import DERIVED, FEATURES
@@ -73,7 +74,7 @@ def evidence(trained):
 @pytest.fixture(scope="module")
 def store(tmp_path_factory, trained):
     store = ModelStore(tmp_path_factory.mktemp("real") / "models")
-    store.activate(store.save(trained.pipeline, trained.manifest))
+    store.activate(save(store, trained.pipeline, trained.manifest))
     return store
 
 
@@ -201,7 +202,7 @@ def test_labels_are_those_of_a_plain_scikit_learn_fit(data, trained):
 def test_the_compiled_scorer_equals_the_pipeline_on_every_row(data, trained, store):
     scorer = store.load(store.versions()[0]).scorer
     rows = data.distance.to_numpy()
-    assert label_differences(trained.pipeline, scorer, rows) == 0
+    assert label_differences(predict_arrays(trained.pipeline, rows), scorer, rows) == 0
     assert scorer.score(rows).nearest.tolist() == trained.pipeline.predict(data.distance).tolist()
     expected = np.sort(trained.pipeline.transform(data.distance), axis=1)
     scores = scorer.score(rows)

@@ -24,6 +24,7 @@ from support.servers import free_port
 from model_service.store.artefact import MODEL_FILE
 from model_service.store.registry import ModelStore
 from model_service.training.dataset import read_customers
+from model_service.training.fitted import save
 from shared.contract import ACTIVE_MODEL, PREDICT, PREDICT_BATCH
 from shared.features import INPUTS
 from shared.model_contract import MODELS
@@ -263,7 +264,7 @@ def test_every_line_about_a_request_has_its_id(server):
 
 def test_activations_are_followed_by_every_worker_without_a_failed_request(server, store, customers):
     first = store.active.read()["version"]
-    second = store.save(joblib.load(store.directory / first / MODEL_FILE), store.manifest(first))
+    second = save(store, joblib.load(store.directory / first / MODEL_FILE), store.manifest(first))
     stop, failures = threading.Event(), []
 
     def load() -> None:

@@ -1,6 +1,6 @@
 """Uses a model store in child processes that are killed, or that compete.
 
-    python crashing_registry.py STORE (activate | label | save) TIMES
+    python crashing_registry.py STORE (activate | label | save | prune) TIMES
     python crashing_registry.py STORE compete TIMES
 
 A program of its own, because it forks: the children need not load scikit-learn again. Every acknowledged change is a
@@ -24,9 +24,14 @@ from model_service.store.artefact import MODEL_FILE
 from model_service.store.labelling import relabel
 from model_service.store.labels import LabelPatch
 from model_service.store.registry import ModelStore
+from model_service.store.upkeep import prune
+from model_service.training.fitted import save as save_version
 
 LONGEST_WAIT = 0.04
 """Seconds from a child's first acknowledged change to its death, at most."""
+
+
+LEFTOVERS = (".writing-", ".pruned-", ".active")
 
 
 def acknowledged(store: ModelStore) -> Path:
@@ -58,7 +63,17 @@ def save(store: ModelStore, life: int) -> None:
     version = store.versions()[0]
     pipeline = joblib.load(store.directory / version / MODEL_FILE)
     while True:
-        acknowledge(store, store.save(pipeline, store.manifest(version), draw))
+        acknowledge(store, save_version(store, pipeline, store.manifest(version), draw))
+
+
+def prune_all(store: ModelStore, life: int) -> None:
+    version = store.versions()[0]
+    pipeline = joblib.load(store.directory / version / MODEL_FILE)
+    for n in itertools.count():
+        for _ in range(3):
+            save_version(store, pipeline, store.manifest(version))
+        prune(store, 1)
+        acknowledge(store, f"{life}-{n}")
 
 
 def draw(folder: Path, manifest: object) -> None:
@@ -91,7 +106,7 @@ def kill_again_and_again(store: ModelStore, work: Callable[[ModelStore, int], No
         time.sleep(random.uniform(0, LONGEST_WAIT))
         os.kill(child, signal.SIGKILL)
         assert os.WIFSIGNALED(os.waitpid(child, 0)[1]), "the child failed by itself"
-        leftovers += sum(1 for path in store.directory.iterdir() if path.name.startswith((".writing-", ".active")))
+        leftovers += sum(1 for path in store.directory.iterdir() if path.name.startswith(LEFTOVERS))
         check(store)
     return leftovers
 
@@ -120,5 +135,5 @@ if __name__ == "__main__":
     if work == "compete":
         compete(store, times)
     else:
-        works = {"activate": activate, "label": label, "save": save}
+        works = {"activate": activate, "label": label, "save": save, "prune": prune_all}
         sys.stdout.write(str(kill_again_and_again(store, works[work], times)))

@@ -7,9 +7,10 @@ from typing import Any
 import joblib
 import orjson
 
-from model_service.store.artefact import MANIFEST_FILE, MODEL_FILE
+from model_service.store.artefact import MANIFEST_FILE, MODEL_FILE, sign
 from model_service.store.manifest import Manifest
 from model_service.store.registry import ModelStore
+from model_service.training.fitted import save
 
 
 def only_version(store: ModelStore) -> str:
@@ -21,7 +22,7 @@ def copy_version(store: ModelStore, **changes: Any) -> str:
     """Store the first version once more, as a version of its own, with another manifest."""
     version = store.versions()[0]
     manifest: Any = {**store.manifest(version), **changes}
-    return store.save(joblib.load(store.directory / version / MODEL_FILE), manifest)
+    return save(store, joblib.load(store.directory / version / MODEL_FILE), manifest)
 
 
 def worse_version(store: ModelStore) -> str:
@@ -34,8 +35,11 @@ def unstable(manifest: Manifest) -> list[dict[str, Any]]:
 
 
 def edit_manifest(store: ModelStore, version: str, **changes: Any) -> None:
+    """As whoever knows the key might."""
     path = store.directory / version / MANIFEST_FILE
-    path.write_bytes(orjson.dumps(orjson.loads(path.read_bytes()) | changes))
+    content = orjson.dumps(orjson.loads(path.read_bytes()) | changes)
+    path.write_bytes(content)
+    sign(path.parent, content, store.signer)
 
 
 def damage(store: ModelStore, version: str) -> None:

@@ -8,7 +8,7 @@ import shutil
 
 import numpy as np
 import pytest
-from registry_changes import copy_version, damage
+from registry_changes import copy_version, damage, edit_manifest
 
 from model_service.active_model import CACHED_VERSIONS, CHECKS_BETWEEN_RETRIES, ActiveModel, Status
 from model_service.store.artefact import MANIFEST_FILE, MODEL_FILE
@@ -190,7 +190,7 @@ def propagate_logs(caplog):
         {"calibration": {"slope": "a", "intercept": 0}},
         {"ranges": {}},
         {"segments": []},
-        {"libraries": {"scikit-learn": None}},
+        {"parameters": {"fill": None}},
         {"distance_limit": None},
     ],
     ids=str,
@@ -198,8 +198,7 @@ def propagate_logs(caplog):
 def test_a_manifest_that_cannot_serve_gives_way_to_the_last_good_version(store, wrong):
     good, bad = store.versions()[0], copy_version(store)
     store.activate(bad)
-    path = store.directory / bad / MANIFEST_FILE
-    path.write_text(json.dumps(json.loads(path.read_text()) | wrong))
+    edit_manifest(store, bad, **wrong)
     active = ActiveModel(store)
     active.refresh()
     assert serving(active) == good

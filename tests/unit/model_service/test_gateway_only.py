@@ -1,4 +1,4 @@
-"""Tier 2 answers the gateway alone."""
+"""Tier 2 answers the gateway alone, and inference clients where they have a secret of their own."""
 
 from __future__ import annotations
 
@@ -46,8 +46,9 @@ def test_the_openapi_text_says_what_needs_the_secret(client: AsgiClient) -> None
     assert document["components"]["securitySchemes"]["gateway"]["scheme"] == "bearer"
     for path, operations in document["paths"].items():
         for operation in operations.values():
+            closed = [{"gateway": []}, {"inference": []}] if path.partition("/v2")[:2] == ("", "/v2") else None
             assert ("401" in operation["responses"], operation.get("security")) == (
-                (False, []) if path in OPEN else (True, None)
+                (False, []) if path in OPEN else (True, closed)
             )
 
 
@@ -63,3 +64,39 @@ def test_a_wrong_method_names_all_right_ones(client: AsgiClient, method: str, pa
     answer = client.request(method, path, None)
     assert_problem(answer, 405, "method_not_allowed")
     assert answer.headers["allow"] == allowed
+
+
+INFERENCE = "u8Rz5KnWy3PsVd7QxGt4BmLc9JhFe2Ta"
+LOOKALIKES = ["/v2x", "/V2", "/v20/models", "/v1/v2", "/v2%2f..%2fv1/models", "//v2", "/v1/models/v2"]
+
+
+def refused(client: AsgiClient, method: str, path: str, shown: str) -> bool:
+    given = {"authorization": shown, "content-type": "application/json"}
+    answer = client.request(method, path, b"{}" if method in ("POST", "PATCH") else None, given)
+    return answer.status == 401
+
+
+def test_each_secret_opens_what_it_is_for(connect, tiny) -> None:
+    """All that the document has, and addresses that only look like it, by each secret."""
+    client = connect(model_store=tiny.store, model_inference_secret=INFERENCE)
+    operations = client.get("/openapi.json").json()["paths"]
+    asked = [(method.upper(), path) for path, methods in operations.items() for method in methods]
+    assert len({path for _, path in asked if path.startswith("/v2")}) > 6
+    for method, path in [*asked, *(("GET", path) for path in LOOKALIKES)]:
+        address = path.replace("{name}", "customer-segmentation").replace("{version}", "active").replace("{file}", "x")
+        inference, opened = path == "/v2" or path.startswith("/v2/"), path in OPEN
+        assert not refused(client, method, address, f"Bearer {SECRET}"), path
+        for shown, opens in (
+            (f"Bearer {INFERENCE}", inference or opened),
+            (f"bearer  {INFERENCE}", inference or opened),
+            (f"Bearer {INFERENCE}x", opened),
+            (f"Bearer {INFERENCE[:-1]}", opened),
+            (f"Basic {INFERENCE}", opened),
+            ("", opened),
+        ):
+            assert refused(client, method, address, shown) is not opens, (method, path, shown)
+
+
+@pytest.mark.parametrize("shown", ["Bearer ", "Bearer None", "Bearer", f"Bearer {INFERENCE}"])
+def test_without_a_secret_of_their_own_inference_clients_are_refused(client: AsgiClient, shown: str) -> None:
+    assert refused(client, "GET", "/v2", shown)

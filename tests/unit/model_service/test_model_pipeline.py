@@ -5,14 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model_service.scoring.pipeline import (
-    BLOCK,
-    CompiledScorer,
-    Parameters,
-    label_differences,
-    make_pipeline,
-    predict_arrays,
-)
+from model_service.scoring.pipeline import BLOCK, CompiledScorer, Parameters, label_differences
+from model_service.training.fitted import make_pipeline, predict_arrays
 from shared.features import DISTANCE, DISTANCE_NAMES
 
 # Two features, identity scaling, centroids at (0, 0), (3, 4) and (10, 0) of log space.
@@ -96,8 +90,9 @@ def test_a_wrongly_compiled_scorer_is_found_out(fitted):
     pipeline, scorer, rows = fitted
     good = scorer.parameters
     wrong = CompiledScorer(Parameters(good.fill, good.mean, good.scale, good.centroids[::-1].copy()))
-    assert label_differences(pipeline, scorer, rows.to_numpy()) == 0
-    assert label_differences(pipeline, wrong, rows.to_numpy()) > 0
+    expected = predict_arrays(pipeline, rows.to_numpy())
+    assert label_differences(expected, scorer, rows.to_numpy()) == 0
+    assert label_differences(expected, wrong, rows.to_numpy()) > 0
 
 
 cells = st.tuples(
@@ -112,4 +107,5 @@ cells = st.tuples(
 @given(st.lists(cells, min_size=1, max_size=5))
 def test_any_allowed_rows_get_the_pipelines_labels(fitted, rows):
     pipeline, scorer, _ = fitted
-    assert label_differences(pipeline, scorer, np.array(rows, dtype=np.float64)) == 0
+    array = np.array(rows, dtype=np.float64)
+    assert label_differences(predict_arrays(pipeline, array), scorer, array) == 0

@@ -12,11 +12,12 @@ from registry_changes import copy_version, only_version
 
 from model_service.active_model import ActiveModel
 from model_service.store import artefact, files
-from model_service.store.artefact import MANIFEST_FILE, MODEL_FILE
+from model_service.store.artefact import MANIFEST_FILE, MODEL_FILE, SIGNATURE_FILE
 from model_service.store.errors import StoreNotWritable, TrainingRunning
 from model_service.store.registry import ModelStore
+from model_service.training.fitted import save as save_version
 
-FILES = [MANIFEST_FILE, MODEL_FILE]
+FILES = [SIGNATURE_FILE, MANIFEST_FILE, MODEL_FILE]
 
 
 def contents(store):
@@ -25,7 +26,7 @@ def contents(store):
 
 def save(store, draw=None):
     version = store.versions()[0]
-    return store.save(joblib.load(store.directory / version / MODEL_FILE), store.manifest(version), draw)
+    return save_version(store, joblib.load(store.directory / version / MODEL_FILE), store.manifest(version), draw)
 
 
 def no_space(*_):
@@ -66,7 +67,7 @@ def test_a_full_disk_is_said_and_the_active_model_goes_on_serving(store, monkeyp
     before, active = contents(store), ActiveModel(store)
     active.refresh()
     if where == "model":
-        monkeypatch.setattr(artefact.joblib, "dump", no_space)
+        monkeypatch.setattr(artefact, "write", no_space)
     elif where == "fsync":
         monkeypatch.setattr("model_service.store.versions.fsync", no_space)
     with pytest.raises(StoreNotWritable, match="No space left"):
