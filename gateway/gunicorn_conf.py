@@ -35,7 +35,7 @@ logger_class = GunicornLog
 
 
 def on_starting(_server: Any) -> None:
-    """End the start if MongoDB is there and has no transactions."""
+    """End the start if MongoDB is there and has no transactions, or is half restored."""
     # Here because gunicorn takes every global of this module for a setting.
     from gateway.services.errors import StoreError
     from gateway.stores import require_replica_set
