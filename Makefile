@@ -87,7 +87,7 @@ bench-bulk: install ## Import a million generated customers and measure what it 
 quality: install ## Measure the figures about the model's quality in docs/clustering-study.md (make quality CSV=customers.csv)
 	python -m tests.benchmarks.quality $(CSV)
 
-upgrade-check: install ## Prove that this code serves the model store and the database of an earlier commit (BEFORE=0b2da81)
+upgrade-check: install ## Prove that this code serves the model store and the database of an earlier commit (BEFORE=0b2da81; BACK=yes: and what it would read after a rollback)
 	PYTHONPATH=.:tests python -m tests.e2e.upgrade_check $(BEFORE)
 
 alerts-proof: install ## Let Debian's Prometheus scrape a running system, and stop parts of it until alerts fire (about two minutes)

@@ -13,6 +13,7 @@ import click
 from flask import Flask
 
 from gateway.commands import end_without_replica_set, refuse_taken, settings_or_end
+from gateway.commands.backups import backup, erasures, restore
 from gateway.commands.digest import digest
 from gateway.commands.imports import import_
 from gateway.commands.keys import keys
@@ -40,9 +41,8 @@ def main() -> None:
     """Run one of the commands."""
 
 
-main.add_command(keys)
-main.add_command(import_)
-main.add_command(digest)
+for command in (keys, import_, digest, backup, restore, erasures):
+    main.add_command(command)
 
 
 def _services(settings: Settings) -> Services:

@@ -16,7 +16,6 @@ from shared.telemetry.gunicorn_log import GunicornLog
 from shared.telemetry.logs import own_process
 
 make_metrics_folder("gateway")
-from gateway.middleware.lingering_close import THREADS as _MORE_THREADS  # noqa: E402  # needs the folder
 
 _settings = read_settings()
 own_process(_settings.log_level, _settings.log_format)
@@ -38,7 +37,7 @@ logger_class = GunicornLog
 
 
 def on_starting(_server: Any) -> None:
-    """End the start if MongoDB is there and has no transactions."""
+    """End the start if MongoDB is there and has no transactions, or is half restored."""
     # Here because gunicorn takes every global of this module for a setting.
     from gateway.services.errors import StoreError
     from gateway.stores import require_replica_set

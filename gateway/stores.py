@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hmac
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 from flask import Flask
 from flask_pymongo import PyMongo
@@ -23,6 +25,9 @@ from gateway.data_access.mongo import (
 from gateway.data_access.mongo.api_keys import MongoKeyStore
 from gateway.data_access.mongo.assignments.reports import REPORT_INDEXES, MongoWorkerReports
 from gateway.data_access.mongo.assignments.rescorings import MongoRescoringRecords
+from gateway.data_access.mongo.backups.marker import refuse_half_restored
+from gateway.data_access.mongo.backups.restoring import Restore
+from gateway.data_access.mongo.backups.writer import Backup
 from gateway.data_access.mongo.customer_schema import customer_schema
 from gateway.data_access.mongo.customers import MongoCustomerStore
 from gateway.data_access.mongo.deletions import MongoDeletedCustomers
@@ -110,8 +115,12 @@ def connect(app: Flask, settings: Settings) -> Database[dict[str, Any]]:
     return mongo.db.with_options(write_concern=WriteConcern("majority", j=True), read_concern=ReadConcern("majority"))
 
 
-def require_replica_set(settings: Settings, seconds: float = 2.0) -> None:
+def require_replica_set(settings: Settings, seconds: float = 2.0, *, whole: bool = True) -> None:
     """Do nothing where MongoDB has transactions, or cannot be reached within some `seconds`.
+
+    Parameters
+    ----------
+    whole : whether the database must not be half restored, either.
 
     Raises
     ------
@@ -119,7 +128,8 @@ def require_replica_set(settings: Settings, seconds: float = 2.0) -> None:
     """
     database = connect(Flask("start"), settings)
     try:
-        collection.require_replica_set(database.client, seconds)
+        if collection.require_replica_set(database.client, seconds) and whole:
+            refuse_half_restored(database)
     finally:
         database.client.close()
 
@@ -151,6 +161,47 @@ def mongo_stores(database: Database[dict[str, Any]], settings: Settings) -> Stor
         transactions=transactions,
         schema=MongoSchema(database, schema_of(settings)),
     )
+
+
+BACKED_UP: Final = (
+    "counters",
+    "erasures",
+    "changes",
+    "former_values",
+    "erased_ids",
+    "outbox",
+    "customers",
+    "deleted_customers",
+    "api_keys",
+    "idempotency",
+    "imports",
+    "import_faults",
+    "rescorings",
+    "segment_snapshots",
+    "model_description",
+    "audit",  # of earlier versions
+)
+"""The collections that a backup has: all that are used, but those that it leaves out on purpose, which a test holds."""
+
+
+def backup(database: Database[dict[str, Any]], settings: Settings) -> Backup:
+    """Return what takes a backup of the database."""
+    return Backup(database, BACKED_UP, secret_mark(settings))
+
+
+def restore(database: Database[dict[str, Any]], settings: Settings, folder: Path) -> Restore:
+    """Return what brings the backup of a folder into the database.
+
+    Raises
+    ------
+    BackupError
+    """
+    return Restore(database, collection.MongoTransactions(database, settings.mongodb_timeout), folder, BACKED_UP)
+
+
+def secret_mark(settings: Settings) -> str:
+    """Return by what a backup knows the GATEWAY_SECRET_KEY again; it does not tell it."""
+    return hmac.digest(settings.secret_key.encode(), b"backup", "sha256").hex()[:16]
 
 
 def schema_of(settings: Settings) -> tuple[CollectionSchema, ...]:

@@ -158,16 +158,24 @@ class Services:
 def build_services(app: Flask, settings: Settings) -> Services:
     """Build the services on MongoDB and the model service over HTTP."""
     stores = mongo_stores(connect(app, settings), settings)
+    return assemble(stores, *_model_service(settings), settings, _trusted_tokens(settings))
+
+
+def build_erasures(stores: Stores, settings: Settings) -> ErasureService:
+    """Build what erases customers, for the command that restores a backup over a connection of its own."""
+    _, registry = _model_service(settings)
+    return _erasures(stores, registry, settings)
+
+
+def _model_service(settings: Settings) -> tuple[Model, ModelRegistry]:
     files = Certificates(
         settings.model_service_ca, settings.model_service_client_cert, settings.model_service_client_key
     )
     client = ModelServiceClient(
         settings.model_service_url, settings.model_service_secret, files, 4 * settings.threads, current_request_id.get
     )
-    model = HttpModel(client, settings.bulk_deadline)
     deadlines = Deadlines(reading=settings.prediction_deadline, carrying=settings.analysis_deadline)
-    registry = HttpRegistry(client, deadlines)
-    return assemble(stores, model, registry, settings, _trusted_tokens(settings))
+    return HttpModel(client, settings.bulk_deadline), HttpRegistry(client, deadlines)
 
 
 def _trusted_tokens(settings: Settings) -> TokenCheck | None:

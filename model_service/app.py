@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 
 from fastapi import FastAPI
 
+from model_service import metrics
 from model_service.active_model import ActiveModel
 from model_service.api import analysis, models, moves, plots, segments, service, trainings
 from model_service.api.errors import HANDLERS
@@ -59,6 +60,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     settings = settings or load_server_settings()
     app.state.settings = settings
     app.state.store = open_store(settings)
+    app.state.store.signer.on_refusal = metrics.signature_refused
     app.state.model = ActiveModel(app.state.store)
     app.state.jobs = TrainingJobs(settings.model_store)
     model, jobs = app.state.model, app.state.jobs

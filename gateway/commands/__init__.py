@@ -20,10 +20,10 @@ def settings_or_end() -> Settings:
         raise click.ClickException(f"wrong setting: {error}") from error
 
 
-def end_without_replica_set(settings: Settings) -> None:
-    """End the command if MongoDB is there and has no transactions; it may also come later."""
+def end_without_replica_set(settings: Settings, *, whole: bool = True) -> None:
+    """End the command if MongoDB is there and has no transactions, or is half restored; it may also come later."""
     try:
-        require_replica_set(settings)
+        require_replica_set(settings, whole=whole)
     except StoreError as error:
         raise click.ClickException(str(error)) from error
 

@@ -133,6 +133,23 @@ def activations(store: ModelStore) -> None:
     _table([("AT", "WHAT", "VERSION", "BY", "REASON"), *rows])
 
 
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@in_store
+def backup(folder: Path, store: ModelStore) -> None:
+    """Copy the store into a new FOLDER, while everything runs; after `python -m gateway backup`, not before.
+
+    To restore it, copy what is in FOLDER into an empty MODEL_STORE while no model service runs.
+    """
+    from model_service.store.upkeep import back_up
+
+    try:
+        versions = back_up(store, folder)
+    except OSError as error:
+        raise click.ClickException(f"{folder} cannot be written: {error.strerror or error}") from error
+    click.echo(f"{folder}: {len(versions)} versions")
+
+
 def _what(entry: Activation) -> str:
     return f"{entry['kind']} (forced)" if entry["forced"] else entry["kind"]
 
@@ -168,4 +185,4 @@ def _table(rows: Sequence[Sequence[str]]) -> None:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
-COMMANDS: tuple[click.Command, ...] = (models, show, gate, activate, rollback, activations, label)
+COMMANDS: tuple[click.Command, ...] = (models, show, gate, activate, rollback, activations, label, backup)

@@ -178,6 +178,14 @@ class ErasureRecordsContract:
         assert [found.id for found in records.of("h1", 1)] == ["e1"]
         assert records.of("h3", 5) == []
 
+    def test_all_of_them_come_by_id(self, records: ErasureRecords) -> None:
+        for identity in ("c", "a", "b"):
+            records.add(erasure(identity, f"digest of {identity}"))
+        records.complete("a", AT)
+        assert [found.id for found in records.page(None, 5)] == ["a", "b", "c"]
+        assert [found.id for found in records.page("a", 1)] == ["b"]
+        assert records.page("c", 5) == []
+
     def test_unfinished_ones_come_by_id_once_they_are_old_enough(self, records: ErasureRecords) -> None:
         for identity, minutes in (("c", 1), ("a", 1), ("b", 2), ("d", 3)):
             records.add(erasure(identity, minutes=minutes))

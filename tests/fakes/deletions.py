@@ -125,6 +125,10 @@ class InMemoryErasureRecords:
         found = [erasure for erasure in self.erasures.values() if erasure.digest == digest]
         return sorted(found, key=lambda erasure: erasure.requested_at, reverse=True)[:limit]
 
+    def page(self, after: str | None, limit: int) -> list[Erasure]:
+        self._use()
+        return [e for e in sorted(self.erasures.values(), key=lambda e: e.id) if after is None or e.id > after][:limit]
+
     def unfinished(self, requested_until: datetime, after: str | None, limit: int) -> list[Erasure]:
         self._use()
         found = [e for e in self.erasures.values() if e.cust_id is not None and e.requested_at <= requested_until]

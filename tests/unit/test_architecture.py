@@ -121,7 +121,7 @@ def model_variables() -> set[str]:
 def proxy_variables() -> set[str]:
     """Return the proxy's settings that compose takes from the environment."""
     compose = (ROOT / "docker-compose.yml").read_text("utf-8")
-    return set(re.findall(r"(?:\$\{|^ +)(PROXY_[A-Z_]+):(?:-|$)", compose, re.MULTILINE))
+    return set(re.findall(r"(?:\$\{|^ +)((?:PROXY|PROMETHEUS|GRAFANA)_[A-Z_]+):(?:-|$)", compose, re.MULTILINE))
 
 
 @pytest.mark.parametrize("document", ["docs/operations.md", ".env.example"])

@@ -50,8 +50,8 @@ NO_REPLICA_SET = (
 )
 
 
-def require_replica_set(client: MongoClient[Document], seconds: float) -> None:
-    """Do nothing where there are transactions, or where MongoDB cannot be reached within some `seconds`.
+def require_replica_set(client: MongoClient[Document], seconds: float) -> bool:
+    """Return whether MongoDB can be reached within some `seconds`; do nothing else where it has transactions.
 
     Raises
     ------
@@ -65,10 +65,12 @@ def require_replica_set(client: MongoClient[Document], seconds: float) -> None:
         if not client.topology_description.server_descriptions():
             raise StoreError(NO_REPLICA_SET) from error
     except PyMongoError:
-        return  # whoever needs the database hears of it, and it may come later
+        pass  # whoever needs the database hears of it, and it may come later
     else:
         if not is_replicated(hello):
             raise StoreError(NO_REPLICA_SET)
+        return True
+    return False
 
 
 def is_replicated(hello: Mapping[str, Any]) -> bool:

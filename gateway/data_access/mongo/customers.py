@@ -9,6 +9,7 @@ from pymongo import UpdateOne, timeout
 from pymongo.errors import BulkWriteError, DuplicateKeyError, ExecutionTimeout
 
 from gateway import metrics
+from gateway.data_access.mongo.backups.marker import refuse_half_restored
 from gateway.data_access.mongo.collection import (
     NO_REPLICA_SET,
     SNAPSHOT,
@@ -261,6 +262,7 @@ class MongoCustomerStore:
             raise StoreUnavailable("The database has no primary.")
         if not is_replicated(hello):
             raise StoreUnavailable(NO_REPLICA_SET)
+        refuse_half_restored(collection.database)
 
     def _block(self, query: Document, fields: Document | None, rows: int) -> list[Document]:
         # A query for each block rather than one cursor for all: it may be retried after a fail-over, and nothing stays

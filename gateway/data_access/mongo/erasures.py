@@ -47,6 +47,9 @@ class MongoErasureRecords:
     def of(self, digest: str, limit: int) -> list[Erasure]:
         return self._find({"digest": digest}, [("requested_at", DESCENDING)], limit)
 
+    def page(self, after: str | None, limit: int) -> list[Erasure]:
+        return self._find({} if after is None else {"_id": {"$gt": after}}, [("_id", ASCENDING)], limit)
+
     def unfinished(self, requested_until: datetime, after: str | None, limit: int) -> list[Erasure]:
         query: Document = {"cust_id": {"$exists": True}, "requested_at": {"$lte": requested_until}}
         if after is not None:

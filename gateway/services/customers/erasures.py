@@ -80,6 +80,9 @@ class ErasureRecords(Protocol):
     def of(self, digest: str, limit: int) -> list[Erasure]:
         """Return up to `limit` erasures of one CUST_ID, newest first."""
 
+    def page(self, after: str | None, limit: int) -> list[Erasure]:
+        """Return up to `limit` erasures of all customers in the order of their ids, after one of them."""
+
     def unfinished(self, requested_until: datetime, after: str | None, limit: int) -> list[Erasure]:
         """Return erasures requested until then that are not complete, in the order of their ids, after one of them."""
 

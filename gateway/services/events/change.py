@@ -34,6 +34,7 @@ ChangeType = Literal[
     "api_key.created",
     "api_key.rotated",
     "api_key.revoked",
+    "database.restored",
 ]
 """The one vocabulary of the audit trail, a customer's history and the feed of events."""
 
@@ -49,7 +50,9 @@ UNKNOWN: Final = {"outcome": "unknown"}
 ALREADY_ACTIVE: Final = {"outcome": "already_active"}
 """Among the ``data`` of an activation: the version was active before, so that nothing has changed."""
 
-SubjectType = Literal["customer", "erasure", "import", "segment", "model", "training", "api_key", "assignments"]
+SubjectType = Literal[
+    "customer", "erasure", "import", "segment", "model", "training", "api_key", "assignments", "backup"
+]
 
 
 class Actor(TypedDict):
@@ -104,6 +107,8 @@ class Entry(TypedDict):
     id : an own id, for what is to be in the log once whoever writes it; other entries are known by their position.
     data : further details of the type, such as the counts of a digest and the address of the list behind them.
     erased : whether the customer has been erased since; ``subject`` names nobody then.
+    follows : of the restore of a backup: the position of the backup's last entry. Those between the two were given to
+        changes that were lost with the database, and are never given again.
     erased_id : of an erasure: the CUST_ID, which the log keeps for `ERASED_ID_KEPT`; ``data``
         has the ``digest`` that stands for it afterwards.
     """
@@ -126,6 +131,7 @@ class Entry(TypedDict):
     id: NotRequired[str]
     data: NotRequired[Mapping[str, Any]]
     erased: NotRequired[bool]
+    follows: NotRequired[int]
     erased_id: NotRequired[str]
 
 

@@ -5,7 +5,9 @@ still exists. Events are numbered: an entry's own has twice its position, the se
 is the number of the last event that its reader has passed. Numbers only grow, and nothing ever appears behind a cursor.
 
 What is read is proved to be complete by the positions, which have no gaps: all entries are read, also by a reader who
-wants few types, and one that is missing has been dropped from the log. A count taken elsewhere, such as that of the
+wants few types, and one that is missing has been dropped from the log. Only the restore of a backup leaves positions
+out, and its entry says which one it follows: whoever had read up to the backup goes on, and whoever had read what was
+lost hears that the cursor has expired. A count taken elsewhere, such as that of the
 last position, would prove nothing, since a database that has just changed its primary may answer from before.
 
 Server-sent events would hold a thread for each reader for as long as it stays; a reader that polls and waits holds one
@@ -157,7 +159,7 @@ class FeedService:
     def _look(self, number: int, wanted: frozenset[str], limit: int) -> Events:
         items: list[Event] = []
         for _ in range(_BLOCKS):
-            entries = self._entries(_position(number))
+            entries = self._entries(number)
             for entry in entries:
                 for each in _events(entry):
                     if int(each["id"]) > number and each["type"] in wanted:
@@ -170,14 +172,17 @@ class FeedService:
                 return Events(items, number, more=False)
         return Events(items, number, more=True)
 
-    def _entries(self, position: int) -> list[Logged]:
+    def _entries(self, number: int) -> list[Logged]:
         """Return the next block of entries, none of which is missing."""
+        position = _position(number)
         found = self._log.after(position, None, _BLOCK)
         if not found:
             self._check_end(position)
-        for place, entry in enumerate(found):
-            if entry["position"] != position + 1 + place:  # those between have been dropped
+        for entry in found:
+            goes_on = entry.get("follows") == position and number <= _last_number(position)
+            if not goes_on and entry["position"] != position + 1:  # those between have been dropped, or were lost
                 raise CursorExpired(str(_last_number(entry["position"] - 1)))
+            position = entry["position"]
         return found
 
     def _check_end(self, position: int) -> None:

@@ -14,7 +14,7 @@ from asgi_client import AsgiClient, assert_problem
 from model_customers import Tiny
 from prometheus_client.parser import text_string_to_metric_families
 
-from model_service.api.middleware import METRICS, GatewayAuthentication
+from model_service.api.middleware import METRICS, Authentication
 from model_service.training_jobs import jobs as jobs_module
 from model_service.training_jobs.jobs import TrainingJobs
 from shared.contract import PREDICT, PREDICT_BATCH
@@ -109,7 +109,7 @@ def test_networks_open_the_metrics_alone_and_to_nobody_behind_a_proxy(
         pass
 
     scope = {"type": "http", "method": "GET", "path": path, "headers": headers, "client": (peer, 1)}
-    asyncio.run(GatewayAuthentication(inner, "secret", NETWORKS)(scope, inner, send))
+    asyncio.run(Authentication(inner, "secret", metrics_networks=NETWORKS)(scope, inner, send))
     assert bool(passed) is opens
 
 

@@ -26,6 +26,8 @@ _DAY = 24 * 3600
 _COUNTER = {"_id": "changes"}
 _BLOCK = 2_000
 _DROPPED_AT_ONCE = 10_000
+_NEVER_REACHED = 1_000_000_000
+"""More changes than there ever are between a backup and the loss of what came after it."""
 
 INDEXES = (
     IndexModel([("subject.id", ASCENDING), ("_id", DESCENDING)], name="subject"),
@@ -95,6 +97,16 @@ class LogWriter:
             if some:
                 with place as collection:
                     collection.insert_many(some, session=session())
+
+    def begin_anew(self, entry: Entry) -> None:
+        """Put the entry of a restore into the log, with a position that nothing had before the loss; see `Entry`."""
+        jump: Document = {"$inc": {"position": _NEVER_REACHED}}
+        with self._counters as counters:
+            counter: Document = counters.find_one_and_update(_COUNTER, jump, session=session())  # type: ignore[assignment]  # `begin` has made it
+        last = counter["position"]
+        with self._changes as changes:
+            place = {"_id": Int64(last + _NEVER_REACHED), "follows": Int64(last)}
+            changes.insert_one({**place, **entry}, session=session())
 
     def _unknown(self, entries: Sequence[Entry]) -> list[Entry]:
         own = [entry["id"] for entry in entries if "id" in entry]
@@ -189,10 +201,11 @@ class MongoChangeLog:
         with self._counters as counters:  # before anything is dropped, so that nobody takes what is left for all
             counters.update_one(_COUNTER, {"$max": {"first": first, "since": before}})
         dropped = 0
-        for some in range(oldest["_id"], first, _DROPPED_AT_ONCE):
+        while oldest is not None:  # not by numbers alone: at a restore many are left out
             with self._changes as changes:
-                to = min(some + _DROPPED_AT_ONCE, first)
-                dropped += changes.delete_many({"_id": {"$gte": some, "$lt": to}}).deleted_count
+                to = min(oldest["_id"] + _DROPPED_AT_ONCE, first)
+                dropped += changes.delete_many({"_id": {"$gte": oldest["_id"], "$lt": to}}).deleted_count
+                oldest = changes.find_one({"_id": {"$lt": first}}, {"_id": 1}, sort=[("_id", ASCENDING)])
         return dropped
 
     def erase(self, cust_id: str) -> int:
