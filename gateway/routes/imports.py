@@ -33,7 +33,8 @@ _IMPORT_CUSTOMERS = Operation(
     "never stop good ones; the receipt lists the first of them, counts what looks odd, and says how far the file is "
     "from the data that the model was trained on. The same file again changes nothing, "
     f"and finishes an import that broke off. With `Accept: {NDJSON}` the receipt so far comes again "
-    "and again while the file is read, a line each time; the last line is the receipt.",
+    "and again while the file is worked on, a line each time, beginning when all of it has arrived; the last line is "
+    "the receipt.",
     {
         201: Answer(
             "The receipt of the whole file",

@@ -51,13 +51,7 @@ def _status(connection: socket.socket) -> str:
         return connection.recv(65536).decode().split()[1]
 
 
-POST = "POST /api/v1/customers HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: 500"
-
-
 class TestClients:
-    def test_one_without_a_key_is_not_waited_for(self, gateway: Gateway) -> None:
-        assert _status(gateway.raw(POST, key="none")) == "401"
-
     def test_one_that_leaves_half_a_body_changes_nothing(self, gateway: Gateway) -> None:
         before = gateway.ask("PUT", "/api/v1/customers/HALF", json=body("HALF")).json()
         text = b'{"TENURE": 10}  '

@@ -359,6 +359,7 @@ class TestLog:
             "level": "INFO", "method": "GET", "status": 404, "upstream_status": "404", "refused_address": "",
         }  # fmt: skip
         assert line["duration_ms"] >= 0
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(Z|[+-]\d\d:\d\d)", line["time"])
         stack.gateway.ask("GET", "/metrics", headers={"X-Request-ID": "refused"})
         assert Logged.of(stack.proxy, "refused").line["refused_address"] == "127.0.0.1"
 
@@ -409,12 +410,57 @@ class TestConnections:
                 _until(lambda: server.requests, "the gateway is asked")
             assert gone.wait(START_SECONDS), "the gateway hears that nobody waits any more"
 
+    @pytest.mark.parametrize("size", [10, 10_000_000])
+    def test_that_break_off_within_an_answer_break_off_for_the_client(self, tmp_path: Path, size: int) -> None:
+        def half(_: ScriptedServer, connection: socket.socket, __: Request) -> bool:
+            connection.sendall(
+                b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n" % size + b"x" * size + b"\r\n"
+            )
+            return False
+
+        with (
+            serving(half) as server,
+            running_proxy(_gateway_at(int(server.url.rpartition(":")[2])), tmp_path) as proxy,
+            pytest.raises(requests.exceptions.ChunkedEncodingError),
+        ):
+            proxy.gateway.ask("GET", EXPORT)
+
     def test_while_the_gateway_is_away_there_is_a_problem(self, tmp_path: Path) -> None:
         with running_proxy(_gateway_at(free_port()), tmp_path) as proxy:
             for method, path in (("GET", CUSTOMERS), ("PUT", f"{CUSTOMERS}/A"), ("POST", IMPORTS)):
                 answer = proxy.gateway.ask(method, path, json={})
                 assert (answer.status_code, problem_of(answer)) == (502, "gateway_unavailable")
                 assert answer.headers["Retry-After"] == "1"
+
+    @pytest.mark.parametrize(
+        ("said", "status", "code", "retry_after"),
+        [
+            ("401 No\r\nWWW-Authenticate: Bearer", 401, "unauthenticated", None),
+            ("403 No", 403, "insufficient_scope", None),
+            ("429 No\r\nRetry-After: 7", 429, "rate_limited", "7"),
+            ("503 No\r\nRetry-After: 1", 503, "unavailable", "1"),
+            ("504 No", 504, "gateway_timeout", None),
+            ("500 No", 500, "internal_error", None),
+        ],
+    )
+    def test_take_no_file_that_the_gateway_refuses(
+        self, tmp_path: Path, said: str, status: int, code: str, retry_after: str | None
+    ) -> None:
+        def refuse(_: ScriptedServer, connection: socket.socket, __: Request) -> bool:
+            connection.sendall(f"HTTP/1.1 {said}\r\nContent-Length: 2\r\n\r\n{{}}".encode())
+            return True
+
+        with (
+            serving(refuse) as server,
+            running_proxy(_gateway_at(int(server.url.rpartition(":")[2])), tmp_path) as proxy,
+        ):
+            answer = proxy.gateway.ask("POST", IMPORTS, data=BIG, headers=CSV)
+            assert (answer.status_code, problem_of(answer)) == (status, code)
+            assert answer.headers.get("Retry-After") == retry_after
+            assert answer.headers.get("WWW-Authenticate") == ("Bearer" if status == 401 else None)
+            (asked,) = server.requests
+        assert (asked.method, asked.path, asked.body) == ("GET", IMPORTS, b"")
+        assert "content-type" not in asked.headers
 
 
 class TestTLS:
