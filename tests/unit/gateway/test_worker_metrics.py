@@ -14,6 +14,7 @@ from fakes.registry import NEW
 from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from support.customers import body
+from support.served_model import SwitchedRegistry
 
 from gateway.services.clock import now
 from gateway.services.errors import StoreUnavailable
@@ -81,8 +82,8 @@ def test_what_the_duties_see_to(gateway: FakeGateway) -> None:
     assert value("drift_checked_timestamp_seconds") == pytest.approx(now().timestamp(), abs=3600 * 24)
 
 
-def test_when_the_model_was_activated_is_in_the_log(gateway: FakeGateway) -> None:
-    gateway.model.failure = None
+def test_when_the_model_was_activated_is_in_the_log() -> None:
+    gateway = FakeGateway(registry=SwitchedRegistry())
     assert gateway.client.post(f"/api/v1/models/{NEW}/activate", json={}).status_code == 200
     gateway.services.relay.run_once()
     gateway.descriptions.keep(Description(NEW, [], now() + timedelta(seconds=1)))
