@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from contracts.drift import DriftChecksContract
 from contracts.segments import (
     DescriptionsContract,
     Load,
@@ -14,6 +15,7 @@ from pymongo.collection import Collection
 
 from gateway.data_access.mongo.segments.counts import MongoSegmentCounter
 from gateway.data_access.mongo.segments.descriptions import MongoDescriptions
+from gateway.data_access.mongo.segments.drift_checks import MongoDriftChecks
 from gateway.data_access.mongo.segments.snapshots import MongoSnapshots
 from gateway.data_access.mongo.segments.transitions import MongoTransitions
 
@@ -34,6 +36,12 @@ class TestMongoSnapshots(SnapshotsContract):
     @pytest.fixture
     def snapshots(self, customers: Collection) -> MongoSnapshots:
         return MongoSnapshots(customers.database["segment_snapshots"])
+
+
+class TestMongoDriftChecks(DriftChecksContract):
+    @pytest.fixture
+    def checks(self, customers: Collection) -> MongoDriftChecks:
+        return MongoDriftChecks(customers.database["drift_checks"])
 
 
 class TestMongoDescriptions(DescriptionsContract):

@@ -19,6 +19,7 @@ from typing import Any
 
 import joblib
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 from support.servers import free_port
 
 from model_service.store.artefact import MODEL_FILE
@@ -351,3 +352,20 @@ def test_serving_loads_no_training_and_no_charts(store):
         [sys.executable, "-c", SERVING_IMPORTS, str(store.directory)], cwd=ROOT, capture_output=True, text=True
     )
     assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_metrics_are_those_of_all_processes(server: Server, customers: list[dict[str, Any]]) -> None:
+    def read() -> tuple[float, set[str]]:
+        answer, text = server.request("GET", "/metrics", authorization="")  # from loopback, in development
+        assert answer.status == 200
+        samples = [each for family in text_string_to_metric_families(text.decode()) for each in family.samples]
+        rows = [each.value for each in samples if each.name == "model_service_rows_scored_total"]
+        return sum(rows), {each.labels["pid"] for each in samples if each.name == "process_threads"}
+
+    before, _ = read()
+    for customer in customers[:20]:  # over connections of their own, so that both processes get some
+        server.json("POST", PREDICT, customer)
+    after, processes = read()
+    assert after == before + 20
+    assert len(processes) >= 2
+    assert server.request("GET", "/metrics", authorization="", **{"x-forwarded-for": "127.0.0.1"})[0].status == 401
