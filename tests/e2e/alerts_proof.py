@@ -11,7 +11,7 @@ import logging
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -97,9 +97,14 @@ class Prometheus:
     def _alerts(self) -> list[dict[str, Any]]:
         return [alert for alert in self._get("alerts")["alerts"] if alert["state"] == "firing"]
 
-    def wait_for(self, *names: str) -> None:
+    def wait_for(self, *names: str, meanwhile: Callable[[], object] = lambda: None) -> None:
         """Wait until all of these alerts fire, and say what all that do say."""
-        wait_until(lambda: set(names) <= self.firing(), f"{names} fire", 60)
+
+        def fire() -> bool:
+            meanwhile()
+            return set(names) <= self.firing()
+
+        wait_until(fire, f"{names} fire", 60)
         for alert in self._alerts():
             name, severity = itemgetter("alertname", "severity")(alert["labels"])
             summary = alert["annotations"]["summary"]
@@ -206,9 +211,8 @@ def test_what_is_stopped_is_told_and_what_is_mended_falls_silent(
 
     log.info("MongoDB is killed")
     database.kill()
-    for _ in range(20):
-        system.http.get(f"{system.base}/api/v1/customers/A1", timeout=10)
-    prometheus.wait_for("MongoDBUnreachable", "GatewayErrors")
+    one = f"{system.base}/api/v1/customers/A1"
+    prometheus.wait_for("MongoDBUnreachable", "GatewayErrors", meanwhile=lambda: system.http.get(one, timeout=10))
     database.start()
     wait_until(lambda: "MongoDBUnreachable" not in prometheus.firing(), "MongoDB is back", 60)
 
