@@ -16,7 +16,7 @@ _READ, _MANAGE = Scope.MODELS_READ, Scope.MODELS_MANAGE
 _VERSION = "/models/<version:version>"
 _TRAINING = "/trainings/<name:training_id>"
 
-_VERSION_PROBLEMS = ("version_not_found", "artefact_damaged", *MODEL)
+_VERSION_PROBLEMS = ("version_not_found", "artefact_damaged", "signature_refused", *MODEL)
 _ACTIVATION_PROBLEMS = (
     *_VERSION_PROBLEMS,
     "malformed_json",
@@ -94,7 +94,7 @@ _LIST_ACTIVATIONS = Operation(
     "List the activations and rollbacks",
     "Newest first.",
     {200: Answer("All of them, with who, when and why", Activations)},
-    problems=("artefact_damaged", *MODEL),
+    problems=("artefact_damaged", "signature_refused", *MODEL),
 )
 _GET_REPORT = Operation(
     "getReport",

@@ -17,7 +17,7 @@ _PREDICT = Operation(
     {200: Answer("The prediction, or one entry for every customer", Prediction | BatchAnswer)},
     Body(("CustomerFeatures", "PredictionBatch")),
     (
-        *("version_not_found", "artefact_damaged", "incompatible_model"),
+        *("version_not_found", "artefact_damaged", "signature_refused", "incompatible_model"),
         *("labels_differ", "model_refused", *MODEL),
     ),
 )

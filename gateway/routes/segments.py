@@ -16,7 +16,7 @@ from gateway.services.models.transitions import Transitions
 from gateway.services.principal import Scope
 
 _SIZES = ("segments_being_counted", *STORE)
-_DESCRIPTION_PROBLEMS = ("labels_damaged", "artefact_damaged", "version_not_found")
+_DESCRIPTION_PROBLEMS = ("labels_damaged", "artefact_damaged", "signature_refused", "version_not_found")
 
 
 _LIST_SEGMENTS = Operation(

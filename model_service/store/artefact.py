@@ -84,8 +84,9 @@ def read_manifest(directory: Path, signer: Signer) -> Manifest:
         when it cannot be read, is not signed or lacks a member.
     """
     content = read_bytes(directory, MANIFEST_FILE)
+    manifest = parse_manifest(directory, content)  # first: half a file is damage, and nobody's forgery
     check_signature(directory, content, signer)
-    return parse_manifest(directory, content)
+    return manifest
 
 
 def check_signature(directory: Path, content: bytes, signer: Signer) -> None:
@@ -205,7 +206,8 @@ def _prove(manifest: Manifest) -> LoadedModel:
     if len(parameters.fill) != len(set(manifest["features"])):
         raise ArtefactDamaged(f"The features of the model in version {version} are not those in its manifest.")
     sample, plain, scorer = sample_of(manifest), CompiledScorer(parameters), space.scorer(parameters)
-    differences = label_differences(np.array(manifest["sample_clusters"], dtype=np.intp), plain, sample)
+    clusters = np.array(manifest["sample_clusters"], dtype=np.intp).reshape(len(sample))
+    differences = label_differences(clusters, plain, sample)
     if not differences and space.features != DISTANCE_NAMES:  # the rows that are served have other columns
         today = space.without_removed(sample)
         differences = label_differences(plain.score(today).nearest, scorer, space.place(today))

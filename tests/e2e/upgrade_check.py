@@ -1,10 +1,10 @@
 """Whether a store and a database of an earlier version still work: ``make upgrade-check BEFORE=<commit>``.
 
 The code of the commit trains a model and fills a database, by its own commands and over its own API. Then the code of
-this checkout serves both: whatever can be read must read equal, texts that are composed on reading aside, and what was
-begun (deletions, an erasure, repetitions, rotations, customers without a segment) must come to its end. With
-``BACK=yes`` the code of the commit then serves again what this checkout has made of it, with its worker, and what it
-reads differently is named: that is what a rollback would meet.
+this checkout takes the store over (``python -m model_service upgrade``) and serves both: whatever can be read must read
+equal, texts that are composed on reading aside, and what was begun (deletions, an erasure, repetitions, rotations,
+customers without a segment) must come to its end. With ``BACK=yes`` the code of the commit then serves again what this
+checkout has made of it, with its worker, and what it reads differently is named: that is what a rollback would meet.
 """
 
 from __future__ import annotations
@@ -335,6 +335,8 @@ def check(commit: str, back: bool = False) -> int:
         mongod.stop()
         mongod.start()
         new = Version(folder, env | {"PYTHONPATH": str(ROOT)}, *ports, ROOT, key)
+        taken_over = new.run("model_service", "upgrade")
+        assert taken_over.returncode == 0, taken_over.stderr
         with new.serving() as api:
             faults = _report(before, Reader(api).found)
             kept_promises(new, api, left)

@@ -14,6 +14,7 @@ from registry_changes import copy_version, only_version
 from model_service.__main__ import main
 from model_service.analysis.drift import DriftCounter
 from model_service.analysis.preview import PreviewCounter
+from model_service.store.artefact import sign
 from shared.features import CUST_ID, FEATURES
 
 
@@ -143,4 +144,5 @@ def test_a_version_without_evidence_is_told(run, csv, store):
     manifest = orjson.loads(path.read_bytes())
     del manifest["evidence"]
     path.write_bytes(orjson.dumps(manifest))
+    sign(path.parent, path.read_bytes(), store.signer)
     assert "was trained before drift could be measured" in run("drift", csv, status=1).stderr

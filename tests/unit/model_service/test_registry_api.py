@@ -9,7 +9,8 @@ from asgi_client import assert_problem
 from registry_changes import copy_version, damage, edit_manifest, only_version, worse_version
 
 from model_service.api.bodies import MERGE_PATCH
-from model_service.store.registry import ACTIVE_FILE, LABELS_FILE
+from model_service.store.registry import ACTIVE_FILE, LABELS_FILE, ModelStore
+from model_service.store.signatures import Signer
 from shared.contract import ACTIVE_MODEL, PREDICT, ModelSummary
 from shared.model_contract import ACTIVATIONS, MODELS, SEGMENTS, TRAININGS, Activation, Gate, Label, ModelEntry
 from shared.model_description import DescribedSegment, ModelDescription
@@ -274,10 +275,7 @@ def test_bodies_that_are_no_json(served, path):
     [
         (lambda store, version: damage(store, version), "artefact_damaged"),
         (lambda store, version: edit_manifest(store, version, features=["AGE"]), "incompatible_model"),
-        (
-            lambda store, version: edit_manifest(store, version, libraries={"scikit-learn": "0.24"}),
-            "incompatible_model",
-        ),
+        (lambda store, version: edit_manifest(ModelStore(store.directory, Signer("x")), version), "signature_refused"),
     ],
 )
 @pytest.mark.parametrize("force", [True, False])
