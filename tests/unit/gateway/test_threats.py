@@ -84,6 +84,17 @@ def test_no_answer_shows_what_the_store_keeps_for_itself(gateway: FakeGateway) -
         assert known - shown <= {"revision", "seq", "segment_status"}, "it shows a customer"
 
 
+def test_no_event_has_features(gateway: FakeGateway) -> None:
+    """Who may read events need not be somebody who may read customers."""
+    gateway.client.post(CUSTOMERS, json=body("C1"))
+    gateway.client.patch(f"{CUSTOMERS}/C1", json={"BALANCE": 4711.25})
+    assert gateway.logged()
+    text = gateway.client.get("/api/v1/events").get_data(as_text=True)
+    assert "customer.updated" in text
+    assert "4711.25" not in text
+    assert [f.name for f in FEATURES if f'"{f.name}"' in text] == []
+
+
 def test_only_the_proxy_is_published() -> None:
     compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
     services = compose["services"]
