@@ -90,6 +90,9 @@ class Version(System):
 def fill(system: Version, api: DocumentedClient, story: ModuleType) -> Left:
     """Use everything of which something stays, as the version's own `story` does."""
     assert system.run("gateway", "import", str(SAMPLE_CSV)).returncode == 0
+    system.start_worker()  # since the change log it counts the segments, of which the story reads
+    wait_until(lambda: system.http.get(f"{system.base}/api/v1/segments", timeout=10).ok, "segments are counted", 120)
+    system.kill("worker")
 
     def ended(training: str) -> bool:
         return api("getTraining", 200, training_id=training).body["status"] in ("completed", "failed", "cancelled")

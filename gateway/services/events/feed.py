@@ -188,7 +188,7 @@ class FeedService:
     def _check_end(self, position: int) -> None:
         """Make sure that nothing follows because nothing has happened since."""
         kept = self._log.memory().position
-        # A log that ends earlier is another one, such as that of a back-up, unless the database answers from before.
+        # A log that ends earlier is another one, such as that of a backup, unless the database answers from before.
         if position + 1 < kept or (position > self._log.head() and position > self._transactions.run(self._log.head)):
             raise CursorExpired(str(_last_number(max(kept - 1, 0))))
 

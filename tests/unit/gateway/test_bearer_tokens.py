@@ -373,6 +373,15 @@ class TestThatDoNotHold:
                 _tokens(keys).principal(WRONG[name]())
         assert keys.asked == []
 
+    @pytest.mark.parametrize("name", ["jwk", "jku", "x5u", "x5c"])
+    def test_with_a_key_of_their_own(self, name: str) -> None:
+        """What a token says of its key is nothing to go by, nor to go to (the tests of this level have no network)."""
+        own = {"jwk": jwk("other"), "x5c": ["AA=="]}.get(name, "https://evil.example/keys")
+        keys = KnownKeys("first")
+        with pytest.raises(Unauthenticated):
+            _tokens(keys).principal(token(ISSUER, "other", {"kid": "first", name: own}))
+        assert [key_id for key_id, _ in keys.asked] == ["first"]
+
     @given(st.text(st.characters(codec="latin-1"), max_size=300))
     def test_whatever_they_say(self, text: str) -> None:
         with pytest.raises(Unauthenticated):
