@@ -90,8 +90,8 @@ def _assert_no_log_names_the_person(system: System, mongod: Mongod) -> None:
     served = [line for line in said["gateway"] if line["logger"] == "gateway.access"]
     of_person = [line for line in served if line["customer"] == done.stdout.strip()]
     assert {line["route"] for line in of_person} >= {
-        "/api/v1/customers/{cust_id}",
-        "/api/v1/customers/{cust_id}/restore",
+        "/api/v1/customers/{CUST_ID}",
+        "/api/v1/customers/{CUST_ID}/restore",
     }
     assert {line["key"] for line in of_person} == {system.key.split("_")[1], None}  # None: a bad key
     in_both = {line["request_id"] for line in served} & {line["request_id"] for line in said["model"]}
