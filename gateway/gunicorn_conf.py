@@ -13,8 +13,9 @@ from gateway.middleware.lingering_close import THREADS as _MORE_THREADS
 from gateway.services.access.concurrency import concurrency_limits
 from gateway.settings import read_settings
 from shared.telemetry.gunicorn_log import GunicornLog
-from shared.telemetry.logs import own_process
+from shared.telemetry.logs import before_settings, own_process
 
+before_settings()
 _settings = read_settings()
 own_process(_settings.log_level, _settings.log_format)
 
