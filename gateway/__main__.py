@@ -55,6 +55,7 @@ def serve() -> None:
 
     What proxies say counts only as long as a client cannot say it as well; see docs/operations.md.
     """
+    logs.before_settings()
     settings = settings_or_end()
     refuse_taken("gateway", settings.host, settings.port)
     end_without_replica_set(settings)
@@ -96,6 +97,7 @@ def _connections() -> int:
 @main.command()
 def worker() -> None:
     """Move changes into the log, assign customers without a segment of the active model, finish erasures, for ever."""
+    logs.before_settings()
     settings = settings_or_end()
     logs.own_process(settings.log_level, settings.log_format)
     traces.begin("worker")

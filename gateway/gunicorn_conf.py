@@ -13,10 +13,10 @@ from gateway.services.access.concurrency import concurrency_limits
 from gateway.settings import read_settings
 from shared.metrics.folder import make_metrics_folder
 from shared.telemetry.gunicorn_log import GunicornLog
-from shared.telemetry.logs import own_process
+from shared.telemetry.logs import before_settings, own_process
 
+before_settings()
 make_metrics_folder("gateway")
-
 _settings = read_settings()
 own_process(_settings.log_level, _settings.log_format)
 

@@ -15,6 +15,7 @@ from model_service.commands.analysis import drift, preview
 from model_service.commands.trainings import train
 from model_service.settings import SettingsError, load_server_settings
 from shared.metrics.folder import make_metrics_folder
+from shared.telemetry.logs import before_settings
 
 
 @click.group()
@@ -33,6 +34,7 @@ def serve(host: str | None, port: int | None, workers: int | None) -> None:
     from model_service.server import run  # imported here because training needs no web framework
 
     gc.enable()
+    before_settings()
     given = {"MODEL_HOST": host, "MODEL_PORT": port, "MODEL_WORKERS": workers}
     os.environ.update({name: str(value) for name, value in given.items() if value is not None})
     try:

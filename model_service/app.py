@@ -56,6 +56,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         exception_handlers=HANDLERS,
         strict_content_type=False,  # StrictRoute looks at it
         lifespan=_following,
+        # FastAPI's own, which some variables turn on, would send addresses, bodies and the texts of exceptions.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     settings = settings or load_server_settings()
     app.state.settings = settings

@@ -14,8 +14,9 @@ from typing import Any
 from model_service.settings import load_server_settings
 from shared.metrics.folder import make_metrics_folder
 from shared.telemetry.gunicorn_log import GunicornLog
-from shared.telemetry.logs import own_process
+from shared.telemetry.logs import before_settings, own_process
 
+before_settings()
 make_metrics_folder("model-service")
 _settings = load_server_settings()
 own_process(_settings.log_level, _settings.log_format)

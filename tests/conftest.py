@@ -5,7 +5,9 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,7 +37,7 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Look through what a test has logged, in the one process that hears of all tests."""
     from support.log_search import search_report, words_of  # imported here: after its assertions are to be rewritten
 
-    if "PYTEST_XDIST_WORKER" not in os.environ:
+    if "PYTEST_XDIST_WORKER" not in os.environ and report.when == "teardown":  # it has what was said before, too
         _FOUND.extend(search_report(report, words_of(REAL_CSV, SAMPLE_CSV)))
 
 
@@ -78,8 +80,17 @@ def _logging_as_before() -> Iterator[None]:
     """Take back what `shared.telemetry.logs.configure` has done: the next test's lines are judged by other settings."""
     root, ours = logging.getLogger(), [logging.getLogger(name) for name in ("gateway", "model_service", "shared")]
     handlers, levels = root.handlers[:], [one.level for one in (root, *ours)]
-    log_format = logs._format
+    log_format, variable, stderr = logs._format, os.environ.get(logs.LOG_FORMAT), sys.stderr
+    logs.current_request_id.set(None)  # requests that tests send in this thread leave theirs
+    hooks = sys.excepthook, threading.excepthook, sys.unraisablehook
     yield
+    sys.excepthook, threading.excepthook, sys.unraisablehook = hooks
+    logging.captureWarnings(False)
+    if isinstance(sys.stderr, logs._Lines):
+        sys.stderr = stderr
+    os.environ.pop(logs.LOG_FORMAT, None)
+    if variable is not None:
+        os.environ[logs.LOG_FORMAT] = variable
     root.handlers[:] = handlers
     for one, level in zip((root, *ours), levels, strict=True):
         one.setLevel(level)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final
 
 from flask import Flask, Response, g, request
@@ -40,7 +41,12 @@ def register(app: Flask, digest: Callable[[str], str]) -> None:
 def route() -> str | None:
     """Return the address of the request's route, with the names of its variables; None where nothing is there."""
     rule = request.url_rule
-    return address(rule.rule).replace("{cust_id}", "{CUST_ID}") if rule else None
+    return _template(rule.rule) if rule else None
+
+
+@lru_cache(1024)
+def _template(rule: str) -> str:
+    return address(rule).replace("{cust_id}", "{CUST_ID}")  # as the proxy and the metrics write it
 
 
 def _begin() -> None:

@@ -11,7 +11,6 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import lru_cache
 from typing import Any, Final
 
 from flask import Flask
@@ -127,7 +126,6 @@ VARIABLE: Final = re.compile(r"<(?:(?P<converter>\w+)(?:\((?P<choices>[^)]*)\))?
 """A variable part of a route's address, as Flask writes it."""
 
 
-@lru_cache(1024)
 def address(rule: str) -> str:
     """Return the address of a route as OpenAPI writes it: ``/models/{version}`` for ``/models/<version:version>``."""
     return VARIABLE.sub(r"{\g<name>}", rule)

@@ -155,8 +155,9 @@ def _copy(store: ModelStore, draft: Path) -> None:
     if record is not None:
         shutil.copy(record, draft / ACTIVE_FILE)
         shutil.copy(draft / ACTIVE_FILE, draft / store.active.copy.name)
-    if labels.exists():
-        shutil.copy(labels, draft / LABELS_FILE)
+    for path in (labels, labels.with_suffix(".hmac")):  # which has the signature of the labels before as well
+        if path.exists():
+            shutil.copy(path, draft / path.name)
     for version in store.versions():
         try:
             shutil.copytree(store.directory / version, draft / version)

@@ -249,12 +249,25 @@ def own_process(level: str, log_format: LogFormat) -> None:
     """Let a whole process log so: also warnings, what nobody catches, and what is printed to standard error."""
     configure(level, log_format)
     os.environ[LOG_FORMAT] = log_format
+    _take_over(log_format)
+
+
+def _take_over(log_format: LogFormat) -> None:
     logging.captureWarnings(True)
     sys.excepthook = _uncaught
     threading.excepthook = _uncaught_in_thread
     sys.unraisablehook = _unraisable
     if log_format == "json" and not isinstance(sys.stderr, _Lines):
         sys.stderr = _Lines()
+
+
+def before_settings() -> None:
+    """Let a process that will serve log so while its settings are not read: that a setting is wrong is a line, too."""
+    known: dict[str | None, LogFormat] = {"json": "json", "text": "text"}
+    said = os.environ.get(LOG_FORMAT)
+    log_format = known.get(said) or default_format(os.environ.get("DEPLOYMENT", ""))
+    _take_over(log_format)
+    configure("INFO", log_format)
 
 
 log = logging.getLogger("shared.logs")

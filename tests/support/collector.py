@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+TRACES = "/v1/traces"
+
 
 class Received(NamedTuple):
     """A span as it came."""
@@ -30,6 +32,7 @@ class Collector:
         self.endpoint = endpoint
         self.spans: list[Received] = []
         self.bodies: list[bytes] = []
+        self.paths: set[str] = set()
 
     def take(self, body: bytes) -> None:
         """Keep the spans of a request."""
@@ -49,7 +52,10 @@ def collecting() -> Iterator[Collector]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:  # the standard library's name
-            collector.take(self.rfile.read(int(self.headers["Content-Length"])))
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            collector.paths.add(self.path)
+            if self.path == TRACES:
+                collector.take(body)
             self.send_response(200)
             self.send_header("Content-Length", "0")
             self.end_headers()

@@ -18,6 +18,7 @@ from gateway import wiring
 from gateway.commands import imports
 from gateway.commands.imports import ROWS_REJECTED
 from gateway.services.access.concurrency import concurrency_limits
+from gateway.services.customers.digest import keyed_digest, log_digest
 from gateway.services.errors import StoreUnavailable
 from gateway.services.imports.records import MAX_LISTED_ERRORS
 from gateway.settings import Settings
@@ -150,6 +151,15 @@ def test_a_wrong_setting_ends_every_command_with_its_name(command: list[str], mo
     result = CliRunner().invoke(command_line.main, command)
     assert result.exit_code == 1
     assert 'Error: wrong setting: Environment variable "MONGODB_URI" invalid' in result.stderr
+
+
+def test_the_digest_of_a_customer_is_that_of_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEWAY_SECRET_KEY", "dC9sQm3bYb1Zk7vJx2TqLw8RnHfGp5Ae")
+    made = CliRunner().invoke(command_line.main, ["digest", "S00001", "S00002"]).stdout.split()
+    assert made == [log_digest("dC9sQm3bYb1Zk7vJx2TqLw8RnHfGp5Ae")(cust_id) for cust_id in ("S00001", "S00002")]
+    assert made[0] != keyed_digest("dC9sQm3bYb1Zk7vJx2TqLw8RnHfGp5Ae", "erasure", "S00001")[:16]
+    for arguments in ([], ["S00001", "--find", made[0]]):
+        assert CliRunner().invoke(command_line.main, ["digest", *arguments]).exit_code == 2
 
 
 def test_serve_becomes_the_server_that_the_settings_describe(monkeypatch: pytest.MonkeyPatch) -> None:
