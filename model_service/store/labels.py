@@ -179,6 +179,21 @@ class LabelFile:
         write_signatures(self._signatures, self._signer.sign("labels", content))
         return True
 
+    def copy(self, folder: Path) -> None:
+        """Copy the labels, if there are any, and the signature that belongs to them, while others may write.
+
+        Raises
+        ------
+        OSError
+        """
+        while self.path.exists():
+            content = self.path.read_bytes()
+            signatures = read_signatures(self._signatures)
+            if content == self.path.read_bytes():  # not replaced meanwhile, so that one of the signatures is theirs
+                (folder / self.path.name).write_bytes(content)
+                write_signatures(folder / self._signatures.name, *signatures)
+                break
+
     def is_signed(self) -> bool:
         """Whether there is nothing to sign, or a signature, be it a bad one."""
         return self._signatures.exists() or not self.path.exists()

@@ -18,7 +18,7 @@ from model_service.store import artefact
 from model_service.store.artefact import MANIFEST_FILE
 from model_service.store.errors import ArtefactDamaged, NoActiveModel, RegistryError
 from model_service.store.files import fsync
-from model_service.store.registry import ACTIVE_FILE, LABELS_FILE, ModelStore
+from model_service.store.registry import ACTIVE_FILE, ModelStore
 from model_service.store.versions import PRUNED, writable
 
 HISTORY = "the history of activations"
@@ -150,14 +150,11 @@ def back_up(store: ModelStore, folder: Path) -> list[str]:
 
 
 def _copy(store: ModelStore, draft: Path) -> None:
-    labels = store.directory / LABELS_FILE
     record = next((path for path in (store.active.path, store.active.copy) if path.exists()), None)
     if record is not None:
         shutil.copy(record, draft / ACTIVE_FILE)
         shutil.copy(draft / ACTIVE_FILE, draft / store.active.copy.name)
-    for path in (labels, labels.with_suffix(".hmac")):  # which has the signature of the labels before as well
-        if path.exists():
-            shutil.copy(path, draft / path.name)
+    store.labels.copy(draft)
     for version in store.versions():
         try:
             shutil.copytree(store.directory / version, draft / version)

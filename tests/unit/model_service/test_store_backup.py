@@ -10,6 +10,8 @@ from registry_changes import copy_version, only_version
 
 from model_service.__main__ import main
 from model_service.store import upkeep
+from model_service.store.labelling import relabel
+from model_service.store.labels import LabelPatch
 from model_service.store.registry import ModelStore
 
 
@@ -20,7 +22,7 @@ def run(store, folder):
 def test_a_copy_serves_as_the_store_did(store, tmp_path):
     first, second = only_version(store), copy_version(store)
     store.activate(second, "better", "ann")
-    (store.directory / "labels.json").write_text("{}")
+    relabel(store, "seg-01", LabelPatch(name="Friends of the house"))
     (store.directory / "trainings").mkdir()
     done = run(store, tmp_path / "copy")
     assert (done.exit_code, "2 versions" in done.output) == (0, True)
@@ -29,7 +31,8 @@ def test_a_copy_serves_as_the_store_did(store, tmp_path):
     assert restored.active.read() == store.active.read()
     assert restored.versions() == [first, second]
     assert restored.load(second).manifest == store.load(second).manifest
-    names = {first, second, "active.copy.json", "active.json", "labels.json"}
+    assert restored.labels.read()["seg-01"]["name"] == "Friends of the house"
+    names = {first, second, "active.copy.json", "active.json", "labels.json", "labels.hmac"}
     assert {path.name for path in restored.directory.iterdir()} == names
     assert restored.rollback("worse", "ben")["version"] == first
 
