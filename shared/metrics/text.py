@@ -81,6 +81,18 @@ def metrics_text(more: Iterable[Collector] = ()) -> bytes:
     return text.encode() + generate_latest(own)
 
 
+@harmless
+def tidy_metrics() -> None:
+    """Put together what dead processes of this server have counted; whoever takes their place does so at its start.
+
+    Readers do so as well; but there may be none, and a process that dies again and again leaves files each time.
+    """
+    if multiprocess():
+        folder = Path(os.environ[VARIABLE])
+        with _alone(folder):
+            _put_dead_together(folder)
+
+
 class _Series(NamedTuple):
     """What a key of the library's files says.
 

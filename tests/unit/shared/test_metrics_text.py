@@ -14,7 +14,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.parser import text_string_to_metric_families
 
 from shared.metrics.folder import VARIABLE, make_metrics_folder
-from shared.metrics.text import metrics_text
+from shared.metrics.text import metrics_text, tidy_metrics
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 AWKWARD = 'a "quoted" \\ and\nbroken, one {x="y"}'
@@ -93,6 +93,8 @@ def test_what_the_dead_have_counted_stays_and_what_they_were_goes(
     count(os.getpid(), 1)
     for _ in range(2):
         count(dead(), 2)
+    tidy_metrics()
+    assert not list(folder.glob("gauge_*_dead.db"))
     texts = [samples(metrics_text()) for _ in range(2)]
     assert texts[0] == texts[1] == by_the_library(folder)
     assert texts[0]["work_total", frozenset({("by", AWKWARD)})] == 5
