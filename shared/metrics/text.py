@@ -183,6 +183,8 @@ def _kind_of(file: Path) -> tuple[str, str]:
 
 
 def _values(file: Path) -> Iterator[tuple[str, float]]:
+    if not file.stat().st_size:  # its process is just making it
+        return
     for key, value, _, _ in MmapedDict.read_all_values_from_file(str(file)):  # type: ignore[no-untyped-call]  # the same
         yield key, value
 

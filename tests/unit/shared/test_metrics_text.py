@@ -80,6 +80,7 @@ def test_they_are_read_as_the_library_reads_them(folder: Path, count: Callable[[
 
 def test_each_process_says_how_large_it_is(folder: Path, count: Callable[[int, int], None]) -> None:
     count(os.getpid(), 1)
+    (folder / f"counter_{os.getppid()}.db").touch()  # one that has only begun
     found = samples(metrics_text(), processes=True)
     this = frozenset({("pid", str(os.getpid()))})
     assert found["process_resident_memory_bytes", this] > 1e6
