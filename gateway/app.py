@@ -17,6 +17,7 @@ from gateway.services.customers.digest import log_digest
 from gateway.services.events.feed import FeedService
 from gateway.settings import Settings, read_settings
 from gateway.wiring import Services, build_resources, build_services
+from shared.metrics.text import tidy_metrics
 from shared.processes import end_with_parent
 from shared.telemetry import logs, traces
 
@@ -67,6 +68,7 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
         lease=quick,
         long_lease=quick + settings.analysis_deadline,
     )
+    tidy_metrics()
     OfConcurrency(services.concurrency_limits).follow()
     app.extensions[_FEED] = services.feed
     register(app, build_resources(services, settings, lambda: document_of(app)), around)

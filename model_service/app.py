@@ -20,6 +20,7 @@ from model_service.metrics import OfTheStore
 from model_service.settings import Settings, load_server_settings
 from model_service.store.registry import open_store
 from model_service.training_jobs.jobs import TrainingJobs
+from shared.metrics.text import tidy_metrics
 from shared.telemetry import traces
 
 ROUTERS = (
@@ -66,6 +67,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.model = ActiveModel(app.state.store)
     app.state.jobs = TrainingJobs(settings.model_store)
     model, jobs = app.state.model, app.state.jobs
+    tidy_metrics()
     app.state.metrics = OfTheStore(lambda: model.status.version, jobs.is_running)
     app.state.analyses = asyncio.Semaphore(analysis.MAX_CONCURRENT)
     app.state.drawing = plots.Drawing()

@@ -277,6 +277,7 @@ REFUSALS = {
     "plot_not_found": 404,
     "request_timeout": 408,
     "artefact_damaged": 409,
+    "signature_refused": 409,
     "incompatible_model": 409,
     "labels_differ": 409,
     "no_evidence": 409,

@@ -13,13 +13,16 @@ from typing import Any
 
 import pytest
 import requests
+from contracts.customers import assignment
+from prometheus_client import REGISTRY
 from prometheus_client.parser import text_string_to_metric_families
 from pymongo import MongoClient
-from support.customers import stored
+from support.customers import becoming, stored
 from support.gateway_process import SERVERS, Gateway, running_gateway
 from support.servers import STOP_SECONDS, Mongod, free_port, own_database, running_mongod
 
 from gateway.data_access.mongo.customers import MongoCustomerStore
+from gateway.services.errors import CustomerExists
 
 CUSTOMERS = "/api/v1/customers"
 
@@ -103,6 +106,29 @@ def test_who_comes_by_way_of_a_proxy_needs_a_key(gateway: Gateway) -> None:
     assert refused.status_code == 401
     assert refused.json()["code"] == "unauthenticated"
     assert gateway.ask("GET", "/metrics", headers=forwarded).status_code == 200
+
+
+def test_uses_of_mongodb_are_timed_and_customers_without_a_segment_counted(store: MongoCustomerStore) -> None:
+    def value(name: str, **labels: str) -> float:
+        return REGISTRY.get_sample_value(f"gateway_{name}", labels) or 0
+
+    def timed(operation: str) -> float:
+        return value("mongodb_operation_duration_seconds_count", operation=f"customers.{operation}")
+
+    operations = ("insert", "insert_many", "update", "get", "block")
+    before, pending = [timed(each) for each in operations], value("assignments_pending_total")
+    store.insert(stored("A"))
+    store.insert(stored("B", assignment("seg-01")))
+    with pytest.raises(CustomerExists):
+        store.insert(stored("A"))
+    assert store.insert_many([stored("A"), stored("C"), stored("D", assignment("seg-01"))]) == {"A"}
+    known = store.get("C")
+    assert known is not None
+    assert store.update(becoming(known, {"revision": "1", "segment_status": "pending"}))
+    assert not store.update(becoming(known, {"revision": "2", "segment_status": "pending"}))  # somebody was faster
+    assert len(list(store.stream(["BALANCE"], 2))) == 2
+    assert value("assignments_pending_total") - pending == 3
+    assert [timed(each) - past for each, past in zip(operations, before, strict=True)] == [3, 1, 2, 1, 3]
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.parser import text_string_to_metric_families
 
 from shared.metrics.folder import VARIABLE, make_metrics_folder
-from shared.metrics.text import metrics_text
+from shared.metrics.text import metrics_text, tidy_metrics
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 AWKWARD = 'a "quoted" \\ and\nbroken, one {x="y"}'
@@ -80,6 +80,7 @@ def test_they_are_read_as_the_library_reads_them(folder: Path, count: Callable[[
 
 def test_each_process_says_how_large_it_is(folder: Path, count: Callable[[int, int], None]) -> None:
     count(os.getpid(), 1)
+    (folder / f"counter_{os.getppid()}.db").touch()  # one that has only begun
     found = samples(metrics_text(), processes=True)
     this = frozenset({("pid", str(os.getpid()))})
     assert found["process_resident_memory_bytes", this] > 1e6
@@ -93,6 +94,8 @@ def test_what_the_dead_have_counted_stays_and_what_they_were_goes(
     count(os.getpid(), 1)
     for _ in range(2):
         count(dead(), 2)
+    tidy_metrics()
+    assert not list(folder.glob("gauge_*_dead.db"))
     texts = [samples(metrics_text()) for _ in range(2)]
     assert texts[0] == texts[1] == by_the_library(folder)
     assert texts[0]["work_total", frozenset({("by", AWKWARD)})] == 5
