@@ -31,7 +31,7 @@ from pymongo.database import Database
 from support.customers import body, inputs
 from support.problems import assert_problem
 from support.served_model import SwitchedModel, SwitchedRegistry
-from support.servers import Mongod, own_database
+from support.servers import Mongod, free_port, own_database
 
 from gateway import stores
 from gateway.__main__ import main
@@ -62,12 +62,13 @@ def _gateway(uri: str, registry: FakeRegistry | None = None) -> Iterator[FakeGat
 
 
 def _run(uri: str, *words: object, **env: str) -> Result:
-    env = {"MONGODB_URI": uri, "GATEWAY_SECRET_KEY": SECRET, **env}
+    nobody = f"http://127.0.0.1:{free_port()}"
+    env = {"MONGODB_URI": uri, "GATEWAY_SECRET_KEY": SECRET, "MODEL_SERVICE_URL": nobody, **env}
     return CliRunner().invoke(main, [*map(str, words)], env=env)
 
 
-def _done(uri: str, *words: object) -> Result:
-    done = _run(uri, *words)
+def _done(uri: str, *words: object, **env: str) -> Result:
+    done = _run(uri, *words, **env)
     assert done.exit_code == 0, done.output
     return done
 
@@ -473,7 +474,8 @@ def test_who_was_erased_after_the_backup_does_not_come_back(
 
     refused = _run(other_uri, "restore", folder, "--erased", erased, GATEWAY_SECRET_KEY="another" * 8)
     assert "another GATEWAY_SECRET_KEY" in refused.stderr
-    assert "3 customers erased again" in _done(other_uri, "restore", folder, "--erased", erased).stdout
+    done = _done(other_uri, "restore", folder, "--erased", erased, REQUIRE_IF_MATCH="true")
+    assert "3 customers erased again" in done.stdout
     gone = {"$in": ["STORED", "DELETED", "WAITING"]}
     for name, member in (
         ("customers", "_id"),
