@@ -13,10 +13,10 @@ from support.addresses import routes_of
 from support.documented import Documented
 
 from gateway.middleware.errors import STATUSES
-from gateway.openapi import headers, parameters
+from gateway.openapi import headers
 from gateway.openapi.components import ORDERS
 from gateway.openapi.problems import known_problems
-from gateway.routes import API, Route, registered
+from gateway.routes import API, Route, address, registered
 from gateway.schemas.queries import TRAINING
 from model_service.api.models import Activate, Rollback
 from model_service.api.trainings import TrainingQuery
@@ -24,7 +24,7 @@ from model_service.store.labels import LabelPatch
 
 _GATEWAY = FakeGateway()
 ROUTES: dict[str, tuple[str, Route]] = {
-    f"{route.method} {parameters.address(rule)}": (rule, route) for rule, route in routes_of(_GATEWAY.app)
+    f"{route.method} {address(rule)}": (rule, route) for rule, route in routes_of(_GATEWAY.app)
 }
 OPERATIONS = {key: route.operation for key, (_, route) in ROUTES.items()}
 
@@ -90,7 +90,7 @@ def test_every_parameter_is_told(key: str, documented: Documented) -> None:
     told = {(p["in"], p["name"]) for p in listed}
     rule, route = ROUTES[key]
     assert {name for kind, name in told if kind == "query"} == {p.name for p in route.parameters}
-    assert {name for kind, name in told if kind == "path"} == set(re.findall(r"{(\w+)}", parameters.address(rule)))
+    assert {name for kind, name in told if kind == "path"} == set(re.findall(r"{(\w+)}", address(rule)))
     assert ("header", headers.REQUEST_ID) in told
     assert [p["name"] for p in listed if not p.get("description")] == []
     assert [p["name"] for p in listed if "type" not in p["schema"]] == []
