@@ -24,12 +24,14 @@ import pytest
 from click.testing import CliRunner, Result
 from fakes.api_keys import ADMIN_KEY, key_of
 from fakes.gateway import CUSTOMERS, SEGMENTS, FakeGateway
+from fakes.registry import NEW, OLD, FakeRegistry
 from flask import Flask
 from pymongo import MongoClient
 from pymongo.database import Database
 from support.customers import body, inputs
 from support.problems import assert_problem
-from support.servers import Mongod, own_database
+from support.served_model import SwitchedModel, SwitchedRegistry
+from support.servers import Mongod, free_port, own_database
 
 from gateway import stores
 from gateway.__main__ import main
@@ -47,23 +49,26 @@ SECRET = "a secret that the tests of backups have"
 
 
 @contextmanager
-def _gateway(uri: str) -> Iterator[FakeGateway]:
-    """Give a gateway on a database, with a fake model."""
+def _gateway(uri: str, registry: FakeRegistry | None = None) -> Iterator[FakeGateway]:
+    """Give a gateway on a database, with a fake model whose active version is that of the registry."""
+    registry = registry or FakeRegistry()
     settings = Settings(mongodb_uri=uri, secret_key=SECRET, mongodb_timeout=30)
     database = stores.connect(Flask("test"), settings)
     kept = stores.mongo_stores(database, settings)
     fields = {name: getattr(kept, name) for name in kept.__dataclass_fields__ if name != "customers"}
     with closing(database.client):
-        yield FakeGateway(settings=settings, store=kept.customers, **fields)
+        model = SwitchedModel(registry)
+        yield FakeGateway(settings=settings, store=kept.customers, model=model, registry=registry, **fields)
 
 
 def _run(uri: str, *words: object, **env: str) -> Result:
-    env = {"MONGODB_URI": uri, "GATEWAY_SECRET_KEY": SECRET, **env}
+    nobody = f"http://127.0.0.1:{free_port()}"
+    env = {"MONGODB_URI": uri, "GATEWAY_SECRET_KEY": SECRET, "MODEL_SERVICE_URL": nobody, **env}
     return CliRunner().invoke(main, [*map(str, words)], env=env)
 
 
-def _done(uri: str, *words: object) -> Result:
-    done = _run(uri, *words)
+def _done(uri: str, *words: object, **env: str) -> Result:
+    done = _run(uri, *words, **env)
     assert done.exit_code == 0, done.output
     return done
 
@@ -469,7 +474,8 @@ def test_who_was_erased_after_the_backup_does_not_come_back(
 
     refused = _run(other_uri, "restore", folder, "--erased", erased, GATEWAY_SECRET_KEY="another" * 8)
     assert "another GATEWAY_SECRET_KEY" in refused.stderr
-    assert "3 customers erased again" in _done(other_uri, "restore", folder, "--erased", erased).stdout
+    done = _done(other_uri, "restore", folder, "--erased", erased, REQUIRE_IF_MATCH="true")
+    assert "3 customers erased again" in done.stdout
     gone = {"$in": ["STORED", "DELETED", "WAITING"]}
     for name, member in (
         ("customers", "_id"),
@@ -487,6 +493,29 @@ def test_who_was_erased_after_the_backup_does_not_come_back(
             assert len(found) == times, cust_id
     assert other["former_values"].find_one({"cust_id": "STAYS"}) is None
     assert other["outbox"].find_one({"outbox.subject.id": gone}) is None
+
+
+def test_a_store_that_was_copied_after_the_database_is_followed(
+    uri: str, other_uri: str, other: Database[Document], tmp_path: Path
+) -> None:
+    """What was activated between the two copies is told once, and everybody is scored by it."""
+    registry = SwitchedRegistry()
+    with _gateway(uri, registry) as gateway:
+        gateway.keys.insert(key_of(ADMIN_KEY, [Scope.ADMIN]))
+        gateway.client.post(CUSTOMERS, json=body("C1"))
+        gateway.services.model_history.run_once()
+        _done(uri, "backup", tmp_path / "new")
+        assert gateway.client.post(f"/api/v1/models/{NEW}/activate", json={}).status_code == 200
+    _done(other_uri, "restore", tmp_path / "new")
+    with _gateway(other_uri, registry) as restored:
+        assert other["customers"].find_one()["segment"]["model_version"] == OLD  # type: ignore[index]
+        for _ in range(2):
+            restored.services.model_history.record()
+        restored.services.assignments.reconciler.run_once(lambda: None)
+        told = [entry["after"] for entry in restored.logged() if entry["type"] == "model.activated"]
+        assert told.count(NEW) == 1
+        assert other["customers"].find_one()["segment"]["model_version"] == NEW  # type: ignore[index]
+        assert restored.client.get("/api/v1/models/active").json["version"] == NEW
 
 
 @pytest.mark.parametrize("line", ["{}", "[]", "x", '{"digest": "00", "id": "e1"}', '{"data": {"digest": 7}}'])
