@@ -10,7 +10,10 @@ from shared.telemetry import traces
 
 
 class MongoSpans(monitoring.CommandListener):
-    """Hears of the driver's commands. They begin and end in the thread that waits for them."""
+    """Hears of the driver's commands, which begin and end in the thread that waits for them.
+
+    What does not go by the driver it does not hear of: where traces are on, everything has to.
+    """
 
     def __init__(self) -> None:
         self._going_on: dict[int, tuple[AbstractContextManager[traces.Span], traces.Span]] = {}

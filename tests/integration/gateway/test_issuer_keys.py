@@ -220,7 +220,7 @@ class TestAnIssuerOfAnotherName:
         assert _holds(keys, "first")
 
     def test_is_told_when_the_application_starts(
-        self, issuer: Issuer, setting: Any, name: Any, capsys: pytest.CaptureFixture[str]
+        self, issuer: Issuer, setting: Any, name: Any, capfd: pytest.CaptureFixture[str]
     ) -> None:
         issuer.name = name(issuer.url)
         settings = Settings(oidc_issuer=setting(issuer.url), oidc_audience=AUDIENCE)
@@ -230,7 +230,7 @@ class TestAnIssuerOfAnotherName:
         gateway.services = assemble(gateway.stores, gateway.model, gateway.registry, settings, tokens)
         assert gateway.app
         _settled(tokens._keys)
-        (line,) = [line for line in capsys.readouterr().err.splitlines() if "OIDC_ISSUER is wrong" in line]
+        (line,) = [line for line in capfd.readouterr().err.splitlines() if "OIDC_ISSUER is wrong" in line]
         assert "ERROR" in line
         assert f"it is {setting(issuer.url)!r}," in line
         assert line.endswith(repr(name(issuer.url)))

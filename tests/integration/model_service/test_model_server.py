@@ -260,7 +260,7 @@ def test_every_line_about_a_request_has_its_id(server):
     give_up_at = time.monotonic() + 30
     while (text := server.log.read_text()) and "find-me" not in text and time.monotonic() < give_up_at:
         time.sleep(0.02)
-    assert f"[find-me] GET {ACTIVE_MODEL} 200 " in text
+    assert f"[find-me] model_service.access: GET {ACTIVE_MODEL} 200 " in text
 
 
 def test_activations_are_followed_by_every_worker_without_a_failed_request(server, store, customers):
