@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import shutil
 import subprocess
 import time
@@ -31,6 +32,7 @@ DEPLOY = ROOT / "deploy"
 DASHBOARD = DEPLOY / "grafana" / "dashboards" / "customer-segmentation.json"
 EVERY = "1s"
 FIRES_AFTER = "2s"
+_METRIC = re.compile(r"\b(?:gateway|worker|segmentation|model_service|process)_[a-z_]+")
 WITHOUT_DATA = {
     "Alerts",
     "Errors by route",
@@ -89,6 +91,10 @@ class Prometheus:
     def query(self, expression: str) -> list[dict[str, Any]]:
         """Return what an expression comes to now."""
         return list(self._get("query", query=expression)["result"])
+
+    def metrics(self) -> set[str]:
+        """Return the names of all that was ever told."""
+        return set(self._get("label/__name__/values"))
 
     def firing(self) -> set[str]:
         """Return the names of the alerts that fire."""
@@ -192,6 +198,7 @@ def test_what_is_stopped_is_told_and_what_is_mended_falls_silent(
     wait_until(lambda: prometheus.query("sum(segmentation_customers) == 20") != [], "the customers are counted")
     prometheus.wait_for_silence()
     look_at_the_dashboard(prometheus)
+    assert set(_METRIC.findall((DEPLOY / "prometheus" / "alerts.yml").read_text())) <= prometheus.metrics()
 
     log.info("the model service is killed, and customers are stored")
     system.kill("model")
