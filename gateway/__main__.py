@@ -133,7 +133,6 @@ def _beside(duty: Duty, name: str, every: float | None = None) -> Duty:
 def _exit(_signal: int, _frame: FrameType | None) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):  # Ctrl-C under honcho sends both; one is enough
         signal.signal(number, signal.SIG_IGN)
-    traces.flush()
     raise SystemExit(0)
 
 

@@ -79,7 +79,6 @@ def let_go(app: Flask) -> None:
     """Answer those who wait for something to happen: the process is to end, and they would hold it up."""
     feed: FeedService = app.extensions[_FEED]
     feed.close()
-    traces.flush()
 
 
 def _surround(app: Flask, settings: Settings) -> None:

@@ -11,6 +11,7 @@ from flask import Flask
 from gateway.app import create_app as gateway
 from gateway.app import let_go
 from gateway.settings import read_settings
+from shared.telemetry import traces
 from shared.telemetry.logs import own_process
 
 
@@ -36,5 +37,6 @@ def _let_go_at_the_end(app: Flask) -> None:
         while here.recv(1)[0] not in (signal.SIGTERM, signal.SIGINT):
             pass
         let_go(app)
+        traces.flush()  # granian ends the process without what Python does at its end
 
     threading.Thread(target=listen, daemon=True, name="end-of-the-process").start()

@@ -231,9 +231,9 @@ class TestAnIssuerOfAnotherName:
         assert gateway.app
         _settled(tokens._keys)
         (line,) = [line for line in capfd.readouterr().err.splitlines() if "OIDC_ISSUER is wrong" in line]
-        assert "ERROR" in line
+        assert '"level":"ERROR"' in line
         assert f"it is {setting(issuer.url)!r}," in line
-        assert line.endswith(repr(name(issuer.url)))
+        assert line.endswith(f'{name(issuer.url)!r}"}}')
         headers = {"Authorization": f"Bearer {token(setting(issuer.url))}"}
         assert_problem(gateway.anonymous.get(CUSTOMERS, headers=headers), 500, "issuer_misconfigured")
 
