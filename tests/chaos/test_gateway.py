@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import signal
 import subprocess
@@ -12,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -31,7 +31,7 @@ from tests.e2e.conftest import System, wait_until
 
 LONGEST = 12.0
 Table = Callable[[Row], None]
-ROWS = 20_000
+ROWS = 10_000
 each_server = pytest.mark.parametrize("server", SERVERS)
 
 
@@ -46,17 +46,23 @@ def _uri(mongod: Mongod) -> str:
     return mongod.uri(f"chaos_{time.time_ns()}")
 
 
-def _file(rows: int) -> Iterator[bytes]:
-    """A file that is sent while the gateway stops: slowly enough that it is not through before."""
-    yield f"CUST_ID,{','.join(INPUT_NAMES)}\n".encode()
-    values = ",".join(map(str, inputs().values()))
-    for batch in itertools.batched(range(rows), 500) if hasattr(itertools, "batched") else _batched(rows, 500):
-        yield "".join(f"S{n:06},{values}\n" for n in batch).encode()
+class SlowFile:
+    """A file of customers that takes some seconds to send, so that the gateway stops in the middle of it."""
+
+    def __init__(self, rows: int) -> None:
+        values = ",".join(map(str, inputs().values()))
+        lines = [f"CUST_ID,{','.join(INPUT_NAMES)}", *(f"S{n:06},{values}" for n in range(rows))]
+        self._content = "\n".join(lines).encode()
+        self.at = 0
+
+    def __len__(self) -> int:
+        return len(self._content)
+
+    def read(self, size: int) -> bytes:
         time.sleep(0.02)
-
-
-def _batched(rows: int, size: int) -> Iterator[range]:
-    return (range(start, min(start + size, rows)) for start in range(0, rows, size))
+        piece = self._content[self.at : self.at + size]
+        self.at += size
+        return piece
 
 
 class TestToldToStop:
@@ -68,18 +74,14 @@ class TestToldToStop:
             fire = Fire(system.base, system.key, uri, LONGEST)
             fire.clients = 8
             with ThreadPoolExecutor(2) as pool, fire.lit():
-                headers = {"Authorization": f"Bearer {system.key}", "Content-Type": "text/csv"}
-                url = f"{system.base}/api/v1/imports"
-                sent = pool.submit(requests.post, url, data=_file(ROWS), headers=headers, timeout=60)
-                long_poll = pool.submit(
-                    requests.get,
-                    f"{system.base}/api/v1/events?after=now&type=model.rolled_back&wait=25",
-                    headers={"Authorization": f"Bearer {system.key}"},
-                    timeout=60,
-                )
-                wait_until(lambda: _imports(uri) > 0, "the import has begun")
+                keys = [new_key(uri, "admin") for _ in range(2)]
+                waits = f"{system.base}/api/v1/events?after=now&type=model.rolled_back&wait=25"
+                long_poll = pool.submit(_ask, "GET", waits, keys[0])
+                file = SlowFile(ROWS)
+                sent = pool.submit(_ask, "POST", f"{system.base}/api/v1/imports", keys[1], file)
+                wait_until(lambda: file.at > len(file) // 4, "the import is under way")
                 with fire.fault():
-                    process = system._processes["gateway"]
+                    process = system._processes.pop("gateway")
                     process.send_signal(signal.SIGTERM)
                     stopped = process.wait(40)
                 took = fire.ended - fire.began
@@ -98,9 +100,9 @@ class TestToldToStop:
         table(fire.row(f"Gateway told to stop ({server})", done, recovered))
 
 
-def _imports(uri: str) -> int:
-    with MongoClient(uri) as client:
-        return client.get_default_database()["imports"].count_documents({"rows": {"$gt": 0}, "status": "running"})
+def _ask(method: str, url: str, key: str, data: Any = None) -> requests.Response:
+    headers = {"Authorization": f"Bearer {key}", "Content-Type": "text/csv"}
+    return requests.request(method, url, data=data, headers=headers, timeout=60)
 
 
 def _unanswered_is_undone(fire: Fire, uri: str) -> None:
