@@ -24,7 +24,7 @@ Document = dict[str, Any]
 CLIENTS = 4
 PAUSE = 0.02
 """Seconds between a client's requests: what is tried here is not speed."""
-SETTLING = 60.0
+SETTLING = 120.0
 BULK_DEADLINE = 8.0
 """Seconds that MongoDB has for many customers."""
 WELL = 30
