@@ -47,6 +47,12 @@ stress: install ## Write everything at once while processes are paused and kille
 	STRESS_SECONDS=$${STRESS_SECONDS:-600} $(PYTEST) tests/integration/gateway/test_everything_at_once.py
 	STRESS_WRITES=$${STRESS_WRITES:-20000} $(PYTEST) tests/e2e/test_killed_at_random.py
 
+chaos: install ## Kill, pause, cut off, fill up and flood what runs, a case after the other, and print what clients saw (some ten minutes)
+	CHAOS=yes python -m pytest --show-capture=no tests/chaos
+
+soak: install ## Load everything steadily for SOAK_MINUTES=30, and fail if memory, threads, descriptors or connections grow
+	PYTHONPATH=.:tests DEPLOYMENT=development python -m tests.chaos.soak
+
 fuzz: install ## Try both tiers with thousands of made-up requests (FUZZ_EXAMPLES=200 FUZZ_SEED=7 for more and others)
 	FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-60} python -m pytest tests/fuzz
 
@@ -103,4 +109,4 @@ clean: ## Remove everything generated: environment, caches, models and the devel
 	rm -rf .venv .data build *.egg-info .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .schemathesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help run train import secrets install test test-unit stress fuzz check lint types layers lengths coverage format bench bench-pages bench-segments bench-bulk quality upgrade-check alerts-proof examples sample clean
+.PHONY: help run train import secrets install test test-unit stress fuzz check lint types layers lengths coverage format bench bench-pages bench-segments bench-bulk quality upgrade-check alerts-proof examples sample clean chaos soak

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import random
 import threading
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -28,8 +28,8 @@ from support.random_writes import Sent, Writer, follow
 from support.scripted_server import serving
 from support.served_model import SwitchedModel, SwitchedRegistry, segment_of, serving_both
 from support.servers import free_port, running_mongod, running_replica_set
+from support.told_once import each_acknowledged_change_is_there_once, lives_of, numbers_have_no_gap, what_is_left
 
-from gateway.data_access.mongo.events.outboxes import FULL
 from gateway.services.models.activations import TYPES
 from tests.e2e.conftest import GRANIAN, WORKER, System, wait_until
 
@@ -101,26 +101,14 @@ class Running:
 
     def settle(self) -> None:
         """Wait until all that is left to do in the background is done."""
-        active = self.registry.active
-        due = {"$or": [{"segment": None}, {"segment.model_version": {"$ne": active}}]}
 
         def nothing_left() -> bool:
             try:
-                if self._untold_imports():
-                    return False
-                waits = any(self.database[name].find_one(FULL) for name in ("customers", "deleted_customers", "outbox"))
-                return not waits and self.database["customers"].find_one(due) is None and not self._orders()
+                return not what_is_left(self.database, self.sent, str(self.registry.active))
             except PyMongoError:
                 return False
 
         wait_until(nothing_left, "everything is in the log, and everybody has a segment", SETTLING)
-
-    def _orders(self) -> bool:
-        return self.database["outbox"].find_one({"order": {"$exists": True}}) is not None
-
-    def _untold_imports(self) -> bool:
-        # Where the database was away at the end of one, a worker tells of it half a minute later.
-        return self.database["imports"].find_one({"_id": {"$in": self.sent.imports}, "audited": False}) is not None
 
 
 @contextmanager
@@ -188,50 +176,18 @@ def test_what_is_acknowledged_is_told_once_and_in_order(nodes: Callable[[Path], 
             over.set()
             reading.join()
         log = list(running.database["changes"].find().sort("_id", 1))
-        _each_acknowledged_change_is_there_once(running, log)
-        _numbers_have_no_gap(running, log)
+        each_acknowledged_change_is_there_once(running.sent, log)
+        _each_switch_is_there_once(running, log)
+        numbers_have_no_gap(running.database, log)
         _readers_have_missed_nothing(running, log)
         _segments_are_as_the_log_and_the_model_say(running, log)
         _sizes_are_those_of_the_list(running)
 
 
-def _each_acknowledged_change_is_there_once(running: Running, log: Sequence[Document]) -> None:
-    sent = running.sent
-    # The worker's entries name the request that made a customer due.
-    own = [entry for entry in log if entry["type"] != "customer.segment_changed"]
-    found = Counter(entry["request_id"] for entry in own)
-    lost = {name: (found[name], wanted) for name, wanted in sent.acknowledged.items() if found[name] < wanted}
-    assert not lost, f"(found, wanted) of {len(lost)} of {sent.writes} requests: {lost}; {sent.statuses}"
-    for life, entries in _lives(own).items():
-        # What was written without an answer is found written, and not written again unless others have written since.
-        again = [first["request_id"] for first, then in pairwise(entries) if first["request_id"] == then["request_id"]]
-        assert not again, (life, again)
-    for type_ in ("import.started", "import.completed"):
-        told = Counter(entry["subject"]["id"] for entry in log if entry["type"] == type_)
-        assert [name for name in sent.imports if told[name] != 1] == [], (type_, sent.statuses)
+def _each_switch_is_there_once(running: Running, log: Sequence[Document]) -> None:
     switched = Counter(TYPES[activation["kind"]] for activation in running.registry.history)
     outcome = [e for e in log if e["type"].startswith("model.") and "outcome" not in e.get("data", {})]
     assert Counter(entry["type"] for entry in outcome) == switched
-
-
-def _lives(log: Sequence[Document]) -> dict[tuple[str, Any], list[Document]]:
-    """Return the entries of each life of each CUST_ID that has not been erased, in their order."""
-    lives = defaultdict(list)
-    for entry in log:
-        if entry["subject"]["type"] == "customer" and entry["subject"]["id"] is not None:
-            lives[entry["subject"]["id"], entry["created_at"]].append(entry)
-    return lives
-
-
-def _numbers_have_no_gap(running: Running, log: Sequence[Document]) -> None:
-    assert [entry["_id"] for entry in log] == list(range(1, len(log) + 1))
-    lives = _lives(log)
-    for life, entries in lives.items():
-        assert [entry["seq"] for entry in entries] == list(range(1, len(entries) + 1)), life
-    for name in ("customers", "deleted_customers"):
-        for document in running.database[name].find():
-            told = lives.get((document["_id"], document["created_at"]), [])
-            assert document["seq"] == len(told), document
 
 
 def _readers_have_missed_nothing(running: Running, log: Sequence[Document]) -> None:
@@ -245,7 +201,7 @@ def _readers_have_missed_nothing(running: Running, log: Sequence[Document]) -> N
 
 
 def _segments_are_as_the_log_and_the_model_say(running: Running, log: Sequence[Document]) -> None:
-    lives, active = _lives(log), str(running.registry.active)
+    lives, active = lives_of(log), str(running.registry.active)
     for customer in running.database["customers"].find():
         assert customer["segment"]["id"] == segment_of(customer["BALANCE"], active), customer
         moves = [e["segment"] for e in lives.get((customer["_id"], customer["created_at"]), []) if "segment" in e]

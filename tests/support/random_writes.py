@@ -13,7 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import requests
 
@@ -27,6 +27,26 @@ BATCH = 5
 _values = itertools.count(1)
 
 
+class Answer(NamedTuple):
+    """What a client saw of one request; status None: nothing, as the connection broke or nobody answered in time."""
+
+    kind: str
+    request_id: str
+    sent_at: float
+    ended_at: float
+    status: int | None
+    code: str
+    retry_after: str | None
+
+    @property
+    def writes(self) -> bool:
+        """Whether it is a write that was acknowledged."""
+        return self.status is not None and self.status < 300 and self.kind not in READS
+
+
+READS = ("get", "list", "predict", "events")
+
+
 @dataclass
 class Sent:
     """What was sent and what came of it.
@@ -38,12 +58,14 @@ class Sent:
     unknown : ids of requests that nobody knows the outcome of.
     imports : ids of imports that were acknowledged.
     statuses : how often each kind of request came to which status.
+    answers : all of them, in the order in which they ended.
     """
 
     acknowledged: dict[str, int] = field(default_factory=dict)
     unknown: set[str] = field(default_factory=set)
     imports: list[str] = field(default_factory=list)
     statuses: Counter[str] = field(default_factory=Counter)
+    answers: list[Answer] = field(default_factory=list)
     changed: threading.Condition = field(default_factory=threading.Condition)
 
     @property
@@ -55,9 +77,10 @@ class Sent:
 class Writer:
     """One client; several may share what they have `Sent`."""
 
-    def __init__(self, base: str, key: str, sent: Sent, seed: int) -> None:
+    def __init__(self, base: str, key: str, sent: Sent, seed: int, timeout: float = 30.0) -> None:
         self._base = base
         self._sent = sent
+        self._timeout = timeout
         self._name = f"w{seed}"
         self._dice = random.Random(seed)
         self._numbers = itertools.count()
@@ -70,28 +93,41 @@ class Writer:
             self.write()
         self._http.close()
 
+    def run_until(self, over: threading.Event, pause: float) -> None:
+        """Write, with a pause after each request, until it is over."""
+        while not over.wait(pause):
+            self.write()
+        self._http.close()
+
     def write(self) -> None:
         """Write something, somewhere."""
-        doings: list[Callable[[str], requests.Response]] = [self._create, self._put, self._patch] * 4
-        doings += [self._delete, self._restore] * 2 + [self._rescore, self._batch, self._import, self._key]
         cust_id = self._dice.choice(PLAIN + ERASABLE + IMPORTED)
-        if cust_id in ERASABLE:
-            doings += [self._erase] * 3
-        do = self._dice.choice(doings)
-        request_id = f"{self._name}-{next(self._numbers)}-{do.__name__[1:]}-{cust_id}"
+        do = self._dice.choice(self._doings(cust_id))
+        kind = do.__name__[1:]
+        request_id = f"{self._name}-{next(self._numbers)}-{kind}-{cust_id}"
         self._http.headers["X-Request-ID"] = request_id
+        sent_at = time.monotonic()
         try:
             answer = do(cust_id)
         except requests.RequestException:
-            self._note(do.__name__[1:], request_id, None)
+            self._note(kind, request_id, sent_at, None)
             time.sleep(0.05)  # somebody has been killed
         else:
-            self._note(do.__name__[1:], request_id, answer)
+            self._note(kind, request_id, sent_at, answer)
 
-    def _note(self, kind: str, request_id: str, answer: requests.Response | None) -> None:
+    def _doings(self, cust_id: str) -> list[Callable[[str], requests.Response]]:
+        """Return what may be done to a customer, the more often the likelier."""
+        doings: list[Callable[[str], requests.Response]] = [self._create, self._put, self._patch] * 4
+        doings += [self._delete, self._restore] * 2 + [self._rescore, self._batch, self._import, self._key]
+        return doings + [self._erase] * (3 if cust_id in ERASABLE else 0)
+
+    def _note(self, kind: str, request_id: str, sent_at: float, answer: requests.Response | None) -> None:
         sent = self._sent
         with sent.changed:
+            sent.answers.append(_seen(kind, request_id, sent_at, answer))
             sent.statuses[f"{kind} {answer.status_code if answer is not None else 'no answer'}"] += 1
+            if kind in READS:
+                return
             if answer is None or answer.status_code >= 500:
                 sent.unknown.add(request_id)
             elif answer.ok:
@@ -108,7 +144,7 @@ class Writer:
         return 1
 
     def _send(self, method: str, path: str, json: Any = None) -> requests.Response:
-        return self._http.request(method, f"{self._base}/api/v1/{path}", json=json, timeout=30)
+        return self._http.request(method, f"{self._base}/api/v1/{path}", json=json, timeout=self._timeout)
 
     @staticmethod
     def _features() -> dict[str, Any]:
@@ -145,10 +181,38 @@ class Writer:
         rows = [[cust_id, *self._features().values()] for cust_id in IMPORTED]
         text = "\n".join(",".join(map(str, row)) for row in [["CUST_ID", *INPUT_NAMES], *rows])
         headers = {"Content-Type": "text/csv"}
-        return self._http.post(f"{self._base}/api/v1/imports", data=text, headers=headers, timeout=30)
+        return self._http.post(f"{self._base}/api/v1/imports", data=text, headers=headers, timeout=self._timeout)
 
     def _key(self, _: str) -> requests.Response:
         return self._send("POST", "api-keys", {"name": self._name, "scopes": ["customers:read"]})
+
+
+class Client(Writer):
+    """One that reads as well, and asks for predictions."""
+
+    def _doings(self, cust_id: str) -> list[Callable[[str], requests.Response]]:
+        return super()._doings(cust_id) + [self._get] * 3 + [self._list, self._predict, self._events]
+
+    def _get(self, cust_id: str) -> requests.Response:
+        return self._send("GET", f"customers/{cust_id}")
+
+    def _list(self, _: str) -> requests.Response:
+        return self._send("GET", "customers?limit=20&sort=-BALANCE")
+
+    def _predict(self, _: str) -> requests.Response:
+        return self._send("POST", "predictions", self._features())
+
+    def _events(self, _: str) -> requests.Response:
+        return self._send("GET", "events?after=0&limit=50")
+
+
+def _seen(kind: str, request_id: str, sent_at: float, answer: requests.Response | None) -> Answer:
+    if answer is None:
+        return Answer(kind, request_id, sent_at, time.monotonic(), None, "", None)
+    problem = answer.headers.get("Content-Type", "").startswith("application/problem+json")
+    code = str(answer.json()["code"]) if problem else ""
+    retry_after = answer.headers.get("Retry-After")
+    return Answer(kind, request_id, sent_at, time.monotonic(), answer.status_code, code, retry_after)
 
 
 def follow(base: str, key: str, over: threading.Event, seen: list[int]) -> None:

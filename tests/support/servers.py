@@ -98,6 +98,9 @@ class ReplicaSet:
         members = [{"_id": n, "host": f"127.0.0.1:{node.port}"} for n, node in enumerate(self.nodes)]
         settings = {"electionTimeoutMillis": 1000, "heartbeatIntervalMillis": 300}
         config = {"_id": mongod.REPLICA_SET, "members": members, "settings": settings}
+        for node in self.nodes:  # all of them must be there
+            with MongoClient[dict[str, Any]]("127.0.0.1", node.port, directConnection=True) as client:
+                client.admin.command("ping")
         with MongoClient[dict[str, Any]]("127.0.0.1", self.nodes[0].port, directConnection=True) as client:
             client.admin.command("replSetInitiate", config)
         self.primary()

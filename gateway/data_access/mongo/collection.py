@@ -40,9 +40,9 @@ _NO_REPLICA_SET = 20
 _WRITE_CONFLICT = 112
 _CONTENDED = "Other requests kept changing the same until the time was up; nothing of this one was written. Try again."
 _NO_SNAPSHOT = {239, 246}
-# No primary, stepping down, shutting down, exceeded time, index build aborted, no snapshot: the same call may succeed
-# later.
-_PASSING = {50, 89, 91, 189, 262, 276, 9001, 10107, 11600, 11602, 13435, 13436, *_NO_SNAPSHOT}
+# No primary, stepping down, shutting down, exceeded time, index build aborted, no snapshot, disk full: the same call
+# may succeed later.
+_PASSING = {50, 89, 91, 189, 262, 276, 9001, 10107, 11600, 11602, 13435, 13436, 14031, *_NO_SNAPSHOT}
 _PASSING_LABELS = ("RetryableWriteError", "TransientTransactionError", "UnknownTransactionCommitResult")
 NO_REPLICA_SET = (
     "MongoDB is not the replica set that is needed: a standalone server has no transactions. One node is enough: start "

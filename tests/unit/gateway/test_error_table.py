@@ -153,6 +153,7 @@ def test_every_driver_error_becomes_one_of_the_stores(error: Exception, method: 
         pymongo.errors.OperationFailure("shutting down", 91),
         pymongo.errors.OperationFailure("pending collection catalog changes", 246),
         pymongo.errors.WriteConcernError("stepped down", 11602),
+        pymongo.errors.OperationFailure("no space left on the disk", 14031),
         pymongo.errors.OperationFailure("x", 1, {"errorLabels": ["RetryableWriteError"]}),
         pymongo.errors.BulkWriteError({"writeErrors": [], "writeConcernErrors": [{"code": 11602}]}),
         pymongo.errors.BulkWriteError({"writeErrors": [{"code": 91, "op": {}}], "writeConcernErrors": []}),
