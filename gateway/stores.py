@@ -179,6 +179,7 @@ BACKED_UP: Final = (
     "rescorings",
     "segment_snapshots",
     "model_description",
+    "drift_checks",
     "audit",  # of earlier versions
 )
 """The collections that a backup has: all that are used, but those that it leaves out on purpose, which a test holds."""
