@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import click
 from flask import Flask
@@ -32,19 +32,19 @@ def digest(cust_ids: Sequence[str], wanted: str | None) -> None:
         for cust_id in cust_ids:
             click.echo(make(cust_id))
         return
-    found = [cust_id for cust_id in _stored_ids(settings) if make(cust_id) == wanted.lower()]
+    found = _stored(settings, lambda cust_id: make(cust_id) == wanted.lower())
     for cust_id in found:
         click.echo(cust_id)
     if not found:
         raise SystemExit(NOBODY)
 
 
-def _stored_ids(settings: Settings) -> list[str]:
+def _stored(settings: Settings, fits: Callable[[str], bool]) -> list[str]:
     end_without_replica_set(settings)
     database = stores.connect(Flask("gateway"), settings)
     try:
         customers = stores.mongo_stores(database, settings).customers
-        return [row[0] for block in customers.rows((), [CUST_ID], _ROWS) for row in block]
+        return [row[0] for block in customers.rows((), [CUST_ID], _ROWS) for row in block if fits(row[0])]
     except StoreError as error:
         raise click.ClickException(str(error)) from error
     finally:
