@@ -1,6 +1,12 @@
 #!/usr/bin/env bash
-# What holds of the stack once it is up, over TLS with the certificate that prepare.sh has made; run as CTR_CHECK of
-# ../shared/tools/containers.sh, in the network of the stack.
+# What holds of the stack once it is up, over TLS with the certificate that prepare.sh has made; run in its network by
+#
+#   CTR_PREPARE='bash tests/containers/prepare.sh' CTR_CHECK='bash tests/containers/check.sh' CTR_PATHS=/health/live \
+#   CTR_STANDIN_DIR=$PWD/tests/containers ../shared/tools/containers.sh .
+#
+# which must pass with one WARN, that its mongod is 6.0 and not 8. CTR_STRICT=1 stops at that one; where the stand-in
+# standin/mongo is there from an earlier run, give it another name to go on: a local_mongo.Dockerfile "FROM
+# standin/mongo:latest" beside this file, and "local/mongo:8" for "mongo:8" in the copy's docker-compose.yml.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 port=${GATEWAY_PORT:-8000}
