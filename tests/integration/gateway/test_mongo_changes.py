@@ -355,6 +355,7 @@ class Raising:
     def __init__(self, error: Exception) -> None:
         self._error = error
         self.database = self.client = self  # no less than a store needs to be made
+        self.name = "raising"
 
     def __getitem__(self, name: str) -> Raising:
         return self
