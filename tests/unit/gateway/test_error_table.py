@@ -75,6 +75,8 @@ def _example(kind: type[Exception]) -> Exception:
 class Raising:
     """Part of a driver whose every use raises one error, but for the parts that are given."""
 
+    name = "customers"
+
     def __init__(self, error: Exception, **parts: object) -> None:
         self._error = error
         self.__dict__ |= parts
