@@ -22,8 +22,8 @@ LONGEST = 12.0
 GIVEN_UP = 1.5 * 15.0 + 15.0
 """Seconds after which what was written is in the log though a worker is gone within a transaction of the relay.
 
-MongoDB gives up a transaction whose client is silent after 15 s (`gateway.development.mongod`), for which it looks every
-7.5 s; the rest is for a busy machine.
+MongoDB gives up a transaction whose client is silent after 15 s (`gateway.development.mongod`); it looks for them every
+7.5 s. The rest is for a busy machine.
 """
 Table = Callable[[Row], None]
 
