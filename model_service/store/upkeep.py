@@ -146,7 +146,7 @@ def back_up(store: ModelStore, folder: Path) -> list[str]:
         shutil.rmtree(draft, ignore_errors=True)
         raise
     fsync(folder.parent)
-    return ModelStore(folder).versions()
+    return ModelStore(folder, store.signer).versions()
 
 
 def _copy(store: ModelStore, draft: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import io
 import json
+import logging
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,6 +18,8 @@ from support.api_story import ANN, BOB, FEATURES, FILE
 
 from shared.features import CUST_ID
 from tests.e2e.conftest import GRANIAN, System
+
+logging.getLogger("httpx").setLevel(logging.WARNING)  # the client's own: a line for each address that it asks for
 
 # The generator knows JSON and files; other media types are files to it.
 CONFIGURATION = {

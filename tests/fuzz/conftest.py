@@ -33,7 +33,8 @@ def running(command: list[str], ready: str, log: Path, **environment: str) -> It
         process = subprocess.Popen(
             [sys.executable, "-m", *command],
             cwd=ROOT,
-            env={**os.environ, "LOG_LEVEL": "WARNING", **environment},
+            # Metrics need no key from loopback in development, and the document says that they do from elsewhere.
+            env={**os.environ, "LOG_LEVEL": "WARNING", "METRICS_NETWORKS": "192.0.2.0/32", **environment},
             stdout=output,
             stderr=output,
         )

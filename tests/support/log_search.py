@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 
 from shared.features import CUST_ID, INPUT_NAMES
 
-LOG_FILES = ("*.log", "log.txt")
-"""How tests call the files that processes write to; the second is the log of a training."""
+LOG_FILES = ("*.log",)
+"""How tests call the files that processes write to. The log of a training is a resource of the API, not one of them."""
 
 SECRETS = (
     "dC9sQm3bYb1Zk7vJx2TqLw8RnHfGp5Ae",
@@ -33,7 +33,7 @@ _KINDS = {
     "a token": r"\beyJ[\w-]{8,}\.[\w-]+",
     "credentials": r"\b(?:[Bb]earer|Basic) [A-Za-z0-9._~+/-]{12,}",
     "a secret": "|".join(SECRETS),
-    "an address with a CUST_ID": r"/(?:deleted-)?customers/(?!batch\b|delete\b|export\b)[A-Za-z0-9%]",
+    "an address with a CUST_ID": r"/(?:deleted-)?customers/(?!batch\b|delete\b|export\b|\w+\.py\b)[A-Za-z0-9%]",
     "a query string": r"/[\w/-]+\?[\w\[\]%]+=",
     "a cursor": r"\bcursor['\"]?\s*[=:]\s*['\"]?[\w-]{16,}",
     "a document": rf"\b(?:{_NAMES})\\?['\"]?\s*[:=]\s*\\?['\"]?(?:-?\d|[A-Za-z]\w*\d)",

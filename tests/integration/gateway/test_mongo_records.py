@@ -65,6 +65,8 @@ def test_of_twenty_claims_of_one_key_one_succeeds(idempotency: Documents, taken_
 class RaisingCollection:
     """A collection whose every use raises one error of the driver."""
 
+    name = "broken"
+
     def __init__(self, error: Exception) -> None:
         self._error = error
         self.database = SimpleNamespace(client=self)  # no less than a store needs to be made

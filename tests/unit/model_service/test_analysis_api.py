@@ -19,6 +19,7 @@ from model_service.api import bodies, customers
 from model_service.api.analysis import MAX_CONCURRENT, RETRY_SECONDS
 from model_service.app import create_app
 from model_service.settings import Settings
+from model_service.store.artefact import sign
 from shared.contract import MAX_COLUMNAR
 from shared.features import INPUT_NAMES
 from shared.model_contract import ACTIVE, MODELS, NDJSON
@@ -180,7 +181,9 @@ def test_a_version_without_evidence_has_no_drift_but_a_preview(connect, store):
     version = store.versions()[0]
     manifest = store.manifest(version)
     del manifest["evidence"]
-    (store.path(version) / "manifest.json").write_bytes(orjson.dumps(manifest))
+    content = orjson.dumps(manifest)
+    (store.path(version) / "manifest.json").write_bytes(content)
+    sign(store.path(version), content, store.signer)
     client = connect(model_store=store.directory)
     assert "retrain" in assert_problem(post(client, DRIFT, line(GOOD)), 409, "no_evidence")["detail"]
     assert post(client, PREVIEW, line(GOOD)).status == 200
