@@ -27,6 +27,7 @@ from typing import Any, Final, NamedTuple, cast
 from urllib.parse import urlsplit
 
 from gateway import metrics
+from gateway.data_access.model_service.addresses import Addresses
 from gateway.services.errors import ModelMalformed, ModelTimeout, ModelUnavailable
 from shared.problems import REQUEST_ID_HEADER
 from shared.telemetry import traces
@@ -181,6 +182,7 @@ class ModelServiceClient:
         url = urlsplit(base_url)
         assert url.hostname is not None  # settings refuse an address without one
         self._host, self._port, self._path = url.hostname, url.port, url.path.rstrip("/")
+        self._addresses = Addresses(url.hostname, url.port or (443 if url.scheme == "https" else 80))
         self._netloc = url.netloc.rpartition("@")[2]
         self._tls = _context(certificates or Certificates()) if url.scheme == "https" else None
         self._secret = {"Authorization": f"Bearer {secret}"} if secret else {}
@@ -264,22 +266,19 @@ class ModelServiceClient:
         return None
 
     def _connected(self, give_up_at: float, longest: float) -> http.client.HTTPConnection:
-        seconds = min(longest, _left(give_up_at))
-        connection = (
-            http.client.HTTPSConnection(self._host, self._port, timeout=seconds, context=self._tls)
-            if self._tls
-            else http.client.HTTPConnection(self._host, self._port, timeout=seconds)
-        )
+        connection = http.client.HTTPConnection(self._host, self._port)
         try:
-            connection.connect()
+            plain = self._addresses.connected(min(longest, _left(give_up_at)))
+            with contextlib.closing(plain):  # what is made of it has taken the connection over
+                connection.sock = (
+                    self._tls.wrap_socket(plain, server_hostname=self._host)
+                    if self._tls
+                    else _Socket(plain.family, plain.type, plain.proto, plain.detach())
+                )
         except OSError as error:
-            connection.close()
             if isinstance(error, ssl.SSLError):
                 log.error("no TLS connection to the model service: %s", str(error))
             raise ModelUnavailable("The model service cannot be reached.") from error
-        if not self._tls:
-            plain = connection.sock
-            connection.sock = _Socket(plain.family, plain.type, plain.proto, plain.detach())
         return connection
 
     def _exchange(

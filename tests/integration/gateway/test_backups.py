@@ -529,6 +529,18 @@ def test_a_list_of_erasures_that_is_none_is_refused(
     assert database.list_collection_names() == []
 
 
+def test_a_backup_restored_twice_gives_no_position_twice(small: Path, uri: str, database: Database[Document]) -> None:
+    """Who had read on after the first time would take other changes for those, and never hear of what was lost."""
+    begun = []
+    for _ in range(2):
+        _done(uri, "restore", small)
+        begun.append(database["changes"].find_one({"type": "database.restored"}) or {})
+        database.client.drop_database(database.name)
+    assert begun[0]["follows"] == begun[1]["follows"]
+    assert begun[1]["_id"] - begun[0]["_id"] > 1_000, "others came in between"
+    assert 2 * begun[1]["_id"] < 2**53, "JavaScript reads numbers of events"
+
+
 def test_the_log_is_dropped_across_a_restore(small: Path, uri: str, database: Database[Document]) -> None:
     """Step by step over the positions that are left out it would take a hundred thousand calls."""
     _done(uri, "restore", small)

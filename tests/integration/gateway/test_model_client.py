@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
-from http.client import HTTPConnection
 
 import pytest
 from contracts.model import POOR, ModelContract
@@ -26,6 +26,7 @@ from support.scripted_server import (
 from support.servers import free_port
 
 from gateway.data_access.model_service import client as http_client
+from gateway.data_access.model_service.addresses import Addresses
 from gateway.data_access.model_service.client import ModelServiceClient
 from gateway.data_access.model_service.model import HttpModel
 from gateway.services.errors import ModelMalformed, ModelServiceError, ModelTimeout, ModelUnavailable
@@ -54,6 +55,51 @@ class TestHttpModel(ModelContract):
     def model(self) -> Iterator[HttpModel]:
         with serving(serving_model(FakeModel())) as server:
             yield HttpModel(ModelServiceClient(server.url), 5.0)
+
+
+class TestName:
+    """The system's resolver keeps no deadline: a name server that does not answer held each write for 8 seconds."""
+
+    @pytest.fixture
+    def looks(self) -> list[str]:
+        """The names that were looked up."""
+        return []
+
+    @pytest.fixture
+    def answered(self, monkeypatch: pytest.MonkeyPatch, looks: list[str]) -> Iterator[threading.Event]:
+        """Give the name ``model.example`` an address only once this is set."""
+        answered, look_up = threading.Event(), socket.getaddrinfo
+
+        def slow(host: str, *arguments: object, **named: object) -> object:
+            if host != "model.example":
+                return look_up(host, *arguments, **named)  # type: ignore[arg-type]
+            looks.append(host)
+            answered.wait(FAR_TOO_LONG)
+            return look_up("127.0.0.1", *arguments, **named)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(socket, "getaddrinfo", slow)
+        yield answered
+        answered.set()
+
+    @every_call
+    def test_nobody_answers_for_it(
+        self, answered: threading.Event, looks: list[str], call: Callable[[HttpModel], object]
+    ) -> None:
+        model = HttpModel(ModelServiceClient("http://model.example:1"), DEADLINE)
+        began = time.monotonic()
+        with pytest.raises(ModelUnavailable):
+            call(model)
+        assert time.monotonic() - began < FAR_TOO_LONG
+        assert not answered.is_set()
+        assert looks == ["model.example"], "who asks meanwhile waits for the same answer"
+
+    def test_somebody_answers_later(self, answered: threading.Event) -> None:
+        with serving(serving_model(FakeModel())) as server:
+            model = HttpModel(ModelServiceClient(f"http://model.example:{server.url.rpartition(':')[2]}"), 5.0)
+            with pytest.raises(ModelUnavailable):
+                model.predict(POOR, DEADLINE)
+            answered.set()
+            assert model.predict(POOR, FAR_TOO_LONG)["segment"]["id"]
 
 
 @contextlib.contextmanager
@@ -131,15 +177,15 @@ class TestEveryCall:
     def test_a_refused_connect_is_tried_once_more(
         self, call: Callable[[HttpModel], object], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        connect, refused = HTTPConnection.connect, [ConnectionRefusedError()]
+        connect, refused = Addresses.connected, [ConnectionRefusedError()]
 
-        def refusing_once(connection: HTTPConnection) -> None:
+        def refusing_once(addresses: Addresses, seconds: float) -> socket.socket:
             if refused:
                 raise refused.pop()
-            connect(connection)
+            return connect(addresses, seconds)
 
         with serving(serving_model(FakeModel())) as server:
-            monkeypatch.setattr(HTTPConnection, "connect", refusing_once)
+            monkeypatch.setattr(Addresses, "connected", refusing_once)
             call(HttpModel(ModelServiceClient(server.url), 5.0))
         assert refused == []
 

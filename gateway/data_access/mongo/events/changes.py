@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -28,6 +29,8 @@ _BLOCK = 2_000
 _DROPPED_AT_ONCE = 10_000
 _NEVER_REACHED = 1_000_000_000
 """More changes than there ever are between a backup and the loss of what came after it."""
+_PER_MILLISECOND = 1_000
+"""More changes than there ever are in that time: a backup restored twice leaves out what the first time went on to."""
 
 INDEXES = (
     IndexModel([("subject.id", ASCENDING), ("_id", DESCENDING)], name="subject"),
@@ -100,13 +103,13 @@ class LogWriter:
 
     def begin_anew(self, entry: Entry) -> None:
         """Put the entry of a restore into the log, with a position that nothing had before the loss; see `Entry`."""
-        jump: Document = {"$inc": {"position": _NEVER_REACHED}}
         with self._counters as counters:
-            counter: Document = counters.find_one_and_update(_COUNTER, jump, session=session())  # type: ignore[assignment]  # `begin` has made it
-        last = counter["position"]
+            counter: Document = counters.find_one(_COUNTER, session=session())  # type: ignore[assignment]  # `begin` has made it
+            last = counter["position"]
+            begun = Int64(max(last + _NEVER_REACHED, time.time_ns() // 1_000_000 * _PER_MILLISECOND))
+            counters.update_one(_COUNTER, {"$set": {"position": begun}}, session=session())
         with self._changes as changes:
-            place = {"_id": Int64(last + _NEVER_REACHED), "follows": Int64(last)}
-            changes.insert_one({**place, **entry}, session=session())
+            changes.insert_one({"_id": begun, "follows": Int64(last), **entry}, session=session())
 
     def _unknown(self, entries: Sequence[Entry]) -> list[Entry]:
         own = [entry["id"] for entry in entries if "id" in entry]
