@@ -121,7 +121,7 @@ class Lives(RuleBasedStateMachine):
             self.services.assignments.reconciler.run_once()
         for cust_id, (seq, revision) in before.items():
             now = self.gateway.store.customers[cust_id]
-            if now["seq"] == seq:
+            if now["seq"] == seq and now["revision"] != revision:
                 self.untold[now["revision"]] = revision
 
     @rule(limit=st.integers(1, 3))
