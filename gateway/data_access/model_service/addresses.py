@@ -22,6 +22,7 @@ class Addresses:
         self._port = port
         self._lock = threading.Lock()
         self._look: Future[_Found] | None = None
+        self._number = _of_number(host, port)
 
     def connected(self, seconds: float) -> socket.socket:
         """Return a connection, looked for and made within so many seconds.
@@ -34,13 +35,18 @@ class Addresses:
         give_up_at = time.monotonic() + seconds
         failure = OSError(f"no address for {self._host}")
         for found in self._found(seconds):
+            left = give_up_at - time.monotonic()
+            if left <= 0:
+                raise TimeoutError("timed out")
             try:
-                return _connected(found, max(0.0, give_up_at - time.monotonic()))
+                return _connected(found, left)
             except OSError as error:
                 failure = error
         raise failure
 
     def _found(self, seconds: float) -> _Found:
+        if self._number:
+            return self._number
         with self._lock:
             look = self._look
             if look is None:
@@ -57,6 +63,14 @@ class Addresses:
         finally:
             with self._lock:
                 self._look = None
+
+
+def _of_number(host: str, port: int) -> _Found:
+    """Return the addresses of a host that is an address itself, for which nobody is asked; none of a name."""
+    try:
+        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    except OSError:
+        return []
 
 
 def _connected(found: tuple[Any, ...], seconds: float) -> socket.socket:

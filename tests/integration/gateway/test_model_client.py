@@ -71,7 +71,7 @@ class TestName:
         answered, look_up = threading.Event(), socket.getaddrinfo
 
         def slow(host: str, *arguments: object, **named: object) -> object:
-            if host != "model.example":
+            if host != "model.example" or named.get("flags"):  # whether it is a number
                 return look_up(host, *arguments, **named)  # type: ignore[arg-type]
             looks.append(host)
             answered.wait(FAR_TOO_LONG)
