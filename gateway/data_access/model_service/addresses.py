@@ -5,6 +5,7 @@ Docker's DNS asks outside for the name of a stopped container, and waits 8 secon
 
 from __future__ import annotations
 
+import ipaddress
 import socket
 import threading
 import time
@@ -22,7 +23,7 @@ class Addresses:
         self._port = port
         self._lock = threading.Lock()
         self._look: Future[_Found] | None = None
-        self._number = _of_number(host, port)
+        self._is_number = _is_number(host)
 
     def connected(self, seconds: float) -> socket.socket:
         """Return a connection, looked for and made within so many seconds.
@@ -45,8 +46,8 @@ class Addresses:
         raise failure
 
     def _found(self, seconds: float) -> _Found:
-        if self._number:
-            return self._number
+        if self._is_number:  # nobody is asked for it
+            return socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
         with self._lock:
             look = self._look
             if look is None:
@@ -65,12 +66,12 @@ class Addresses:
                 self._look = None
 
 
-def _of_number(host: str, port: int) -> _Found:
-    """Return the addresses of a host that is an address itself, for which nobody is asked; none of a name."""
+def _is_number(host: str) -> bool:
     try:
-        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
-    except OSError:
-        return []
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _connected(found: tuple[Any, ...], seconds: float) -> socket.socket:
