@@ -12,11 +12,12 @@ from gateway.metrics import OfConcurrency
 from gateway.middleware import cors, errors, middleware_by_work, request_environ, request_log, traced, unread_body
 from gateway.middleware.security_headers import SecurityHeaders
 from gateway.openapi import document_of
+from gateway.pages import rendering
 from gateway.routes import register
 from gateway.services.customers.digest import log_digest
 from gateway.services.events.feed import FeedService
 from gateway.settings import Settings, read_settings
-from gateway.wiring import Services, build_resources, build_services
+from gateway.wiring import Services, build_pages, build_resources, build_services
 from shared.metrics.text import tidy_metrics
 from shared.processes import end_with_parent
 from shared.telemetry import logs, traces
@@ -55,23 +56,26 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
     request_environ.register(app)
     unread_body.register(app, settings.max_upload_bytes)
     errors.register(app)
+    rendering.register(app, settings.currency)
     traced.register(app)
     services = services or build_services(app, settings)
-    services.authentication.begin()
+    services.access.authentication.begin()
     quick = 3 * max(settings.bulk_deadline, settings.mongodb_timeout)  # read, score, write
     around = middleware_by_work(
-        services.authentication,
-        services.limits,
-        services.idempotency,
-        services.concurrency_limits,
+        services.access.authentication,
+        services.access.sessions,
+        services.access.limits,
+        services.access.idempotency,
+        services.access.concurrency_limits,
         settings.metrics_networks,
         lease=quick,
         long_lease=quick + settings.analysis_deadline,
     )
     tidy_metrics()
-    OfConcurrency(services.concurrency_limits).follow()
+    OfConcurrency(services.access.concurrency_limits).follow()
     app.extensions[_FEED] = services.feed
-    register(app, build_resources(services, settings, lambda: document_of(app)), around)
+    resources = build_resources(services, settings, lambda: document_of(app))
+    register(app, resources, around, build_pages(services))
     return app
 
 

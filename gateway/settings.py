@@ -17,6 +17,7 @@ from pymongo.errors import InvalidURI, PyMongoError
 from pymongo.uri_parser import parse_uri
 
 from gateway.services.access.rate_limits import Rate
+from shared.money import Currency
 from shared.networks import LOOPBACK, Network, networks
 from shared.secret_rules import (
     DEVELOPMENT_MARK,
@@ -245,6 +246,7 @@ class Settings(BaseSettings):
     import_retention_days: _Days = 30
     upload_folder: Annotated[Path, AfterValidator(_writable)] | None = None
     log_format: LogFormat = Field(default_factory=lambda given: default_format(given["deployment"]))
+    currency: Currency = ""
     secret_key: str = Field(f"gateway-secret-key-{DEVELOPMENT_MARK}", repr=False)
     oidc_issuer: _TrustedUrl | None = None
     oidc_audience: Annotated[str, AfterValidator(_audience)] | None = None

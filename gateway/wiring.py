@@ -34,6 +34,10 @@ from gateway.data_access.model_service.client import Certificates, ModelServiceC
 from gateway.data_access.model_service.model import HttpModel
 from gateway.data_access.model_service.registry import Deadlines, HttpRegistry
 from gateway.middleware.rate_limit import address
+from gateway.pages.controllers.overview import OverviewController
+from gateway.pages.controllers.sign_in import SignInController
+from gateway.pages.controllers.static_files import StaticFileController
+from gateway.pages.routes import pages
 from gateway.routes import (
     Resource,
     api_keys,
@@ -50,10 +54,11 @@ from gateway.routes import (
 )
 from gateway.schemas.paging import Cursors
 from gateway.services.access.api_keys import ApiKeyService
-from gateway.services.access.authentication import Authentication, TokenCheck, build_authentication
+from gateway.services.access.authentication import Authentication, KeyCache, TokenCheck, build_authentication
 from gateway.services.access.concurrency import ConcurrencyLimits, concurrency_limits
 from gateway.services.access.idempotency import IdempotencyService
 from gateway.services.access.rate_limits import Limits, limits
+from gateway.services.access.sessions import Sessions
 from gateway.services.assignments.reconciler import Reconciler
 from gateway.services.assignments.reports import Reporter
 from gateway.services.assignments.rescorings import Rescorings
@@ -111,6 +116,17 @@ class SegmentServices:
 
 
 @dataclass(frozen=True, slots=True)
+class AccessServices:
+    """Who calls, in a session or not, how often and how many at once, and what happens when a request is repeated."""
+
+    authentication: Authentication
+    sessions: Sessions
+    idempotency: IdempotencyService
+    concurrency_limits: ConcurrencyLimits
+    limits: Limits
+
+
+@dataclass(frozen=True, slots=True)
 class AssignmentServices:
     """The worker's duty that gives customers their segments, and what is said of it."""
 
@@ -125,8 +141,7 @@ class Services:
     What only passes on what the model service says needs no service in between: `registry` is a port.
     """
 
-    authentication: Authentication
-    idempotency: IdempotencyService
+    access: AccessServices
     audit: AuditService
     activations: ActivationService
     model_history: ModelHistory
@@ -151,8 +166,6 @@ class Services:
     relay: Relay
     feed: FeedService
     schema_upkeep: SchemaUpkeep
-    concurrency_limits: ConcurrencyLimits
-    limits: Limits
 
 
 def build_services(app: Flask, settings: Settings) -> Services:
@@ -192,15 +205,14 @@ def assemble(
 ) -> Services:
     """Build the services on any adapters of the ports; without `tokens` only API keys open."""
     store, together, deadline = stores.customers, stores.transactions, settings.prediction_deadline
-    assigner, bound = Assigner(model, settings.assignment_deadline), concurrency_limits(settings.threads)
+    assigner = Assigner(model, settings.assignment_deadline)
     recorder, history = _log(stores, registry)
     writing = CustomerService(store, assigner, stores.outboxes, origin, require_revision=settings.require_if_match)
     segments_ = _segments(stores, model, registry, settings, recorder)
     analyses, names = AnalysisService(store, registry), segments_.descriptions.names
-    authentication, known_keys = build_authentication(stores.keys, tokens, lambda _: bound.keys.held(address()))
+    access, known_keys = _access(stores, settings, tokens)
     return Services(
-        authentication=authentication,
-        idempotency=IdempotencyService(stores.idempotency, settings.idempotency_hours),
+        access=access,
         audit=AuditService(stores.changes),
         activations=ActivationService(registry, recorder, stores.orders, history),
         model_history=history,
@@ -225,9 +237,20 @@ def assemble(
         relay=Relay(stores.outboxes, stores.changes, settings.audit_retention_days),
         feed=FeedService(stores.changes, together, LogWatcher(stores.changes.head)),
         schema_upkeep=SchemaUpkeep(stores.schema, stores.imports.loading),
+    )
+
+
+def _access(stores: Stores, settings: Settings, tokens: TokenCheck | None) -> tuple[AccessServices, KeyCache]:
+    bound = concurrency_limits(settings.threads)
+    authentication, keys = build_authentication(stores.keys, tokens, lambda _: bound.keys.held(address()))
+    access = AccessServices(
+        authentication=authentication,
+        sessions=Sessions(authentication, settings.secret_key),
+        idempotency=IdempotencyService(stores.idempotency, settings.idempotency_hours),
         concurrency_limits=bound,
         limits=_rate_limits(stores, settings, bound),
     )
+    return access, keys
 
 
 def _history(stores: Stores, model: Model, descriptions: ModelDescriptions, deadline: float) -> HistoryService:
@@ -329,6 +352,16 @@ def _rate_limits(stores: Stores, settings: Settings, bound: ConcurrencyLimits) -
 def erasables(stores: Stores, registry: ModelRegistry) -> tuple[Erasable, Sequence[Erasable]]:
     """Return what is told of customers, and what else may hold something about them beside their own stores."""
     return ErasableChanges(stores.outboxes, stores.changes), (stores.idempotency, ErasableTrainings(registry))
+
+
+def build_pages(services: Services) -> Resource:
+    """Build the controllers of the pages for people on the services; return all their routes."""
+    s, of = services, services.segments
+    return pages(
+        SignInController(s.access.sessions),
+        StaticFileController(),
+        OverviewController(of.now),
+    )
 
 
 def build_resources(services: Services, settings: Settings, document: Callable[[], bytes]) -> tuple[Resource, ...]:

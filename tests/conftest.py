@@ -9,6 +9,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -147,6 +148,16 @@ def sample_csv() -> Path:
 @pytest.fixture(scope="session")
 def sample_models(made_once: MadeOnce, sample_csv: Path) -> Path:
     """A model store whose active model was trained on the sample, with k = 6 and few refits; tests work on copies."""
+    return made_once("sample-models", partial(_trained_quickly, sample_csv))
+
+
+@pytest.fixture(scope="session")
+def real_models(made_once: MadeOnce, real_csv: Path) -> Path:
+    """The same of the real customers."""
+    return made_once("real-models", partial(_trained_quickly, real_csv))
+
+
+def _trained_quickly(csv: Path, folder: Path) -> None:
     # Imported here: tests of the gateway need neither scikit-learn nor pandas.
     from model_service.report.document import write
     from model_service.store.registry import ModelStore
@@ -155,12 +166,8 @@ def sample_models(made_once: MadeOnce, sample_csv: Path) -> Path:
     from model_service.training.parallel import NoProgress
     from model_service.training.trainer import Options, train_version
 
-    def fill(folder: Path) -> None:
-        store = ModelStore(folder)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(calibration, "REFITS", 3)
-            patch.setattr(calibration, "HELD_OUT", 3)
-            customers = read_customers(sample_csv)
-            store.activate(train_version(store, customers, Options(ks=(6,)), NoProgress(), write)["version"])
-
-    return made_once("sample-models", fill)
+    store = ModelStore(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(calibration, "REFITS", 3)
+        patch.setattr(calibration, "HELD_OUT", 3)
+        store.activate(train_version(store, read_customers(csv), Options(ks=(6,)), NoProgress(), write)["version"])

@@ -250,6 +250,11 @@ def no_content() -> Response:
     return done
 
 
+def see_other(address: str) -> Response:
+    """Return the answer 303, which leads a browser to another page."""
+    return Response(status=303, headers={"Location": address})
+
+
 def json_response(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """Return a JSON answer; times, which are in UTC throughout, become RFC 3339."""
     answer = WholeAnswer(orjson.dumps(body, option=_UTC), status, content_type=JSON)

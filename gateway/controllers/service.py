@@ -9,7 +9,7 @@ from pathlib import Path
 
 from flask import Response, request
 
-from gateway.controllers.http import JSON, json_response
+from gateway.controllers.http import JSON, json_response, preferred, see_other
 from gateway.controllers.models import shown
 from gateway.services.models.registry import ModelRegistry
 from gateway.services.service import HealthService
@@ -41,7 +41,9 @@ class ServiceController:
         self._metrics = metrics
 
     def index(self) -> Response:
-        """GET /."""
+        """GET /: what there is, for programs; people are led to the pages that are made for them."""
+        if preferred((JSON, "text/html")) == "text/html":
+            return see_other("/overview")
         links = {name: f"/api/v1/{name}" for name in _RESOURCES}
         return json_response({"service": "customer-segmentation gateway", "links": {**links, **_ELSEWHERE}})
 

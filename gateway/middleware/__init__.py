@@ -19,11 +19,13 @@ from gateway.services.access.authentication import Authentication
 from gateway.services.access.concurrency import ConcurrencyLimits
 from gateway.services.access.idempotency import IdempotencyService
 from gateway.services.access.rate_limits import Limits
+from gateway.services.access.sessions import Sessions
 from shared.networks import Network
 
 
 def middleware_by_work(
     authentication: Authentication,
+    sessions: Sessions,
     limits: Limits,
     idempotency: IdempotencyService,
     bounds: ConcurrencyLimits,
@@ -38,7 +40,7 @@ def middleware_by_work(
     lease, long_lease : seconds after which a request with an Idempotency-Key, whose process has died, may be tried
         again; of quick and of long work.
     """
-    callers = (anonymous_rate_limited(limits.anonymous), authenticated(authentication))
+    callers = (anonymous_rate_limited(limits.anonymous), authenticated(authentication, sessions))
     bounded = concurrency_limited(limits_by_work(bounds))
     counted = (*callers, rate_limited(limits.default))
     quick = (*callers, rate_limited(limits.default), query_parameters, bounded, idempotent(idempotency, lease))

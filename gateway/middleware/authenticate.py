@@ -1,23 +1,28 @@
-"""The guard that asks who calls and whether they may."""
+"""The guard that asks who calls and whether they may: programs show a key or token, people's browsers a session."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import wraps
-from typing import Any
+from typing import Any, Final
 
-from flask import g, request
+from flask import Response, g, request
 
+from gateway.pages.cookies import keep_session, token_of_request
 from gateway.routes import Around, Route, View
 from gateway.services.access.authentication import Authentication
+from gateway.services.access.sessions import Session, Sessions
 from gateway.services.errors import ScopeMissing, Unauthenticated
 from shared.networks import Network, is_within
 
+CSRF_HEADER: Final = "HTTP_X_CSRF_TOKEN"
+
 _SCHEME = "bearer"
+_SAFE = ("GET", "HEAD", "OPTIONS")
 _FORWARDED = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED")
 
 
-def authenticated(authentication: Authentication) -> Around:
+def authenticated(authentication: Authentication, sessions: Sessions) -> Around:
     """Return a guard that lets only callers through that have the route's scope; the controller finds them in ``g``.
 
     OPTIONS never gets here: Flask answers it, as browsers ask it without credentials before they send any.
@@ -30,10 +35,14 @@ def authenticated(authentication: Authentication) -> Around:
 
         @wraps(view)
         def guarded(**parts: Any) -> Any:
-            g.principal = principal = authentication.principal(_credential())
+            session = None if "HTTP_AUTHORIZATION" in request.environ else _session(sessions)
+            g.principal = principal = session.principal if session else authentication.principal(_credential())
             if not principal.may(scope):
                 raise ScopeMissing(scope)
-            return view(**parts)
+            answer = view(**parts)
+            if session and session.is_due() and isinstance(answer, Response):
+                keep_session(answer, sessions.renewed(session))
+            return answer
 
         return guarded
 
@@ -60,6 +69,24 @@ def open_to(networks: Sequence[Network], guards: Sequence[Around]) -> Around:
         return guarded
 
     return around
+
+
+def _session(sessions: Sessions) -> Session | None:
+    """Return the session of a request that comes from a browser; None if there is no cookie.
+
+    Raises
+    ------
+    Unauthenticated
+    CsrfTokenWrong
+        where the request would change something, and does not come from one of our pages.
+    """
+    token = token_of_request()
+    if token is None:
+        return None
+    g.session = session = sessions.read(token)
+    if request.method not in _SAFE:
+        session.check(request.environ.get(CSRF_HEADER))
+    return session
 
 
 def _credential() -> str:

@@ -1,4 +1,4 @@
-"""The one table from what went wrong to the answer; every error leaves as RFC 9457 problem+json."""
+"""The one table from what went wrong to the answer: RFC 9457 problem+json for programs, a page for people."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import orjson
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
+from gateway.pages import errors as pages
 from gateway.services import errors as e
 from shared.features import CUST_ID_RULE
 from shared.problems import MEDIA_TYPE, FieldError, code_of, problem
@@ -22,6 +23,7 @@ STATUSES: dict[type[Exception], tuple[int, str]] = {
     e.Unauthenticated: (401, "unauthenticated"),
     e.RateLimited: (429, "rate_limited"),
     e.ScopeMissing: (403, "insufficient_scope"),
+    e.CsrfTokenWrong: (403, "csrf_token_wrong"),
     e.ApiKeyNotFound: (404, "api_key_not_found"),
     e.ApiKeyUnusable: (409, "api_key_unusable"),
     e.IssuerUnavailable: (503, "issuer_unavailable"),
@@ -129,6 +131,8 @@ def _unexpected(error: Exception) -> Response:
 def _answer(
     status: int, code: str, detail: str, errors: Sequence[FieldError] = (), earliest: str | None = None
 ) -> Response:
+    if pages.is_wanted():
+        return pages.error_page(status, code, detail, errors, g.get("request_id", ""))
     body = problem(status, code, detail, g.get("request_id", ""), errors)
     if earliest is not None:
         body["earliest"] = earliest

@@ -135,11 +135,22 @@ Around = Callable[[Route, View], View]
 """Middleware of a route: returns the view to call in the place of another."""
 
 
-def register(app: Flask, resources: Sequence[Resource], middleware: Mapping[Work, Sequence[Around]]) -> None:
-    """Add the routes to the application, each within the middleware of its kind of work: the first is asked first."""
+def register(
+    app: Flask,
+    resources: Sequence[Resource],
+    middleware: Mapping[Work, Sequence[Around]],
+    pages: Resource | None = None,
+) -> None:
+    """Add the routes to the application, each within the middleware of its kind of work: the first is asked first.
+
+    Parameters
+    ----------
+    pages : those for people, which are no part of the API.
+    """
     app.extensions[_EXTENSION] = resources
+    app.extensions[_PAGES] = pages.routes if pages else ()
     app.url_map.converters |= {"version": VersionConverter, "name": NameConverter, "segment": SegmentConverter}
-    for resource in resources:
+    for resource in (*resources, *([pages] if pages else ())):
         for route in resource.routes:
             view = route.view
             for around in reversed(middleware[route.work]):
@@ -154,4 +165,11 @@ def registered(app: Flask) -> Sequence[Resource]:
     return resources
 
 
+def registered_pages(app: Flask) -> Sequence[Route]:
+    """Return the routes of the pages for people."""
+    routes: Sequence[Route] = app.extensions[_PAGES]
+    return routes
+
+
 _EXTENSION = "gateway.routes"
+_PAGES = "gateway.routes.pages"

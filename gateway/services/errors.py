@@ -4,6 +4,7 @@ SegmentationError
 ├── InvalidInput                 the request is invalid; carries one error per value
 ├── Unauthenticated              no API key or token, or one that is not valid
 ├── ScopeMissing                 the caller may not do this
+├── CsrfTokenWrong               a browser's request to change something, without the session's token
 ├── RateLimited                  the caller has called more often than it may
 ├── ApiKeyNotFound
 ├── ApiKeyUnusable               it has been revoked or has expired
@@ -103,6 +104,13 @@ class ScopeMissing(SegmentationError):
     def __init__(self, scope: str):
         super().__init__(f"This needs the scope '{scope}'.")
         self.scope = scope
+
+
+class CsrfTokenWrong(SegmentationError):
+    """A request in a session would change something, and does not show that it comes from a page of this service."""
+
+    def __init__(self) -> None:
+        super().__init__("Send the session's CSRF token in the header X-CSRF-Token; pages have it, so load yours anew.")
 
 
 class RateLimitStatus(NamedTuple):

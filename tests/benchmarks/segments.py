@@ -142,7 +142,10 @@ def _report(services: Services, fakes: Services, settings: Settings) -> None:
 
 
 def _with_keys(services: Services, fakes: Services) -> Services:
-    return replace(services, authentication=fakes.authentication, limits=fakes.limits)
+    return replace(
+        services,
+        access=replace(services.access, authentication=fakes.access.authentication, limits=fakes.access.limits),
+    )
 
 
 def _get(client: FlaskClient, path: str) -> None:

@@ -201,7 +201,24 @@ class Authentication:
         key = self._keys.get(key_id)
         if key is None or not key.opens(digest, self._clock()):
             raise Unauthenticated
-        self._uses.note(key_id)
+        return self._noted(key)
+
+    def key_holder(self, key_id: str) -> Principal:
+        """Return who has signed in with a key, of which only the id is at hand.
+
+        Raises
+        ------
+        Unauthenticated
+            if it has been revoked or has expired.
+        StoreError, StoreUnavailable
+        """
+        key = self._keys.get(key_id)
+        if key is None or not key.usable(self._clock()):
+            raise Unauthenticated
+        return self._noted(key)
+
+    def _noted(self, key: ApiKey) -> Principal:
+        self._uses.note(key.id)
         return Principal("api_key", key.id, key.name, key.scopes)
 
 

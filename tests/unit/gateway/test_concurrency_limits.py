@@ -264,7 +264,7 @@ class TestKinds:
     @each_request
     def test_one_too_many_is_refused(self, kind: str, method: str, path: str) -> None:
         gateway = _gateway()
-        with _full(getattr(gateway.services.concurrency_limits, kind)):
+        with _full(getattr(gateway.services.access.concurrency_limits, kind)):
             answer = _open(gateway, method, path)
             assert gateway.client.get("/health/live").status_code == 200
         assert_problem(answer, 503, CODES.get(kind, "analysis_busy"))
@@ -276,7 +276,7 @@ class TestKinds:
     @each_request
     def test_the_other_kinds_go_on(self, kind: str, method: str, path: str) -> None:
         gateway = _gateway()
-        limits = gateway.services.concurrency_limits
+        limits = gateway.services.access.concurrency_limits
         with ExitStack() as held:
             for other in WORK:
                 if other != kind:
@@ -286,7 +286,7 @@ class TestKinds:
     @each_request
     def test_one_caller_leaves_places_for_another(self, kind: str, method: str, path: str) -> None:
         gateway = _gateway()
-        limit = getattr(gateway.services.concurrency_limits, kind)
+        limit = getattr(gateway.services.access.concurrency_limits, kind)
         with ExitStack() as held:
             for _ in range(_places_of(limit, "greedy")):
                 held.enter_context(limit.held("greedy"))
@@ -299,12 +299,12 @@ class TestKinds:
                 with _open(gateway, method, path) as answer:
                     assert answer.status_code in OK
                     assert answer.get_data() is not None
-        for limit in gateway.services.concurrency_limits:
+        for limit in gateway.services.access.concurrency_limits:
             assert (limit._free, limit._held) == (limit.places, {})
 
     def test_a_slow_body_holds_no_place_of_its_kind(self) -> None:
         gateway = _gateway()
-        limits = gateway.services.concurrency_limits
+        limits = gateway.services.access.concurrency_limits
         seen = list[int]()
 
         class Slow:
@@ -321,7 +321,7 @@ class TestKinds:
 
     def test_a_stream_holds_its_place_to_its_end(self) -> None:
         gateway = _gateway()
-        limit = gateway.services.concurrency_limits.exports
+        limit = gateway.services.access.concurrency_limits.exports
         with gateway.client.get(EXPORTS, buffered=False) as answer:
             assert limit._free == limit.places - 1
             assert answer.get_data()
@@ -329,7 +329,7 @@ class TestKinds:
 
     def test_gunicorn_holds_a_thread_for_every_answer_until_it_is_taken(self) -> None:
         gateway = _gateway()
-        limit = gateway.services.concurrency_limits.records
+        limit = gateway.services.access.concurrency_limits.records
         environ = {"gunicorn.socket": object()}
         with gateway.client.get(f"{CUSTOMERS}/A", buffered=False, environ_overrides=environ):
             assert limit._free == limit.places - 1
@@ -339,15 +339,15 @@ class TestKinds:
 class TestKeysAndCounts:
     def test_reading_unknown_keys_is_bounded(self) -> None:
         gateway = _gateway()
-        with _full(gateway.services.concurrency_limits.keys):
+        with _full(gateway.services.access.concurrency_limits.keys):
             assert_problem(gateway.client.get(CUSTOMERS), 503, "store_unavailable")
         assert gateway.client.get(CUSTOMERS).status_code == 200
-        with _full(gateway.services.concurrency_limits.keys):
+        with _full(gateway.services.access.concurrency_limits.keys):
             assert gateway.client.get(CUSTOMERS).status_code == 200, "a known key needs none"
 
     def test_an_address_leaves_places_for_another(self) -> None:
         gateway = _gateway()
-        limit = gateway.services.concurrency_limits.keys
+        limit = gateway.services.access.concurrency_limits.keys
         with ExitStack() as held:
             for _ in range(_places_of(limit, "address:192.0.2.1")):
                 held.enter_context(limit.held("address:192.0.2.1"))
@@ -359,8 +359,8 @@ class TestKeysAndCounts:
 
     def test_counting_in_the_database_is_bounded(self) -> None:
         gateway = _gateway()
-        with _full(gateway.services.concurrency_limits.quotas):
+        with _full(gateway.services.access.concurrency_limits.quotas):
             assert_problem(gateway.client.get(CUSTOMERS), 503, "store_unavailable")
         assert gateway.client.get(CUSTOMERS).status_code == 200
-        with _full(gateway.services.concurrency_limits.quotas):
+        with _full(gateway.services.access.concurrency_limits.quotas):
             assert gateway.client.get(CUSTOMERS).status_code == 200, "what is leased already is counted in memory"

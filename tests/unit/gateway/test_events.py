@@ -309,7 +309,7 @@ class TestWaiting:
 
     def test_as_many_as_may_wait_and_others_are_refused_and_read_on(self) -> None:
         gateway = _gateway()
-        readers = gateway.services.concurrency_limits.readers
+        readers = gateway.services.access.concurrency_limits.readers
         for place in range(readers.places):
             readers.take(f"caller {place}")
         answer = gateway.client.get(f"{EVENTS}?wait=1")
@@ -328,7 +328,7 @@ class TestWaiting:
                 return super().head()
 
         gateway = FakeGateway(changes=Watched())
-        limits = gateway.services.concurrency_limits
+        limits = gateway.services.access.concurrency_limits
         assert _get(gateway, wait=30)["items"]
         assert held[-1] == (limits.readers.places - 1, limits.many.places)
 

@@ -48,6 +48,7 @@ VARIABLES = {
     "WORKER_HEARTBEAT": ("worker_heartbeat", "/tmp/beat", Path("/tmp/beat")),
     "LOG_LEVEL": ("log_level", "DEBUG", "DEBUG"),
     "LOG_FORMAT": ("log_format", "text", "text"),
+    "CURRENCY": ("currency", "EUR", "EUR"),
     "DELETED_RETENTION_DAYS": ("deleted_retention_days", "0", 0),
     "REQUIRE_IF_MATCH": ("require_if_match", "true", True),
     "IDEMPOTENCY_HOURS": ("idempotency_hours", "48", 48),

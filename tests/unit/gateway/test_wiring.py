@@ -38,7 +38,7 @@ def test_the_model_service_is_waited_for_as_long_as_each_call_deserves() -> None
 
 
 def test_a_process_is_bound_by_its_setting() -> None:
-    bound = build_services(Flask("x"), Settings(threads=8)).concurrency_limits
+    bound = build_services(Flask("x"), Settings(threads=8)).access.concurrency_limits
     assert [limit.places for limit in bound] == [limit.places for limit in concurrency_limits(8)]
 
 

@@ -1,0 +1,121 @@
+"""Templates become pages: one environment, with how numbers, money and times are written, and who looks at it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from flask import Flask, Response, current_app, g, request
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup
+
+from gateway.pages.static_files import address_of
+from gateway.services.principal import Principal, Scope
+from shared import typography
+from shared.features import BY_NAME, Kind
+from shared.money import money
+
+POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+"""What a page may load: what comes from here, in files of its own."""
+
+_EXTENSION: Final = "gateway.pages"
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """An entry of the navigation; `scope` is what its first page needs."""
+
+    name: str
+    address: str
+    scope: Scope
+
+
+NAVIGATION: Final = (
+    Room("Overview", "/overview", Scope.MODELS_READ),
+    Room("Segments", "/segments", Scope.MODELS_READ),
+    Room("Customers", "/customers", Scope.CUSTOMERS_READ),
+    Room("What if", "/what-if", Scope.PREDICTIONS),
+    Room("Import", "/imports", Scope.CUSTOMERS_WRITE),
+    Room("Models", "/models", Scope.MODELS_READ),
+    Room("Settings", "/settings", Scope.ADMIN),
+)
+
+
+def register(app: Flask, currency: str) -> None:
+    """Give the application its templates."""
+    app.extensions[_EXTENSION] = _environment(currency)
+
+
+def page(template: str, status: int = 200, **values: Any) -> Response:
+    """Return a page.
+
+    Parameters
+    ----------
+    values : what the template shows; its `title` becomes the page's.
+    """
+    environment: Environment = current_app.extensions[_EXTENSION]
+    text = environment.get_template(template).render(viewer=_viewer(), here=request.path, **values)
+    return Response(text, status, {"Content-Security-Policy": POLICY}, content_type="text/html; charset=utf-8")
+
+
+@dataclass(frozen=True, slots=True)
+class _Viewer:
+    principal: Principal | None
+    csrf_token: str
+
+    def may(self, scope: str) -> bool:
+        """Whether the viewer's key has a scope, such as "customers:write"."""
+        return self.principal is not None and self.principal.may(Scope(scope))
+
+    @property
+    def rooms(self) -> list[Room]:
+        """What of the navigation the viewer may open."""
+        return [room for room in NAVIGATION if self.may(room.scope)]
+
+
+def _viewer() -> _Viewer:
+    session = g.get("session")
+    return _Viewer(g.get("principal"), session.csrf_token if session else "")
+
+
+def _environment(currency: str) -> Environment:
+    environment = Environment(
+        loader=PackageLoader("gateway.pages"),
+        autoescape=select_autoescape(default=True),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals |= {"static": address_of, "currency": currency, "features": BY_NAME}
+    filters: Mapping[str, Callable[..., Any]] = {
+        "number": typography.number,
+        "percent": typography.percent,
+        "money": lambda value: money(value, currency),
+        "in_unit": lambda value, feature: _in_unit(value, feature, currency),
+        "time": _time,
+        "day": lambda moment: _time(moment, "day"),
+    }
+    environment.filters |= filters
+    return environment
+
+
+def _in_unit(value: float | None, feature: str, currency: str) -> str:
+    """Write a value of a feature with its unit: money in the currency, shares in percent."""
+    if feature in BY_NAME and BY_NAME[feature].kind is Kind.AMOUNT:
+        return money(value, currency)
+    return typography.in_unit(value, feature)
+
+
+def _time(moment: datetime | str | None, kind: str = "minute") -> str:
+    """Write a time; the browser shows it in the time zone of whoever looks (`static/app.js`)."""
+    if moment is None:
+        return "never"
+    at = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+    text = f"{at.day} {at:%b %Y}" if kind == "day" else f"{at.day} {at:%b %Y, %H:%M} UTC"
+    written = f"{at.replace(tzinfo=None).isoformat(timespec='seconds')}Z"
+    return Markup('<time datetime="{}" data-show="{}">{}</time>').format(written, kind, text)

@@ -1,0 +1,76 @@
+// The public API, as pages use it: with the session's cookie and CSRF token. Nothing that was typed is lost by an error.
+
+import { show } from "./messages.js";
+
+const API = "/api/v1";
+const SECONDS = 30;
+
+/** What the API has answered instead of doing it: an RFC 9457 problem, or that there was no answer. */
+export class Problem extends Error {
+  constructor(status, body) {
+    super(body.detail ?? "The service did not answer.");
+    this.status = status;
+    this.code = body.code ?? "no_answer";
+    this.errors = body.errors ?? [];
+    this.body = body;
+  }
+}
+
+/**
+ * Call the API; resolves to { status, body, headers }, rejects with a Problem.
+ *
+ * A POST is sent with an Idempotency-Key, so that sending it again after a broken connection does it once.
+ */
+export async function call(method, path, { json, body, headers = {}, signal, seconds = SECONDS, key } = {}) {
+  const all = { Accept: "application/json", ...headers };
+  if (method !== "GET") all["X-CSRF-Token"] = document.documentElement.dataset.csrfToken;
+  if (method === "POST" && key !== null) all["Idempotency-Key"] = key ?? crypto.randomUUID?.() ?? String(Math.random());
+  if (json !== undefined) {
+    body = JSON.stringify(json);
+    all["Content-Type"] ??= method === "PATCH" ? "application/merge-patch+json" : "application/json";
+  }
+  const signals = [AbortSignal.timeout(seconds * 1000), ...(signal ? [signal] : [])];
+  let answer;
+  try {
+    answer = await fetch(path.startsWith("/") ? path : `${API}/${path}`, { method, headers: all, body, signal: AbortSignal.any(signals) });
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    const late = error.name === "TimeoutError";
+    throw new Problem(0, { detail: late ? `No answer within ${seconds} seconds.` : "The service cannot be reached.", code: late ? "timeout" : "no_answer" });
+  }
+  const type = answer.headers.get("Content-Type") ?? "";
+  const content = type.includes("json") ? await answer.json() : await answer.text();
+  if (!answer.ok) throw new Problem(answer.status, typeof content === "string" ? { detail: answer.statusText } : content);
+  return { status: answer.status, body: content, headers: answer.headers };
+}
+
+/** Say in words what went wrong; who is signed out can sign in beside this page, which keeps what was typed. */
+export function explain(problem) {
+  if (problem.name === "AbortError") return;
+  if (problem.status === 401) {
+    const message = show("You have been signed out. Nothing you typed is lost: ", "bad");
+    const link = document.createElement("a");
+    link.href = "/sign-in?next=%2Foverview";
+    link.target = "_blank";
+    link.textContent = "sign in in a new tab, then try again here.";
+    message.querySelector("span").append(link);
+    return;
+  }
+  const faults = (problem.errors ?? []).map((error) => `${error.pointer.replace(/^\//, "")} ${error.detail}`);
+  show([problem.message, ...faults].join(" "), "bad");
+}
+
+/** Run what a button does, once at a time: the button rests meanwhile, and errors are explained. Resolves to the result. */
+export async function once(button, work) {
+  if (button.getAttribute("aria-disabled") === "true") return undefined;
+  button.setAttribute("aria-disabled", "true");
+  try {
+    return await work();
+  } catch (problem) {
+    if (!(problem instanceof Problem) && problem.name !== "AbortError") throw problem;
+    explain(problem);
+    return undefined;
+  } finally {
+    button.removeAttribute("aria-disabled");
+  }
+}
