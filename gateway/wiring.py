@@ -37,7 +37,9 @@ from gateway.middleware.rate_limit import address
 from gateway.pages.controllers.overview import OverviewController
 from gateway.pages.controllers.sign_in import SignInController
 from gateway.pages.controllers.static_files import StaticFileController
-from gateway.pages.routes import pages
+from gateway.pages.routes import all_pages
+from gateway.pages.routes.overview import overview
+from gateway.pages.routes.sign_in import sign_in
 from gateway.routes import (
     Resource,
     api_keys,
@@ -357,10 +359,9 @@ def erasables(stores: Stores, registry: ModelRegistry) -> tuple[Erasable, Sequen
 def build_pages(services: Services) -> Resource:
     """Build the controllers of the pages for people on the services; return all their routes."""
     s, of = services, services.segments
-    return pages(
-        SignInController(s.access.sessions),
-        StaticFileController(),
-        OverviewController(of.now),
+    return all_pages(
+        sign_in(SignInController(s.access.sessions), StaticFileController()),
+        overview(OverviewController(of.now)),
     )
 
 
