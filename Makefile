@@ -99,6 +99,9 @@ upgrade-check: install ## Prove that this code serves the model store and the da
 alerts-proof: install ## Let Debian's Prometheus scrape a running system, and stop parts of it until alerts fire (about two minutes)
 	python -m pytest --log-cli-level=INFO --log-cli-format='%(message)s' tests/e2e/alerts_proof.py
 
+screenshots: install ## Take a picture of every page at three widths, light and dark, into .data/screenshots/
+	PYTHONPATH=.:tests python -m tests.e2e.pages.screenshots
+
 examples: install ## Record the examples in the OpenAPI document anew, from the real system
 	EXAMPLES=record python -m pytest tests/e2e/test_api_examples.py
 
@@ -109,4 +112,4 @@ clean: ## Remove everything generated: environment, caches, models and the devel
 	rm -rf .venv .data build *.egg-info .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .schemathesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help run train import secrets install test test-unit stress fuzz check lint types layers lengths coverage format bench bench-pages bench-segments bench-bulk quality upgrade-check alerts-proof examples sample clean chaos soak
+.PHONY: help run train import secrets install test test-unit stress fuzz check lint types layers lengths coverage format bench bench-pages bench-segments bench-bulk quality upgrade-check alerts-proof screenshots examples sample clean chaos soak

@@ -1,0 +1,38 @@
+"""Every page of a running system, by its address: for the tests and pictures that go over all of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from fakes.gateway import FakeGateway
+
+from gateway.routes import registered_pages
+from tests.e2e.conftest import System
+
+
+def addresses(known: Mapping[str, str]) -> list[str]:
+    """Return an address of every page; `known` has a value for each variable part of one.
+
+    Raises
+    ------
+    KeyError
+        naming a variable of which none is known: a new page needs an example here.
+    """
+    routes = registered_pages(FakeGateway().app)
+    shown = [r.path for r in routes if r.method == "GET" and not r.path.startswith(("/static/", "/sign-in"))]
+    return sorted({re.sub(r"<(?:[^<>]*:)?(\w+)>", lambda part: known[part[1]], path) for path in shown})
+
+
+def known_in(system: System) -> dict[str, str]:
+    """Return an example of each variable part, of what the system holds; what there is none of yet is made."""
+
+    def first(path: str, name: str) -> str:
+        return str(system.http.get(f"{system.base}/api/v1/{path}", timeout=30).json()["items"][0][name])
+
+    return {
+        "cust_id": first("customers?limit=1", "CUST_ID"),
+        "segment_id": first("segments", "id"),
+        "version": first("models", "version"),
+        "import_id": first("imports", "id"),
+    }
