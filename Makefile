@@ -84,6 +84,9 @@ bench: install ## Measure server CPU per request and throughput against the floo
 bench-pages: install ## Measure pages of a list of a million customers by kind of query (make bench-pages CSV=customers.csv)
 	python -m tests.benchmarks.pages $(if $(CSV),--csv $(CSV))
 
+bench-web: install ## Load every page with a million customers, in Chromium, and measure until it can be used
+	PYTHONPATH=.:tests python -m tests.benchmarks.web_pages
+
 bench-segments: install ## Count a million customers by segment, read that, and look for who moved
 	PYTHONPATH=tests python -m tests.benchmarks.segments
 
@@ -112,4 +115,4 @@ clean: ## Remove everything generated: environment, caches, models and the devel
 	rm -rf .venv .data build *.egg-info .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .schemathesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help run train import secrets install test test-unit stress fuzz check lint types layers lengths coverage format bench bench-pages bench-segments bench-bulk quality upgrade-check alerts-proof screenshots examples sample clean chaos soak
+.PHONY: help run train import secrets install test test-unit stress fuzz check lint types layers lengths coverage format bench bench-pages bench-web bench-segments bench-bulk quality upgrade-check alerts-proof screenshots examples sample clean chaos soak

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+import requests
 from fakes.gateway import FakeGateway
 
 from gateway.routes import registered_pages
-from tests.e2e.conftest import System
 
 
 def addresses(known: Mapping[str, str]) -> list[str]:
@@ -24,11 +24,11 @@ def addresses(known: Mapping[str, str]) -> list[str]:
     return sorted({re.sub(r"<(?:[^<>]*:)?(\w+)>", lambda part: known[part[1]], path) for path in shown})
 
 
-def known_in(system: System) -> dict[str, str]:
+def known_in(base: str, http: requests.Session) -> dict[str, str]:
     """Return an example of each variable part, of what the system holds; what there is none of yet is made."""
 
     def first(path: str, name: str) -> str:
-        return str(system.http.get(f"{system.base}/api/v1/{path}", timeout=30).json()["items"][0][name])
+        return str(http.get(f"{base}/api/v1/{path}", timeout=30).json()["items"][0][name])
 
     return {
         "cust_id": first("customers?limit=1", "CUST_ID"),

@@ -32,7 +32,7 @@ def main() -> None:
         with running_system(home, mongod, models) as system:
             system.run("gateway", "import", str(csv))
             system.counted(len(csv.read_text().splitlines()) - 1)
-            look_at_all(system.base, system.key, addresses(known_in(system)))
+            look_at_all(system.base, system.key, addresses(known_in(system.base, system.http)))
 
 
 def look_at_all(base: str, key: str, pages: list[str]) -> None:

@@ -45,7 +45,7 @@ def test_text_of_others_is_text_and_nothing_that_runs(browser: Browser, filled: 
         Look.at(context, filled.base) as look,
     ):
         look.page.on("dialog", lambda dialog: dialogs.append(dialog))
-        for address in addresses(known_in(filled)):
+        for address in addresses(known_in(filled.base, filled.http)):
             page = look.open(address)
             assert page.locator("main img[src='x'], main script").count() == 0, address
             look.check()
@@ -53,7 +53,7 @@ def test_text_of_others_is_text_and_nothing_that_runs(browser: Browser, filled: 
 
 
 def test_without_the_model_service_every_page_says_so_in_its_place(browser: Browser, filled: System) -> None:
-    pages = addresses(known_in(filled))
+    pages = addresses(known_in(filled.base, filled.http))
     filled.kill("model")
     assert set(_statuses(browser, filled, pages).values()) <= {200, 503, 504}
 
