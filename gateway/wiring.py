@@ -35,10 +35,12 @@ from gateway.data_access.model_service.model import HttpModel
 from gateway.data_access.model_service.registry import Deadlines, HttpRegistry
 from gateway.middleware.rate_limit import address
 from gateway.pages.controllers.overview import OverviewController
+from gateway.pages.controllers.settings import SettingsController
 from gateway.pages.controllers.sign_in import SignInController
 from gateway.pages.controllers.static_files import StaticFileController
 from gateway.pages.routes import all_pages
 from gateway.pages.routes.overview import overview
+from gateway.pages.routes.settings import settings as settings_pages
 from gateway.pages.routes.sign_in import sign_in
 from gateway.routes import (
     Resource,
@@ -362,6 +364,7 @@ def build_pages(services: Services) -> Resource:
     return all_pages(
         sign_in(SignInController(s.access.sessions), StaticFileController()),
         overview(OverviewController(of.now)),
+        settings_pages(SettingsController()),
     )
 
 

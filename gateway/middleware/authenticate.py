@@ -37,7 +37,7 @@ def authenticated(authentication: Authentication, sessions: Sessions) -> Around:
         def guarded(**parts: Any) -> Any:
             session = None if "HTTP_AUTHORIZATION" in request.environ else _session(sessions)
             g.principal = principal = session.principal if session else authentication.principal(_credential())
-            if not principal.may(scope):
+            if not principal.may(scope) and not any(map(principal.may, route.or_scopes)):
                 raise ScopeMissing(scope)
             answer = view(**parts)
             if session and session.is_due() and isinstance(answer, Response):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -28,21 +28,22 @@ _EXTENSION: Final = "gateway.pages"
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """An entry of the navigation; `scope` is what its first page needs."""
+    """An entry of the navigation; each of `scopes` opens its first page, which `text` describes where that is shown."""
 
     name: str
     address: str
-    scope: Scope
+    scopes: tuple[Scope, ...]
+    text: str = ""
 
 
 NAVIGATION: Final = (
-    Room("Overview", "/overview", Scope.MODELS_READ),
-    Room("Segments", "/segments", Scope.MODELS_READ),
-    Room("Customers", "/customers", Scope.CUSTOMERS_READ),
-    Room("What if", "/what-if", Scope.PREDICTIONS),
-    Room("Import", "/imports", Scope.CUSTOMERS_WRITE),
-    Room("Models", "/models", Scope.MODELS_READ),
-    Room("Settings", "/settings", Scope.ADMIN),
+    Room("Overview", "/overview", (Scope.MODELS_READ,)),
+    Room("Segments", "/segments", (Scope.MODELS_READ,)),
+    Room("Customers", "/customers", (Scope.CUSTOMERS_READ,)),
+    Room("What if", "/what-if", (Scope.PREDICTIONS,)),
+    Room("Import", "/imports", (Scope.CUSTOMERS_WRITE,)),
+    Room("Models", "/models", (Scope.MODELS_READ,)),
+    Room("Settings", "/settings", (Scope.MODELS_READ, Scope.WEBHOOKS)),
 )
 
 
@@ -75,7 +76,11 @@ class _Viewer:
     @property
     def rooms(self) -> list[Room]:
         """What of the navigation the viewer may open."""
-        return [room for room in NAVIGATION if self.may(room.scope)]
+        return self.open(NAVIGATION)
+
+    def open(self, rooms: Sequence[Room]) -> list[Room]:
+        """Return those rooms that the viewer may open."""
+        return [room for room in rooms if any(map(self.may, room.scopes))]
 
 
 def _viewer() -> _Viewer:

@@ -79,6 +79,7 @@ class Route:
     Attributes
     ----------
     scope : what a caller needs; None where anybody may call.
+    or_scopes : any of these is enough as well.
     parameters : the query parameters that it knows; any other is refused.
     repeats : what an Idempotency-Key does for a POST.
     """
@@ -91,6 +92,7 @@ class Route:
     parameters: Sequence[Parameter] = ()
     work: Work = Work.QUICK
     repeats: Repeats = Repeats()
+    or_scopes: Sequence[Scope] = ()
 
 
 @dataclass(frozen=True, slots=True)

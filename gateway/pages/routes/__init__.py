@@ -21,9 +21,10 @@ def page(
     parameters: Sequence[Parameter] = (),
     work: Work = Work.MANY,
     method: str = "GET",
+    or_scopes: Sequence[Scope] = (),
 ) -> Route:
     """Return the route of a page; its arguments are those of `gateway.routes.Route`."""
-    return Route(method, path, view, scope, _NONE, parameters, work)
+    return Route(method, path, view, scope, _NONE, parameters, work, or_scopes=or_scopes)
 
 
 def all_pages(*rooms: Sequence[Route]) -> Resource:

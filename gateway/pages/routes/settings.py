@@ -1,0 +1,15 @@
+"""The settings: the index, API keys and the audit trail; a table of its own, because every room has one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gateway.pages.controllers.settings import SettingsController
+from gateway.pages.routes import page
+from gateway.routes import Route, Work
+from gateway.services.principal import Scope
+
+
+def settings(controller: SettingsController) -> Sequence[Route]:
+    """Return the routes of the settings."""
+    return (page("/settings", controller.index, Scope.MODELS_READ, work=Work.PAGE, or_scopes=(Scope.WEBHOOKS,)),)
