@@ -46,10 +46,16 @@ class _Kept:
 
 
 class ActiveModel:
-    """Holds the predictor that serves now. Requests take the reference once and keep it to their end."""
+    """Holds the predictor that serves now. Requests take the reference once and keep it to their end.
 
-    def __init__(self, store: ModelStore) -> None:
+    Parameters
+    ----------
+    currency : of the amounts in explanations, a code in ISO 4217; none unless given.
+    """
+
+    def __init__(self, store: ModelStore, currency: str = "") -> None:
         self._store = store
+        self._currency = currency
         self._refreshing = threading.Lock()
         self._stamps: tuple[Stamp | None, ...] | None = None
         self._fallback: str | None = None
@@ -109,7 +115,7 @@ class ActiveModel:
             self._read_labels(changed=self._stamps is None or stamps[1] != self._stamps[1])
             self._follow_activation()
             if self.predictor and self.predictor.labels is not self._labels:
-                self.predictor = Predictor(self.predictor.model, self._labels)
+                self.predictor = Predictor(self.predictor.model, self._labels, self._currency)
             self._stamps = stamps
 
     def _read_labels(self, changed: bool) -> None:
@@ -177,7 +183,7 @@ class ActiveModel:
     def _load(self, version: str) -> Predictor:
         model = self._store.load(version)
         with reading(version):
-            return Predictor(model, self._labels)
+            return Predictor(model, self._labels, self._currency)
 
     async def follow(self, seconds: float) -> None:
         """Refresh for ever, in a thread, so that requests are answered by the old model while the new one loads."""

@@ -64,7 +64,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.settings = settings
     app.state.store = open_store(settings)
     app.state.store.signer.on_refusal = metrics.signature_refused
-    app.state.model = ActiveModel(app.state.store)
+    app.state.model = ActiveModel(app.state.store, settings.currency)
     app.state.jobs = TrainingJobs(settings.model_store)
     model, jobs = app.state.model, app.state.jobs
     tidy_metrics()

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, FilePath, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from shared.money import Currency
 from shared.networks import LOOPBACK, Network, networks
 from shared.secret_rules import (
     MODEL_SERVICE_SECRET_IN_DEVELOPMENT,
@@ -77,6 +78,9 @@ class Settings(BaseSettings):
     max_training_rows: Annotated[
         int, Field(ge=1, description="Most customers that a training holds in memory, about 2 KB each")
     ] = 1_000_000
+    currency: Annotated[
+        Currency, Field(description="Code (ISO 4217) of the currency of all amounts, which texts and pictures write")
+    ] = ""
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], Field(description="Least severity logged")] = (
         "INFO"
     )

@@ -56,6 +56,7 @@ class Feature:
     description : one sentence for people.
     label : its plain name, for tables and pictures; by default the first words of the description.
     clause : how a sentence gives a value, with ``{}`` for it; by default label and value with a colon between.
+    plain : what it says about a customer, a sentence for those who do not know the data; by default the description.
     minimum, maximum : inclusive bounds, in the column's unit.
     exclusive_minimum : the value must be greater than ``minimum``, not equal to it.
     nullable : may be null or absent; the model then imputes the training median.
@@ -76,6 +77,7 @@ class Feature:
     derive: Callable[[Mapping[str, Any]], float] | None = None
     label: str = ""
     clause: str = ""
+    plain: str = ""
     sortable: bool = False
     whole: bool = field(init=False)
 
@@ -84,6 +86,7 @@ class Feature:
         clause = self.clause or f"{label[:1].lower()}{label[1:]}: {{}}"
         object.__setattr__(self, "label", label)
         object.__setattr__(self, "clause", clause)
+        object.__setattr__(self, "plain", self.plain or f"{self.description}.")
         object.__setattr__(self, "whole", self.kind in _WHOLE)
 
     @property
@@ -144,23 +147,23 @@ def _count(name: str, description: str, **texts: Any) -> Feature:
     return Feature(name, Kind.COUNT, description, maximum=MAX_COUNT, **texts)
 
 
-def _yearly(name: str, what: str, **rest: Any) -> Feature:
+def _yearly(name: str, what: str, plain: str, **rest: Any) -> Feature:
     """Return an amount that adds up over a year: `what`, such as "cash advances"."""
     label = f"{what.capitalize()} in 12 months"
     clause = f"{what} in 12 months come to {{}}"
-    return _amount(name, f"Total amount of {what} in 12 months", label=label, clause=clause, **rest)
+    return _amount(name, f"Total amount of {what} in 12 months", label=label, clause=clause, plain=plain, **rest)
 
 
-def _active_months(name: str, what: str, maximum: float = 1.0) -> Feature:
+def _active_months(name: str, what: str, plain: str, maximum: float = 1.0) -> Feature:
     """Return the frequency of months with `what`."""
-    clause = f"there are {what} in {{}} of months"
-    return _frequency(name, f"Share of months with {what}", maximum, label=f"Months with {what}", clause=clause)
+    label, clause = f"Months with {what}", f"there are {what} in {{}} of months"
+    return _frequency(name, f"Share of months with {what}", maximum, label=label, clause=clause, plain=plain)
 
 
-def _number(name: str, what: str) -> Feature:
+def _number(name: str, what: str, plain: str) -> Feature:
     """Return the count of `what` in a year."""
     label = f"Number of {what}"
-    return _count(name, f"{label} in 12 months", label=label, clause=f"the number of {what} is {{}}")
+    return _count(name, f"{label} in 12 months", label=label, clause=f"the number of {what} is {{}}", plain=plain)
 
 
 # What the columns mean is said as the data dictionary of the public data has it. A balance is a debt: what is owed.
@@ -170,6 +173,7 @@ FEATURES: tuple[Feature, ...] = (
         "Monthly average balance, which is what the customer owes on average",
         label="Average balance owed",
         clause="the average balance owed is {}",
+        plain="How much the customer owes on the card, averaged over the months.",
         sortable=True,
     ),
     _frequency(
@@ -177,18 +181,47 @@ FEATURES: tuple[Feature, ...] = (
         "Share of months with a balance",
         label="Months with a balance",
         clause="there is a balance in {} of months",
+        plain="How often the customer owes something on the card: the share of months with a balance.",
     ),
-    _yearly("PURCHASES", "purchases", sortable=True),
-    _yearly("ONEOFF_PURCHASES", "one-off purchases"),
-    _yearly("INSTALLMENTS_PURCHASES", "instalment purchases"),
-    _yearly("CASH_ADVANCE", "cash advances", sortable=True),
-    _active_months("PURCHASES_FREQUENCY", "purchases"),
-    _active_months("ONEOFF_PURCHASES_FREQUENCY", "one-off purchases"),
-    _active_months("PURCHASES_INSTALLMENTS_FREQUENCY", "instalment purchases"),
+    _yearly("PURCHASES", "purchases", "How much the customer bought with the card in 12 months.", sortable=True),
+    _yearly(
+        "ONEOFF_PURCHASES",
+        "one-off purchases",
+        "How much of what was bought in 12 months was charged in one go, not in instalments.",
+    ),
+    _yearly(
+        "INSTALLMENTS_PURCHASES",
+        "instalment purchases",
+        "How much of what was bought in 12 months is paid off in instalments.",
+    ),
+    _yearly(
+        "CASH_ADVANCE",
+        "cash advances",
+        "How much cash the customer drew on credit with the card in 12 months.",
+        sortable=True,
+    ),
+    _active_months(
+        "PURCHASES_FREQUENCY", "purchases", "How regularly the customer buys: the share of months with a purchase."
+    ),
+    _active_months(
+        "ONEOFF_PURCHASES_FREQUENCY",
+        "one-off purchases",
+        "How regularly the customer buys in one go: the share of months with a one-off purchase.",
+    ),
+    _active_months(
+        "PURCHASES_INSTALLMENTS_FREQUENCY",
+        "instalment purchases",
+        "How regularly the customer buys in instalments: the share of months with an instalment purchase.",
+    ),
     # Twelve months in the numerator, TENURE (down to 6) in the denominator: real values reach 1.5.
-    _active_months("CASH_ADVANCE_FREQUENCY", "cash advances", maximum=2.0),
-    _number("CASH_ADVANCE_TRX", "cash advances"),
-    _number("PURCHASES_TRX", "purchases"),
+    _active_months(
+        "CASH_ADVANCE_FREQUENCY",
+        "cash advances",
+        "How regularly the customer draws cash on credit: the share of months with a cash advance.",
+        maximum=2.0,
+    ),
+    _number("CASH_ADVANCE_TRX", "cash advances", "How many times the customer drew cash on credit in 12 months."),
+    _number("PURCHASES_TRX", "purchases", "How many purchases the customer made with the card in 12 months."),
     _amount(
         "CREDIT_LIMIT",
         "Credit limit of the card",
@@ -196,15 +229,22 @@ FEATURES: tuple[Feature, ...] = (
         nullable=True,
         label="Credit limit",
         clause="the credit limit is {}",
+        plain="The most that the customer may owe on the card.",
         sortable=True,
     ),
-    _yearly("PAYMENTS", "payments", sortable=True),
-    _yearly("MINIMUM_PAYMENTS", "minimum payments", nullable=True),
+    _yearly("PAYMENTS", "payments", "How much the customer paid back to the bank in 12 months.", sortable=True),
+    _yearly(
+        "MINIMUM_PAYMENTS",
+        "minimum payments",
+        "The least that the customer had to pay back in 12 months, added up; it grows with what is owed.",
+        nullable=True,
+    ),
     _frequency(
         "PRC_FULL_PAYMENT",
         "Share of months in which the balance was paid in full",
         label="Months paid in full",
         clause="the balance was paid in full in {} of months",
+        plain="How often the customer pays the card off: the share of months in which all that was owed was paid back.",
     ),
     Feature(
         "TENURE",
@@ -214,6 +254,7 @@ FEATURES: tuple[Feature, ...] = (
         maximum=12,
         label="Months as a customer",
         clause="the time as a customer is {}",
+        plain="For how many of the last 12 months the customer has had the card.",
     ),
     _amount(
         "AVERAGE_PURCHASE_TRX",
@@ -222,6 +263,7 @@ FEATURES: tuple[Feature, ...] = (
         derive=average_purchase,
         label="Average purchase",
         clause="the average purchase is {}",
+        plain="What one purchase comes to on average: what was bought in 12 months by the number of purchases.",
     ),
 )
 

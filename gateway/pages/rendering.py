@@ -14,8 +14,8 @@ from markupsafe import Markup
 from gateway.pages.static_files import address_of
 from gateway.services.principal import Principal, Scope
 from shared import typography
-from shared.features import BY_NAME, Kind
-from shared.money import money
+from shared.features import BY_NAME
+from shared.money import in_unit, money
 
 POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -101,19 +101,12 @@ def _environment(currency: str) -> Environment:
         "number": typography.number,
         "percent": typography.percent,
         "money": lambda value: money(value, currency),
-        "in_unit": lambda value, feature: _in_unit(value, feature, currency),
+        "in_unit": lambda value, feature: in_unit(value, feature, currency),
         "time": _time,
         "day": lambda moment: _time(moment, "day"),
     }
     environment.filters |= filters
     return environment
-
-
-def _in_unit(value: float | None, feature: str, currency: str) -> str:
-    """Write a value of a feature with its unit: money in the currency, shares in percent."""
-    if feature in BY_NAME and BY_NAME[feature].kind is Kind.AMOUNT:
-        return money(value, currency)
-    return typography.in_unit(value, feature)
 
 
 def _time(moment: datetime | str | None, kind: str = "minute") -> str:

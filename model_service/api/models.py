@@ -8,7 +8,7 @@ from fastapi import APIRouter, Header, HTTPException
 from pydantic import BaseModel, ConfigDict, Field
 
 from model_service.api.bodies import StrictRoute
-from model_service.api.dependencies import Model, Store, no_query
+from model_service.api.dependencies import Model, Store, TheSettings, no_query
 from model_service.api.openapi import (
     BAD_BODY,
     NO_MODEL,
@@ -74,10 +74,10 @@ def list_models(store: Store, model: Model) -> ModelList:
 
 
 @router.get(ACTIVE_MODEL, response_model=ModelDescription, responses=problems(**NO_MODEL))
-async def describe_active_model(model: Model) -> ModelDescription:
+async def describe_active_model(model: Model, settings: TheSettings) -> ModelDescription:
     """Describe the model that serves: its segments, profiles and actions, and the evidence for them."""
     predictor = model.serving()
-    return describe(predictor.manifest, predictor.labels)
+    return describe(predictor.manifest, predictor.labels, settings.currency)
 
 
 @router.get(MODELS + "/rollback", include_in_schema=False)
@@ -92,9 +92,9 @@ def refuse_to_describe_rollback() -> None:
     response_model=ModelDescription,
     responses=problems(**NO_VERSION, s409="The version is damaged"),
 )
-def describe_model(version: StoredVersion, store: Store) -> ModelDescription:
+def describe_model(version: StoredVersion, store: Store, settings: TheSettings) -> ModelDescription:
     """Describe a version."""
-    return describe_version(store, version)
+    return describe_version(store, version, settings.currency)
 
 
 @router.get(

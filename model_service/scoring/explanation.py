@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import repeat
 
 import numpy as np
 
@@ -25,14 +26,21 @@ class Explainer:
     scorer : of the model.
     low, high : the training ranges, in each feature's unit, shape (n_features,).
     space : which features count; all unless given.
+    currency : of the amounts in sentences, a code in ISO 4217; none unless given.
     """
 
     def __init__(
-        self, scorer: CompiledScorer, low: Matrix, high: Matrix, space: FeatureSpace = _WHOLE_DICTIONARY
+        self,
+        scorer: CompiledScorer,
+        low: Matrix,
+        high: Matrix,
+        space: FeatureSpace = _WHOLE_DICTIONARY,
+        currency: str = "",
     ) -> None:
         self._scorer = scorer
         self._left_out = {DISTANCE_NAMES[f] for f in np.flatnonzero(~space.counts).tolist()}
         self._removed = space.removed
+        self._currency = currency
         self._search = CounterfactualSearch(scorer, low, high)
 
     def explain(
@@ -48,7 +56,7 @@ class Explainer:
         """
         contributions = self._scorer.contributions(rows, own, rival)
         used = np.where(np.isnan(rows), self._scorer.parameters.fill, rows)
-        cases = map(_Case, predictions, rows.tolist(), used.tolist(), contributions.tolist())
+        cases = map(_Case, predictions, rows.tolist(), used.tolist(), contributions.tolist(), repeat(self._currency))
         found = list(map(_Case.explanation, cases, self._search.find(rows, own, rival)))
         if self._left_out or self._removed:
             unseen = self._scorer.unseen_contributions(own, rival).tolist()
@@ -76,6 +84,7 @@ class _Case:
     values: list[float]
     used: list[float]
     contributions: list[float]
+    currency: str
 
     def explanation(self, changes: Changes | None) -> Explanation:
         rival = self.prediction["rival"]
@@ -106,7 +115,8 @@ class _Case:
         return reasons(sentence, self.contributions, order, self._clause)
 
     def _clause(self, f: int) -> str:
-        return DISTANCE[f].clause.format(shown(rough(DISTANCE[f], self.used[f]), missing=self._missing(f)))
+        value = rough(DISTANCE[f], self.used[f], self.currency)
+        return DISTANCE[f].clause.format(shown(value, missing=self._missing(f)))
 
     def _counterfactual(self, rival: SegmentRef, changes: Changes) -> Counterfactual:
         clauses = [self._changed_clause(f, value) for f, value in changes.items()]
@@ -120,5 +130,5 @@ class _Case:
         return {"feature": DISTANCE[f].name, "unit": DISTANCE[f].unit, "value": self.used[f], "changed": changed}
 
     def _changed_clause(self, f: int, changed: float) -> str:
-        now, then = (exact(DISTANCE[f], value) for value in (self.used[f], changed))
+        now, then = (exact(DISTANCE[f], value, self.currency) for value in (self.used[f], changed))
         return DISTANCE[f].clause.format(f"{then} instead of {shown(now, missing=self._missing(f))}")

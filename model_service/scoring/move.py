@@ -27,9 +27,11 @@ class MoveExplainer:
     ----------
     scorer : of the model.
     space : which features count.
+    currency : of the amounts in sentences, a code in ISO 4217; none unless given.
     """
 
-    def __init__(self, scorer: CompiledScorer, space: FeatureSpace) -> None:
+    def __init__(self, scorer: CompiledScorer, space: FeatureSpace, currency: str = "") -> None:
+        self._currency = currency
         self._scorer = scorer
         self._counting = {DISTANCE_NAMES[f] for f in np.flatnonzero(space.counts).tolist()}
 
@@ -74,7 +76,10 @@ class MoveExplainer:
         feature = BY_NAME[name]
         taken = float(self._scorer.parameters.fill[DISTANCE_NAMES.index(name)]) if name in DISTANCE_NAMES else 0.0
         was, now = told_apart(
-            feature, taken if before is None else float(before), taken if after is None else float(after)
+            feature,
+            taken if before is None else float(before),
+            taken if after is None else float(after),
+            self._currency,
         )
         if name not in self._counting:
             was, now = ("unknown" if value is None else text for value, text in ((before, was), (after, now)))

@@ -34,6 +34,7 @@ class Predictor:
     Parameters
     ----------
     labels : what people call the segments, by segment id.
+    currency : of the amounts in explanations, a code in ISO 4217; none unless given.
 
     Attributes
     ----------
@@ -42,7 +43,7 @@ class Predictor:
     removed : features of this version that the data dictionary does not have any more; taken as missing for everybody.
     """
 
-    def __init__(self, model: LoadedModel, labels: Labels = MappingProxyType({})) -> None:
+    def __init__(self, model: LoadedModel, labels: Labels = MappingProxyType({}), currency: str = "") -> None:
         manifest = model.manifest
         self.model = model
         self.labels = labels
@@ -66,8 +67,8 @@ class Predictor:
         self.dispensable, self.required = dispensable_inputs(*told), required_inputs(*told)
         self._distance_limit = float(manifest["distance_limit"])
         self._clusters = {ref["id"]: cluster for cluster, ref in enumerate(self._refs)}
-        self._explainer = Explainer(model.scorer, self._low, self._high, space)
-        self._moves = MoveExplainer(model.scorer, space)
+        self._explainer = Explainer(model.scorer, self._low, self._high, space, currency)
+        self._moves = MoveExplainer(model.scorer, space, currency)
 
     def predict_one(self, row: Matrix) -> Prediction:
         """Predict one row, shape (n_features,) in the order of DISTANCE_NAMES, NaN for missing."""

@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from model_service.scoring.feature_space import required_inputs
+from model_service.scoring.wording import rule_sentence
 from model_service.store.artefact import reading
 from model_service.store.errors import ArtefactDamaged, NoActiveModel
 from model_service.store.files import moment_of
@@ -56,14 +57,14 @@ def history(store: ModelStore) -> list[Activation]:
         return []
 
 
-def describe_version(store: ModelStore, version: str) -> ModelDescription:
-    """Return everything about a version that people read.
+def describe_version(store: ModelStore, version: str, currency: str = "") -> ModelDescription:
+    """Return everything about a version that people read, with amounts in a currency.
 
     Raises
     ------
     VersionNotFound, ArtefactDamaged
     """
-    return describe(store.manifest(version), store.labels.usable())
+    return describe(store.manifest(version), store.labels.usable(), currency)
 
 
 def _readable_history(store: ModelStore) -> list[Activation]:
@@ -102,8 +103,8 @@ def _entry(
     )
 
 
-def describe(manifest: Manifest, labels: Labels) -> ModelDescription:
-    """Return everything about a version that people read.
+def describe(manifest: Manifest, labels: Labels, currency: str = "") -> ModelDescription:
+    """Return everything about a version that people read, with amounts in a currency.
 
     Raises
     ------
@@ -113,11 +114,18 @@ def describe(manifest: Manifest, labels: Labels) -> ModelDescription:
         evidence: Mapping[str, Any] = manifest.get("evidence", {})
         of_segments: Mapping[str, Any] = defaultdict(dict, evidence.get("segments", {}))
         segments = [
-            {**of_segments[stored["id"]], **_published(stored, labels), "match": stored["match"]}
+            {**_evidence(of_segments[stored["id"]], currency), **_published(stored, labels), "match": stored["match"]}
             for stored in manifest["segments"]
         ]
         required = required_inputs(manifest["features"], manifest.get("left_out", []))
         return _checked(_described, {**evidence, **manifest, "segments": segments, "required": required})
+
+
+def _evidence(found: Mapping[str, Any], currency: str) -> Mapping[str, Any]:
+    """Return what helps to read a segment, its rules in the words and the currency of now."""
+    if "rules" not in found:
+        return found
+    return {**found, "rules": [{**rule, "sentence": rule_sentence(rule, currency)} for rule in found["rules"]]}
 
 
 def _checked(shape: TypeAdapter[Shape], value: Mapping[str, Any]) -> Shape:

@@ -15,9 +15,9 @@ from sklearn.model_selection import KFold
 from sklearn.tree import DecisionTreeClassifier
 
 from model_service.scoring.pipeline import Clusters, Matrix
+from model_service.scoring.wording import rule_sentence
 from shared.features import BY_NAME, Feature, Kind
 from shared.model_description import Condition, Rule
-from shared.typography import in_unit, percent
 
 MAX_DEPTH = 5
 LEAVES_PER_SEGMENT = 3
@@ -129,9 +129,8 @@ def _rule(conditions: Sequence[Condition], table: Columns, inside: NDArray[np.bo
         return None
     shortest = _pruned(list(conditions), table, inside)
     covered = _covered(shortest, table)
-    precision, coverage = _share(inside, covered), _share(covered, inside)
-    sentence = _sentence(shortest, precision, coverage)
-    return Rule(conditions=shortest, precision=precision, coverage=coverage, sentence=sentence)
+    rule = Rule(conditions=shortest, precision=_share(inside, covered), coverage=_share(covered, inside), sentence="")
+    return {**rule, "sentence": rule_sentence(rule)}
 
 
 def _pruned(conditions: list[Condition], table: Columns, inside: NDArray[np.bool_]) -> list[Condition]:
@@ -167,19 +166,3 @@ def _covered(conditions: Sequence[Condition], table: Columns) -> NDArray[np.bool
 
 def _share(part: NDArray[np.bool_], whole: NDArray[np.bool_]) -> float:
     return float((part & whole).sum() / whole.sum())
-
-
-def _sentence(conditions: Sequence[Condition], precision: float, coverage: float) -> str:
-    texts: dict[str, str] = {}
-    for c in conditions:
-        value = in_unit(c["value"], c["feature"])
-        bound = f"{'above' if c['operator'] == '>' else 'at most'} {value}"
-        texts[c["feature"]] = f"{texts[c['feature']]} up to {value}" if c["feature"] in texts else bound
-    *first, last = (f"{_lower(BY_NAME[name].label)} {text}" for name, text in texts.items())
-    rule = f"{', '.join(first)} and {last}" if first else last
-    inside, part = percent(precision, 0), percent(coverage, 0)
-    return f"{rule[0].upper()}{rule[1:]}: {inside} of these customers are in the segment, and they make up {part} of it"
-
-
-def _lower(label: str) -> str:
-    return label[0].lower() + label[1:]

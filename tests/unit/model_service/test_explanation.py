@@ -31,11 +31,11 @@ EXPLAINED = PREDICT + "?explain=true"
 BATCH_EXPLAINED = PREDICT_BATCH + "?explain=true"
 
 
-def explain(model, borderline=False):
+def explain(model, borderline=False, currency=""):
     scores = model.scorer.score(model.rows)
     names = {"segment": SegmentRef(id="seg-01", name="Own"), "rival": SegmentRef(id="seg-02", name="Others")}
     predictions = [names | {"borderline": borderline}] * len(model.rows)
-    explainer = Explainer(model.scorer, model.low, model.high)
+    explainer = Explainer(model.scorer, model.low, model.high, currency=currency)
     return scores, explainer.explain(model.rows, scores.nearest, scores.rival, predictions)
 
 
@@ -166,6 +166,20 @@ def test_numbers_are_said_as_people_read_them(values, said):
     (name,) = values
     explanation = explain(toy(values, {name: 12}, values))[1][0]
     assert explanation["sentence"].endswith(said)
+
+
+@pytest.mark.parametrize(
+    ("currency", "limit", "changed"),
+    [
+        ("EUR", "€3,000", "€1,731.33"),
+        ("USD", "$3,000", "$1,731.33"),
+        ("CHF", "CHF\N{NO-BREAK SPACE}3,000", "CHF\N{NO-BREAK SPACE}1,731.33"),
+    ],
+)
+def test_amounts_are_said_in_the_currency_of_the_bank(currency, limit, changed):
+    (explanation,) = explain(toy(*LIMITS, {"CREDIT_LIMIT": 3000}), currency=currency)[1]
+    assert f"the credit limit is {limit}." in explanation["sentence"]
+    assert f"the credit limit is {changed} instead of {limit}." in explanation["counterfactual"]["sentence"]
 
 
 def test_customers_on_top_of_each_other_have_no_reasons():

@@ -20,8 +20,8 @@ from shared.features import BY_NAME, DISTANCE_NAMES, FEATURES
 SEGMENTS = SegmentRef(id="seg-01", name="Old"), SegmentRef(id="seg-02", name="New")
 
 
-def explained(scorer, clusters, changes):
-    return MoveExplainer(scorer, FeatureSpace.of(DISTANCE_NAMES)).explain("v", SEGMENTS, clusters, changes)
+def explained(scorer, clusters, changes, currency=""):
+    return MoveExplainer(scorer, FeatureSpace.of(DISTANCE_NAMES), currency).explain("v", SEGMENTS, clusters, changes)
 
 
 def changes_of(before, after):
@@ -85,6 +85,12 @@ def test_the_contributions_sum_to_the_change_of_the_gap(seed, k, kept):
 )
 def test_the_sentence_says_what_moved_the_customer_in_its_own_units(changes, sentence):
     assert explained(toy(*CASE, {}).scorer, (0, 1), changes)["sentence"] == sentence
+
+
+def test_a_move_is_told_in_the_currency_of_the_bank():
+    found = explained(toy(*CASE, {}).scorer, (0, 1), {"CREDIT_LIMIT": [3000, 1000], "PAYMENTS": [20, 18.5]}, "EUR")
+    assert "the credit limit is €1,000 instead of €3,000" in found["sentence"]
+    assert "Payments in 12 months come to €18.50 instead of €20." in [c["sentence"] for c in found["contributions"]]
 
 
 @pytest.fixture

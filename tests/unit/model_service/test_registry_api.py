@@ -16,7 +16,13 @@ from shared.model_contract import ACTIVATIONS, MODELS, SEGMENTS, TRAININGS, Acti
 from shared.model_description import DescribedSegment, ModelDescription
 
 JSON = {"content-type": "application/json"}
-RULE = {"conditions": [], "precision": 1.0, "coverage": 0.5, "sentence": "s"}
+RULE = {
+    "conditions": [{"feature": "CASH_ADVANCE", "operator": ">", "value": 200.0}],
+    "precision": 1.0,
+    "coverage": 0.5,
+    "sentence": "Cash advances in 12 months above 200: 100% of these customers are in the segment, and they make up 50% "
+    "of it",
+}
 EVIDENCE = {
     "elbow": {"k": None, "detail": "none"},
     "remarks": ["all agree"],
@@ -162,6 +168,15 @@ def test_a_version_is_described_in_full(served, store):
     assert described["segments"][0]["rules"] == [RULE]
     assert described["version"] == version
     assert not {"sample", "parameters", "histograms", "distances"} & set(described)
+
+
+def test_rules_are_told_in_the_words_and_the_currency_of_now(connect, store):
+    """Also those of versions that were trained before, whose stored sentences are others."""
+    before = {**EVIDENCE, "segments": {"seg-01": {"rules": [{**RULE, "sentence": "CASH_ADVANCE > 200"}]}}}
+    version = copy_version(store, evidence=before)
+    client = connect(model_store=store.directory, currency="EUR")
+    (rule,) = client.get(f"{MODELS}/{version}").json()["segments"][0]["rules"]
+    assert rule["sentence"] == RULE["sentence"].replace("200", "€200")
 
 
 def test_a_version_without_evidence_lacks_what_came_later(served, store):

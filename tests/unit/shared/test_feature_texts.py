@@ -86,6 +86,16 @@ def test_every_feature_has_a_plain_name_and_a_clause(feature: Feature) -> None:
     assert feature.clause[0].islower()
 
 
+@pytest.mark.parametrize("feature", FEATURES, ids=lambda f: f.name)
+def test_every_feature_says_in_a_plain_sentence_what_it_tells_of_a_customer(feature: Feature) -> None:
+    assert re.fullmatch(r"[A-Z][^.]{20,110}\.", feature.plain)
+    assert not re.search(r"[A-Z]{2}|_|\b(mean|median|log|trx|frequency|distance|imput)", feature.plain)
+
+
+def test_a_sentence_for_marketers_says_that_the_balance_is_owed() -> None:
+    assert "owes" in BY_NAME["BALANCE"].plain
+
+
 def test_no_two_features_share_a_plain_name() -> None:
     assert len({f.label.lower() for f in FEATURES}) == len(FEATURES)
 
@@ -93,3 +103,4 @@ def test_no_two_features_share_a_plain_name() -> None:
 def test_a_feature_without_texts_of_its_own_gets_them_from_its_description() -> None:
     plain = Feature("LATE", Kind.COUNT, "Payments that came too late: by a day or more", maximum=9)
     assert (plain.label, plain.clause) == ("Payments that came too late", "payments that came too late: {}")
+    assert plain.plain == "Payments that came too late: by a day or more."
