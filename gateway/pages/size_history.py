@@ -1,0 +1,64 @@
+"""The sizes of the segments over time, as a chart for the overview and for the segments' own pages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Final
+
+from gateway.pages.charts import Series, TimeLines, time_lines
+from gateway.services.clock import now
+from gateway.services.models.segment_snapshots import SegmentSizes, SizesPoint, Step
+
+_PERIODS: Final = (
+    (Step.DAY, timedelta(days=90)),
+    (Step.HOUR, timedelta(days=3)),
+    (Step.MINUTE, timedelta(hours=3)),
+)
+_ENOUGH: Final = 4
+"""Points from which on a step shows how it went; below, a finer one is looked at."""
+_MOST: Final = 200
+
+
+def size_history(sizes: SegmentSizes, names: Mapping[str, str], only: str | None = None) -> TimeLines | None:
+    """Return how many customers each segment had in the last three months, or since there is anything to say.
+
+    Parameters
+    ----------
+    names : what segments are called, by id; those that are gone go by their ids.
+    only : the one segment that it is about.
+
+    Returns
+    -------
+    None as long as the sizes have been counted no more than once.
+
+    Raises
+    ------
+    StoreError
+    """
+    at = now()
+    points, since = _points(sizes, at)
+    if len(points) < 2:
+        return None
+    known = [*names, *sorted({size["id"] for point in points for size in point["segments"]} - names.keys())]
+    shown = [only] if only else known
+    title = "Customers in the segment over time" if only else "Customers in each segment over time"
+    series = [Series(names.get(each, each), _sizes(points, each), each) for each in shown]
+    return time_lines("sizes", title, series, max(since, points[0]["as_of"]), at)
+
+
+def _points(sizes: SegmentSizes, at: datetime) -> tuple[list[SizesPoint], datetime]:
+    """Return the points of the coarsest step that has enough of them, or of the one that has most, and since when."""
+    best: tuple[list[SizesPoint], datetime] = [], at
+    for step, period in _PERIODS:
+        points = sizes.page(step, at - period, None, None, _MOST).items
+        if len(points) > len(best[0]):
+            best = points, at - period
+        if len(points) >= _ENOUGH:
+            break
+    return best
+
+
+def _sizes(points: list[SizesPoint], segment: str) -> list[tuple[datetime, float]]:
+    """Return the sizes of one segment; nobody in it is 0."""
+    return [(p["as_of"], {size["id"]: size["size"] for size in p["segments"]}.get(segment, 0)) for p in points]
