@@ -7,6 +7,8 @@ import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
+from typing import Final
 
 from flask import Flask
 
@@ -25,7 +27,7 @@ from gateway.controllers.customers import (
 from gateway.controllers.events import EventController
 from gateway.controllers.exports import ExportController
 from gateway.controllers.http import origin
-from gateway.controllers.imports import ImportController
+from gateway.controllers.imports import ImportController, SampleController
 from gateway.controllers.models import AnalysisController, ModelController, PlotController, TrainingController
 from gateway.controllers.predictions import PredictionController
 from gateway.controllers.segments import SegmentController
@@ -33,6 +35,7 @@ from gateway.controllers.service import DocumentationController, ServiceControll
 from gateway.data_access.model_service.client import Certificates, ModelServiceClient
 from gateway.data_access.model_service.model import HttpModel
 from gateway.data_access.model_service.registry import Deadlines, HttpRegistry
+from gateway.files.reader import CustomerFile
 from gateway.middleware.rate_limit import address
 from gateway.pages.controllers.overview import OverviewController
 from gateway.pages.controllers.settings import SettingsController
@@ -77,6 +80,7 @@ from gateway.services.customers.erasures import Erasable, ErasureService
 from gateway.services.customers.exports import ExportService
 from gateway.services.customers.lists import CustomerLists
 from gateway.services.customers.segment import CustomerSegmentService
+from gateway.services.errors import SampleMissing
 from gateway.services.events.as_of import AsOfService
 from gateway.services.events.audit import AuditService, ErasableChanges
 from gateway.services.events.feed import FeedService
@@ -86,6 +90,7 @@ from gateway.services.events.recorder import Recorder
 from gateway.services.events.relay import Relay
 from gateway.services.imports.comparison import TrainingComparison
 from gateway.services.imports.imports import ImportService
+from gateway.services.imports.sample import SampleFile, SampleService
 from gateway.services.models.activations import ActivationService, ModelHistory
 from gateway.services.models.analyses import AnalysisService
 from gateway.services.models.descriptions import ModelDescriptions
@@ -103,7 +108,10 @@ from gateway.services.service import HealthService
 from gateway.settings import Settings
 from gateway.stores import Stores, connect, mongo_stores
 from shared.metrics.text import metrics_text
+from shared.model_contract import CSV
 from shared.telemetry.logs import current_request_id
+
+SAMPLE: Final = Path(__file__).resolve().parents[1] / "data" / "sample.csv"
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +173,7 @@ class Services:
     drift: DriftWatch
     health: HealthService
     imports: ImportService
+    sample: SampleService
     exports: ExportService
     assignments: AssignmentServices
     relay: Relay
@@ -213,6 +222,7 @@ def assemble(
     recorder, history = _log(stores, registry)
     writing = CustomerService(store, assigner, stores.outboxes, origin, require_revision=settings.require_if_match)
     segments_ = _segments(stores, model, registry, settings, recorder)
+    imports_, deletions = _imports(stores, assigner, registry, settings), _deletions(stores, settings)
     analyses, names = AnalysisService(store, registry), segments_.descriptions.names
     access, known_keys = _access(stores, settings, tokens)
     return Services(
@@ -223,7 +233,7 @@ def assemble(
         api_keys=ApiKeyService(stores.keys, known_keys.forget, together, recorder),
         customers=writing,
         customer_lists=CustomerLists(store),
-        deletions=_deletions(stores, settings),
+        deletions=deletions,
         erasures=_erasures(stores, registry, settings),
         batches=_batches(stores, assigner, settings),
         customer_segments=CustomerSegmentService(writing, store, model, names, deadline, stores.outboxes, origin),
@@ -235,7 +245,8 @@ def assemble(
         analyses=analyses,
         drift=DriftWatch(stores.drift, model, analyses, settings.drift_hours, settings.analysis_deadline),
         health=HealthService(store, model, stores.schema),
-        imports=_imports(stores, assigner, registry, settings),
+        imports=imports_,
+        sample=SampleService(store, imports_, deletions, _open_sample),
         exports=ExportService(store),
         assignments=_assignments(stores, model, registry, assigner, segments_.sizes, log_digest(settings.secret_key)),
         relay=Relay(stores.outboxes, stores.changes, settings.audit_retention_days),
@@ -266,6 +277,13 @@ def _imports(stores: Stores, assigner: Assigner, registry: ModelRegistry, settin
     comparison = TrainingComparison(registry, settings.bulk_deadline)
     together = stores.transactions
     return ImportService(stores.customers, assigner, stores.imports, stores.outboxes, together, comparison, origin)
+
+
+def _open_sample() -> SampleFile:
+    if not SAMPLE.is_file():
+        raise SampleMissing
+    content = SAMPLE.read_bytes()
+    return SampleFile(CustomerFile(CSV, [content]), len(content))
 
 
 def _log(stores: Stores, registry: ModelRegistry) -> tuple[Recorder, ModelHistory]:
@@ -385,7 +403,7 @@ def build_resources(services: Services, settings: Settings, document: Callable[[
         customers.segments_of_customers(
             CustomerSegmentController(s.customer_segments, of.as_of), CustomerHistoryController(s.history)
         ),
-        imports.imports(ImportController(s.imports, most, settings.upload_folder)),
+        imports.imports(ImportController(s.imports, most, settings.upload_folder), SampleController(s.sample)),
         exports.exports(ExportController(s.exports)),
         customers.deletions(DeletionController(s.deletions), ErasureController(s.erasures)),
         predictions.predictions(PredictionController(s.predictions)),

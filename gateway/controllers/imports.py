@@ -18,6 +18,7 @@ from gateway.files.reader import CustomerFile, received
 from gateway.services.imports.imports import ImportOptions, ImportService
 from gateway.services.imports.records import Import, ImportSummary
 from gateway.services.imports.run import ImportRun
+from gateway.services.imports.sample import SampleService
 from gateway.services.imports.source import RowFault
 from gateway.services.pages import Page
 from shared.customer_files.reader import MEDIA_TYPES
@@ -93,6 +94,27 @@ class ImportController:
         return Response(
             whole_or_marked(_csv(self._imports.faults(import_id)), "list of errors"), headers=headers, mimetype=CSV
         )
+
+
+class SampleController:
+    """The sample to begin with."""
+
+    def __init__(self, sample: SampleService) -> None:
+        self._sample = sample
+
+    def get(self) -> Response:
+        """GET /sample."""
+        return json_response(self._sample.state())
+
+    def load(self) -> Response:
+        """POST /sample."""
+        imports = f"{request.path.rpartition('/')[0]}/imports"
+        receipt = self._sample.load(caller())
+        return json_response(_shown(receipt, imports), 201, {"Location": f"{imports}/{receipt['id']}"})
+
+    def remove(self) -> Response:
+        """DELETE /sample."""
+        return json_response(self._sample.remove())
 
 
 def _shown(record: Import | ImportSummary, imports: str) -> dict[str, Any]:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import click
 import requests
@@ -15,21 +12,16 @@ from gateway.development.credentials import API_KEY, working_key
 from gateway.settings import read_settings
 
 START_SECONDS = 60.0
+LOADING_SECONDS = 120.0
 COUNTED_SECONDS = 10.0
 WITH_SAMPLE = "SAMPLE"
 """The variable that says whether the sample is loaded (yes or no)."""
 
-FIRST, LAST = "S00001", "S06000"
-"""The ids of the sample (data/README.md)."""
-WHOLE = f"CUST_ID[gte]={FIRST}&CUST_ID[lte]={LAST}&confirm=6000"
-"""The query that deletes it, and nothing at all where other customers have come into its range."""
-
 
 @click.command()
-@click.argument("sample", type=click.Path(exists=True, path_type=Path))
 @click.option("--load/--no-load", envvar=WITH_SAMPLE, default=True, help="Whether to load it into an empty database.")
-def main(sample: Path, load: bool) -> None:
-    """Wait for both tiers, load SAMPLE into an empty database, print address and key, then stay out of the way."""
+def main(load: bool) -> None:
+    """Wait for both tiers, load the sample into an empty database, print address and key, then stay out of the way."""
     settings = read_settings()  # checked already by whoever started us
     base = f"http://{settings.host}:{settings.port}"
     with requests.Session() as session:
@@ -38,15 +30,14 @@ def main(sample: Path, load: bool) -> None:
         session.headers["Authorization"] = f"Bearer {key}"
         empty = not session.get(f"{base}/api/v1/customers", params={"limit": 1}, timeout=10).json()["items"]
         if empty and load:
-            subprocess.run([sys.executable, "-m", "gateway", "import", str(sample)], check=True)  # noqa: S603  # ourselves
+            load_sample(session, base)
             wait_until_counted(session, base)
-        there = session.get(f"{base}/api/v1/customers/{FIRST}", timeout=10).ok
+        sample = session.get(f"{base}/api/v1/sample", timeout=10).json()
     click.echo(f"Ready: {base}/  (Ctrl-C stops everything; the data stay in .data/)")
-    if there:
-        click.echo(
-            f"Data:  with the sample, {FIRST} to {LAST}; a database without any: make run SAMPLE=no. To remove it:"
-        )
-        click.echo(f"       curl -g -X DELETE -H 'Authorization: Bearer {key}' '{base}/api/v1/customers?{WHOLE}'")
+    if sample["customers"]:
+        span = f"{sample['first']} to {sample['last']}"
+        click.echo(f"Data:  with the sample, {span}; a database without any: make run SAMPLE=no. To remove it:")
+        click.echo(f"       curl -X DELETE -H 'Authorization: Bearer {key}' {base}/api/v1/sample")
     elif empty:
         click.echo("Data:  no customers. The model is that of the sample until you train your own (docs/operations.md)")
     click.echo(f"Key:   in {API_KEY}, opens everything; POST /api/v1/api-keys makes others")
@@ -74,6 +65,19 @@ def wait_until_ready(session: requests.Session, base: str, seconds: float = STAR
             last = str(error)
         time.sleep(0.1)
     raise click.ClickException(f"not ready after {seconds:g} s: {last}")
+
+
+def load_sample(session: requests.Session, base: str) -> None:
+    """Load the sample.
+
+    Raises
+    ------
+    click.ClickException
+    """
+    answer = session.post(f"{base}/api/v1/sample", timeout=LOADING_SECONDS)
+    if not answer.ok:
+        raise click.ClickException(f"the sample was not loaded: {answer.text}")
+    click.echo(f"Loaded the sample: {answer.json()['created']} customers")
 
 
 def wait_until_counted(session: requests.Session, base: str, seconds: float = COUNTED_SECONDS) -> None:

@@ -54,6 +54,8 @@ STATUSES: dict[type[Exception], tuple[int, str]] = {
     e.ImportInterrupted: (503, "import_interrupted"),
     e.ImportUnreadable: (422, "import_unreadable"),
     e.ImportFailed: (500, "import_failed"),
+    e.OthersStored: (409, "customers_stored"),
+    e.SampleMissing: (404, "sample_missing"),
     e.AnalysisBusy: (503, "analysis_busy"),
     e.PagesBusy: (503, "clients_slow"),
     e.StoreUnavailable: (503, "store_unavailable"),

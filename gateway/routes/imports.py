@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from gateway.controllers.imports import ImportController, ImportReceipt, ListedImport
+from gateway.controllers.imports import ImportController, ImportReceipt, ListedImport, SampleController
 from gateway.routes import Repeats, Resource, Route, Work
 from gateway.routes.operation import BINARY, STORE, Answer, Body, Link, Operation, PageOf, page
 from gateway.schemas.paging import PAGE
 from gateway.schemas.queries import COLUMNS, DRY_RUN, FILE_NAME, MODE
 from gateway.services.imports.records import MAX_KEPT_FAULTS, MAX_LISTED_ERRORS
+from gateway.services.imports.sample import IDS, SIZE, SampleRemoval, SampleState
 from gateway.services.principal import Scope
 from shared.features import CUST_ID, INPUTS
 from shared.model_contract import CSV, NDJSON, PARQUET, TSV
@@ -85,7 +86,31 @@ _CANCEL_IMPORT = Operation(
 )
 
 
-def imports(controller: ImportController) -> Resource:
+_GET_SAMPLE = Operation(
+    "getSample",
+    "Get how much of the sample is stored",
+    f"The sample is {SIZE:,} generated customers, {IDS[0]} to {IDS[-1]}, to begin with.",
+    {200: Answer("How much of it there is", SampleState)},
+    problems=STORE,
+)
+_LOAD_SAMPLE = Operation(
+    "loadSample",
+    "Load the sample",
+    "Imports the sample, or what is missing of it. It is for a database without other customers: it is never mixed "
+    "with those of a bank.",
+    {201: Answer("The receipt of its import", ImportReceipt, headers=("Location",), links={"read": _NEXT["read"]})},
+    problems=("customers_stored", "sample_missing", "contended", "analysis_busy", *_FAULTS, *STORE),
+)
+_REMOVE_SAMPLE = Operation(
+    "removeSample",
+    "Remove the sample",
+    f"Deletes the customers {IDS[0]} to {IDS[-1]}, and nobody else. Each can be restored as any deleted customer.",
+    {200: Answer("How many were deleted", SampleRemoval)},
+    problems=("analysis_busy", *STORE),
+)
+
+
+def imports(controller: ImportController, sample: SampleController) -> Resource:
     """Return the routes that take files of customers, and say what became of them."""
     return Resource(
         "Imports",
@@ -112,5 +137,8 @@ def imports(controller: ImportController) -> Resource:
                 work=Work.EXPORT,
             ),
             Route("POST", "/imports/<name:import_id>/cancel", controller.cancel, _WRITE, _CANCEL_IMPORT),
+            Route("GET", "/sample", sample.get, Scope.CUSTOMERS_READ, _GET_SAMPLE, work=Work.MANY),
+            Route("POST", "/sample", sample.load, _WRITE, _LOAD_SAMPLE, work=Work.BULK),
+            Route("DELETE", "/sample", sample.remove, _WRITE, _REMOVE_SAMPLE, work=Work.BULK),
         ),
     )

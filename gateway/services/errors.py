@@ -25,6 +25,8 @@ SegmentationError
 ├── ErasureNotFound
 ├── Contended                    others kept changing the customer
 ├── SegmentNotFound
+├── OthersStored                 the sample is only for a database without other customers
+├── SampleMissing                this installation came without the sample
 ├── SegmentsBeingCounted         no sizes of segments are known yet
 ├── IdempotencyKeyReused         for another request than the first one under it
 ├── RequestInProgress            the same request is being carried out just now
@@ -411,6 +413,23 @@ class ImportUnreadable(ImportInterrupted):
 
 class ImportFailed(ImportInterrupted):
     """The database rejects what is imported: sending it again would not help."""
+
+
+class OthersStored(SegmentationError):
+    """Other customers than the sample's are stored, which it must not be mixed with."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Other customers are stored: the sample would be counted among them. It is for an empty database; "
+            "whoever wants it nevertheless imports data/sample.csv."
+        )
+
+
+class SampleMissing(SegmentationError):
+    """The installation came without the sample."""
+
+    def __init__(self) -> None:
+        super().__init__("This installation came without the file data/sample.csv.")
 
 
 class SegmentsBeingCounted(SegmentationError):

@@ -86,6 +86,18 @@ def customers(api: DocumentedClient) -> None:
     api("listSegments", 200, as_of=then)
 
 
+def sample(api: DocumentedClient) -> None:
+    """Begin with the sample."""
+    api("loadSample", 201)
+    api("getSample", 200)
+
+
+def sample_removed(api: DocumentedClient) -> None:
+    """Remove the sample, which others outlive."""
+    api("loadSample", 409)
+    api("removeSample", 200)
+
+
 def imports(api: DocumentedClient) -> None:
     """Import a file, and look up what became of it."""
     receipt = api("importCustomers", 201, FILE, CSV, name="crm.csv")
@@ -208,6 +220,7 @@ def service(api: DocumentedClient) -> None:
 
 
 CHAPTERS = (
+    sample,
     customers,
     imports,
     deletions,
@@ -221,5 +234,6 @@ CHAPTERS = (
     audit,
     events,
     service,
+    sample_removed,
 )
 """In this order: the later ones find what the earlier ones stored."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
@@ -113,11 +114,10 @@ class DeletionService:
         if customer is None:
             raise CustomerNotFound(cust_id)
         expected.check(cust_id, customer, require_revision=self._require_revision)
-        self._keep([customer])
+        self._keep([customer], self._origin())
 
-    def _keep(self, customers: Sequence[StoredCustomer]) -> None:
+    def _keep(self, customers: Sequence[StoredCustomer], origin: Origin) -> None:
         """Keep what can be restored of customers that are being deleted, or at least their waiting entries."""
-        origin = self._origin()
         copies = [deleted_customer(customer, self._retention, origin) for customer in customers]
         if self._retention:
             self._deleted.keep(copies)
@@ -152,7 +152,7 @@ class DeletionService:
         QueryTimeout, StoreError
             some may have been deleted then.
         """
-        ends_at = self._clock() + self._seconds
+        ends_at, origin = self._clock() + self._seconds, self._origin()
         matching = self._customers.count(filters, exact=True).total
         if matching != confirmed:
             raise MatchingDiffer(confirmed, matching)
@@ -161,27 +161,50 @@ class DeletionService:
             some = [row[0] for row in rows][: confirmed - deleted]
             if not some or self._clock() >= ends_at:
                 break
-            deleted += self._delete_all(some, filters, ends_at)
+            deleted += self._delete_all(some, filters, origin, ends_at)
         remaining = self._customers.count(filters, exact=True).total
         return BulkDeletion(dry_run=False, matching=matching, deleted=deleted, remaining=remaining)
 
-    def _delete_all(self, cust_ids: Sequence[str], filters: Filters, ends_at: float) -> int:
+    def delete_listed(
+        self, cust_ids: Sequence[str], filters: Filters = (), origin: Origin | None = None, *, limited: bool = True
+    ) -> int:
+        """Delete those of the customers that are stored and that all filters hold for; return how many those were.
+
+        Some at a time, each part in a transaction; each can be restored as if it were deleted alone.
+
+        Parameters
+        ----------
+        origin : where the change comes from; None: from who calls now.
+        limited : whether to begin with no further ones when the time is up.
+
+        Raises
+        ------
+        StoreError
+            some may have been deleted then.
+        """
+        ends_at = self._clock() + self._seconds if limited else math.inf
+        parts = [cust_ids[first : first + DELETED_AT_ONCE] for first in range(0, len(cust_ids), DELETED_AT_ONCE)]
+        return sum(self._delete_all(part, filters, origin or self._origin(), ends_at) for part in parts)
+
+    def _delete_all(self, cust_ids: Sequence[str], filters: Filters, origin: Origin, ends_at: float) -> int:
         """Delete the customers that the filters hold for, until the time is up; return how many those were."""
         deleted, at_once = 0, len(cust_ids)
         while cust_ids and self._clock() < ends_at:
             # A transaction that meets somebody who writes one of them is begun again, with half of them. One alone
             # gets through: it takes no longer than the write that it met.
             sizes = (max(1, at_once >> tries) for tries in count())
-            tried, number = self._transactions.run(partial(self._delete_first, sizes, cust_ids, filters))
+            tried, number = self._transactions.run(partial(self._delete_first, sizes, cust_ids, filters, origin))
             deleted, at_once, cust_ids = deleted + number, 2 * tried, cust_ids[tried:]
         return deleted
 
-    def _delete_first(self, sizes: Iterator[int], cust_ids: Sequence[str], filters: Filters) -> tuple[int, int]:
+    def _delete_first(
+        self, sizes: Iterator[int], cust_ids: Sequence[str], filters: Filters, origin: Origin
+    ) -> tuple[int, int]:
         """Delete so many of the first of the customers as the filters hold for; return how many were tried, and did."""
         some = cust_ids[: next(sizes)]
         customers = self._customers.delete_many(some, filters)
         if customers:
-            self._keep(customers)
+            self._keep(customers, origin)
         return len(some), len(customers)
 
     def get(self, cust_id: str) -> DeletedCustomer:
