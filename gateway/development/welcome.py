@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 import requests
 
-from gateway.development.credentials import API_KEY, working_key
+from gateway.development.credentials import API_KEY, one_time_address, working_key
 from gateway.settings import read_settings
 
 START_SECONDS = 60.0
@@ -42,6 +42,8 @@ def main(sample: Path, load: bool) -> None:
             wait_until_counted(session, base)
         there = session.get(f"{base}/api/v1/customers/{FIRST}", timeout=10).ok
     click.echo(f"Ready: {base}/  (Ctrl-C stops everything; the data stay in .data/)")
+    click.echo(f"Open:  {one_time_address(base, key)}")
+    click.echo(f"       It signs you in once, within the hour. Later, sign in with the key in {API_KEY}")
     if there:
         click.echo(
             f"Data:  with the sample, {FIRST} to {LAST}; a database without any: make run SAMPLE=no. To remove it:"
