@@ -17,6 +17,7 @@ from gateway.commands.backups import backup, erasures, restore
 from gateway.commands.digest import digest
 from gateway.commands.imports import import_
 from gateway.commands.keys import keys
+from gateway.commands.sign_in import sign_in
 from gateway.development import mongod
 from gateway.services.access.concurrency import concurrency_limits
 from gateway.services.events.relay import RELAY_SECONDS
@@ -41,7 +42,7 @@ def main() -> None:
     """Run one of the commands."""
 
 
-for command in (keys, import_, digest, backup, restore, erasures):
+for command in (keys, sign_in, import_, digest, backup, restore, erasures):
     main.add_command(command)
 
 

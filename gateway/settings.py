@@ -256,6 +256,9 @@ class Settings(BaseSettings):
         "ES256",
     )
     oidc_scope_prefix: str = ""
+    oidc_client_id: Annotated[str, Field(min_length=1)] | None = None
+    oidc_client_secret: str | None = Field(None, repr=False)
+    oidc_scopes: Annotated[str, Field(pattern=r"(^|.* )openid( .*|$)")] = "openid profile"
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
@@ -267,6 +270,10 @@ class Settings(BaseSettings):
         if (self.oidc_issuer is None) != (self.oidc_audience is None):
             reason = "a token for another service must not open this one"
             raise ValueError(f"OIDC_ISSUER and OIDC_AUDIENCE go together: {reason}")
+        if self.oidc_client_id and self.oidc_issuer is None:
+            raise ValueError("OIDC_CLIENT_ID needs OIDC_ISSUER and OIDC_AUDIENCE: it is where people sign in")
+        if self.oidc_client_secret and self.oidc_client_id is None:
+            raise ValueError("OIDC_CLIENT_SECRET goes with OIDC_CLIENT_ID")
         if self.model_service_client_cert or self.model_service_client_key:
             _fit_key(self.model_service_client_cert, self.model_service_client_key)
         return self
@@ -284,7 +291,8 @@ def read_settings() -> Settings:
     SettingsError
         naming every variable whose value is wrong.
     """
-    files: dict[str, Any] = {name: read_secret_file(variable(name)) for name in ("mongodb_password", *_SECRETS)}
+    of_files = ("mongodb_password", "oidc_client_secret", *_SECRETS)
+    files: dict[str, Any] = {name: read_secret_file(variable(name)) for name in of_files}
     try:
         settings = Settings(**{name: secret for name, secret in files.items() if secret is not None})
     except ValidationError as error:

@@ -20,6 +20,7 @@ from gateway.data_access.mongo import (
     erasures,
     idempotency,
     imports,
+    one_time_tokens,
     rate_limits,
 )
 from gateway.data_access.mongo.api_keys import MongoKeyStore
@@ -38,6 +39,7 @@ from gateway.data_access.mongo.events.changes import MongoChangeLog
 from gateway.data_access.mongo.events.outboxes import MongoOrders, MongoOutboxes
 from gateway.data_access.mongo.idempotency import MongoIdempotencyStore
 from gateway.data_access.mongo.imports import MongoImportRecords
+from gateway.data_access.mongo.one_time_tokens import MongoOneTimeTokens
 from gateway.data_access.mongo.rate_limits import MongoQuotaStore
 from gateway.data_access.mongo.schema import CollectionSchema, MongoSchema
 from gateway.data_access.mongo.segments import snapshots
@@ -49,6 +51,7 @@ from gateway.data_access.mongo.segments.transitions import MongoTransitions
 from gateway.data_access.mongo.spans import MongoSpans
 from gateway.services.access.api_keys import KeyStore
 from gateway.services.access.idempotency import IdempotencyStore
+from gateway.services.access.one_time_tokens import OneTimeTokenStore
 from gateway.services.access.rate_limits import QuotaStore
 from gateway.services.assignments.reports import WorkerReports
 from gateway.services.assignments.rescorings import RescoringRecords
@@ -76,6 +79,7 @@ class Stores:
     deleted: DeletedCustomers
     erasures: ErasureRecords
     keys: KeyStore
+    one_time_tokens: OneTimeTokenStore
     outboxes: Outboxes
     orders: Orders
     changes: ChangeLog
@@ -142,6 +146,7 @@ def mongo_stores(database: Database[dict[str, Any]], settings: Settings) -> Stor
         deleted=MongoDeletedCustomers(database["deleted_customers"]),
         erasures=MongoErasureRecords(database["erasures"]),
         keys=MongoKeyStore(database["api_keys"]),
+        one_time_tokens=MongoOneTimeTokens(database["one_time_tokens"]),
         outboxes=MongoOutboxes(database, transactions),
         orders=MongoOrders(database),
         changes=MongoChangeLog(database, timedelta(days=settings.history_retention_days)),
@@ -221,4 +226,5 @@ def schema_of(settings: Settings) -> tuple[CollectionSchema, ...]:
         CollectionSchema("segment_snapshots", snapshots.INDEXES),
         CollectionSchema("worker_state", REPORT_INDEXES),
         CollectionSchema("rate_limits", rate_limits.INDEXES),
+        CollectionSchema("one_time_tokens", one_time_tokens.INDEXES),
     )

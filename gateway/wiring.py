@@ -64,6 +64,8 @@ from gateway.services.access.api_keys import ApiKeyService
 from gateway.services.access.authentication import Authentication, KeyCache, TokenCheck, build_authentication
 from gateway.services.access.concurrency import ConcurrencyLimits, concurrency_limits
 from gateway.services.access.idempotency import IdempotencyService
+from gateway.services.access.issuer_sign_in import Issuer, IssuerSignIn
+from gateway.services.access.one_time_tokens import OneTimeTokens
 from gateway.services.access.rate_limits import Limits, limits
 from gateway.services.access.sessions import Sessions
 from gateway.services.assignments.reconciler import Reconciler
@@ -129,10 +131,15 @@ class SegmentServices:
 
 @dataclass(frozen=True, slots=True)
 class AccessServices:
-    """Who calls, in a session or not, how often and how many at once, and what happens when a request is repeated."""
+    """Who calls, in a session or not, how often and how many at once, and what happens when a request is repeated.
+
+    `issuer_sign_in` is None where nobody signs in at an issuer.
+    """
 
     authentication: Authentication
     sessions: Sessions
+    one_time_tokens: OneTimeTokens
+    issuer_sign_in: IssuerSignIn | None
     idempotency: IdempotencyService
     concurrency_limits: ConcurrencyLimits
     limits: Limits
@@ -184,7 +191,7 @@ class Services:
 def build_services(app: Flask, settings: Settings) -> Services:
     """Build the services on MongoDB and the model service over HTTP."""
     stores = mongo_stores(connect(app, settings), settings)
-    return assemble(stores, *_model_service(settings), settings, _trusted_tokens(settings))
+    return assemble(stores, *_model_service(settings), settings, *_trusted_issuer(settings))
 
 
 def build_erasures(stores: Stores, settings: Settings) -> ErasureService:
@@ -205,18 +212,23 @@ def _model_service(settings: Settings) -> tuple[Model, ModelRegistry]:
     return HttpModel(client, settings.bulk_deadline), HttpRegistry(client, deadlines)
 
 
-def _trusted_tokens(settings: Settings) -> TokenCheck | None:
+def _trusted_issuer(settings: Settings) -> tuple[TokenCheck | None, Issuer | None]:
     if settings.oidc_issuer is None:
-        return None
-    from gateway.data_access.oidc.bearer_tokens import trusted_tokens  # 14 MB of cryptography, for an issuer alone
+        return None, None
+    from gateway.data_access.oidc import trusted_issuer  # 14 MB of cryptography, for an issuer alone
 
-    return trusted_tokens(settings)
+    return trusted_issuer(settings)
 
 
 def assemble(
-    stores: Stores, model: Model, registry: ModelRegistry, settings: Settings, tokens: TokenCheck | None = None
+    stores: Stores,
+    model: Model,
+    registry: ModelRegistry,
+    settings: Settings,
+    tokens: TokenCheck | None = None,
+    issuer: Issuer | None = None,
 ) -> Services:
-    """Build the services on any adapters of the ports; without `tokens` only API keys open."""
+    """Build the services on any adapters of the ports; without `tokens` and `issuer` only API keys open."""
     store, together, deadline = stores.customers, stores.transactions, settings.prediction_deadline
     assigner = Assigner(model, settings.assignment_deadline)
     recorder, history = _log(stores, registry)
@@ -224,7 +236,7 @@ def assemble(
     segments_ = _segments(stores, model, registry, settings, recorder)
     imports_, deletions = _imports(stores, assigner, registry, settings), _deletions(stores, settings)
     analyses, names = AnalysisService(store, registry), segments_.descriptions.names
-    access, known_keys = _access(stores, settings, tokens)
+    access, known_keys = _access(stores, settings, tokens, issuer)
     return Services(
         access=access,
         audit=AuditService(stores.changes),
@@ -255,12 +267,17 @@ def assemble(
     )
 
 
-def _access(stores: Stores, settings: Settings, tokens: TokenCheck | None) -> tuple[AccessServices, KeyCache]:
-    bound = concurrency_limits(settings.threads)
+def _access(
+    stores: Stores, settings: Settings, tokens: TokenCheck | None, issuer: Issuer | None
+) -> tuple[AccessServices, KeyCache]:
+    bound, secret = concurrency_limits(settings.threads), settings.secret_key
     authentication, keys = build_authentication(stores.keys, tokens, lambda _: bound.keys.held(address()))
+    sessions = Sessions(authentication, secret)
     access = AccessServices(
         authentication=authentication,
-        sessions=Sessions(authentication, settings.secret_key),
+        sessions=sessions,
+        one_time_tokens=OneTimeTokens(stores.one_time_tokens, stores.keys),
+        issuer_sign_in=IssuerSignIn(issuer, sessions, secret) if issuer else None,
         idempotency=IdempotencyService(stores.idempotency, settings.idempotency_hours),
         concurrency_limits=bound,
         limits=_rate_limits(stores, settings, bound),
@@ -380,7 +397,10 @@ def build_pages(services: Services) -> Resource:
     """Build the controllers of the pages for people on the services; return all their routes."""
     s, of = services, services.segments
     return all_pages(
-        sign_in(SignInController(s.access.sessions), StaticFileController()),
+        sign_in(
+            SignInController(s.access.sessions, s.access.one_time_tokens, s.access.issuer_sign_in),
+            StaticFileController(),
+        ),
         overview(OverviewController(of.now)),
         settings_pages(SettingsController()),
     )

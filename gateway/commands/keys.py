@@ -23,13 +23,14 @@ from gateway.services.access.api_keys import (
     ApiKeyView,
     NewApiKey,
 )
+from gateway.services.access.one_time_tokens import OneTimeTokens
 from gateway.services.errors import SegmentationError
 from gateway.services.events.change import Origin
 from gateway.services.events.recorder import Recorder
 from gateway.services.principal import COMMAND_LINE, Scope
 
 _PAGE = 500
-_SCOPES = [scope.value for scope in Scope]  # of an enumeration click would take the names
+SCOPES = [scope.value for scope in Scope]  # of an enumeration click would take the names
 _DAYS = click.IntRange(1, LONGEST_LIFETIME.days)
 
 
@@ -40,7 +41,7 @@ def keys() -> None:
 
 @keys.command()
 @click.option("--name", required=True, help="What uses the key, such as CRM.")
-@click.option("--scope", "scopes", type=click.Choice(_SCOPES), multiple=True, required=True, help="May be given often.")
+@click.option("--scope", "scopes", type=click.Choice(SCOPES), multiple=True, required=True, help="May be given often.")
 @click.option("--expires-days", type=_DAYS, default=DEFAULT_LIFETIME.days, show_default=True)
 def create(name: str, scopes: Sequence[str], expires_days: int) -> None:
     """Make a key and print it. It is shown this once: only a digest of it is stored."""
@@ -49,14 +50,14 @@ def create(name: str, scopes: Sequence[str], expires_days: int) -> None:
     except ValidationError as error:
         faults = "; ".join(f"{fault['pointer'][1:]} {fault['detail']}" for fault in field_errors(error))
         raise click.ClickException(faults) from error
-    with _service() as service:
+    with access() as (service, _):
         _tell(service.create(**sent, maker=COMMAND_LINE))
 
 
 @keys.command("list")
 def list_() -> None:
     """List all keys, whether they work or not."""
-    with _service() as service:
+    with access() as (service, _):
         for key in _all(service):
             used = f"last used {_minute(key['last_used_at'])}" if key["last_used_at"] else "never used"
             period = f"{_minute(key['created_at'])} to {_minute(key['expires_at'])}"
@@ -67,7 +68,7 @@ def list_() -> None:
 @click.argument("key_id", metavar="ID")
 def revoke(key_id: str) -> None:
     """End a key for good; every gateway refuses it within two seconds."""
-    with _service() as service:
+    with access() as (service, _):
         service.revoke(key_id)
     click.echo(f"revoked {key_id}")
 
@@ -85,13 +86,13 @@ def revoke(key_id: str) -> None:
 def rotate(key_id: str, overlap_seconds: int, expires_days: int | None) -> None:
     """Give a key a new secret and print it, this once."""
     expires = None if expires_days is None else timedelta(days=expires_days)
-    with _service() as service:
+    with access() as (service, _):
         _tell(service.rotate(key_id, timedelta(seconds=overlap_seconds), expires))
 
 
 @contextmanager
-def _service() -> Iterator[ApiKeyService]:
-    """Give the service on the database of the settings; what it refuses or cannot do ends the command."""
+def access() -> Iterator[tuple[ApiKeyService, OneTimeTokens]]:
+    """Give the services on the database of the settings; what they refuse or cannot do ends the command."""
     settings = settings_or_end()
     end_without_replica_set(settings)
     database = stores.connect(Flask("gateway"), settings)
@@ -99,7 +100,8 @@ def _service() -> Iterator[ApiKeyService]:
         # Nobody in this process checks keys, so nobody has to hear of changes.
         kept = stores.mongo_stores(database, settings)
         recorder = Recorder(kept.outboxes, kept.orders, lambda: Origin(COMMAND_LINE))
-        yield ApiKeyService(kept.keys, lambda _: None, kept.transactions, recorder)
+        service = ApiKeyService(kept.keys, lambda _: None, kept.transactions, recorder)
+        yield service, OneTimeTokens(kept.one_time_tokens, kept.keys)
     except SegmentationError as error:
         raise click.ClickException(str(error)) from error
     finally:

@@ -41,9 +41,9 @@ class ServiceController:
         self._metrics = metrics
 
     def index(self) -> Response:
-        """GET /: what there is, for programs; people are led to the pages that are made for them."""
+        """GET /: what there is, for programs; people are led to the first page that they may open."""
         if preferred((JSON, "text/html")) == "text/html":
-            return see_other("/overview")
+            return see_other("/sign-in")
         links = {name: f"/api/v1/{name}" for name in _RESOURCES}
         return json_response({"service": "customer-segmentation gateway", "links": {**links, **_ELSEWHERE}})
 

@@ -11,6 +11,8 @@ from pathlib import Path
 import click
 import requests
 
+from gateway.services.access.api_keys import parse_key
+
 DATA = Path(".data")
 SECRET_KEY = DATA / "gateway_secret_key"
 API_KEY = DATA / "api_key"
@@ -41,6 +43,23 @@ def working_key(session: requests.Session, base: str, file: Path = API_KEY) -> s
         raise click.ClickException(f"no API key could be made: {made.stderr.strip()}")
     _write(file, key := made.stdout.strip())
     return key
+
+
+def one_time_address(base: str, key: str) -> str:
+    """Return an address that signs a browser in with the key, once.
+
+    Raises
+    ------
+    click.ClickException
+        when none can be made.
+    """
+    parsed = parse_key(key)
+    assert parsed is not None  # it has opened something
+    options = ["--key", parsed[0], "--minutes", "60", "--address", base]
+    made = subprocess.run([sys.executable, "-m", "gateway", "sign-in", *options], capture_output=True, text=True)  # noqa: S603  # ourselves
+    if made.returncode:
+        raise click.ClickException(f"no address that signs in could be made: {made.stderr.strip()}")
+    return made.stdout.strip()
 
 
 def _opens(session: requests.Session, base: str, key: str) -> bool:

@@ -8,7 +8,7 @@ import time
 import click
 import requests
 
-from gateway.development.credentials import API_KEY, working_key
+from gateway.development.credentials import API_KEY, one_time_address, working_key
 from gateway.settings import read_settings
 
 START_SECONDS = 60.0
@@ -34,6 +34,8 @@ def main(load: bool) -> None:
             wait_until_counted(session, base)
         sample = session.get(f"{base}/api/v1/sample", timeout=10).json()
     click.echo(f"Ready: {base}/  (Ctrl-C stops everything; the data stay in .data/)")
+    click.echo(f"Open:  {one_time_address(base, key)}")
+    click.echo(f"       It signs you in once, within the hour. Later, sign in with the key in {API_KEY}")
     if sample["customers"]:
         span = f"{sample['first']} to {sample['last']}"
         click.echo(f"Data:  with the sample, {span}; a database without any: make run SAMPLE=no. To remove it:")

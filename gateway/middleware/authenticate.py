@@ -41,7 +41,7 @@ def authenticated(authentication: Authentication, sessions: Sessions) -> Around:
                 raise ScopeMissing(scope)
             answer = view(**parts)
             if session and session.is_due() and isinstance(answer, Response):
-                keep_session(answer, sessions.renewed(session))
+                keep_session(answer, sessions.token_of(session))
             return answer
 
         return guarded

@@ -17,7 +17,7 @@ LONGEST_QUERY: Final = 60 * 1024
 
 def query_parameters(route: Route, view: View) -> View:
     """Read the query string into ``g`` (see `http.query`); parameters that the route does not know are refused."""
-    reader = QueryReader(route.parameters)
+    reader = QueryReader(route.parameters, lenient=route.lenient)
 
     @wraps(view)
     def guarded(**parts: Any) -> Any:

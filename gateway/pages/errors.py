@@ -14,7 +14,7 @@ from shared.problems import FieldError
 
 _HEADLINES: Final = {
     401: "Please sign in",
-    403: "Your key does not allow this",
+    403: "You are not allowed to do this",
     404: "There is nothing here",
     429: "Too many requests",
     503: "Not available at the moment",

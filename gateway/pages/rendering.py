@@ -64,6 +64,11 @@ def page(template: str, status: int = 200, **values: Any) -> Response:
     return Response(text, status, {"Content-Security-Policy": POLICY}, content_type="text/html; charset=utf-8")
 
 
+def first_page(principal: Principal) -> str:
+    """Return the address of the first page that somebody may open."""
+    return next(iter(_Viewer(principal, "").rooms), NAVIGATION[0]).address
+
+
 @dataclass(frozen=True, slots=True)
 class _Viewer:
     principal: Principal | None

@@ -80,7 +80,7 @@ class Route:
     ----------
     scope : what a caller needs; None where anybody may call.
     or_scopes : any of these is enough as well.
-    parameters : the query parameters that it knows; any other is refused.
+    parameters : the query parameters that it knows; any other is refused, or ignored where `lenient`.
     repeats : what an Idempotency-Key does for a POST.
     """
 
@@ -93,6 +93,7 @@ class Route:
     work: Work = Work.QUICK
     repeats: Repeats = Repeats()
     or_scopes: Sequence[Scope] = ()
+    lenient: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,12 +53,17 @@ class Parameter:
 class QueryReader:
     """Reads the query strings of one route.
 
+    Parameters
+    ----------
+    lenient : whether unknown parameters are ignored: another service has written the query string.
+
     Attributes
     ----------
     defaults : the values of an empty query string, if nothing is `required`.
     """
 
-    def __init__(self, parameters: Sequence[Parameter]) -> None:
+    def __init__(self, parameters: Sequence[Parameter], *, lenient: bool = False) -> None:
+        self._lenient = lenient
         self._parameters = {name: p for p in parameters for name in (p.name, p.alias) if name is not None}
         self.required = tuple(p.name for p in parameters if p.required)
         self.defaults: Values = {p.name: p.default for p in parameters if p.default is not None}
@@ -75,6 +80,8 @@ class QueryReader:
         errors, seen = [], set()
         for name, text in query:
             parameter = self._parameters.get(name)
+            if parameter is None and self._lenient:
+                continue
             try:
                 if name in seen:
                     raise ValueError("is given more than once")

@@ -22,6 +22,7 @@ from fakes.drift import InMemoryDriftChecks
 from fakes.idempotency import InMemoryIdempotencyStore
 from fakes.imports import InMemoryImportRecords
 from fakes.model import FakeModel
+from fakes.one_time_tokens import InMemoryOneTimeTokens
 from fakes.rate_limits import InMemoryQuotaStore
 from fakes.registry import FakeRegistry
 from fakes.schema import InMemorySchema
@@ -80,6 +81,8 @@ class FakeGateway:
     deleted: Any = field(default_factory=InMemoryDeletedCustomers)
     erasures: Any = field(default_factory=InMemoryErasureRecords)
     keys: Any = field(default_factory=InMemoryKeyStore)
+    one_time_tokens: Any = field(default_factory=InMemoryOneTimeTokens)
+    issuer: Any = None
     changes: Any = field(default_factory=InMemoryChangeLog)
     outboxes: Any = None
     orders: Any = None
@@ -117,6 +120,7 @@ class FakeGateway:
             deleted=self.deleted,
             erasures=self.erasures,
             keys=self.keys,
+            one_time_tokens=self.one_time_tokens,
             outboxes=self.outboxes,
             orders=self.orders,
             changes=self.changes,
@@ -171,7 +175,7 @@ class FakeGateway:
     @cached_property
     def services(self) -> Services:
         """The services on the fakes."""
-        return assemble(self.stores, self.model, self.registry, self.settings)
+        return assemble(self.stores, self.model, self.registry, self.settings, issuer=self.issuer)
 
     @cached_property
     def app(self) -> Flask:

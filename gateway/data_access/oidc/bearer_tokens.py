@@ -19,7 +19,6 @@ from jwt.exceptions import PyJWTError
 from gateway.data_access.oidc.issuer_keys import IssuerKeys
 from gateway.services.errors import IssuerMisconfigured, IssuerUnavailable, Unauthenticated
 from gateway.services.principal import Principal, Scope
-from gateway.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +89,7 @@ class BearerTokens:
             known = self._checked.get(digest)
         if known is not None and self._clock() < known.until:
             return known.principal
-        claims = self._claims(token)
+        claims = self.claims(token)
         principal = Principal("token", claims["sub"], _name(claims), _scopes(claims, self._trust.scope_prefix))
         self._remember(digest, principal, int(claims["exp"]))
         return principal
@@ -98,8 +97,8 @@ class BearerTokens:
     def begin(self) -> None:
         self._keys.begin()
 
-    def _claims(self, token: str) -> dict[str, Any]:
-        """Return what a token says that holds."""
+    def claims(self, token: str) -> dict[str, Any]:
+        """Return what a token says that holds; raises what `principal` does."""
         try:
             header = jwt.get_unverified_header(token)
             key = self._key(header)
@@ -160,15 +159,6 @@ class BearerTokens:
         until = min(expires_at + LEEWAY_SECONDS, self._clock() + REMEMBERED_SECONDS)
         with self._lock:
             self._checked[digest] = _Checked(principal, until)
-
-
-def trusted_tokens(settings: Settings) -> BearerTokens | None:
-    """Return the check of bearer tokens, or None where no issuer is configured."""
-    if settings.oidc_issuer is None or settings.oidc_audience is None:
-        return None
-    algorithms = settings.oidc_algorithms
-    trust = Trust(settings.oidc_issuer, settings.oidc_audience, algorithms, settings.oidc_scope_prefix)
-    return BearerTokens(trust, IssuerKeys(settings.oidc_issuer, settings.oidc_jwks_url, algorithms))
 
 
 def _refuse_subject(subject: str) -> None:

@@ -102,7 +102,7 @@ class _Fetched(NamedTuple):
     at: float
 
 
-class _AnotherIssuer(ValueError):
+class AnotherIssuer(ValueError):
     """What is at the issuer's address calls itself something else."""
 
 
@@ -190,7 +190,7 @@ class IssuerKeys:
         try:
             keys = KeySet(_json(self._where())["keys"], self._algorithms)
             self._fetched, self._failure = _Fetched(keys, self._clock()), None
-        except _AnotherIssuer as error:
+        except AnotherIssuer as error:
             self._failure = IssuerMisconfigured
             log.error("OIDC_ISSUER is wrong, so that no bearer token can be checked: it is %r, %s", self._issuer, error)
         except (requests.RequestException, ValueError, KeyError, TypeError) as error:
@@ -203,16 +203,26 @@ class IssuerKeys:
             done.set()
 
     def _where(self) -> str:
-        """Return the address of the keys (OpenID Connect Discovery 1.0, section 4)."""
-        if self._jwks_url:
-            return self._jwks_url
-        found = _json(self._issuer.rstrip("/") + _DISCOVERY)
-        name = found["issuer"]
-        if not isinstance(name, str):
-            raise TypeError("its discovery document names no issuer")
-        if name != self._issuer:  # to the letter (section 4.3); a token says the same name
-            raise _AnotherIssuer(f"and the discovery document at that address is that of {name!r}")
-        return str(found["jwks_uri"])
+        return self._jwks_url or str(discovered(self._issuer)["jwks_uri"])
+
+
+def discovered(issuer: str) -> dict[str, Any]:
+    """Return what an issuer says of itself (OpenID Connect Discovery 1.0, section 4).
+
+    Raises
+    ------
+    AnotherIssuer
+        if it has another name there.
+    requests.RequestException, ValueError, KeyError, TypeError
+        if it cannot be had.
+    """
+    found = _json(issuer.rstrip("/") + _DISCOVERY)
+    name = found["issuer"]
+    if not isinstance(name, str):
+        raise TypeError("its discovery document names no issuer")
+    if name != issuer:  # to the letter (section 4.3); a token says the same name
+        raise AnotherIssuer(f"and the discovery document at that address is that of {name!r}")
+    return found
 
 
 def _json(url: str) -> dict[str, Any]:

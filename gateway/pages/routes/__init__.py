@@ -22,9 +22,11 @@ def page(
     work: Work = Work.MANY,
     method: str = "GET",
     or_scopes: Sequence[Scope] = (),
+    *,
+    lenient: bool = False,
 ) -> Route:
     """Return the route of a page; its arguments are those of `gateway.routes.Route`."""
-    return Route(method, path, view, scope, _NONE, parameters, work, or_scopes=or_scopes)
+    return Route(method, path, view, scope, _NONE, parameters, work, or_scopes=or_scopes, lenient=lenient)
 
 
 def all_pages(*rooms: Sequence[Route]) -> Resource:

@@ -14,7 +14,10 @@ def sign_in(controller: SignInController, files: StaticFileController) -> Sequen
     """Return the routes that need no key."""
     return (
         page("/static/<digest>/<name>", files.file, None, work=Work.LIVENESS),
-        page("/sign-in", controller.form, None, controller.PARAMETERS, Work.PAGE),
-        page("/sign-in", controller.sign_in, None, work=Work.PAGE, method="POST"),
-        page("/sign-out", controller.sign_out, None, work=Work.PAGE, method="POST"),
+        page("/sign-in", controller.form, None, controller.FORM, Work.QUICK),
+        page("/sign-in", controller.sign_in, None, work=Work.QUICK, method="POST"),
+        page("/sign-in/once", controller.once, None, work=Work.PAGE),
+        page("/sign-in/issuer", controller.to_issuer, None, controller.FORM, Work.QUICK),
+        page("/sign-in/callback", controller.from_issuer, None, controller.CALLBACK, Work.QUICK, lenient=True),
+        page("/sign-out", controller.sign_out, None, work=Work.QUICK, method="POST"),
     )

@@ -58,12 +58,16 @@ class ApiKey:
         """Whether it is neither revoked nor expired."""
         return self.revoked_at is None and at < self.expires_at
 
+    def digests(self, at: datetime) -> list[bytes]:
+        """Return the digests of the secrets that open at a time: none if the key is not usable, two in an overlap."""
+        if not self.usable(at):
+            return []
+        overlap = self.old_digest is not None and self.old_until is not None and at < self.old_until
+        return [self.digest, self.old_digest] if overlap and self.old_digest else [self.digest]
+
     def opens(self, digest: bytes, at: datetime) -> bool:
         """Whether the secret with this digest is one of the key's, and the key is usable; in constant time."""
-        known = secrets.compare_digest(self.digest, digest)
-        if not known and self.old_digest is not None and self.old_until is not None and at < self.old_until:
-            known = secrets.compare_digest(self.old_digest, digest)
-        return known and self.usable(at)
+        return any(secrets.compare_digest(known, digest) for known in self.digests(at))
 
 
 class Rotation(NamedTuple):

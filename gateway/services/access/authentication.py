@@ -203,23 +203,42 @@ class Authentication:
             raise Unauthenticated
         return self._noted(key)
 
-    def key_holder(self, key_id: str) -> Principal:
-        """Return who has signed in with a key, of which only the id is at hand.
+    def key_holder(self, key_id: str, mark: str) -> Principal:
+        """Return who has signed in with a key, of which only the id and a mark (`mark_of`) are at hand.
 
         Raises
         ------
         Unauthenticated
-            if it has been revoked or has expired.
+            if it has been revoked, has expired, or the secret with this mark has been rotated away.
         StoreError, StoreUnavailable
         """
         key = self._keys.get(key_id)
-        if key is None or not key.usable(self._clock()):
+        if key is None or mark not in map(mark_of, key.digests(self._clock())):
             raise Unauthenticated
         return self._noted(key)
+
+    def mark(self, key_id: str) -> str:
+        """Return the mark of a key's secret.
+
+        Raises
+        ------
+        Unauthenticated
+            if the key is not usable.
+        StoreError, StoreUnavailable
+        """
+        key = self._keys.get(key_id)
+        if key is None or not (digests := key.digests(self._clock())):
+            raise Unauthenticated
+        return mark_of(digests[0])
 
     def _noted(self, key: ApiKey) -> Principal:
         self._uses.note(key.id)
         return Principal("api_key", key.id, key.name, key.scopes)
+
+
+def mark_of(digest: bytes) -> str:
+    """Return what a secret is known again by in a session; it opens nothing, and nobody finds the secret by it."""
+    return digest[:9].hex()
 
 
 def build_authentication(store: KeyStore, tokens: TokenCheck | None, waiting: Held) -> tuple[Authentication, KeyCache]:

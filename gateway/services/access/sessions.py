@@ -1,23 +1,27 @@
 """Sessions of people in a browser: a signed token that stands for an API key, and ends with it.
 
 Nothing is stored: the token names the key, and the key is looked up at every request, so that revoking it ends every
-session that was begun with it. Signed by itsdangerous, as Flask's own sessions are.
+session that was begun with it, and rotating it does when the old secret ends. Who has come by way of an issuer is named
+with what the issuer has said, which therefore holds for a shorter time. Signed by itsdangerous, as Flask's own sessions
+are.
 """
 
 from __future__ import annotations
 
+import base64
 import hmac
-import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from itsdangerous import BadData, URLSafeTimedSerializer
 
-from gateway.services.access.authentication import Authentication
+from gateway.services.access.api_keys import parse_key
+from gateway.services.access.authentication import Authentication, mark_of
 from gateway.services.clock import now
 from gateway.services.errors import CsrfTokenWrong, Unauthenticated
-from gateway.services.principal import Principal
+from gateway.services.principal import Principal, Scope
 
 IDLE: Final = timedelta(hours=1)
 """How long a session lasts after the last request."""
@@ -25,8 +29,13 @@ IDLE: Final = timedelta(hours=1)
 LONGEST: Final = timedelta(hours=12)
 """How long it lasts at most."""
 
+LONGEST_OF_ISSUER: Final = timedelta(hours=1)
+"""How long it lasts at most where an issuer has said who somebody is: so late is noticed what the issuer takes away."""
+
 RENEWED_AFTER: Final = timedelta(minutes=5)
 """The age from which a request has the session's token signed anew."""
+
+_SCOPES = {str(scope): scope for scope in Scope}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +44,16 @@ class Session:
 
     Attributes
     ----------
-    principal : who has signed in, with what the key may do now.
+    principal : who has signed in, with what they may do now.
     csrf_token : what a request that changes something has to bring along; a page of another site does not know it.
-    key_id : the API key that it was begun with.
+        Whoever signs in again with the same key has the same, so that a page that was open before goes on.
+    who : what the session's token says of who has signed in.
     begun_at, signed_at : when it was begun, and when its token was signed last.
     """
 
     principal: Principal
     csrf_token: str
-    key_id: str
+    who: Mapping[str, Any]
     begun_at: datetime
     signed_at: datetime
 
@@ -73,22 +83,39 @@ class Sessions:
     def __init__(self, authentication: Authentication, secret: str) -> None:
         self._authentication = authentication
         self._tokens = URLSafeTimedSerializer(secret, salt="session")
+        self._secret = secret.encode()
 
-    def begin(self, key: str) -> str:
-        """Begin a session with an API key; return its token.
+    def begin(self, key: str) -> Session:
+        """Begin a session with an API key.
 
         Raises
         ------
         Unauthenticated, StoreError
         """
-        principal = self._authentication.principal(key)
-        if principal.kind != "api_key":
+        principal, parsed = self._authentication.principal(key), parse_key(key)
+        if parsed is None:  # somebody's token: it would outlive its time
             raise Unauthenticated
-        return self._signed(principal.id, secrets.token_urlsafe(18), now())
+        return self._begun(principal, {"key": principal.id, "mark": mark_of(parsed[1])})
 
-    def renewed(self, session: Session) -> str:
-        """Return a token of the same session that is signed now."""
-        return self._signed(session.key_id, session.csrf_token, session.begun_at)
+    def begin_with(self, key_id: str) -> Session:
+        """Begin a session with an API key of which only the id is at hand.
+
+        Raises
+        ------
+        Unauthenticated, StoreError
+        """
+        mark = self._authentication.mark(key_id)
+        return self._begun(self._authentication.key_holder(key_id, mark), {"key": key_id, "mark": mark})
+
+    def begin_as(self, principal: Principal) -> Session:
+        """Begin a session of somebody whom the issuer has named."""
+        scopes = sorted(principal.scopes)
+        return self._begun(principal, {"sub": principal.id, "name": principal.name, "scopes": scopes})
+
+    def token_of(self, session: Session) -> str:
+        """Return a token of the session that is signed now."""
+        begun = int(session.begun_at.replace(tzinfo=UTC).timestamp())
+        return str(self._tokens.dumps({**session.who, "begun": begun}))
 
     def read(self, token: str) -> Session:
         """Return the session that a token stands for.
@@ -103,12 +130,21 @@ class Sessions:
             said, signed_at = self._tokens.loads(token, max_age=int(IDLE.total_seconds()), return_timestamp=True)
         except BadData as error:
             raise Unauthenticated from error
-        begun_at = datetime.fromtimestamp(said["begun"], UTC).replace(tzinfo=None)
-        if now() - begun_at > LONGEST:
+        begun_at = datetime.fromtimestamp(said.pop("begun"), UTC).replace(tzinfo=None)
+        if now() - begun_at > (LONGEST if "key" in said else LONGEST_OF_ISSUER):
             raise Unauthenticated
-        principal = self._authentication.key_holder(said["key"])
-        return Session(principal, said["csrf"], said["key"], begun_at, signed_at.replace(tzinfo=None))
+        principal = self._principal(said)
+        return Session(principal, self._csrf_token(principal, said), said, begun_at, signed_at.replace(tzinfo=None))
 
-    def _signed(self, key_id: str, csrf_token: str, begun_at: datetime) -> str:
-        begun = int(begun_at.replace(tzinfo=UTC).timestamp())
-        return str(self._tokens.dumps({"key": key_id, "csrf": csrf_token, "begun": begun}))
+    def _begun(self, principal: Principal, who: Mapping[str, Any]) -> Session:
+        return Session(principal, self._csrf_token(principal, who), who, now(), now())
+
+    def _principal(self, who: Mapping[str, Any]) -> Principal:
+        if "key" in who:
+            return self._authentication.key_holder(who["key"], who["mark"])
+        scopes = frozenset(_SCOPES[scope] for scope in who["scopes"] if scope in _SCOPES)
+        return Principal("token", who["sub"], who["name"], scopes)
+
+    def _csrf_token(self, principal: Principal, who: Mapping[str, Any]) -> str:
+        of = f"csrf-token {principal.identity} {who.get('mark', '')}"
+        return base64.urlsafe_b64encode(hmac.digest(self._secret, of.encode(), "sha256")[:18]).decode()

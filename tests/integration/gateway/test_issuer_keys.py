@@ -14,8 +14,8 @@ from support.problems import assert_problem
 from support.scripted_server import http
 from support.servers import free_port
 
-from gateway.data_access.oidc import issuer_keys
-from gateway.data_access.oidc.bearer_tokens import BearerTokens, Trust, trusted_tokens
+from gateway.data_access.oidc import issuer_keys, trusted_issuer
+from gateway.data_access.oidc.bearer_tokens import BearerTokens, Trust
 from gateway.data_access.oidc.issuer_keys import FETCH_TIMEOUT, FRESH_SECONDS, GRACE_SECONDS, PAUSE_SECONDS, IssuerKeys
 from gateway.services.errors import IssuerMisconfigured, IssuerUnavailable, Unauthenticated
 from gateway.settings import Settings
@@ -61,7 +61,7 @@ def _settled(keys: IssuerKeys) -> None:
 
 
 def test_a_real_token_is_checked_with_keys_that_discovery_finds(issuer: Issuer) -> None:
-    tokens = trusted_tokens(Settings(oidc_issuer=issuer.url, oidc_audience=AUDIENCE))
+    tokens, _ = trusted_issuer(Settings(oidc_issuer=issuer.url, oidc_audience=AUDIENCE))
     assert tokens is not None
     assert tokens.principal(token(issuer.url)).id == "ann"
     with pytest.raises(Unauthenticated):
@@ -70,7 +70,7 @@ def test_a_real_token_is_checked_with_keys_that_discovery_finds(issuer: Issuer) 
 
 
 def test_nobody_is_trusted_unless_configured() -> None:
-    assert trusted_tokens(Settings()) is None
+    assert trusted_issuer(Settings()) == (None, None)
 
 
 def test_an_address_of_the_keys_makes_discovery_needless(issuer: Issuer) -> None:
@@ -224,7 +224,7 @@ class TestAnIssuerOfAnotherName:
     ) -> None:
         issuer.name = name(issuer.url)
         settings = Settings(oidc_issuer=setting(issuer.url), oidc_audience=AUDIENCE)
-        tokens = trusted_tokens(settings)
+        tokens, _ = trusted_issuer(settings)
         assert tokens is not None
         gateway = FakeGateway()
         gateway.services = assemble(gateway.stores, gateway.model, gateway.registry, settings, tokens)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from contracts.api_keys import KEY, KeyStoreContract
+from contracts.one_time_tokens import AT, UNTIL, OneTimeTokensContract
 from fakes.changes import recorder
 from fakes.deletions import InMemoryTransactions
 from flask import Flask
@@ -15,6 +17,7 @@ from pymongo.collection import Collection
 from support.servers import free_port
 
 from gateway.data_access.mongo.api_keys import MongoKeyStore
+from gateway.data_access.mongo.one_time_tokens import MongoOneTimeTokens
 from gateway.development import mongod as development
 from gateway.services.access.api_keys import ApiKeyService, NewApiKey, parse_key
 from gateway.services.errors import StoreUnavailable
@@ -39,6 +42,25 @@ def keys(collection: Collection[dict[str, Any]]) -> MongoKeyStore:
 
 class TestMongoKeyStore(KeyStoreContract):
     """The contract on a real mongod."""
+
+
+class TestMongoOneTimeTokens(OneTimeTokensContract):
+    """The contract of tokens that sign in once on a real mongod."""
+
+    @pytest.fixture
+    def tokens(self, collection: Collection[dict[str, Any]]) -> MongoOneTimeTokens:
+        return MongoOneTimeTokens(collection.database["one_time_tokens"])
+
+    def test_of_twenty_who_come_with_one_token_one_has_it(self, tokens: MongoOneTimeTokens) -> None:
+        tokens.keep(b"a", "key", UNTIL)
+        start = threading.Barrier(20)
+
+        def take(_: int) -> str | None:
+            start.wait()
+            return tokens.take(b"a", AT)
+
+        with ThreadPoolExecutor(20) as threads:
+            assert sorted(filter(None, threads.map(take, range(20)))) == ["key"]
 
 
 def test_a_scope_of_a_later_version_opens_nothing(keys: MongoKeyStore, collection: Collection[dict[str, Any]]) -> None:

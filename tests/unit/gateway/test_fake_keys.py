@@ -1,13 +1,21 @@
-"""The fake of the `KeyStore` obeys the port's contract."""
+"""The fakes of the `KeyStore` and the `OneTimeTokenStore` obey the contracts of their ports."""
 
 from __future__ import annotations
 
 import pytest
 from contracts.api_keys import KeyStoreContract
+from contracts.one_time_tokens import OneTimeTokensContract
 from fakes.api_keys import InMemoryKeyStore
+from fakes.one_time_tokens import InMemoryOneTimeTokens
 
 
 class TestInMemoryKeyStore(KeyStoreContract):
     @pytest.fixture
     def keys(self) -> InMemoryKeyStore:
         return InMemoryKeyStore(with_administrator=False)
+
+
+class TestInMemoryOneTimeTokens(OneTimeTokensContract):
+    @pytest.fixture
+    def tokens(self) -> InMemoryOneTimeTokens:
+        return InMemoryOneTimeTokens()
