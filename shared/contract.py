@@ -186,7 +186,8 @@ class Segment(TypedDict):
     """A segment of one model version. ``size`` and ``share`` (0-1) are those of the training data.
 
     ``name`` is the one a person gave, else the one made by rule when the segment was first found; ``derived_name`` is
-    what the rules call it in this version. ``name_warning`` says why a person's name may no longer fit.
+    what the rules call it in this version. ``name_warning`` says why a person's name may no longer fit. ``actions`` are
+    a person's, too, else the ``derived_actions``. Whoever said any of that last did so at ``labelled_at``.
     """
 
     id: str
@@ -199,6 +200,9 @@ class Segment(TypedDict):
     size: int
     share: float
     actions: list[str]
+    derived_actions: NotRequired[list[str]]
+    labelled_at: NotRequired[str | None]
+    labelled_by: NotRequired[str | None]
     profile: dict[str, Quartiles]
 
 

@@ -144,11 +144,13 @@ class Label(TypedDict):
     """What a person said of a segment, by its permanent id, and what the rules called it when it was named.
 
     ``changed_at`` and ``changed_by`` are null as long as nobody said anything; ``derived_name`` is that of now, then.
+    Where ``actions`` are null, those made by rule hold.
     """
 
     name: str | None
     description: str | None
     owner: str | None
+    actions: NotRequired[list[str] | None]
     derived_name: str
     changed_at: str | None
     changed_by: str | None
@@ -284,6 +286,7 @@ REFUSALS = {
     "gate_refused": 409,
     "nothing_to_roll_back": 409,
     "name_taken": 409,
+    "label_changed": 409,
     "labels_damaged": 409,
     "training_running": 409,
     "training_ended": 409,

@@ -144,10 +144,21 @@ ORDERS: Mapping[str, dict[str, Any]] = {
     "ActivationOrder": _order("Why, who, and whether to override the gate", reason=_REASON, by=_BY, force=_FORCE)
     | _REASON_IF_FORCED,
     "SegmentLabel": _order(
-        "The name, description and owner of a segment; null clears",
+        "The name, description, owner and actions of a segment; null clears, and what follows by rule comes back",
         name=_clearable("What the segment is called; one line with a letter or digit in it", 80),
         description=_clearable("What it is", 2_000),
         owner=_clearable("Who is responsible for it", 200),
+        actions={
+            "type": ["array", "null"],
+            "items": _text("One line", 200, minLength=1),
+            "maxItems": 10,
+            "description": "What to do for its customers, the most promising first",
+        },
+        if_labelled_at={
+            "type": ["string", "null"],
+            "maxLength": 200,
+            "description": "The `labelled_at` that the segment must have; another is refused with `label_changed`",
+        },
         by=_BY,
     ),
 }

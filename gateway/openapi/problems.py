@@ -53,6 +53,7 @@ _REFUSALS = {
     "gate_refused": "The version does not pass the gate; errors lists each failed check",
     "nothing_to_roll_back": "No version was active before this one, or it can no longer serve",
     "name_taken": "Another segment already has this name",
+    "label_changed": "Somebody has changed the label of the segment since `if_labelled_at`",
     "labels_damaged": "The stored names of segments cannot be read",
     "training_running": "A training is already running; the detail has its id",
     "training_ended": "The training has already ended",

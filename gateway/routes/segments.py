@@ -77,12 +77,13 @@ _LIST_MEMBERS = Operation(
 )
 _LABEL_SEGMENT = Operation(
     "labelSegment",
-    "Change the name, description or owner of a segment",
-    "A JSON merge patch; `null` clears a member, and the segment then goes by its `derived_name` again. These "
-    "labels stay with the segment's id across retrainings.",
+    "Change the name, description, owner or actions of a segment",
+    "A JSON merge patch; `null` clears a member, and the segment then goes by its `derived_name` and has its "
+    "`derived_actions` again. These labels stay with the segment's id across retrainings. With `if_labelled_at`, "
+    "the `labelled_at` that the caller has read, nobody's change of meanwhile is overwritten.",
     {200: Answer("The updated segment", SegmentInFull)},
     Body("SegmentLabel", media_types=(MERGE_PATCH, JSON), required=False),
-    ("segment_not_found", "name_taken", "store_not_writable", *_DESCRIPTION_PROBLEMS, *MODEL, *_SIZES),
+    ("segment_not_found", "name_taken", "label_changed", "store_not_writable", *_DESCRIPTION_PROBLEMS, *MODEL, *_SIZES),
 )
 
 _READ = Scope.MODELS_READ

@@ -29,6 +29,7 @@ STATUSES: dict[type[store.RegistryError], tuple[int, str]] = {
     store.GateRefused: (409, "gate_refused"),
     store.ReasonRequired: (422, "validation_failed"),
     store.NameTaken: (409, "name_taken"),
+    store.LabelChanged: (409, "label_changed"),
     store.LabelsDamaged: (409, "labels_damaged"),
     store.StoreNotWritable: (507, "store_not_writable"),
     store.SignatureRefused: (409, "signature_refused"),

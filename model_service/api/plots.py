@@ -352,12 +352,13 @@ class _Files:
         return _Names(text if said else b"", f"/{digest[:16]}")
 
 
-def _said(label: Label, in_full: bool) -> dict[str, str | None] | None:
+def _said(label: Label, in_full: bool) -> dict[str, Any] | None:
     """Return what of a label is shown, in the report (`in_full`) or in a plot; None where nothing is."""
-    said: dict[str, str | None] = {"name": label["name"], "description": None, "owner": None}
+    said: dict[str, Any] = {"name": label["name"], "description": None, "owner": None, "actions": None}
     if in_full:
-        said |= {"description": label["description"], "owner": label["owner"]}
-    return {**said, "derived_name": label["derived_name"]} if any(said.values()) else None
+        said |= {name: label.get(name) for name in ("description", "owner", "actions")}
+    nothing = all(value is None for value in said.values())
+    return None if nothing else {**said, "derived_name": label["derived_name"]}
 
 
 class _Names(NamedTuple):

@@ -1,4 +1,4 @@
-"""The segments' labels: the names, descriptions and owners that people give them."""
+"""The segments' labels: the names, descriptions, owners and actions that people give them."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ def get_label(segment: Segment, store: Store) -> Label:
         **BAD_BODY,
         **_NO_SEGMENT,
         **NOT_WRITABLE,
-        s409="Another segment has this name, or the segment labels cannot be read",
+        s409="Another segment has this name, the label is no longer that of if_labelled_at, or labels cannot be read",
     ),
 )
 def change_label(segment: Segment, patch: LabelPatch, store: Store, model: Model) -> Label:
-    """Name a segment, describe it or say who owns it, for all versions; null clears."""
+    """Name a segment, describe it, say who owns it and what to do with it, for all versions; null clears."""
     label = relabel(store, segment, patch)
     model.refresh()
     return label

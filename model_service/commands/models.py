@@ -159,13 +159,16 @@ def _what(entry: Activation) -> str:
 @click.option("--name", type=TEXT, help="Its name; empty for the derived one.")
 @click.option("--description", type=TEXT, help="Its description; empty for none.")
 @click.option("--owner", type=TEXT, help="Who is responsible for it; empty for nobody.")
+@click.option("--action", "actions", type=TEXT, multiple=True, help="What to do for it; empty for the derived ones.")
 @_by
 @in_store
-def label(segment: str, store: ModelStore, by: str, **given: str | None) -> None:
-    """Name SEGMENT (such as seg-01), describe it, or say who owns it."""
+def label(segment: str, store: ModelStore, by: str, actions: Sequence[str], **given: str | None) -> None:
+    """Name SEGMENT (such as seg-01), describe it, say who owns it, or what to do for it."""
     from model_service.store.labelling import relabel
 
-    changes = {member: text.strip() or None for member, text in given.items() if text is not None}
+    changes: dict[str, object] = {member: text.strip() or None for member, text in given.items() if text is not None}
+    if actions:
+        changes["actions"] = [text for text in map(str.strip, actions) if text] or None
     try:
         patch = LabelPatch.model_validate({**changes, "by": by})
     except ValidationError as error:

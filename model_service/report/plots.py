@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from model_service.report import choice_plots, comparison_plots, segment_plots, space_plots
 from model_service.report.figures import Figures, relabelled
 from model_service.report.subject import ScoredRows
-from model_service.store.labels import Labels, displayed_name
+from model_service.store.labels import Labels, displayed_actions, displayed_name
 from model_service.store.manifest import Manifest
 
 
@@ -35,7 +35,10 @@ class Subject:
 def subject_of(manifest: Manifest, figures: Figures, labels: Labels, rows: ScoredRows | None = None) -> Subject:
     """Return what is drawn of a version whose segments have `labels`."""
     named = manifest.copy()
-    named["segments"] = [{**segment, "name": displayed_name(segment, labels)} for segment in manifest["segments"]]
+    named["segments"] = [
+        {**segment, "name": displayed_name(segment, labels), "actions": displayed_actions(segment, labels)}
+        for segment in manifest["segments"]
+    ]
     comparison = figures["comparison"]
     if comparison:
         figures = figures.copy()

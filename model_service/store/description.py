@@ -14,7 +14,7 @@ from model_service.scoring.wording import rule_sentence
 from model_service.store.artefact import reading
 from model_service.store.errors import ArtefactDamaged, NoActiveModel
 from model_service.store.files import moment_of
-from model_service.store.labels import Labels, displayed_name, name_warning
+from model_service.store.labels import Labels, displayed_actions, displayed_name, name_warning
 from model_service.store.manifest import Manifest, StoredSegment
 from model_service.store.registry import ModelStore
 from shared.contract import Segment
@@ -149,6 +149,9 @@ def _published(segment: StoredSegment, labels: Labels) -> Segment:
         cluster=segment["cluster"],
         size=segment["size"],
         share=segment["share"],
-        actions=segment["actions"],
+        actions=displayed_actions(segment, labels),
+        derived_actions=segment["actions"],
+        labelled_at=label and label["changed_at"],
+        labelled_by=label and label["changed_by"],
         profile=segment["profile"],
     )

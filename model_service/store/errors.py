@@ -26,6 +26,7 @@ class RegistryError(Exception):
       - GateRefused: the version is worse than the active one
       - ReasonRequired: the gate is overruled only with a reason
       - NameTaken: another segment has this name
+      - LabelChanged: somebody has changed the segment's label meanwhile
       - LabelsDamaged: the segments' labels cannot be read
       - NoEvidence: the version is too old to have statistics of its training customers
       - TrainingRunning: another training has not ended
@@ -87,6 +88,10 @@ class ReasonRequired(RegistryError):
 
 class NameTaken(RegistryError):
     """Another segment has this name."""
+
+
+class LabelChanged(RegistryError):
+    """Somebody has changed the segment's label since the caller read it."""
 
 
 class LabelsDamaged(RegistryError):

@@ -8,8 +8,7 @@ from datetime import UTC, datetime
 from typing import cast
 
 from model_service.store.artefact import reading
-from model_service.store.errors import ArtefactDamaged, NameTaken, SegmentNotFound, VersionNotFound
-from model_service.store.files import rfc3339
+from model_service.store.errors import ArtefactDamaged, LabelChanged, NameTaken, SegmentNotFound, VersionNotFound
 from model_service.store.labels import LabelPatch, Labels, name_key
 from model_service.store.manifest import StoredSegment
 from model_service.store.registry import ModelStore
@@ -43,21 +42,34 @@ def relabel(store: ModelStore, segment: str, patch: LabelPatch) -> Label:
 
     Raises
     ------
-    SegmentNotFound, NameTaken, LabelsDamaged, StoreNotWritable
+    SegmentNotFound, NameTaken, LabelChanged, LabelsDamaged, StoreNotWritable
     """
     stored, changes = _find(store, segment), patch.changes()
     with store.writing():
         labels = store.labels.read()
+        label = labels.get(segment) or _blank(stored)
+        if not patch.fits(label):
+            raise LabelChanged(_changed(segment, label))
         if "name" in changes:
             _refuse_taken(changes["name"], stored, store, labels)
-        label = labels.get(segment) or _blank(stored)
         if not changes:
             return label
         if "name" in changes:
             label["derived_name"] = stored["derived_name"]
-        label |= cast(Label, {**changes, "changed_at": rfc3339(datetime.now(UTC)), "changed_by": patch.by})
+        label |= cast(Label, {**changes, "changed_at": _now(), "changed_by": patch.by})
         store.labels.replace(labels | {segment: label})
     return label
+
+
+def _now() -> str:
+    """Return the time, fine enough to tell two changes apart."""
+    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _changed(segment: str, label: Label) -> str:
+    if label["changed_at"] is None:
+        return f"Segment {segment} has no label any more."
+    return f"The label of segment {segment} was changed by {label['changed_by']} at {label['changed_at']}."
 
 
 def _blank(segment: StoredSegment) -> Label:
@@ -65,6 +77,7 @@ def _blank(segment: StoredSegment) -> Label:
         name=None,
         description=None,
         owner=None,
+        actions=None,
         derived_name=segment["derived_name"],
         changed_at=None,
         changed_by=None,

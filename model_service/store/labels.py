@@ -1,4 +1,4 @@
-"""What people call the segments: names, descriptions and owners by permanent id, beside the names made by rule.
+"""What people say of the segments: names, descriptions, owners and actions by permanent id, beside those made by rule.
 
 They lie in ``<store>/labels.json``, apart from the versions, so that they follow a segment through every retraining.
 """
@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from itertools import chain
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import orjson
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -82,23 +82,35 @@ Name = Annotated[str, Field(min_length=1, max_length=80), AfterValidator(_one_li
 Line = Annotated[str, Field(max_length=200, json_schema_extra={"pattern": f"^{VISIBLE}*$"}), AfterValidator(_one_line)]
 """A short text on one line, such as who did something."""
 Text = Annotated[str, Field(json_schema_extra={"pattern": f"^({VISIBLE}|[\\t\\n\\r])*$"}), AfterValidator(_text)]
+Action = Annotated[Line, Field(min_length=1)]
+"""Something to do for the customers of a segment."""
+MOST_ACTIONS = 10
 Reason = Annotated[Text, Field(max_length=1_000)]
 """Why something was done, on one line or more."""
 
 
 class LabelPatch(BaseModel):
-    """A merge patch (RFC 7396) of a segment's label: absent members stay, null clears."""
+    """A merge patch (RFC 7396) of a segment's label: absent members stay, null clears.
+
+    With ``if_labelled_at`` it holds only while the label is the one that was changed then (null: by nobody yet).
+    """
 
     model_config = ConfigDict(extra="forbid", strict=True, str_strip_whitespace=True)
 
     name: Name | None = None
     description: Annotated[Text, Field(min_length=1, max_length=2_000)] | None = None
     owner: Annotated[Line, Field(min_length=1)] | None = None
+    actions: Annotated[list[Action], Field(max_length=MOST_ACTIONS)] | None = None
+    if_labelled_at: Line | None = None
     by: Line = "unknown"
 
-    def changes(self) -> dict[str, str | None]:
+    def changes(self) -> dict[str, Any]:
         """Return the members of the label that are to change."""
-        return self.model_dump(include={"name", "description", "owner"}, exclude_unset=True)
+        return self.model_dump(include={"name", "description", "owner", "actions"}, exclude_unset=True)
+
+    def fits(self, label: Label) -> bool:
+        """Whether the label is still the one that the caller knows, as far as it says."""
+        return "if_labelled_at" not in self.model_fields_set or self.if_labelled_at == label["changed_at"]
 
 
 class LabelFile:
@@ -120,9 +132,9 @@ class LabelFile:
             content = self.path.read_bytes()
             self._check(content)
             labels = orjson.loads(content)
-            if not all(set(label) == set(Label.__annotations__) for label in labels.values()):
+            if not all({*label, "actions"} == set(Label.__annotations__) for label in labels.values()):
                 raise ValueError("a label has other members")
-            return _labels.validate_python(labels)
+            return {segment: {"actions": None, **label} for segment, label in _labels.validate_python(labels).items()}
         except FileNotFoundError:
             return {}
         except SignatureRefused as error:
@@ -151,7 +163,12 @@ class LabelFile:
         ------
         OSError
         """
-        content = orjson.dumps(labels, option=orjson.OPT_INDENT_2)
+        # Without the actions that nobody gave, so that a program from before there were any can be gone back to.
+        stored = {
+            segment: {name: said for name, said in label.items() if name != "actions" or said is not None}
+            for segment, label in labels.items()
+        }
+        content = orjson.dumps(stored, option=orjson.OPT_INDENT_2)
         # Before the labels, and with the signature of those of now: whenever this ends, what is there is signed.
         kept = [self._check(self.path.read_bytes())] if self.path.exists() else []
         write_signatures(self._signatures, self._signer.sign("labels", content), *kept)
@@ -209,6 +226,13 @@ def displayed_name(segment: StoredSegment, labels: Labels) -> str:
     """Return what a segment is called: the name a person gave it, else the one made by rule."""
     label = labels.get(segment["id"])
     return (label and label["name"]) or segment["name"]
+
+
+def displayed_actions(segment: StoredSegment, labels: Labels) -> list[str]:
+    """Return what to do for a segment: what a person said, else what follows from its profile by rule."""
+    label = labels.get(segment["id"])
+    said = label and label.get("actions")
+    return segment["actions"] if said is None else said
 
 
 def name_warning(segment: StoredSegment, labels: Labels) -> str | None:

@@ -73,6 +73,15 @@ class RegistryContract:
     def test_label(self, registry: ModelRegistry) -> None:
         assert registry.label("seg-01", {"name": "Savers"})["name"] == "Savers"
         assert registry.label("seg-01", {"name": None})["name"] is None
+        label = registry.label("seg-01", {"actions": ["Call them"]})
+        assert label["actions"] == ["Call them"]
+        assert registry.label("seg-01", {"actions": None, "if_labelled_at": label["changed_at"]})["actions"] is None
+
+    def test_a_label_that_somebody_has_changed_meanwhile(self, registry: ModelRegistry) -> None:
+        registry.label("seg-01", {"owner": "Ann"})
+        with pytest.raises(RegistryRefusal) as caught:
+            registry.label("seg-01", {"owner": "Ben", "if_labelled_at": None})
+        assert (caught.value.status, caught.value.code) == (409, "label_changed")
 
     @pytest.mark.parametrize("size", [11, None])
     def test_train(self, registry: ModelRegistry, size: int | None) -> None:

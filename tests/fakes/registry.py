@@ -97,10 +97,13 @@ class FakeRegistry:
     def label(self, segment_id: str, changes: Payload) -> Label:
         self._use()
         self.orders.append(("label", segment_id, dict(changes)))
-        self.labels[segment_id] = self.labels.get(segment_id, {}) | dict(changes)
-        said = {"name": None, "description": None, "owner": None} | self.labels[segment_id]
-        said |= {"derived_name": "Low balance", "changed_at": AT, "changed_by": said.pop("by", "unknown")}
-        return said  # type: ignore[return-value]
+        before, said = self.labels.get(segment_id, {}), dict(changes)
+        if said.pop("if_labelled_at", before.get("changed_at")) != before.get("changed_at"):
+            raise RegistryRefusal(409, "label_changed", f"The label of segment {segment_id} was changed.")
+        by = said.pop("by", "unknown")
+        self.labels[segment_id] = before | said | {"changed_at": AT, "changed_by": by}
+        nothing = {"name": None, "description": None, "owner": None, "actions": None, "derived_name": "Low balance"}
+        return nothing | self.labels[segment_id]  # type: ignore[return-value]
 
     def train(self, upload: Upload, query: Mapping[str, str]) -> Training:
         self._use()

@@ -17,7 +17,8 @@ RULE: Rule = {
     "sentence": "BALANCE is high",
 }
 
-_SAID = {"name", "description", "owner"}
+_SAID = {"name": "name", "description": "description", "owner": "owner", "actions": "actions"}
+_SAID |= {"changed_at": "labelled_at", "changed_by": "labelled_by"}
 
 
 def described(version: str, labels: Mapping[str, Mapping[str, Any]]) -> ModelDescription:
@@ -25,8 +26,9 @@ def described(version: str, labels: Mapping[str, Mapping[str, Any]]) -> ModelDes
     active = FakeModel(version).active()
     segments: list[DescribedSegment] = []
     for segment in active["segments"]:
-        said = {k: v for k, v in labels.get(segment["id"], {}).items() if v is not None and k in _SAID}
-        found = {**segment, "derived_name": segment["name"], "match": {"status": "new", "distance": None}, **said}
+        said = {_SAID[k]: v for k, v in labels.get(segment["id"], {}).items() if v is not None and k in _SAID}
+        derived = {"derived_name": segment["name"], "derived_actions": segment["actions"]}
+        found = {**segment, **derived, "match": {"status": "new", "distance": None}, **said}
         segments.append({**found, "rules": [RULE], "typical": []})  # type: ignore[typeddict-item]
     return ModelDescription(
         version=version,

@@ -21,9 +21,10 @@ class SegmentNow(TypedDict):
     """A segment with its size and share (0-1) among the stored customers, beside those of the training data.
 
     ``name`` is what people call it, ``derived_name`` what the rules make of its profile; ``name_warning`` says why the
-    two may no longer fit together. ``borderline_size`` counts the customers in it of a confidence below 0.9. ``money``
-    has sums and means of BALANCE, CREDIT_LIMIT, PURCHASES, CASH_ADVANCE, PAYMENTS and UTILISATION (BALANCE /
-    CREDIT_LIMIT of each customer that has a limit).
+    two may no longer fit together. ``actions`` are what people want to be done, else the ``derived_actions``; name,
+    description, owner and actions were last changed at ``labelled_at``. ``borderline_size`` counts the customers in it
+    of a confidence below 0.9. ``money`` has sums and means of BALANCE, CREDIT_LIMIT, PURCHASES, CASH_ADVANCE, PAYMENTS
+    and UTILISATION (BALANCE / CREDIT_LIMIT of each customer that has a limit).
     """
 
     id: str
@@ -39,6 +40,9 @@ class SegmentNow(TypedDict):
     training_size: int
     training_share: float
     actions: list[str]
+    derived_actions: list[str]
+    labelled_at: str | None
+    labelled_by: str | None
     profile: dict[str, Quartiles]
 
 
@@ -169,5 +173,8 @@ def _now(segment: Mapping[str, Any], snapshot: Snapshot) -> SegmentNow:
         training_size=segment["size"],
         training_share=segment["share"],
         actions=segment["actions"],
+        derived_actions=segment.get("derived_actions", segment["actions"]),
+        labelled_at=segment.get("labelled_at"),
+        labelled_by=segment.get("labelled_by"),
         profile=segment["profile"],
     )

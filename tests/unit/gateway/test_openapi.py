@@ -151,8 +151,10 @@ def test_training_parameters_are_those_that_the_model_service_takes() -> None:
 
 
 def _core(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return what a schema demands, whether it says null as a type or as an alternative."""
+    """Return what a schema demands, whether it says null as a type or as an alternative, and what its items are."""
     parts = schema.get("anyOf", [schema])
     kinds = [kind for part in parts for kind in (part["type"] if isinstance(part["type"], list) else [part["type"]])]
-    bounds = {n: v for part in parts for n, v in part.items() if n in {"minimum", "maximum", "minLength", "maxLength"}}
-    return {"type": sorted(kinds, key="null".__eq__), **bounds}
+    bounded = {"minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems"}
+    bounds = {n: v for part in parts for n, v in part.items() if n in bounded}
+    items = [part["items"] for part in parts if "items" in part]
+    return {"type": sorted(kinds, key="null".__eq__), **bounds, **({"items": _core(items[0])} if items else {})}

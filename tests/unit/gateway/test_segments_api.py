@@ -40,6 +40,9 @@ MEMBERS = {
     "training_size",
     "training_share",
     "actions",
+    "derived_actions",
+    "labelled_at",
+    "labelled_by",
     "profile",
 }
 FAILURES = [(DOWN, 503, "model_unavailable"), (SLOW, 504, "model_timeout"), (MALFORMED, 502, "model_malformed")]
@@ -332,6 +335,21 @@ class TestLabels:
         for name in ("Savers", None):
             answer = peopled.client.patch(f"{SEGMENTS}/seg-01", json={"name": name})
         assert answer.json["name"] == "Low balance"
+
+    def test_say_what_to_do_until_null_brings_back_what_follows_by_rule(self, peopled: FakeGateway) -> None:
+        answer = peopled.client.patch(f"{SEGMENTS}/seg-01", json={"actions": ["Write to them"], "by": "ben"})
+        assert (answer.json["actions"], answer.json["derived_actions"]) == (["Write to them"], ["Call them"])
+        assert answer.json["labelled_by"] == "ben"
+        known = answer.json["labelled_at"]
+        answer = peopled.client.patch(f"{SEGMENTS}/seg-01", json={"actions": None, "if_labelled_at": known})
+        assert answer.json["actions"] == ["Call them"]
+
+    def test_do_not_overwrite_what_somebody_else_has_changed_meanwhile(self, peopled: FakeGateway) -> None:
+        known = peopled.client.get(f"{SEGMENTS}/seg-01").json["labelled_at"]
+        peopled.client.patch(f"{SEGMENTS}/seg-01", json={"owner": "ann"})
+        answer = peopled.client.patch(f"{SEGMENTS}/seg-01", json={"owner": "ben", "if_labelled_at": known})
+        assert_problem(answer, 409, "label_changed")
+        assert peopled.client.get(f"{SEGMENTS}/seg-01").json["owner"] == "ann"
 
     @pytest.mark.parametrize("segment_id", ["seg-09", "%C3%A4", "..", "x" * 1000])
     def test_of_a_segment_that_the_active_model_does_not_have(self, peopled: FakeGateway, segment_id: str) -> None:

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from registry_changes import copy_version, edit_manifest, only_version
 
 from model_service.store.description import describe_version
-from model_service.store.errors import LabelsDamaged, NameTaken, SegmentNotFound, StoreNotWritable
+from model_service.store.errors import LabelChanged, LabelsDamaged, NameTaken, SegmentNotFound, StoreNotWritable
 from model_service.store.labelling import label_of, labels_in_use, relabel
 from model_service.store.labels import LabelPatch, name_key
 from model_service.store.registry import LABELS_FILE, ModelStore
@@ -88,6 +88,38 @@ def test_a_name_that_no_longer_fits_is_warned_of_until_it_is_confirmed(store):
     assert described(store, second, "seg-01")["name_warning"], "another owner does not confirm the name"
     relabel(store, "seg-01", LabelPatch(name="The quiet ones"))
     assert described(store, second, "seg-01")["name_warning"] is None
+
+
+def test_what_people_want_to_be_done_stands_before_what_follows_by_rule(store):
+    version = only_version(store)
+    by_rule = described(store, version, "seg-01")["actions"]
+    assert by_rule
+    for wanted in (["Call them", "Write to them"], []):
+        relabel(store, "seg-01", LabelPatch(actions=wanted))
+        segment = described(store, version, "seg-01")
+        assert (segment["actions"], segment["derived_actions"]) == (wanted, by_rule)
+    relabel(store, "seg-01", LabelPatch(actions=None))
+    assert described(store, version, "seg-01")["actions"] == by_rule
+
+
+def test_labels_from_before_there_were_actions_are_read_and_written_so(store):
+    relabel(store, "seg-01", LabelPatch(name="X"))
+    assert b"actions" not in store.labels.path.read_bytes()
+    assert label_of(store, "seg-01")["actions"] is None
+    relabel(store, "seg-01", LabelPatch(actions=["Call them"]))
+    assert store.labels.read()["seg-01"]["actions"] == ["Call them"]
+
+
+def test_a_label_that_somebody_has_changed_meanwhile_is_not_overwritten(store):
+    first = relabel(store, "seg-01", LabelPatch(owner="Ann", if_labelled_at=None, by="ann"))
+    for known in (None, "2026-01-01T00:00:00Z"):
+        with pytest.raises(LabelChanged, match="changed by ann"):
+            relabel(store, "seg-01", LabelPatch(owner="Ben", if_labelled_at=known))
+    second = relabel(store, "seg-01", LabelPatch(owner="Ben", if_labelled_at=first["changed_at"]))
+    assert second["changed_at"] > first["changed_at"]
+    assert described(store, only_version(store), "seg-01")["labelled_at"] == second["changed_at"]
+    with pytest.raises(LabelChanged, match="no label"):
+        relabel(store, "seg-02", LabelPatch(owner="Ben", if_labelled_at=first["changed_at"]))
 
 
 def test_a_description_alone_warns_of_nothing(store):
@@ -226,6 +258,8 @@ def test_a_full_disk_is_said_and_the_labels_stay(store, monkeypatch):
         {"description": True},
         {"owner": "x" * 201},
         {"owner": "two\nlines"},
+        {"actions": "Call them"},
+        {"actions": ["x"] * 11},
         {"by": "x" * 201},
         {"by": None},
         {"nmae": "x"},
@@ -236,6 +270,13 @@ def test_what_no_label_may_say(refused):
     with pytest.raises(ValidationError) as error:
         LabelPatch.model_validate(refused)
     assert [fault["loc"] for fault in error.value.errors()] == [tuple(refused)]
+
+
+@pytest.mark.parametrize("action", ["", "  ", "x" * 201, "two\nlines", 5, None])
+def test_what_no_action_may_be(action):
+    with pytest.raises(ValidationError) as error:
+        LabelPatch.model_validate({"actions": ["Call them", action]})
+    assert [fault["loc"] for fault in error.value.errors()] == [("actions", 1)]
 
 
 @given(name=st.text(max_size=100), description=st.text(max_size=100))

@@ -328,7 +328,13 @@ def test_a_renamed_segment_carries_its_name_in_the_report(renaming):
     address = f"{MODELS}/{ACTIVE}/report"
     before = renaming.get(address)
     assert b"Umbrella people" not in before.body
-    rename(renaming, name="Umbrella people", description="Buy when it rains", owner="Retail")
+    rename(
+        renaming,
+        name="Umbrella people",
+        description="Buy when it rains",
+        owner="Retail",
+        actions=["Send a weather report"],
+    )
     known = before.headers["etag"]
     after = renaming.get(address, if_none_match=known)
     assert after.status == 200, after.body
@@ -336,6 +342,7 @@ def test_a_renamed_segment_carries_its_name_in_the_report(renaming):
     assert text.count("Umbrella people") > 5
     assert "Buy when it rains" in text
     assert "Owner: Retail" in text
+    assert "Send a weather report" in text
     assert "asked for by C77" in text
     assert after.headers["etag"] != known
     assert renaming.get(address, if_none_match=after.headers["etag"]).status == 304
@@ -371,7 +378,7 @@ def test_what_names_no_segment_or_shows_no_description_is_not_drawn_again(renami
     before = [renaming.get(address).headers["etag"] for address in addresses]
     rename(renaming, name="Umbrella people")
     assert [renaming.get(address).headers["etag"] for address in addresses] == before
-    rename(renaming, name=None, description="Buy when it rains")
+    rename(renaming, name=None, description="Buy when it rains", actions=["Send a weather report"])
     assert renaming.get(f"{MODELS}/{ACTIVE}/plots/shares.svg").status == 200
 
 

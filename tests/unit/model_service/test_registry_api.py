@@ -357,6 +357,8 @@ def test_a_label_of_the_wrong_shape(served, store, body, pointers):
 def test_other_refusals_of_a_label(served, store):
     taken = served.get(ACTIVE_MODEL).json()["segments"][1]["name"]
     assert_problem(patch(served, "seg-01", b'{"name": "%s"}' % taken.encode()), 409, "name_taken")
+    assert_problem(patch(served, "seg-01", b'{"owner": "X", "if_labelled_at": "then"}'), 409, "label_changed")
+    assert_problem(patch(served, "seg-01", b'{"actions": ["Call", 5]}'), 422, "validation_failed", ["/actions/1"])
     assert_problem(patch(served, "seg-99", b'{"name": "X"}'), 404, "segment_not_found")
     assert_problem(served.get(f"{SEGMENTS}/seg-99"), 404, "segment_not_found")
     assert_problem(patch(served, "seg-01", b"{"), 400, "malformed_json")
@@ -394,5 +396,7 @@ def test_the_openapi_text_describes_the_registry(client):
     assert activate["parameters"][0]["name"] == "version"
     assert activate["requestBody"]["content"].keys() == {"application/json"}
     assert set(schemas["Activate"]["properties"]) == {"reason", "by", "force"}
-    assert set(schemas["LabelPatch"]["properties"]) == {"name", "description", "owner", "by"}
+    assert set(schemas["LabelPatch"]["properties"]) == {
+        *("name", "description", "owner", "actions", "if_labelled_at", "by")
+    }
     assert {"patch", "get"} == set(paths[SEGMENTS + "/{id}"])

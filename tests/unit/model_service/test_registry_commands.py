@@ -85,11 +85,15 @@ def test_segments_are_named(run, store):
     label = orjson.loads(run("label", "seg-01", "--name", "The quiet ones", "--owner", "Ann"))
     assert (label["name"], label["owner"], label["changed_by"]) == ("The quiet ones", "Ann", getpass.getuser())
     assert orjson.loads(run("label", "seg-01", "--name", ""))["name"] is None
+    told = orjson.loads(run("label", "seg-01", "--action", "Call them", "--action", "Write to them"))
+    assert told["actions"] == ["Call them", "Write to them"]
+    assert orjson.loads(run("label", "seg-01", "--action", ""))["actions"] is None
     assert store.labels.read()["seg-01"]["owner"] == "Ann"
 
 
 def test_a_label_that_cannot_be_is_refused(run):
     assert "--name: " in run("label", "seg-01", "--name", "x" * 81, status=1)
+    assert "--actions: " in run("label", "seg-01", "--action", "x" * 201, status=1)
     assert "seg-99" in run("label", "seg-99", "--name", "X", status=1)
 
 
