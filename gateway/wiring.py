@@ -31,7 +31,7 @@ from gateway.controllers.imports import ImportController, SampleController
 from gateway.controllers.models import AnalysisController, ModelController, PlotController, TrainingController
 from gateway.controllers.predictions import PredictionController
 from gateway.controllers.segments import SegmentController
-from gateway.controllers.service import DocumentationController, ServiceController
+from gateway.controllers.service import AlertController, DocumentationController, ServiceController
 from gateway.data_access.model_service.client import Certificates, ModelServiceClient
 from gateway.data_access.model_service.model import HttpModel
 from gateway.data_access.model_service.registry import Deadlines, HttpRegistry
@@ -68,6 +68,7 @@ from gateway.services.access.issuer_sign_in import Issuer, IssuerSignIn
 from gateway.services.access.one_time_tokens import OneTimeTokens
 from gateway.services.access.rate_limits import Limits, limits
 from gateway.services.access.sessions import Sessions
+from gateway.services.alerts import AlertService
 from gateway.services.assignments.reconciler import Reconciler
 from gateway.services.assignments.reports import Reporter
 from gateway.services.assignments.rescorings import Rescorings
@@ -90,6 +91,7 @@ from gateway.services.events.history import HistoryService
 from gateway.services.events.log_watcher import LogWatcher
 from gateway.services.events.recorder import Recorder
 from gateway.services.events.relay import Relay
+from gateway.services.events.summaries import ChangeSummaryService
 from gateway.services.imports.comparison import TrainingComparison
 from gateway.services.imports.imports import ImportService
 from gateway.services.imports.sample import SampleFile, SampleService
@@ -185,7 +187,14 @@ class Services:
     assignments: AssignmentServices
     relay: Relay
     feed: FeedService
+    summaries: ChangeSummaryService
     schema_upkeep: SchemaUpkeep
+
+    @property
+    def alerts(self) -> AlertService:
+        """What needs attention: it keeps nothing, and asks the others."""
+        status, sizes = self.assignments.status, self.segments.sizes
+        return AlertService(self.health, status, sizes, self.drift.latest, self.imports.latest)
 
 
 def build_services(app: Flask, settings: Settings) -> Services:
@@ -263,6 +272,7 @@ def assemble(
         assignments=_assignments(stores, model, registry, assigner, segments_.sizes, log_digest(settings.secret_key)),
         relay=Relay(stores.outboxes, stores.changes, settings.audit_retention_days),
         feed=FeedService(stores.changes, together, LogWatcher(stores.changes.head)),
+        summaries=ChangeSummaryService(stores.changes),
         schema_upkeep=SchemaUpkeep(stores.schema, stores.imports.loading),
     )
 
@@ -432,7 +442,8 @@ def build_resources(services: Services, settings: Settings, document: Callable[[
         models.models(models_, plots, AnalysisController(s.analyses, registry)),
         models.trainings(TrainingController(registry, s.trainings, most)),
         api_keys.api_keys(ApiKeyController(s.api_keys)),
-        events.events(EventController(s.feed)),
+        events.events(EventController(s.feed, s.summaries)),
         audit.audit(AuditController(s.audit)),
+        service.alerts(AlertController(s.alerts)),
         service.service(ServiceController(s.health, metrics_text), DocumentationController(document, registry)),
     )

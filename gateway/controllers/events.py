@@ -9,6 +9,7 @@ from flask import Response
 from gateway.controllers.http import json_response, query
 from gateway.schemas.events import NOW
 from gateway.services.events.feed import Event, FeedService
+from gateway.services.events.summaries import ChangeSummaryService
 
 
 class EventPage(TypedDict):
@@ -28,8 +29,9 @@ class EventPage(TypedDict):
 class EventController:
     """Tell what has happened."""
 
-    def __init__(self, feed: FeedService) -> None:
+    def __init__(self, feed: FeedService, summaries: ChangeSummaryService) -> None:
         self._feed = feed
+        self._summaries = summaries
 
     def list(self) -> Response:
         """GET /events."""
@@ -38,3 +40,7 @@ class EventController:
         number = self._feed.earliest() if after is None else self._feed.now() if after == NOW else after
         found = self._feed.after(number, values.get("type"), values["limit"], values["wait"])
         return json_response(EventPage(items=found.items, next_cursor=str(found.end), more=found.more))
+
+    def summary(self) -> Response:
+        """GET /events/summary."""
+        return json_response(self._summaries.since(query().get("since")))

@@ -11,6 +11,7 @@ from flask import Response, request
 
 from gateway.controllers.http import JSON, json_response, preferred, see_other
 from gateway.controllers.models import shown
+from gateway.services.alerts import AlertService
 from gateway.services.models.registry import ModelRegistry
 from gateway.services.service import HealthService
 from shared.metrics.text import CONTENT_TYPE
@@ -23,6 +24,7 @@ _RESOURCES = (
     "predictions",
     "segments",
     "assignments/status",
+    "alerts",
     "models",
     "trainings",
     "activations",
@@ -145,3 +147,14 @@ def _lasting(response: Response, seconds: int) -> Response:
     response.cache_control.max_age = seconds
     response.make_conditional(request)
     return response
+
+
+class AlertController:
+    """What needs attention; here, because it is about the whole service."""
+
+    def __init__(self, alerts: AlertService) -> None:
+        self._alerts = alerts
+
+    def list(self) -> Response:
+        """GET /alerts."""
+        return json_response(self._alerts.now())

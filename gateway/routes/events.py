@@ -5,7 +5,8 @@ from __future__ import annotations
 from gateway.controllers.events import EventController, EventPage
 from gateway.routes import Resource, Route, Work
 from gateway.routes.operation import STORE, Answer, Link, Operation
-from gateway.schemas.events import EVENTS
+from gateway.schemas.events import EVENTS, SUMMARY
+from gateway.services.events.summaries import ChangeSummary
 from gateway.services.principal import Scope
 
 _LIST_EVENTS = Operation(
@@ -26,11 +27,26 @@ _LIST_EVENTS = Operation(
     problems=("cursor_expired", "too_many_readers", *STORE),
 )
 
+_GET_EVENT_SUMMARY = Operation(
+    "getEventSummary",
+    "See what has changed lately",
+    "How many entries there are about customers, and the digests of imports, re-scorings, activations and new names of "
+    "segments: for a page or a weekly mail. Who moved between segments is in `GET /segments/transitions`, how the "
+    "sizes went in `GET /segments/sizes`.",
+    {200: Answer("What has changed", ChangeSummary)},
+    problems=STORE,
+)
+
 
 def events(controller: EventController) -> Resource:
-    """Return the route of the feed."""
+    """Return the routes of the feed, and of what it comes to."""
     return Resource(
         "Events",
         "What has happened, in order, for systems that follow it.",
-        (Route("GET", "/events", controller.list, Scope.EVENTS_READ, _LIST_EVENTS, EVENTS, Work.MANY),),
+        (
+            Route("GET", "/events", controller.list, Scope.EVENTS_READ, _LIST_EVENTS, EVENTS, Work.MANY),
+            Route(
+                "GET", "/events/summary", controller.summary, Scope.MODELS_READ, _GET_EVENT_SUMMARY, SUMMARY, Work.MANY
+            ),
+        ),
     )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from gateway.controllers.service import FILES, DocumentationController, ServiceController
+from gateway.controllers.service import FILES, AlertController, DocumentationController, ServiceController
 from gateway.routes import Resource, Route, Work
 from gateway.routes.operation import BINARY, MODEL, STORE, TEXT, UNCHANGED, Answer, Operation
+from gateway.services.alerts import Alerts
 from gateway.services.principal import Scope
 from gateway.services.service import Health
 
@@ -70,6 +71,27 @@ _GET_METRICS = Operation(
     "no key. The metrics are those of all processes of this gateway; a worker has its own.",
     {200: Answer("The metrics", TEXT, ("text/plain",))},
 )
+
+_LIST_ALERTS = Operation(
+    "listAlerts",
+    "See what needs attention",
+    "What does not work, stands still or should be looked at, in plain words, the most urgent first: the model service "
+    "is away, customers wait for a segment and why, no worker runs, the change log is behind, the sizes of segments "
+    "are not counted or disagree with the list, the customers have drifted, the last import failed. It is what is "
+    "known anyway, so that asking costs little; where all is well, `items` is empty.\n\n"
+    "`code` stays the same, for programs; new codes may come. Alert rules for Prometheus are in `deploy/prometheus/`.",
+    {200: Answer("What needs attention now", Alerts)},
+    problems=STORE,
+)
+
+
+def alerts(controller: AlertController) -> Resource:
+    """Return the route to what needs attention."""
+    return Resource(
+        "Alerts",
+        "What needs attention now.",
+        (Route("GET", "/alerts", controller.list, Scope.MODELS_READ, _LIST_ALERTS, work=Work.BOTH),),
+    )
 
 
 def service(controller: ServiceController, documentation: DocumentationController) -> Resource:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final, Literal
 
-from gateway.schemas.queries import Parameter, whole
+from gateway.schemas.queries import Parameter, read_time, whole
+from gateway.services.customers.query import Op
 from gateway.services.events.feed import EVENT_TYPES, EventType
 
 NOW: Final = "now"
@@ -50,3 +51,12 @@ EVENTS_LIMIT = whole("limit", "Maximum number of events on the page", 1, MAX_EVE
 WAIT = whole("wait", "Seconds to wait for an event where there is none yet", 0, MAX_WAIT, default=0)
 
 EVENTS = (AFTER, TYPE, EVENTS_LIMIT, WAIT)
+
+SUMMARY = (
+    Parameter(
+        "since",
+        lambda value: read_time(value, Op.GTE),
+        "What has changed since then; by default in the last seven days",
+        {"type": "string", "format": "date-time"},
+    ),
+)

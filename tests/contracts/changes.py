@@ -146,6 +146,19 @@ class ChangesContract:
         assert found(since=at(1), until=at(3), actor="k1", subject="A") == [1]
         assert found(subject="nobody") == []
 
+    def test_entries_of_a_type_are_counted_from_a_time_on_up_to_a_number(
+        self, outboxes: Outboxes, log: ChangeLog, put: Put
+    ) -> None:
+        assert log.position_at(at(0)) == 1
+        put("A", [entry(number, seq=number) for number in range(1, 6)])
+        outboxes.add([about("import", "i1", 4, type="import.completed")])
+        outboxes.move(10)
+        assert [log.position_at(at(seconds)) for seconds in (0, 3, 5.5)] == [1, 3, 7]
+        assert log.count("customer.updated", 1, 10) == 5
+        assert log.count("customer.updated", log.position_at(at(3)), 10) == 3
+        assert log.count("customer.updated", 1, 2) == 2
+        assert (log.count("import.completed", 1, 10), log.count("customer.created", 1, 10)) == (1, 0)
+
     def test_the_feed_has_types_and_takes_a_segment_part_for_one(
         self, outboxes: Outboxes, log: ChangeLog, put: Put
     ) -> None:

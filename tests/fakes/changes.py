@@ -82,6 +82,13 @@ class InMemoryChangeLog:
         if found:
             yield sorted(found, key=lambda entry: entry["at"])
 
+    def position_at(self, at: datetime) -> int:
+        made = [(e["at"], e["position"]) for e in self._all() if e["at"] >= at]
+        return min(made)[1] if made else self._last + 1
+
+    def count(self, kind: ChangeType, first: int, most: int) -> int:
+        return min(most, sum(e["type"] == kind and e["position"] >= first for e in self._all()))
+
     def head(self) -> int:
         self._use()
         return self._last

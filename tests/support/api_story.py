@@ -151,8 +151,9 @@ def segments(api: DocumentedClient) -> None:
 
 
 def assignments(api: DocumentedClient) -> None:
-    """See how far the workers are."""
+    """See how far the workers are, and what needs attention."""
     api("getAssignmentsStatus", 200)
+    api("listAlerts", 200)
 
 
 def models(api: DocumentedClient) -> None:
@@ -205,6 +206,7 @@ def events(api: DocumentedClient) -> None:
     """Follow what has happened."""
     page = api("listEvents", 200, limit=2, type="customer.created,customer.segment_changed")
     api("listEvents", 200, after=page.body["next_cursor"], wait=1)
+    api("getEventSummary", 200)
 
 
 def service(api: DocumentedClient) -> None:

@@ -21,10 +21,12 @@ class RescoringStatus(TypedDict):
     ``idle``: nobody is left. ``running``: customers are being scored. ``standing_still``: nobody is being scored, for
     the ``reason``, and some are left as far as is known. ``since`` is when this state began. ``done`` counts the
     customers that were scored after the last activation, ``left`` those that have still to be; ``eta`` is when that
-    will have been done at the present rate. All of it is what the workers said at ``as_of``.
+    will have been done at the present rate. All of it is what the workers said at ``as_of``; of these, ``workers`` were
+    heard of in the last half minute.
     """
 
     state: RescoringState
+    workers: int
     model_version: str | None
     done: int
     left: int | None
@@ -89,11 +91,11 @@ class AssignmentsStatusService:
 
     def _rescoring(self, reports: Sequence[Reported]) -> RescoringStatus:
         if not reports:
-            return _status(Report("standing_still", now(), _NEVER), 0, None)
+            return _status(Report("standing_still", now(), _NEVER), 0, None, 0)
         alive = [each for each in reports if each.silent_seconds < WORKER_TIMEOUT]
         report = _of_all([each.report for each in alive]) if alive else _of_the_gone(reports[0])
         done = self._records.done(report.activation).done if report.activation else 0
-        return _status(report, done, reports[0].at)
+        return _status(report, done, reports[0].at, len(alive))
 
 
 def _of_the_gone(last: Reported) -> Report:
@@ -127,12 +129,13 @@ def _of_all(reports: Sequence[Report]) -> Report:
     raise AssertionError("there are reports, and each has a state")
 
 
-def _status(report: Report, done: int, as_of: datetime | None) -> RescoringStatus:
+def _status(report: Report, done: int, as_of: datetime | None, workers: int) -> RescoringStatus:
     eta = None
     if report.rate_per_second and report.left:
         eta = now() + timedelta(seconds=report.left / report.rate_per_second)
     return RescoringStatus(
         state=report.state,
+        workers=workers,
         model_version=report.model_version,
         done=done,
         left=report.left,

@@ -214,7 +214,7 @@ def _events(entry: Logged) -> Iterator[Event]:
         created_at=entry.get("created_at"),
         cause=entry["cause"],
         actor=EventActor(kind=entry["actor"]["kind"], id=entry["actor"]["id"]),
-        data=_data(entry),
+        data=data_of(entry),
     )
     if entry["type"] in EVENT_TYPES and event["data"].get("outcome") != ALREADY_ACTIVE["outcome"]:
         yield {**event, "type": entry["type"]}
@@ -228,7 +228,8 @@ def _subject(entry: Logged) -> EventSubject:
     return EventSubject(type=entry["subject"]["type"], id=entry["subject"]["id"])
 
 
-def _data(entry: Logged) -> dict[str, Any]:
+def data_of(entry: Logged) -> dict[str, Any]:
+    """Return what an event says beside what every event does."""
     data = dict(entry.get("data", {}))
     if moved := entry.get("segment"):
         data |= {name: value for name, value in moved.items() if name in _SHOWN}

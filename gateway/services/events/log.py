@@ -117,6 +117,12 @@ class ChangeLog(Protocol):
     def segment_changes(self, since: datetime, until: datetime | None) -> Iterator[list[Logged]]:
         """Yield the entries with a segment part made then (inclusive, exclusive), in the order of time, by blocks."""
 
+    def position_at(self, at: datetime) -> int:
+        """Return the position of the entry that was made then or next; the one after the last where none was."""
+
+    def count(self, kind: ChangeType, first: int, most: int) -> int:
+        """Count entries of a type from a position on, at most so many: then it costs no more however many there are."""
+
     def head(self) -> int:
         """Return the position of the last entry; 0 where there is none. Takes part in transactions."""
 

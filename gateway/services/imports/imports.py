@@ -43,6 +43,7 @@ _LARGE = 4 * 1024 * 1024
 _BYTES_A_ROW = 100
 _FEW = 20_000
 """Customers of whom a list takes some hundredths of a second without an index."""
+_LATEST = 10
 _NOT_KEPT = RowFault(line=0, column=None, detail=f"only the first {MAX_KEPT_FAULTS:,} faults are kept")
 
 
@@ -142,6 +143,15 @@ class ImportService:
         self.run_once()
         found = self._records.page(before, limit + 1)
         return Page.of(found, limit, lambda record: record["id"])
+
+    def latest(self) -> ImportSummary | None:
+        """Return the last of the latest imports that was no dry run.
+
+        Raises
+        ------
+        StoreError
+        """
+        return next((record for record in self.page(None, _LATEST).items if not record["dry_run"]), None)
 
     def cancel(self, import_id: str) -> Import:
         """Request that an import stops, in whichever process: it does in a second or two, and keeps what it stored.

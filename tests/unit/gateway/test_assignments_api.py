@@ -45,6 +45,7 @@ class TestTheStatus:
         assert timedelta(seconds=4) <= eta - as_of <= timedelta(seconds=60)
         assert {name: value for name, value in found.items() if name != "as_of"} == {
             "state": "running",
+            "workers": 1,
             "model_version": "v2",
             "done": 701,
             "left": 300,
@@ -59,7 +60,7 @@ class TestTheStatus:
         gateway.workers.report("two", running(300, 10.0))
         gateway.workers.report("idle", Report("idle", AT, None, "v2", "event-2", 0))
         found = rescoring(gateway)
-        assert (found["state"], found["reason"], found["left"]) == ("running", None, 300)
+        assert (found["state"], found["reason"], found["left"], found["workers"]) == ("running", None, 300, 4)
         assert (found["rate_per_second"], found["since"]) == (30.5, "2030-05-01T12:00:00Z")
 
     def test_of_one_that_stands_still_says_why_though_others_are_idle(self, gateway: FakeGateway) -> None:
@@ -80,6 +81,7 @@ class TestTheStatus:
             "No worker has reported.",
             0,
         )
+        assert found.pop("workers") == 0
         assert set(found.values()) == {None}
 
     def test_where_the_worker_is_gone_says_since_when(self, gateway: FakeGateway) -> None:
@@ -87,6 +89,7 @@ class TestTheStatus:
         gateway.workers.silent = WORKER_TIMEOUT
         found = rescoring(gateway)
         assert (found["state"], found["left"], found["rate_per_second"]) == ("standing_still", 300, None)
+        assert found["workers"] == 0
         assert found["since"] == found["as_of"]
         assert found["reason"].startswith("No worker has reported since 20")
 

@@ -186,6 +186,16 @@ class MongoChangeLog:
             later = [{"at": {"$gt": last["at"]}}, {"at": last["at"], "_id": {"$gt": last["position"]}}]
             query = {**wanted, "at": {**made, "$gte": last["at"]}, "$or": later}
 
+    def position_at(self, at: datetime) -> int:
+        with self._changes as changes:
+            order = [("at", ASCENDING), ("_id", ASCENDING)]  # as the index has them
+            found = changes.find_one({"at": {"$gte": at}}, {"_id": 1}, sort=order)
+        return int(found["_id"]) if found else self.head() + 1
+
+    def count(self, kind: ChangeType, first: int, most: int) -> int:
+        with self._changes as changes:
+            return changes.count_documents({"type": kind, "_id": {"$gte": first}}, limit=most)
+
     def head(self) -> int:
         return int(self._counter()["position"])
 
