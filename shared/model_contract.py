@@ -45,11 +45,15 @@ class ModelEntry(TypedDict):
 
 
 class ModelList(TypedDict):
-    """All versions, newest first, which is active, and which serves: another one while the active one is damaged."""
+    """All versions, newest first, which is active, and which serves: another one while the active one is damaged.
+
+    ``rollback_to`` is the version that a rollback would make the active one, null where none was active before.
+    """
 
     items: list[ModelEntry]
     active: str | None
     serving: str | None
+    rollback_to: NotRequired[str | None]
 
 
 class GateCheck(TypedDict):

@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from model_service.scoring.feature_space import required_inputs
 from model_service.scoring.wording import rule_sentence
+from model_service.store.active_file import undo_stack
 from model_service.store.artefact import reading
 from model_service.store.errors import ArtefactDamaged, NoActiveModel
 from model_service.store.files import moment_of
@@ -36,12 +37,14 @@ def list_versions(store: ModelStore, serving: str | None = None) -> ModelList:
     serving : the version that serves, for those who know it.
     """
     labels, items = store.labels.usable(), []
-    activated = [entry["version"] for entry in _readable_history(store)]
+    entries = _readable_history(store)
+    activated = [entry["version"] for entry in entries]
     active = activated[0] if activated else None
     for version in reversed(store.versions()):
         status: Literal["active", "former", "candidate"] = "former" if version in activated else "candidate"
         items.append(_entry(store, version, "active" if version == active else status, labels))
-    return ModelList(items=items, active=active, serving=serving)
+    before = undo_stack(entries[::-1])[:-1]
+    return ModelList(items=items, active=active, serving=serving, rollback_to=before[-1] if before else None)
 
 
 def history(store: ModelStore) -> list[Activation]:

@@ -51,8 +51,9 @@ class RegistryContract:
         order = {"reason": "größer", "by": "ann", "force": True}
         done = registry.activate(NEW, order)
         assert (done["version"], done["reason"], done["by"], done["forced"]) == (NEW, "größer", "ann", True)
-        assert registry.models()["active"] == NEW
+        assert (registry.models()["active"], registry.models()["rollback_to"]) == (NEW, OLD)
         assert registry.roll_back({})["version"] == OLD
+        assert registry.models()["rollback_to"] is None
         assert [a["kind"] for a in registry.activations()["items"]] == ["rollback", "activate"]
 
     def test_the_history_tells_one_activation_from_another(self, registry: ModelRegistry) -> None:

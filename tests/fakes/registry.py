@@ -69,7 +69,9 @@ class FakeRegistry:
 
     def models(self) -> ModelList:
         self._use()
-        return ModelList(items=[self._entry(NEW), self._entry(OLD)], active=self.active, serving=self.active)
+        items = [self._entry(NEW), self._entry(OLD)]
+        before = OLD if self.active == NEW else None
+        return ModelList(items=items, active=self.active, serving=self.active, rollback_to=before)
 
     def model(self, version: str) -> dict[str, Any]:
         return dict(described(self._known(version), self.labels))

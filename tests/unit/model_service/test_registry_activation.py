@@ -10,6 +10,7 @@ import pytest
 from registry_changes import copy_version, damage, edit_manifest, only_version, unstable, worse_version
 
 from model_service.store.active_file import UNKNOWN, undo_stack
+from model_service.store.description import list_versions
 from model_service.store.errors import (
     ArtefactDamaged,
     GateRefused,
@@ -72,8 +73,11 @@ def test_rollbacks_walk_back_step_by_step(store):
     a, b, c = only_version(store), copy_version(store), copy_version(store)
     store.activate(b)
     store.activate(c)
+    assert list_versions(store)["rollback_to"] == b
     assert store.rollback()["version"] == b
+    assert list_versions(store)["rollback_to"] == a
     assert store.rollback()["version"] == a
+    assert list_versions(store)["rollback_to"] is None
     with pytest.raises(NothingToRollBack):
         store.rollback()
     store.activate(c)
