@@ -108,18 +108,18 @@ def worker() -> None:
     end_without_replica_set(settings)
     services = _services(settings)
     of = services.segments
-    figures = Figures(services.assignments.status, of.sizes, of.descriptions, services.audit, services.drift)
+    figures = Figures(services.assignments.status, of.sizes, of.descriptions, services.audit, services.models.drift)
     duties: list[Duty] = [
         _beside(services.schema_upkeep, "schema"),
         _beside(services.relay, "relay", every=RELAY_SECONDS),
         _beside(of.counting, "segment-counting", every=LOOK_SECONDS),
         _beside(of.upkeep, "description"),
-        _beside(services.drift, "drift"),
+        _beside(services.models.drift, "drift"),
         _beside(figures, "metrics", every=FIGURES_SECONDS),
         Counted(services.imports, "imports"),
         Counted(services.erasures, "erasures"),
         Counted(services.assignments.reconciler, "assignments"),
-        Counted(services.model_history, "model-history"),
+        Counted(services.models.history, "model-history"),
     ]
     if settings.metrics_port is not None:
         refuse_taken("metrics", settings.host, settings.metrics_port)

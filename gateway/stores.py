@@ -14,16 +14,12 @@ from pymongo import WriteConcern
 from pymongo.database import Database
 from pymongo.read_concern import ReadConcern
 
-from gateway.data_access.mongo import (
-    collection,
-    deletions,
-    erasures,
-    idempotency,
-    imports,
-    one_time_tokens,
-    rate_limits,
-)
-from gateway.data_access.mongo.api_keys import MongoKeyStore
+from gateway.data_access.mongo import collection, deletions, erasures, imports
+from gateway.data_access.mongo.access import idempotency, one_time_tokens, rate_limits
+from gateway.data_access.mongo.access.api_keys import MongoKeyStore
+from gateway.data_access.mongo.access.idempotency import MongoIdempotencyStore
+from gateway.data_access.mongo.access.one_time_tokens import MongoOneTimeTokens
+from gateway.data_access.mongo.access.rate_limits import MongoQuotaStore
 from gateway.data_access.mongo.assignments.reports import REPORT_INDEXES, MongoWorkerReports
 from gateway.data_access.mongo.assignments.rescorings import MongoRescoringRecords
 from gateway.data_access.mongo.backups.marker import refuse_half_restored
@@ -37,10 +33,7 @@ from gateway.data_access.mongo.events import as_of, changes, outboxes
 from gateway.data_access.mongo.events.as_of import MongoPastSegments
 from gateway.data_access.mongo.events.changes import MongoChangeLog
 from gateway.data_access.mongo.events.outboxes import MongoOrders, MongoOutboxes
-from gateway.data_access.mongo.idempotency import MongoIdempotencyStore
 from gateway.data_access.mongo.imports import MongoImportRecords
-from gateway.data_access.mongo.one_time_tokens import MongoOneTimeTokens
-from gateway.data_access.mongo.rate_limits import MongoQuotaStore
 from gateway.data_access.mongo.schema import CollectionSchema, MongoSchema
 from gateway.data_access.mongo.segments import snapshots
 from gateway.data_access.mongo.segments.counts import MongoSegmentCounter

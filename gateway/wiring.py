@@ -132,6 +132,21 @@ class SegmentServices:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelServices:
+    """The versions of the model, as the model service keeps them, and what this tier adds.
+
+    What only passes on what the model service says needs no service in between: `registry` is a port.
+    """
+
+    registry: ModelRegistry
+    activations: ActivationService
+    history: ModelHistory
+    trainings: TrainingService
+    analyses: AnalysisService
+    drift: DriftWatch
+
+
+@dataclass(frozen=True, slots=True)
 class AccessServices:
     """Who calls, in a session or not, how often and how many at once, and what happens when a request is repeated.
 
@@ -157,15 +172,10 @@ class AssignmentServices:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Every service, ready for use by controllers, the worker and the command line.
-
-    What only passes on what the model service says needs no service in between: `registry` is a port.
-    """
+    """Every service, ready for use by controllers, the worker and the command line."""
 
     access: AccessServices
     audit: AuditService
-    activations: ActivationService
-    model_history: ModelHistory
     api_keys: ApiKeyService
     customers: CustomerService
     customer_lists: CustomerLists
@@ -176,10 +186,7 @@ class Services:
     history: HistoryService
     predictions: PredictionService
     segments: SegmentServices
-    registry: ModelRegistry
-    trainings: TrainingService
-    analyses: AnalysisService
-    drift: DriftWatch
+    models: ModelServices
     health: HealthService
     imports: ImportService
     sample: SampleService
@@ -194,7 +201,7 @@ class Services:
     def alerts(self) -> AlertService:
         """What needs attention: it keeps nothing, and asks the others."""
         status, sizes = self.assignments.status, self.segments.sizes
-        return AlertService(self.health, status, sizes, self.drift.latest, self.imports.latest)
+        return AlertService(self.health, status, sizes, self.models.drift.latest, self.imports.latest)
 
 
 def build_services(app: Flask, settings: Settings) -> Services:
@@ -240,17 +247,15 @@ def assemble(
     """Build the services on any adapters of the ports; without `tokens` and `issuer` only API keys open."""
     store, together, deadline = stores.customers, stores.transactions, settings.prediction_deadline
     assigner = Assigner(model, settings.assignment_deadline)
-    recorder, history = _log(stores, registry)
+    recorder = Recorder(stores.outboxes, stores.orders, origin)
     writing = CustomerService(store, assigner, stores.outboxes, origin, require_revision=settings.require_if_match)
     segments_ = _segments(stores, model, registry, settings, recorder)
     imports_, deletions = _imports(stores, assigner, registry, settings), _deletions(stores, settings)
-    analyses, names = AnalysisService(store, registry), segments_.descriptions.names
+    names = segments_.descriptions.names
     access, known_keys = _access(stores, settings, tokens, issuer)
     return Services(
         access=access,
         audit=AuditService(stores.changes),
-        activations=ActivationService(registry, recorder, stores.orders, history),
-        model_history=history,
         api_keys=ApiKeyService(stores.keys, known_keys.forget, together, recorder),
         customers=writing,
         customer_lists=CustomerLists(store),
@@ -261,10 +266,7 @@ def assemble(
         history=_history(stores, model, segments_.descriptions, deadline),
         predictions=PredictionService(model, deadline),
         segments=segments_,
-        registry=registry,
-        trainings=TrainingService(store, registry, recorder),
-        analyses=analyses,
-        drift=DriftWatch(stores.drift, model, analyses, settings.drift_hours, settings.analysis_deadline),
+        models=_models(stores, model, registry, settings),
         health=HealthService(store, model, stores.schema),
         imports=imports_,
         sample=SampleService(store, imports_, deletions, _open_sample),
@@ -313,9 +315,19 @@ def _open_sample() -> SampleFile:
     return SampleFile(CustomerFile(CSV, [content]), len(content))
 
 
-def _log(stores: Stores, registry: ModelRegistry) -> tuple[Recorder, ModelHistory]:
+def _models(stores: Stores, model: Model, registry: ModelRegistry, settings: Settings) -> ModelServices:
     outboxes, orders = stores.outboxes, stores.orders
-    return Recorder(outboxes, orders, origin), ModelHistory(registry, outboxes, orders, stores.transactions)
+    recorder = Recorder(outboxes, orders, origin)
+    history = ModelHistory(registry, outboxes, orders, stores.transactions)
+    analyses = AnalysisService(stores.customers, registry)
+    return ModelServices(
+        registry=registry,
+        activations=ActivationService(registry, recorder, orders, history),
+        history=history,
+        trainings=TrainingService(stores.customers, registry, recorder),
+        analyses=analyses,
+        drift=DriftWatch(stores.drift, model, analyses, settings.drift_hours, settings.analysis_deadline),
+    )
 
 
 def _batches(stores: Stores, assigner: Assigner, settings: Settings) -> BatchService:
@@ -423,9 +435,9 @@ def build_resources(services: Services, settings: Settings, document: Callable[[
     ----------
     document : makes the OpenAPI document, as JSON.
     """
-    s, of, registry, most = services, services.segments, services.registry, settings.max_upload_bytes
+    s, of, registry, most = services, services.segments, services.models.registry, settings.max_upload_bytes
     lists = CustomerListController(s.customer_lists, of.as_of, Cursors(settings.secret_key))
-    models_, plots = ModelController(registry, s.activations), PlotController(registry)
+    models_, plots = ModelController(registry, s.models.activations), PlotController(registry)
     return (
         customers.customers(
             CustomerController(s.customers, s.deletions, s.erasures), lists, BatchController(s.batches)
@@ -439,8 +451,8 @@ def build_resources(services: Services, settings: Settings, document: Callable[[
         predictions.predictions(PredictionController(s.predictions)),
         segments.segments(SegmentController(of.now, of.sizes, of.transitions, lists, of.as_of)),
         assignments.assignments(AssignmentsController(s.assignments.status)),
-        models.models(models_, plots, AnalysisController(s.analyses, registry)),
-        models.trainings(TrainingController(registry, s.trainings, most)),
+        models.models(models_, plots, AnalysisController(s.models.analyses, registry)),
+        models.trainings(TrainingController(registry, s.models.trainings, most)),
         api_keys.api_keys(ApiKeyController(s.api_keys)),
         events.events(EventController(s.feed, s.summaries)),
         audit.audit(AuditController(s.audit)),

@@ -19,7 +19,7 @@ from fakes.deletions import InMemoryTransactions
 from flask import Flask
 from support.servers import Mongod, free_port
 
-from gateway.data_access.mongo.api_keys import MongoKeyStore
+from gateway.data_access.mongo.access.api_keys import MongoKeyStore
 from gateway.services.access.api_keys import ApiKeyService
 from gateway.services.principal import COMMAND_LINE, Scope
 from gateway.settings import Settings

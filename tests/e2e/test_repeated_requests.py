@@ -19,7 +19,7 @@ from tests.e2e.conftest import System, gunicorn, wait_until
 
 PLACES = {
     "before the effect": "gateway.data_access.mongo.customers:MongoCustomerStore.insert",
-    "before the answer is kept": "gateway.data_access.mongo.idempotency:MongoIdempotencyStore.finish",
+    "before the answer is kept": "gateway.data_access.mongo.access.idempotency:MongoIdempotencyStore.finish",
 }
 
 

@@ -503,14 +503,14 @@ def test_a_store_that_was_copied_after_the_database_is_followed(
     with _gateway(uri, registry) as gateway:
         gateway.keys.insert(key_of(ADMIN_KEY, [Scope.ADMIN]))
         gateway.client.post(CUSTOMERS, json=body("C1"))
-        gateway.services.model_history.run_once()
+        gateway.services.models.history.run_once()
         _done(uri, "backup", tmp_path / "new")
         assert gateway.client.post(f"/api/v1/models/{NEW}/activate", json={}).status_code == 200
     _done(other_uri, "restore", tmp_path / "new")
     with _gateway(other_uri, registry) as restored:
         assert other["customers"].find_one()["segment"]["model_version"] == OLD  # type: ignore[index]
         for _ in range(2):
-            restored.services.model_history.record()
+            restored.services.models.history.record()
         restored.services.assignments.reconciler.run_once(lambda: None)
         told = [entry["after"] for entry in restored.logged() if entry["type"] == "model.activated"]
         assert told.count(NEW) == 1

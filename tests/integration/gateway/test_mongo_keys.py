@@ -16,8 +16,8 @@ from flask import Flask
 from pymongo.collection import Collection
 from support.servers import free_port
 
-from gateway.data_access.mongo.api_keys import MongoKeyStore
-from gateway.data_access.mongo.one_time_tokens import MongoOneTimeTokens
+from gateway.data_access.mongo.access.api_keys import MongoKeyStore
+from gateway.data_access.mongo.access.one_time_tokens import MongoOneTimeTokens
 from gateway.development import mongod as development
 from gateway.services.access.api_keys import ApiKeyService, NewApiKey, parse_key
 from gateway.services.errors import StoreUnavailable

@@ -12,8 +12,8 @@ from pymongo.collection import Collection
 from pymongo.read_concern import ReadConcern
 from support.servers import Mongod
 
-from gateway.data_access.mongo import rate_limits as rate_limit_storage
-from gateway.data_access.mongo.rate_limits import LEASE_TIMEOUT_SECONDS, MongoQuotaStore
+from gateway.data_access.mongo.access import rate_limits as rate_limit_storage
+from gateway.data_access.mongo.access.rate_limits import LEASE_TIMEOUT_SECONDS, MongoQuotaStore
 from gateway.services.access.rate_limits import Limiter, Rate
 from gateway.services.errors import RateLimited, StoreUnavailable
 from gateway.settings import Settings

@@ -14,7 +14,7 @@ import pytest
 from contracts.idempotency import AT, LEASE, IdempotencyStoreContract, claim
 from pymongo.collection import Collection
 
-from gateway.data_access.mongo.idempotency import MongoIdempotencyStore
+from gateway.data_access.mongo.access.idempotency import MongoIdempotencyStore
 from gateway.services.access.idempotency import StoredResponse
 from gateway.services.errors import StoreError, StoreUnavailable
 

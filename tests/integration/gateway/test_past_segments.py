@@ -143,9 +143,9 @@ class World:
 
     def _activate(self, version: str) -> None:
         if version == NEW:
-            self.services.activations.activate(version, {"force": True})
+            self.services.models.activations.activate(version, {"force": True})
         else:
-            self.services.activations.roll_back({})
+            self.services.models.activations.roll_back({})
         self._model.current = version
         self._patch_model.setattr(fake_model, "LIMIT", LIMITS[version])
 

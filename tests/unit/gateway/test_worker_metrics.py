@@ -26,7 +26,9 @@ from gateway.worker_metrics import Figures
 def of(gateway: FakeGateway) -> Figures:
     services = gateway.services
     segments = services.segments
-    return Figures(services.assignments.status, segments.sizes, segments.descriptions, services.audit, services.drift)
+    return Figures(
+        services.assignments.status, segments.sizes, segments.descriptions, services.audit, services.models.drift
+    )
 
 
 def shown(figures: Figures) -> Callable[..., float | None]:
