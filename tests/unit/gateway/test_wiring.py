@@ -32,7 +32,7 @@ def test_two_applications_have_two_databases() -> None:
 
 def test_the_model_service_is_waited_for_as_long_as_each_call_deserves() -> None:
     settings = Settings(prediction_deadline=1.5, bulk_deadline=31.0, analysis_deadline=500.0)
-    registry = build_services(Flask("x"), settings).registry
+    registry = build_services(Flask("x"), settings).models.registry
     assert isinstance(registry, HttpRegistry)
     assert registry._deadlines == Deadlines(reading=1.5, carrying=500.0, changing=10.0, drawing=40.0)
 
