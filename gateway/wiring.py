@@ -37,6 +37,8 @@ from gateway.data_access.model_service.model import HttpModel
 from gateway.data_access.model_service.registry import Deadlines, HttpRegistry
 from gateway.files.reader import CustomerFile
 from gateway.middleware.rate_limit import address
+from gateway.pages.controllers.api_keys import ApiKeyPageController
+from gateway.pages.controllers.audit import AuditPageController
 from gateway.pages.controllers.overview import OverviewController
 from gateway.pages.controllers.settings import SettingsController
 from gateway.pages.controllers.sign_in import SignInController
@@ -424,7 +426,7 @@ def build_pages(services: Services) -> Resource:
             StaticFileController(),
         ),
         overview(OverviewController(of.now)),
-        settings_pages(SettingsController()),
+        settings_pages(SettingsController(), ApiKeyPageController(s.api_keys), AuditPageController(s.audit)),
     )
 
 

@@ -23,8 +23,8 @@ _ROOMS: Final = (
 
 
 class SettingsController:
-    """The way to all settings, and the API keys."""
+    """The way to all settings."""
 
-    def index(self) -> Response:
+    def show(self) -> Response:
         """GET /settings."""
         return page("settings.html", settings=_ROOMS)
