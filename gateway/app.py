@@ -75,7 +75,7 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
     OfConcurrency(services.access.concurrency_limits).follow()
     app.extensions[_FEED] = services.feed
     resources = build_resources(services, settings, lambda: document_of(app))
-    register(app, resources, around, build_pages(services))
+    register(app, resources, around, build_pages(services, settings))
     return app
 
 

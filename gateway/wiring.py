@@ -39,11 +39,17 @@ from gateway.files.reader import CustomerFile
 from gateway.middleware.rate_limit import address
 from gateway.pages.controllers.api_keys import ApiKeyPageController
 from gateway.pages.controllers.audit import AuditPageController
+from gateway.pages.controllers.customers import (
+    CustomerPageController,
+    CustomerTableController,
+    DeletedCustomersController,
+)
 from gateway.pages.controllers.overview import OverviewController
 from gateway.pages.controllers.settings import SettingsController
 from gateway.pages.controllers.sign_in import SignInController
 from gateway.pages.controllers.static_files import StaticFileController
 from gateway.pages.routes import all_pages
+from gateway.pages.routes.customers import customers as customer_pages
 from gateway.pages.routes.overview import overview
 from gateway.pages.routes.settings import settings as settings_pages
 from gateway.pages.routes.sign_in import sign_in
@@ -417,9 +423,10 @@ def erasables(stores: Stores, registry: ModelRegistry) -> tuple[Erasable, Sequen
     return ErasableChanges(stores.outboxes, stores.changes), (stores.idempotency, ErasableTrainings(registry))
 
 
-def build_pages(services: Services) -> Resource:
+def build_pages(services: Services, settings: Settings) -> Resource:
     """Build the controllers of the pages for people on the services; return all their routes."""
     s, of = services, services.segments
+    known, cursors = of.descriptions.known, Cursors(settings.secret_key)
     return all_pages(
         sign_in(
             SignInController(s.access.sessions, s.access.one_time_tokens, s.access.issuer_sign_in),
@@ -427,6 +434,11 @@ def build_pages(services: Services) -> Resource:
         ),
         overview(OverviewController(of.now)),
         settings_pages(SettingsController(), ApiKeyPageController(s.api_keys), AuditPageController(s.audit)),
+        customer_pages(
+            CustomerTableController(s.customer_lists, cursors, known),
+            CustomerPageController(s.customers, s.customer_segments, s.history, s.deletions),
+            DeletedCustomersController(s.deletions, known),
+        ),
     )
 
 

@@ -100,6 +100,11 @@ class DeletionService:
         self._seconds = seconds
         self._clock = clock
 
+    @property
+    def retention(self) -> timedelta:
+        """How long a deleted customer can be restored; zero: not at all."""
+        return self._retention
+
     def delete(self, cust_id: str, expected: Precondition = ANY_STATE) -> None:
         """Delete a customer; within the retention time it can be restored.
 

@@ -17,6 +17,7 @@ from gateway.services.customers.query import (
     Condition,
     CustomerQuery,
     Exactness,
+    Filters,
     Op,
     Position,
     Total,
@@ -62,6 +63,12 @@ class CustomerLists:
         end = position_of(items[-1], query.order) if len(found) > query.limit else None
         total = self._total(query, len(found), count) if count else None
         return Page([_shown(item, query.fields) for item in items] if query.fields else items, end), total
+
+    def is_counted_fast(self, filters: Filters) -> bool:
+        """Whether it takes no time to estimate how many customers match: one index knows, or few are stored."""
+        if not filters or any(len(part) == len(filters) for part in parts_by_index(filters)):
+            return True
+        return self._store.count((), exact=False).total <= SMALL_BASE
 
     def _check(self, query: CustomerQuery) -> None:
         conditions, keys = without_index(query.filters, query.order)

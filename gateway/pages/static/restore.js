@@ -1,0 +1,13 @@
+// Brings deleted customers back, where a page offers it.
+
+import { call, once } from "./api.js";
+
+for (const button of document.querySelectorAll("[data-restore]")) {
+  button.addEventListener("click", () =>
+    once(button, async () => {
+      const id = encodeURIComponent(button.dataset.restore);
+      await call("POST", `customers/${id}/restore`);
+      location.assign(`/customers/${id}`);
+    }),
+  );
+}
