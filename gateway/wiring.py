@@ -48,11 +48,13 @@ from gateway.pages.controllers.overview import OverviewController
 from gateway.pages.controllers.settings import SettingsController
 from gateway.pages.controllers.sign_in import SignInController
 from gateway.pages.controllers.static_files import StaticFileController
+from gateway.pages.controllers.what_if import WhatIfController
 from gateway.pages.routes import all_pages
 from gateway.pages.routes.customers import customers as customer_pages
 from gateway.pages.routes.overview import overview
 from gateway.pages.routes.settings import settings as settings_pages
 from gateway.pages.routes.sign_in import sign_in
+from gateway.pages.routes.what_if import what_if
 from gateway.routes import (
     Resource,
     api_keys,
@@ -432,13 +434,18 @@ def build_pages(services: Services, settings: Settings) -> Resource:
             SignInController(s.access.sessions, s.access.one_time_tokens, s.access.issuer_sign_in),
             StaticFileController(),
         ),
-        overview(OverviewController(of.now)),
         settings_pages(SettingsController(), ApiKeyPageController(s.api_keys), AuditPageController(s.audit)),
         customer_pages(
             CustomerTableController(s.customer_lists, cursors, known),
             CustomerPageController(s.customers, s.customer_segments, s.history, s.deletions),
             DeletedCustomersController(s.deletions, known),
         ),
+        overview(
+            OverviewController(
+                of.now, of.sizes, s.summaries, s.assignments.status, s.models.drift.latest, s.alerts, s.sample
+            )
+        ),
+        what_if(WhatIfController(s.customers, of.descriptions)),
     )
 
 

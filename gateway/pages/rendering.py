@@ -38,7 +38,7 @@ class Room:
 
 
 NAVIGATION: Final = (
-    Room("Overview", "/overview", (Scope.MODELS_READ,)),
+    Room("Overview", "/overview", tuple(Scope)),
     Room("Segments", "/segments", (Scope.MODELS_READ,)),
     Room("Customers", "/customers", (Scope.CUSTOMERS_READ,)),
     Room("What if", "/what-if", (Scope.PREDICTIONS,)),
