@@ -37,11 +37,13 @@ from gateway.data_access.model_service.model import HttpModel
 from gateway.data_access.model_service.registry import Deadlines, HttpRegistry
 from gateway.files.reader import CustomerFile
 from gateway.middleware.rate_limit import address
+from gateway.pages.controllers.models import ModelPages
 from gateway.pages.controllers.overview import OverviewController
 from gateway.pages.controllers.settings import SettingsController
 from gateway.pages.controllers.sign_in import SignInController
 from gateway.pages.controllers.static_files import StaticFileController
 from gateway.pages.routes import all_pages
+from gateway.pages.routes.models import models as model_pages
 from gateway.pages.routes.overview import overview
 from gateway.pages.routes.settings import settings as settings_pages
 from gateway.pages.routes.sign_in import sign_in
@@ -425,6 +427,7 @@ def build_pages(services: Services) -> Resource:
         ),
         overview(OverviewController(of.now)),
         settings_pages(SettingsController()),
+        model_pages(ModelPages(s.models.registry, s.models.drift, s.assignments.status)),
     )
 
 
