@@ -71,7 +71,8 @@ back?.addEventListener("click", () => once(back, rollBack));
 
 async function rollBack() {
   const { rollBack: target, active } = back.dataset;
-  const detail = `The version ${target} will be in use again, in the place of ${active}. Every customer is then scored anew in the background.`;
+  const made = document.querySelector("[data-before] time").textContent;
+  const detail = `The version made on ${made} will be in use again. Every customer is then scored anew in the background.`;
   const reason = await confirm("Roll back to the version before?", { yes: "Roll back", detail, label: "Why", danger: true });
   if (!reason) return undefined;
   const now = (await call("GET", "models")).body;

@@ -30,6 +30,7 @@ async function follow() {
       const [training, said] = await Promise.all([call("GET", address), call("GET", `${address}/log`, { headers: { Accept: "text/plain" } })]);
       write(said.body);
       if (!LIVES.includes(training.body.status)) return void location.reload();
+      if (training.body.status === "running") document.querySelector("[data-badge] .badge").textContent = "Running";
       draw(training.body.progress);
     } catch (problem) {
       words.textContent = `It cannot be said how far it is: ${problem.message} The training goes on; this page tries again.`;
@@ -42,7 +43,7 @@ function draw({ phase, done, total }) {
   const bar = card.querySelector("progress");
   bar.max = Math.max(1, total);
   bar.value = done;
-  words.textContent = `${number(done)} of ${number(total)} fits done.`;
+  words.textContent = total ? `${number(done)} of ${number(total)} fits done.` : "It has not begun to fit yet.";
   const steps = [...card.querySelectorAll("[data-phase]")];
   const at = steps.findIndex((step) => phase.startsWith(step.dataset.phase));
   if (at < 0) return;
