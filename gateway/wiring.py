@@ -44,6 +44,7 @@ from gateway.pages.controllers.customers import (
     CustomerTableController,
     DeletedCustomersController,
 )
+from gateway.pages.controllers.models import ModelPages
 from gateway.pages.controllers.overview import OverviewController
 from gateway.pages.controllers.settings import SettingsController
 from gateway.pages.controllers.sign_in import SignInController
@@ -51,6 +52,7 @@ from gateway.pages.controllers.static_files import StaticFileController
 from gateway.pages.controllers.what_if import WhatIfController
 from gateway.pages.routes import all_pages
 from gateway.pages.routes.customers import customers as customer_pages
+from gateway.pages.routes.models import models as model_pages
 from gateway.pages.routes.overview import overview
 from gateway.pages.routes.settings import settings as settings_pages
 from gateway.pages.routes.sign_in import sign_in
@@ -446,6 +448,7 @@ def build_pages(services: Services, settings: Settings) -> Resource:
             )
         ),
         what_if(WhatIfController(s.customers, of.descriptions)),
+        model_pages(ModelPages(s.models.registry, s.models.drift, s.assignments.status)),
     )
 
 
