@@ -22,6 +22,7 @@ from gateway.development import mongod
 from gateway.services.access.concurrency import concurrency_limits
 from gateway.services.events.relay import RELAY_SECONDS
 from gateway.services.models.segment_counting import LOOK_SECONDS
+from gateway.services.webhooks.deliveries import LOOK_SECONDS as DELIVERY_SECONDS
 from gateway.settings import Settings
 from gateway.wiring import Services, build_services
 from gateway.worker import Beside, Counted, Duty, work
@@ -97,7 +98,7 @@ def _connections() -> int:
 
 @main.command()
 def worker() -> None:
-    """Move changes into the log, assign customers without a segment of the active model, finish erasures, for ever."""
+    """Move changes into the log, deliver them, assign customers to the active model's segments, for ever."""
     logs.before_settings()
     settings = settings_or_end()
     logs.own_process(settings.log_level, settings.log_format)
@@ -115,6 +116,7 @@ def worker() -> None:
         _beside(of.counting, "segment-counting", every=LOOK_SECONDS),
         _beside(of.upkeep, "description"),
         _beside(services.models.drift, "drift"),
+        _beside(services.webhooks.deliveries, "webhooks", every=DELIVERY_SECONDS),
         _beside(figures, "metrics", every=FIGURES_SECONDS),
         Counted(services.imports, "imports"),
         Counted(services.erasures, "erasures"),

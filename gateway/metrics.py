@@ -11,12 +11,13 @@ import time
 from collections.abc import Callable, Mapping
 from functools import lru_cache, wraps
 from types import FrameType
-from typing import Concatenate, Final, ParamSpec, Protocol, TypeAlias, TypeVar
+from typing import Concatenate, Final, ParamSpec, Protocol, TypeAlias, TypeVar, get_args
 
 from prometheus_client import Counter, Gauge, Histogram
 
 from gateway.services.access.concurrency import ConcurrencyLimits
 from gateway.services.errors import ModelMalformed, ModelServiceError, ModelTimeout
+from gateway.services.webhooks.webhook import Outcome
 from shared.contract import PREDICT, PREDICT_BATCH
 from shared.metrics.requests import RequestMetrics
 from shared.metrics.text import harmless, multiprocess
@@ -60,6 +61,12 @@ _refused = Counter("gateway_concurrency_refused_total", "Requests that found no 
 _in_use = Gauge(
     "gateway_concurrency_in_use", "Places that are taken of a kind of work.", ["work"], multiprocess_mode="livesum"
 )
+_webhooks = Histogram(
+    "worker_webhook_delivery_duration_seconds",
+    "Time of sending an event to a webhook, to the beginning of the answer.",
+    ["outcome"],
+    buckets=(0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30),
+)
 _pending = Counter("gateway_assignments_pending_total", "Writes of customers that were stored without a segment.")
 
 for _kind in ("unavailable", "rejected", "failed", "breaker_open"):
@@ -70,6 +77,8 @@ for _limit in ("default", "bulk", "anonymous"):
     _rate_limited.labels(_limit)
 for _operation in ("predict", "predict_batch"):
     _calls.labels(_operation)
+for _outcome in get_args(Outcome):
+    _webhooks.labels(_outcome)
 
 
 requests: Final = RequestMetrics("gateway", (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10))
@@ -98,6 +107,12 @@ def store_failed(kind: str) -> None:
 def breaker_is(*, open_: bool) -> None:
     """Note whether MongoDB is away."""
     _breaker_open.set(open_)
+
+
+@harmless
+def webhook_answered(outcome: Outcome, seconds: float) -> None:
+    """Time the sending of an event to a webhook."""
+    _webhooks.labels(outcome).observe(seconds)
 
 
 _WORDS: Final = frozenset(

@@ -231,6 +231,13 @@ class Settings(BaseSettings):
         default_factory=lambda given: LOOPBACK if given["deployment"] == DEVELOPMENT else ()
     )
     metrics_port: _Port | None = None
+    webhook_networks: Annotated[tuple[Network, ...], NoDecode, BeforeValidator(networks)] = Field(
+        default_factory=lambda given: LOOPBACK if given["deployment"] == DEVELOPMENT else ()
+    )
+    webhook_timeout: Annotated[float, Field(ge=0.1, le=60)] = 10.0
+    webhook_give_up_hours: Annotated[float, Field(gt=0, le=8760)] = 72.0
+    webhook_log_days: Annotated[int, Field(ge=1, le=366)] = 14
+    webhook_ca: Annotated[Path, AfterValidator(_certificates)] | None = None
     drift_hours: Annotated[float, Field(ge=0, le=8760)] = 24.0
     hsts_seconds: Annotated[int, Field(ge=0, le=2**31)] = 31_536_000
     max_body_bytes: Annotated[int, Field(ge=1024, le=2**30)] = 2 * 1024 * 1024

@@ -42,6 +42,9 @@ from gateway.data_access.mongo.segments.drift_checks import MongoDriftChecks
 from gateway.data_access.mongo.segments.snapshots import MongoSnapshots
 from gateway.data_access.mongo.segments.transitions import MongoTransitions
 from gateway.data_access.mongo.spans import MongoSpans
+from gateway.data_access.mongo.webhooks import deliveries as webhook_deliveries
+from gateway.data_access.mongo.webhooks.deliveries import MongoDeliveries
+from gateway.data_access.mongo.webhooks.webhooks import MongoWebhooks
 from gateway.services.access.api_keys import KeyStore
 from gateway.services.access.idempotency import IdempotencyStore
 from gateway.services.access.one_time_tokens import OneTimeTokenStore
@@ -60,6 +63,7 @@ from gateway.services.models.segment_snapshots import SegmentCounter, Snapshots
 from gateway.services.models.transitions import TransitionStore
 from gateway.services.schema import Schema
 from gateway.services.transactions import Transactions
+from gateway.services.webhooks.webhook import DeliveryStore, WebhookStore
 from gateway.settings import Settings
 from shared.telemetry import traces
 
@@ -87,6 +91,8 @@ class Stores:
     transitions: TransitionStore
     descriptions: KeptDescriptions
     drift: DriftChecks
+    webhooks: WebhookStore
+    webhook_deliveries: DeliveryStore
     transactions: Transactions
     schema: Schema
 
@@ -156,6 +162,8 @@ def mongo_stores(database: Database[dict[str, Any]], settings: Settings) -> Stor
         transitions=MongoTransitions(database, settings.bulk_deadline),
         descriptions=MongoDescriptions(database["model_description"]),
         drift=MongoDriftChecks(database["drift_checks"]),
+        webhooks=MongoWebhooks(database["webhooks"]),
+        webhook_deliveries=MongoDeliveries(database["webhook_deliveries"]),
         transactions=transactions,
         schema=MongoSchema(database, schema_of(settings)),
     )
@@ -178,6 +186,8 @@ BACKED_UP: Final = (
     "segment_snapshots",
     "model_description",
     "drift_checks",
+    "webhooks",
+    "webhook_deliveries",
     "audit",  # of earlier versions
 )
 """The collections that a backup has: all that are used, but those that it leaves out on purpose, which a test holds."""
@@ -217,6 +227,7 @@ def schema_of(settings: Settings) -> tuple[CollectionSchema, ...]:
         CollectionSchema("imports", imports.RECORD_INDEXES),
         CollectionSchema("import_faults", imports.FAULT_INDEXES),
         CollectionSchema("segment_snapshots", snapshots.INDEXES),
+        CollectionSchema("webhook_deliveries", webhook_deliveries.indexes(settings.webhook_log_days)),
         CollectionSchema("worker_state", REPORT_INDEXES),
         CollectionSchema("rate_limits", rate_limits.INDEXES),
         CollectionSchema("one_time_tokens", one_time_tokens.INDEXES),

@@ -32,9 +32,11 @@ from gateway.controllers.models import AnalysisController, ModelController, Plot
 from gateway.controllers.predictions import PredictionController
 from gateway.controllers.segments import SegmentController
 from gateway.controllers.service import AlertController, DocumentationController, ServiceController
+from gateway.controllers.webhooks import WebhookController, WebhookDeliveryController
 from gateway.data_access.model_service.client import Certificates, ModelServiceClient
 from gateway.data_access.model_service.model import HttpModel
 from gateway.data_access.model_service.registry import Deadlines, HttpRegistry
+from gateway.data_access.webhooks.receiver import HttpReceiver
 from gateway.files.reader import CustomerFile
 from gateway.middleware.rate_limit import address
 from gateway.pages.controllers.api_keys import ApiKeyPageController
@@ -70,6 +72,7 @@ from gateway.routes import (
     predictions,
     segments,
     service,
+    webhooks,
 )
 from gateway.schemas.paging import Cursors
 from gateway.services.access.api_keys import ApiKeyService
@@ -90,7 +93,7 @@ from gateway.services.customers.batches import BatchService
 from gateway.services.customers.bulk_writes import BulkWriter
 from gateway.services.customers.customers import CustomerService
 from gateway.services.customers.deletions import DeletionService
-from gateway.services.customers.digest import log_digest
+from gateway.services.customers.digest import keyed_digest, log_digest
 from gateway.services.customers.erasures import Erasable, ErasureService
 from gateway.services.customers.exports import ExportService
 from gateway.services.customers.lists import CustomerLists
@@ -121,6 +124,11 @@ from gateway.services.models.trainings import ErasableTrainings, TrainingService
 from gateway.services.models.transitions import TransitionService
 from gateway.services.schema import SchemaUpkeep
 from gateway.services.service import HealthService
+from gateway.services.webhooks.deliveries import ErasableDeliveries, WebhookDeliveries, deliveries_status
+from gateway.services.webhooks.destinations import Destinations
+from gateway.services.webhooks.signing import Signing
+from gateway.services.webhooks.webhook import Receiver
+from gateway.services.webhooks.webhooks import WebhookService
 from gateway.settings import Settings
 from gateway.stores import Stores, connect, mongo_stores
 from shared.metrics.text import metrics_text
@@ -183,6 +191,14 @@ class AssignmentServices:
 
 
 @dataclass(frozen=True, slots=True)
+class WebhookServices:
+    """Who is told of events, and the worker's duty that tells them."""
+
+    administration: WebhookService
+    deliveries: WebhookDeliveries
+
+
+@dataclass(frozen=True, slots=True)
 class Services:
     """Every service, ready for use by controllers, the worker and the command line."""
 
@@ -207,6 +223,7 @@ class Services:
     relay: Relay
     feed: FeedService
     summaries: ChangeSummaryService
+    webhooks: WebhookServices
     schema_upkeep: SchemaUpkeep
 
     @property
@@ -255,8 +272,14 @@ def assemble(
     settings: Settings,
     tokens: TokenCheck | None = None,
     issuer: Issuer | None = None,
+    receiver: Receiver | None = None,
 ) -> Services:
-    """Build the services on any adapters of the ports; without `tokens` and `issuer` only API keys open."""
+    """Build the services on any adapters of the ports; without `tokens` and `issuer` only API keys open.
+
+    Parameters
+    ----------
+    receiver : whoever is at webhooks' addresses; None for those on the network.
+    """
     store, together, deadline = stores.customers, stores.transactions, settings.prediction_deadline
     assigner = Assigner(model, settings.assignment_deadline)
     recorder = Recorder(stores.outboxes, stores.orders, origin)
@@ -265,6 +288,7 @@ def assemble(
     imports_, deletions = _imports(stores, assigner, registry, settings), _deletions(stores, settings)
     names = segments_.descriptions.names
     access, known_keys = _access(stores, settings, tokens, issuer)
+    feed = FeedService(stores.changes, together, LogWatcher(stores.changes.head))
     return Services(
         access=access,
         audit=AuditService(stores.changes),
@@ -283,10 +307,11 @@ def assemble(
         imports=imports_,
         sample=SampleService(store, imports_, deletions, _open_sample),
         exports=ExportService(store),
-        assignments=_assignments(stores, model, registry, assigner, segments_.sizes, log_digest(settings.secret_key)),
+        assignments=_assignments(stores, model, registry, assigner, segments_.sizes, settings.secret_key, feed),
         relay=Relay(stores.outboxes, stores.changes, settings.audit_retention_days),
-        feed=FeedService(stores.changes, together, LogWatcher(stores.changes.head)),
+        feed=feed,
         summaries=ChangeSummaryService(stores.changes),
+        webhooks=_webhooks(stores, feed, recorder, settings, receiver),
         schema_upkeep=SchemaUpkeep(stores.schema, stores.imports.loading),
     )
 
@@ -360,14 +385,52 @@ def _assignments(
     registry: ModelRegistry,
     assigner: Assigner,
     sizes: SegmentSizes,
-    digest: Callable[[str], str],
+    secret: str,
+    feed: FeedService,
 ) -> AssignmentServices:
-    worker = f"{socket.gethostname()} {secrets.token_hex(4)}"
+    worker, digest = _worker_name(), log_digest(secret)
     rescorings = Rescorings(stores.rescorings, registry, stores.outboxes, stores.transactions, worker)
     return AssignmentServices(
         reconciler=Reconciler(stores.customers, model, assigner, rescorings, Reporter(stores.workers, worker), digest),
-        status=AssignmentsStatusService(stores.workers, stores.rescorings, stores.outboxes, sizes.status),
+        status=AssignmentsStatusService(
+            stores.workers,
+            stores.rescorings,
+            stores.outboxes,
+            sizes.status,
+            lambda: deliveries_status(stores.webhooks, feed),
+        ),
     )
+
+
+def _worker_name() -> str:
+    return f"{socket.gethostname()} {secrets.token_hex(4)}"
+
+
+def _webhooks(
+    stores: Stores, feed: FeedService, recorder: Recorder, settings: Settings, receiver: Receiver | None
+) -> WebhookServices:
+    destinations, signing = Destinations(settings.webhook_networks), Signing(settings.secret_key)
+    kept, log, together = stores.webhooks, stores.webhook_deliveries, stores.transactions
+    return WebhookServices(
+        administration=WebhookService(kept, log, feed, together, recorder, destinations, signing),
+        deliveries=WebhookDeliveries(
+            kept,
+            log,
+            feed,
+            receiver or HttpReceiver(destinations, settings.webhook_timeout, settings.webhook_ca),
+            signing,
+            _webhook_digest(settings),
+            together,
+            recorder,
+            _worker_name(),
+            settings.webhook_timeout,
+            timedelta(hours=settings.webhook_give_up_hours),
+        ),
+    )
+
+
+def _webhook_digest(settings: Settings) -> Callable[[str], str]:
+    return lambda cust_id: keyed_digest(settings.secret_key, "webhooks", cust_id)
 
 
 def _deletions(stores: Stores, settings: Settings) -> DeletionService:
@@ -392,7 +455,7 @@ def _erasures(stores: Stores, registry: ModelRegistry, settings: Settings) -> Er
         stores.erasures,
         stores.outboxes,
         stores.transactions,
-        *erasables(stores, registry),
+        *erasables(stores, registry, settings),
         settings.secret_key,
         origin,
         require_revision=settings.require_if_match,
@@ -422,9 +485,10 @@ def _rate_limits(stores: Stores, settings: Settings, bound: ConcurrencyLimits) -
     return limits(stores.quotas, bound.quotas.held, *rates)
 
 
-def erasables(stores: Stores, registry: ModelRegistry) -> tuple[Erasable, Sequence[Erasable]]:
+def erasables(stores: Stores, registry: ModelRegistry, settings: Settings) -> tuple[Erasable, Sequence[Erasable]]:
     """Return what is told of customers, and what else may hold something about them beside their own stores."""
-    return ErasableChanges(stores.outboxes, stores.changes), (stores.idempotency, ErasableTrainings(registry))
+    answers = ErasableDeliveries(stores.webhook_deliveries, _webhook_digest(settings))
+    return ErasableChanges(stores.outboxes, stores.changes), (stores.idempotency, ErasableTrainings(registry), answers)
 
 
 def build_pages(services: Services, settings: Settings) -> Resource:
@@ -479,6 +543,8 @@ def build_resources(services: Services, settings: Settings, document: Callable[[
         models.trainings(TrainingController(registry, s.models.trainings, most)),
         api_keys.api_keys(ApiKeyController(s.api_keys)),
         events.events(EventController(s.feed, s.summaries)),
+        webhooks.webhooks(WebhookController(s.webhooks.administration)),
+        webhooks.deliveries(WebhookDeliveryController(s.webhooks.administration)),
         audit.audit(AuditController(s.audit)),
         service.alerts(AlertController(s.alerts)),
         service.service(ServiceController(s.health, metrics_text), DocumentationController(document, registry)),

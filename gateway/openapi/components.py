@@ -10,6 +10,7 @@ from gateway.routes.operation import PageOf
 from gateway.schemas.api_keys import NewApiKeySchema, RotationSchema
 from gateway.schemas.customers import IF_REVISION, customer_schema, patch_schema
 from gateway.schemas.queries import CUST_ID_SCHEMA
+from gateway.schemas.webhooks import NewWebhookSchema, ReplaySchema, WebhookPatchSchema, WebhookRotationSchema
 from gateway.services.customers.batches import MAX_ROWS
 from gateway.services.customers.bulk_writes import RowStatus
 from gateway.services.customers.customer import ASSIGNED, PENDING, SegmentStatus
@@ -196,6 +197,10 @@ COMPONENTS: Mapping[str, dict[str, Any]] = {
     },
     "NewApiKeyOrder": body_schema(NewApiKeySchema()) | _ONE_EXPIRY,
     "RotationOrder": body_schema(RotationSchema()) | _ONE_EXPIRY,
+    "NewWebhookOrder": body_schema(NewWebhookSchema()),
+    "WebhookPatch": body_schema(WebhookPatchSchema()),
+    "WebhookRotation": body_schema(WebhookRotationSchema()),
+    "WebhookReplay": body_schema(ReplaySchema()),
     "Index": {
         "type": "object",
         "required": ["service", "links"],

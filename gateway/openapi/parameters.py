@@ -25,6 +25,8 @@ PATH: Mapping[str, JSONSchema] = {
     "key_id": _text("The public id of an API key: what follows csk_ in it, up to the next underscore"),
     "file": _text("The name of a file of the page", enum=sorted(FILES)),
     "import_id": _text("The id of an import"),
+    "webhook_id": _text("The id of a webhook"),
+    "delivery_id": _text("The id of a delivery"),
     "training_id": _text("The id of a training"),
     "name": _text("The name of a plot, such as elbow"),
     "kind": _text("Vector or pixels", enum=["svg", "png"]),

@@ -12,11 +12,11 @@ from gateway.services.access.api_keys import LONGEST_LIFETIME, LONGEST_OVERLAP
 from gateway.services.principal import Scope
 
 LONGEST_NAME = 100
-_UNFIT = r"\x00-\x1f\x7f\ud800-\udfff"
+UNFIT = r"\x00-\x1f\x7f\ud800-\udfff"
 """Control characters, and lone surrogates: a command line in another encoding has them, and nothing can store them."""
 
 
-class _Whole(fields.Integer):
+class Whole(fields.Integer):
     """A whole number; marshmallow's own strictness takes true for 1."""
 
     def __init__(self, most: int, **options: Any) -> None:
@@ -50,7 +50,7 @@ class _Expiry(Schema):
 
     error_messages = {"unknown": "is not a known field", "type": "must be an object"}  # noqa: RUF012  # marshmallow's own attribute
 
-    expires_in_days = _Whole(
+    expires_in_days = Whole(
         LONGEST_LIFETIME.days, metadata={"description": "Days until the key expires; 365 where nothing is said"}
     )
     expires_at = _Time(metadata={"description": f"When the key expires; within {LONGEST_LIFETIME.days} days"})
@@ -77,7 +77,7 @@ class NewApiKeySchema(_Expiry):
         required=True,
         error_messages={"required": "is missing", "null": "must not be null", "invalid": "must be a text"},
         validate=validate.Regexp(
-            rf"[^\s{_UNFIT}](?:[^{_UNFIT}]{{0,{LONGEST_NAME - 2}}}[^\s{_UNFIT}])?\Z",
+            rf"[^\s{UNFIT}](?:[^{UNFIT}]{{0,{LONGEST_NAME - 2}}}[^\s{UNFIT}])?\Z",
             error=f"must be 1 to {LONGEST_NAME} characters, none of them a control character, without blanks around",
         ),
         metadata={"description": "What people call the key, such as the system that uses it", "example": "CRM"},
@@ -94,7 +94,7 @@ class NewApiKeySchema(_Expiry):
 class RotationSchema(_Expiry):
     """How a key gets a new secret."""
 
-    overlap_seconds = _Whole(
+    overlap_seconds = Whole(
         int(LONGEST_OVERLAP.total_seconds()),
         least=0,
         metadata={"description": "Seconds for which the old secret works as well; 3600 where nothing is said"},

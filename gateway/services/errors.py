@@ -23,6 +23,9 @@ SegmentationError
 ├── QueryNotIndexed              no index finds the customers that are asked for, and there are many
 ├── DuplicateInBatch             an earlier row of the same batch has this CUST_ID
 ├── ErasureNotFound
+├── WebhookNotFound
+├── DeliveryNotFound
+├── TooManyWebhooks              there are as many webhooks as may be
 ├── Contended                    others kept changing the customer
 ├── SegmentNotFound
 ├── OthersStored                 the sample is only for a database without other customers
@@ -315,6 +318,27 @@ class ErasureNotFound(SegmentationError):
 
     def __init__(self, erasure_id: str):
         super().__init__(f"There is no erasure {erasure_id!r}.")
+
+
+class WebhookNotFound(SegmentationError):
+    """No webhook has this id."""
+
+    def __init__(self, webhook_id: str):
+        super().__init__(f"There is no webhook {webhook_id!r}.")
+
+
+class DeliveryNotFound(SegmentationError):
+    """The webhook's log has no delivery with this id; it may be too old to be kept."""
+
+    def __init__(self, delivery_id: str):
+        super().__init__(f"The webhook's log has no delivery {delivery_id!r}; it may be too old to be kept.")
+
+
+class TooManyWebhooks(SegmentationError):
+    """There are as many webhooks as may be; delete one first."""
+
+    def __init__(self, most: int):
+        super().__init__(f"There are {most} webhooks already, which is the most; delete one that nobody needs.")
 
 
 class Contended(SegmentationError):

@@ -28,6 +28,7 @@ from fakes.registry import FakeRegistry
 from fakes.schema import InMemorySchema
 from fakes.segments import InMemoryDescriptions, InMemorySegmentCounter, InMemorySnapshots, InMemoryTransitions
 from fakes.store import InMemoryCustomerStore
+from fakes.webhooks import FakeReceiver, InMemoryDeliveries, InMemoryWebhooks
 from gateway.app import create_app
 from gateway.services.events.change import Logged
 from gateway.services.events.log import AuditFilters
@@ -97,6 +98,9 @@ class FakeGateway:
     transitions: Any = None
     descriptions: Any = field(default_factory=InMemoryDescriptions)
     drift: Any = field(default_factory=InMemoryDriftChecks)
+    webhooks: Any = field(default_factory=InMemoryWebhooks)
+    webhook_deliveries: Any = field(default_factory=InMemoryDeliveries)
+    receiver: Any = field(default_factory=FakeReceiver)
     transactions: Any = None
     schema: Any = field(default_factory=InMemorySchema)
     model: FakeModel = field(default_factory=FakeModel)
@@ -135,6 +139,8 @@ class FakeGateway:
             transitions=self.transitions,
             descriptions=self.descriptions,
             drift=self.drift,
+            webhooks=self.webhooks,
+            webhook_deliveries=self.webhook_deliveries,
             transactions=self.transactions or InMemoryTransactions(self._states),
             schema=self.schema,
         )
@@ -163,6 +169,7 @@ class FakeGateway:
             (self.imports, "records"),
             (self.imports, "told"),
             (self.rescorings, "counts"),
+            (self.webhooks, "webhooks"),
         )
         return [getattr(fake, name) for fake, name in kept if isinstance(getattr(fake, name, None), dict)]
 
@@ -175,7 +182,9 @@ class FakeGateway:
     @cached_property
     def services(self) -> Services:
         """The services on the fakes."""
-        return assemble(self.stores, self.model, self.registry, self.settings, issuer=self.issuer)
+        return assemble(
+            self.stores, self.model, self.registry, self.settings, issuer=self.issuer, receiver=self.receiver
+        )
 
     @cached_property
     def app(self) -> Flask:

@@ -11,6 +11,7 @@ from gateway.services.assignments.rescorings import WORKER_TIMEOUT, RescoringRec
 from gateway.services.clock import now
 from gateway.services.events.log import Outboxes
 from gateway.services.models.segment_snapshots import SnapshotStatus
+from gateway.services.webhooks.deliveries import DeliveriesStatus
 
 _NEVER = "No worker has reported."
 
@@ -48,11 +49,12 @@ class RelayStatus(TypedDict):
 
 
 class AssignmentsStatus(TypedDict):
-    """What the workers do in the background: scoring, moving changes into the log, counting segments."""
+    """What the workers do in the background: scoring, logging changes and telling webhooks, counting segments."""
 
     rescoring: RescoringStatus
     relay: RelayStatus
     snapshots: SnapshotStatus
+    deliveries: DeliveriesStatus
 
 
 class AssignmentsStatusService:
@@ -61,6 +63,7 @@ class AssignmentsStatusService:
     Parameters
     ----------
     snapshots : says how old the sizes of segments are.
+    deliveries : says how deliveries to webhooks go on.
     """
 
     def __init__(
@@ -69,11 +72,13 @@ class AssignmentsStatusService:
         records: RescoringRecords,
         outboxes: Outboxes,
         snapshots: Callable[[], SnapshotStatus],
+        deliveries: Callable[[], DeliveriesStatus],
     ) -> None:
         self._reports = reports
         self._records = records
         self._outboxes = outboxes
         self._snapshots = snapshots
+        self._deliveries = deliveries
 
     def status(self) -> AssignmentsStatus:
         """Return how the background work goes on; it counts no customers.
@@ -87,6 +92,7 @@ class AssignmentsStatusService:
             rescoring=self._rescoring(self._reports.latest()),
             relay=RelayStatus(waiting=waiting.entries, oldest=waiting.oldest),
             snapshots=self._snapshots(),
+            deliveries=self._deliveries(),
         )
 
     def _rescoring(self, reports: Sequence[Reported]) -> RescoringStatus:

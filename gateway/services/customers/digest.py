@@ -10,7 +10,7 @@ LOG_DIGITS = 16
 """Hexadecimal digits of a hash in the log: the odds that two of 100 million customers share one are 1 in 3,700."""
 
 
-def keyed_digest(secret: str, purpose: Literal["erasure", "log"], cust_id: str) -> str:
+def keyed_digest(secret: str, purpose: Literal["erasure", "log", "webhooks"], cust_id: str) -> str:
     """Return the hash of a CUST_ID; hashes for different purposes cannot be brought together without the secret."""
     return hmac.digest(secret.encode(), f"{purpose}:{cust_id}".encode(), "sha256").hex()
 

@@ -34,6 +34,12 @@ ChangeType = Literal[
     "api_key.created",
     "api_key.rotated",
     "api_key.revoked",
+    "webhook.created",
+    "webhook.updated",
+    "webhook.rotated",
+    "webhook.disabled",
+    "webhook.replayed",
+    "webhook.deleted",
     "database.restored",
 ]
 """The one vocabulary of the audit trail, a customer's history and the feed of events."""
@@ -51,7 +57,7 @@ ALREADY_ACTIVE: Final = {"outcome": "already_active"}
 """Among the ``data`` of an activation: the version was active before, so that nothing has changed."""
 
 SubjectType = Literal[
-    "customer", "erasure", "import", "segment", "model", "training", "api_key", "assignments", "backup"
+    "customer", "erasure", "import", "segment", "model", "training", "api_key", "webhook", "assignments", "backup"
 ]
 
 

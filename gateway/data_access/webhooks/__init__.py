@@ -1,0 +1,1 @@
+"""The receivers of webhooks: HTTP to addresses that callers name."""
