@@ -281,14 +281,11 @@ def assemble(
     receiver : whoever is at webhooks' addresses; None for those on the network.
     """
     store, together, deadline = stores.customers, stores.transactions, settings.prediction_deadline
-    assigner = Assigner(model, settings.assignment_deadline)
-    recorder = Recorder(stores.outboxes, stores.orders, origin)
+    assigner, recorder = Assigner(model, settings.assignment_deadline), _recorder(stores)
     writing = CustomerService(store, assigner, stores.outboxes, origin, require_revision=settings.require_if_match)
     segments_ = _segments(stores, model, registry, settings, recorder)
     imports_, deletions = _imports(stores, assigner, registry, settings), _deletions(stores, settings)
-    names = segments_.descriptions.names
-    access, known_keys = _access(stores, settings, tokens, issuer)
-    feed = FeedService(stores.changes, together, LogWatcher(stores.changes.head))
+    (access, known_keys), feed = _access(stores, settings, tokens, issuer), _feed(stores)
     return Services(
         access=access,
         audit=AuditService(stores.changes),
@@ -298,7 +295,7 @@ def assemble(
         deletions=deletions,
         erasures=_erasures(stores, registry, settings),
         batches=_batches(stores, assigner, settings),
-        customer_segments=CustomerSegmentService(writing, store, model, names, deadline, stores.outboxes, origin),
+        customer_segments=_customer_segments(stores, writing, model, segments_.descriptions, deadline),
         history=_history(stores, model, segments_.descriptions, deadline),
         predictions=PredictionService(model, deadline),
         segments=segments_,
@@ -314,6 +311,21 @@ def assemble(
         webhooks=_webhooks(stores, feed, recorder, settings, receiver),
         schema_upkeep=SchemaUpkeep(stores.schema, stores.imports.loading),
     )
+
+
+def _recorder(stores: Stores) -> Recorder:
+    return Recorder(stores.outboxes, stores.orders, origin)
+
+
+def _feed(stores: Stores) -> FeedService:
+    return FeedService(stores.changes, stores.transactions, LogWatcher(stores.changes.head))
+
+
+def _customer_segments(
+    stores: Stores, customers_: CustomerService, model: Model, descriptions: ModelDescriptions, deadline: float
+) -> CustomerSegmentService:
+    store, outboxes = stores.customers, stores.outboxes
+    return CustomerSegmentService(customers_, store, model, descriptions.names, deadline, outboxes, origin)
 
 
 def _access(
@@ -353,8 +365,7 @@ def _open_sample() -> SampleFile:
 
 
 def _models(stores: Stores, model: Model, registry: ModelRegistry, settings: Settings) -> ModelServices:
-    outboxes, orders = stores.outboxes, stores.orders
-    recorder = Recorder(outboxes, orders, origin)
+    outboxes, orders, recorder = stores.outboxes, stores.orders, _recorder(stores)
     history = ModelHistory(registry, outboxes, orders, stores.transactions)
     analyses = AnalysisService(stores.customers, registry)
     return ModelServices(
