@@ -26,13 +26,7 @@ GROUPS: Final[Mapping[Kind, str]] = {
 """What the fields of a kind are headed by."""
 
 
-def _read_id(value: str) -> str:
-    if wrong := cust_id_fault(value.strip()):
-        raise ValueError(wrong)
-    return value.strip()
-
-
-CUSTOMER: Final = Parameter("customer", _read_id, "Begin with what is stored of this customer", CUST_ID_SCHEMA)
+CUSTOMER: Final = Parameter("customer", str.strip, "Begin with what is stored of this customer", CUST_ID_SCHEMA)
 START: Final = text("start", "Begin with a typical customer of this segment", {"maxLength": 64})
 
 
@@ -77,6 +71,8 @@ class WhatIfController:
     def _stored(self, cust_id: str) -> tuple[Mapping[str, Any] | None, str | None]:
         if not caller().may(Scope.CUSTOMERS_READ):
             return None, "Your key does not show stored customers."
+        if wrong := cust_id_fault(cust_id):
+            return None, f"The id of a customer {wrong}."
         try:
             return self._customers.get(cust_id), None
         except CustomerNotFound:
