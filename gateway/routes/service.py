@@ -77,8 +77,8 @@ _LIST_ALERTS = Operation(
     "See what needs attention",
     "What does not work, stands still or should be looked at, in plain words, the most urgent first: the model service "
     "is away, customers wait for a segment and why, no worker runs, the change log is behind, the sizes of segments "
-    "are not counted or disagree with the list, the customers have drifted, the last import failed. It is what is "
-    "known anyway, so that asking costs little; where all is well, `items` is empty.\n\n"
+    "are not counted or disagree with the list, the customers have drifted, the last import failed, webhooks "
+    "are not accepted. It is what is known anyway, so that asking costs little; `items` is empty where all is well.\n\n"
     "`code` stays the same, for programs; new codes may come. Alert rules for Prometheus are in `deploy/prometheus/`.",
     {200: Answer("What needs attention now", Alerts)},
     problems=STORE,

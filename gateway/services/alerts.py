@@ -39,6 +39,8 @@ AlertCode = Literal[
     "drift_retrain",
     "import_failed",
     "import_interrupted",
+    "webhooks_failing",
+    "webhooks_disabled",
 ]
 
 BEHIND: Final = timedelta(seconds=60)
@@ -240,4 +242,16 @@ def _imports(known: _Known) -> Iterator[Alert]:
         yield _alert("import_interrupted", "warning", "The last import was interrupted", detail, page, since)
 
 
-_RULES: Final = (_model, _scoring, _log, _sizes, _drift, _imports)
+def _webhooks(known: _Known) -> Iterator[Alert]:
+    deliveries, page = known.status["deliveries"], "/settings/webhooks"
+    if disabled := deliveries["disabled"]:
+        which = "1 webhook is" if disabled == 1 else f"{number(disabled)} webhooks are"
+        detail = f"{which} not delivered to any more. What happened since can be sent when the receiver works again."
+        yield _alert("webhooks_disabled", "warning", "Webhooks were switched off after long failure", detail, page)
+    if failing := deliveries["failing"]:
+        which = "1 webhook does" if failing == 1 else f"{number(failing)} webhooks do"
+        detail = f"{which} not accept what is sent. It is sent again, in order, until it is accepted."
+        yield _alert("webhooks_failing", "warning", "Another system misses events", detail, page, deliveries["since"])
+
+
+_RULES: Final = (_model, _scoring, _log, _sizes, _drift, _imports, _webhooks)

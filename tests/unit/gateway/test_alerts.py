@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, get_args
 
@@ -106,6 +107,15 @@ def _file(gateway: FakeGateway, status: str, *, dry_run: bool = False) -> None:
     record |= {"status": status, "rows": 1234, "reason": "The disk is full.", "finished_at": AT}
 
 
+def _webhook(gateway: FakeGateway, **changes: Any) -> None:
+    url = {"url": "https://crm.example.com/hook"}
+    made = gateway.client.post("/api/v1/webhooks", json=url)
+    assert made.status_code == 201, made.text
+    gateway.logged()
+    webhook = gateway.webhooks.webhooks[made.get_json()["id"]]
+    gateway.webhooks.webhooks[webhook.id] = replace(webhook, **changes)
+
+
 CASES: dict[AlertCode, tuple[Callable[[FakeGateway], None], str, str, str]] = {
     "model_service_away": (_model_away, "critical", "get their segment when it is back", "/models"),
     "no_worker": (_gone, "critical", "No worker has reported since", "/overview"),
@@ -128,6 +138,18 @@ CASES: dict[AlertCode, tuple[Callable[[FakeGateway], None], str, str, str]] = {
     "drift_retrain": (lambda gateway: gateway.drift.keep(drift("retrain")), "warning", "Train a new model", "/models"),
     "import_failed": (lambda gateway: _file(gateway, "failed"), "warning", "1,234 rows: The disk is full", "/imports/"),
     "import_interrupted": (lambda gateway: _file(gateway, "interrupted"), "warning", "sending the file again", "/imp"),
+    "webhooks_failing": (
+        lambda gateway: _webhook(gateway, failing_since=AT),
+        "warning",
+        "1 webhook does not accept",
+        "/settings/webhooks",
+    ),
+    "webhooks_disabled": (
+        lambda gateway: _webhook(gateway, status="disabled"),
+        "warning",
+        "1 webhook is not delivered to",
+        "/settings/webhooks",
+    ),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, cast
 
@@ -160,6 +161,18 @@ def test_how_far_the_scoring_is(gateway: FakeGateway) -> None:
     assert "Customers are being scored" in text
     assert "0 done, 1,300 left, ready about" in text
     assert "<progress" in text
+
+
+def test_whether_events_reach_other_systems(gateway: FakeGateway) -> None:
+    assert "webhook" not in shown(gateway).replace("/settings/webhooks", "")
+    made = gateway.client.post("/api/v1/webhooks", json={"url": "https://crm.example.com/hook"}).get_json()
+    gateway.logged()
+    assert "Events reach the other systems" in shown(gateway)
+    webhook = gateway.webhooks.webhooks[made["id"]]
+    gateway.webhooks.webhooks[made["id"]] = replace(webhook, failing_since=AT)
+    text = shown(gateway)
+    assert "1 of them not accepting events since" in text
+    assert "Another system misses events." in text
 
 
 def test_what_people_wrote_shows_as_text(gateway: FakeGateway) -> None:
