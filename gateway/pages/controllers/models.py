@@ -55,7 +55,7 @@ class ModelPages:
             models, trainings = self._registry.models(), self._registry.trainings()["items"]
             history, damage = self._history()
         except ModelServiceError as error:
-            return page("models.html", 503, away=str(error), models=None, **known)
+            return page("models.html", away=str(error), models=None, **known)
         return page(
             "models.html",
             away=None,
@@ -73,38 +73,28 @@ class ModelPages:
 
     def version(self, version: str) -> Response:
         """GET /models/{version}."""
-        try:
-            model, models = self._registry.model(version), self._registry.models()
-            history, _ = self._history()
-            name: str = model["version"]
-            gate = None if name == models["active"] else self._registry.gate(name)
-            plots = self._plots(name)
-        except ModelServiceError as error:
-            return page("model.html", 503, away=str(error), version=version, model=None)
+        model, models = self._registry.model(version), self._registry.models()
+        history, _ = self._history()
+        name: str = model["version"]
+        in_use = name == models["active"]
         entry, parent = _entry(models, name), _entry(models, model["parent"])
         return page(
             "model.html",
-            away=None,
-            version=name,
             model=model,
             state=entry["status"] if entry else "candidate",
             parent=parent,
-            names=_all_names(models) | {segment["id"]: segment["name"] for segment in model["segments"]},
-            retired=_names(parent, model["retired"]),
-            history=[each for each in history if each["version"] == name],
-            gate=_in_names(gate, models) if gate else None,
-            plots=plots,
-            rescoring=self._rescoring() if name == models["active"] else None,
+            names=_names(models) | {segment["id"]: segment["name"] for segment in model["segments"]},
+            history=[each for each in history if name in (each["version"], each.get("before"))],
+            gate=None if in_use else _in_names(self._registry.gate(name), models),
+            plots=self._plots(name),
+            rescoring=self._rescoring() if in_use else None,
         )
 
     def training(self, training_id: str) -> Response:
         """GET /trainings/{id}."""
-        try:
-            training = self._registry.training(training_id)
-            said = self._registry.training_log(training_id)
-        except ModelServiceError as error:
-            return page("training.html", 503, away=str(error), training=None)
-        return page("training.html", away=None, training=training, log=said, steps=steps(training))
+        training = self._registry.training(training_id)
+        said = self._registry.training_log(training_id)
+        return page("training.html", training=training, log=said, steps=steps(training))
 
     def _history(self) -> tuple[Sequence[Activation], str]:
         """Return all activations, newest first, and what is wrong with the record of them."""
@@ -117,7 +107,9 @@ class ModelPages:
         """Return the pictures of a version; the first versions have none."""
         try:
             return self._registry.plots(version)["items"]
-        except RegistryRefusal:
+        except RegistryRefusal as refusal:
+            if refusal.code != "report_not_found":
+                raise
             return []
 
     def _rescoring(self) -> RescoringStatus | None:
@@ -142,17 +134,12 @@ def _entry(models: ModelList, version: str | None) -> ModelEntry | None:
 
 def _in_names(gate: Gate, models: ModelList) -> Gate:
     """Put the names of segments in the place of their ids, in what the gate says."""
-    names = _all_names(models)
+    names = _names(models)
     for check in gate["checks"]:
         check["detail"] = _SEGMENT.sub(lambda found: names.get(found[0], found[0]), check["detail"])
     return gate
 
 
-def _all_names(models: ModelList) -> dict[str, str]:
+def _names(models: ModelList) -> dict[str, str]:
+    """Return what the segments of all versions are called, by id."""
     return {segment["id"]: segment["name"] for entry in models["items"] for segment in entry["segments"]}
-
-
-def _names(parent: ModelEntry | None, ids: Sequence[str]) -> list[str]:
-    """Return what segments are called that only the version before had; their ids where that is gone."""
-    names = {segment["id"]: segment["name"] for segment in parent["segments"]} if parent else {}
-    return [names.get(each, each) for each in ids]

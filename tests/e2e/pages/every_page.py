@@ -9,6 +9,7 @@ import requests
 from fakes.gateway import FakeGateway
 
 from gateway.routes import registered_pages
+from tests.e2e.conftest import wait_until
 
 
 def addresses(known: Mapping[str, str]) -> list[str]:
@@ -34,5 +35,20 @@ def known_in(base: str, http: requests.Session) -> dict[str, str]:
         "cust_id": first("customers?limit=1", "CUST_ID"),
         "segment_id": first("segments", "id"),
         "version": first("models", "version"),
+        "training_id": _training(base, http),
         "import_id": first("imports", "id"),
     }
+
+
+def _training(base: str, http: requests.Session) -> str:
+    """Return a training; where there was none, one of a file that it cannot use, which ends at once."""
+    address = f"{base}/api/v1/trainings"
+    if not http.get(address, timeout=30).json()["items"]:
+        csv = {"Content-Type": "text/csv"}
+        http.post(f"{base}/api/v1/models", data="BALANCE\n1\n", headers=csv, timeout=30).raise_for_status()
+
+    def ended() -> bool:
+        return http.get(address, timeout=30).json()["items"][0]["status"] not in ("queued", "running")
+
+    wait_until(ended, "the training has ended", 120)
+    return str(http.get(address, timeout=30).json()["items"][0]["id"])

@@ -1,0 +1,144 @@
+"""Analysts look at versions of the model, train one, see who would move, put it in use, and roll back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, expect
+from support.browser import Look, signed_in
+from support.servers import Mongod
+
+from tests.conftest import SAMPLE_CSV
+from tests.e2e.conftest import System
+from tests.e2e.pages.conftest import running_system
+
+SCRIPT = "<img src=x onerror=alert(1)>"
+TRAINED = 180_000
+"""Milliseconds that a training may take on a busy machine."""
+
+
+@pytest.fixture(scope="module")
+def small(mongod: Mongod, tmp_path_factory: pytest.TempPathFactory, sample_models: object) -> Iterator[System]:
+    """A system with some hundred customers, whose model these tests change."""
+    with running_system(tmp_path_factory.mktemp("models"), mongod, sample_models) as system:  # type: ignore[arg-type]
+        rows = "".join(SAMPLE_CSV.read_text().splitlines(keepends=True)[:401])
+        csv = {"Content-Type": "text/csv"}
+        assert system.http.post(f"{system.base}/api/v1/imports", data=rows, headers=csv, timeout=60).ok
+        system.counted(400)
+        yield system
+
+
+@pytest.fixture
+def at_small(browser: Browser, small: System) -> Iterator[Look]:
+    with signed_in(browser, small.base, small.key) as context, Look.at(context, small.base) as look:
+        yield look
+
+
+def test_all_versions_and_whether_the_customers_still_fit(look: Look) -> None:
+    page = look.open("/models")
+    expect(page.get_by_role("heading", name="In use now")).to_be_visible()
+    look.check()
+    page.get_by_role("button", name="Check now").dblclick()
+    expect(page.get_by_text("customers, looked at on")).to_be_visible(timeout=30_000)
+    expect(page.get_by_text("The stored customers are like those")).to_be_visible()
+
+
+def test_the_evidence_with_pictures_and_the_report(look: Look) -> None:
+    page = look.open("/models/active")
+    expect(page.get_by_text("How much closer customers lie to their own segment")).to_be_visible()
+    expect(page.get_by_role("row", name="6 chosen")).to_be_visible()
+    look.check()
+    page.get_by_text("Map of the customers").click()
+    page.wait_for_function("document.querySelector('details[open] img')?.naturalWidth > 100")
+    with page.expect_popup() as report:
+        page.get_by_role("link", name="Open the validation report").click()
+    expect(report.value.get_by_role("heading", level=1)).to_be_visible()
+
+
+def test_a_version_from_its_training_to_its_rollback(at_small: Look, small: System) -> None:
+    """Every button is pressed twice, and what was ordered is done once."""
+    page = at_small.open("/models")
+    page.get_by_label("Fixed").check()
+    page.get_by_label("Number of segments").fill("3")
+    page.get_by_label("Note").fill(SCRIPT)
+    page.get_by_role("button", name="Start the training").dblclick()
+    expect(page.get_by_role("heading", name="Training of")).to_be_visible(timeout=30_000)
+    expect(page.locator("[data-log]")).to_contain_text("measuring stability", timeout=TRAINED)
+    expect(page.get_by_text("It has made a new version.")).to_be_visible(timeout=TRAINED)
+    expect(page.get_by_text(SCRIPT)).to_be_visible()
+    assert [each["note"] for each in _items(small, "trainings")] == [SCRIPT]
+    at_small.check()
+
+    page.get_by_role("link", name="See how good it is").click()
+    page.get_by_role("button", name="Show who would move").dblclick()
+    expect(page.get_by_role("table", name="How many customers go from")).to_be_visible(timeout=30_000)
+    expect(page.get_by_role("table", name="The largest moves")).to_be_visible()
+    version = page.url.rpartition("/")[2]
+
+    page.get_by_label("Why").fill(SCRIPT)
+    page.get_by_role("button", name="Activate it against the checks").click()
+    expect(page.get_by_role("dialog")).to_have_count(0)  # not before it is said that one has read what failed
+    page.get_by_label("I have read what failed").check()
+    page.get_by_role("button", name="Activate it against the checks").dblclick()
+    page.get_by_role("dialog").get_by_role("button", name="Activate").dblclick()
+    expect(page.get_by_role("heading", name="What came of it")).to_be_visible(timeout=30_000)
+    expect(page.get_by_text("All customers have been scored")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text(SCRIPT).first).to_be_visible()
+    page.get_by_role("button", name="Show who has moved since").click()
+    expect(page.get_by_text("because of this version")).to_be_visible(timeout=30_000)
+
+    page = at_small.open("/models")
+    page.get_by_role("button", name="Roll back").dblclick()
+    page.get_by_role("dialog").get_by_label("Why").fill("second thoughts")
+    page.get_by_role("dialog").get_by_role("button", name="Roll back").dblclick()
+    expect(page.get_by_role("heading", name="What came of it")).to_be_visible(timeout=30_000)
+    told = [(each["kind"], each["reason"]) for each in _items(small, "activations")]
+    assert told[:2] == [("rollback", "second thoughts"), ("activate", SCRIPT)]
+    assert _items(small, "activations")[1]["version"] == version
+    assert len(told) == 3
+
+
+def test_a_file_that_is_no_list_of_customers_fails_with_the_reason(at_small: Look) -> None:
+    page = at_small.open("/models")
+    page.get_by_label("A file").check()
+    page.get_by_label("File", exact=True).set_input_files(
+        {"name": f"{SCRIPT}.csv", "mimeType": "text/csv", "buffer": b"BALANCE\n1\n"}
+    )
+    page.get_by_role("button", name="Start the training").dblclick()
+    expect(page.get_by_text("It failed.")).to_be_visible(timeout=TRAINED)
+    at_small.check()
+
+
+def test_a_training_is_cancelled_and_orders_without_an_answer_lose_nothing(at_small: Look, small: System) -> None:
+    page = at_small.open("/models")
+    page.get_by_label("Note").fill("kept")
+    page.route("**/api/v1/models?*", lambda route: route.abort())
+    page.get_by_role("button", name="Start the training").click()
+    expect(page.get_by_text("The service cannot be reached.")).to_be_visible()
+    expect(page.get_by_label("Note")).to_have_value("kept")
+    page.unroute("**/api/v1/models?*")
+    page.get_by_role("button", name="Start the training").click()
+    page.get_by_role("button", name="Cancel the training").click(timeout=30_000)
+    page.get_by_role("dialog").get_by_role("button", name="Cancel the training").dblclick()
+    expect(page.get_by_text("It was cancelled.")).to_be_visible(timeout=30_000)
+    at_small.expect("ERR_FAILED")
+    assert _items(small, "trainings")[0]["note"] == "kept"
+
+
+def test_without_the_model_service_the_pages_stay(at_small: Look, small: System) -> None:
+    """The last test of the system: it loses its model service."""
+    version = next(each["version"] for each in _items(small, "models") if each["status"] != "active")
+    page = at_small.open(f"/models/{version}")
+    small.kill("model")
+    page.get_by_role("button", name="Show who would move").click()
+    expect(page.get_by_text("That did not work.")).to_be_visible(timeout=30_000)
+    expect(page.get_by_role("button", name="Show who would move")).not_to_have_attribute("aria-disabled", "true")
+    page = at_small.open("/models")
+    expect(page.get_by_text("The model service does not answer.")).to_be_visible()
+    at_small.check()
+    at_small.expect("503")
+
+
+def _items(system: System, path: str) -> list[dict[str, str]]:
+    return list(system.http.get(f"{system.base}/api/v1/{path}", timeout=30).json()["items"])
