@@ -19,15 +19,15 @@ class Segment:
 
     def __init__(self, stack: System) -> None:
         self._http, self._api = stack.http, f"{stack.base}/api/v1/segments"
-        self.id = min(self._answer("GET", "")["items"], key=lambda each: each["size"])["id"]
+        self.id = min(self.answer("GET", "")["items"], key=lambda each: each["size"])["id"]
 
     def read(self) -> Any:
-        return self._answer("GET", f"/{self.id}")
+        return self.answer("GET", f"/{self.id}")
 
     def label(self, **changes: Any) -> Any:
-        return self._answer("PATCH", f"/{self.id}", json=changes)
+        return self.answer("PATCH", f"/{self.id}", json=changes)
 
-    def _answer(self, method: str, path: str, **more: Any) -> Any:
+    def answer(self, method: str, path: str, **more: Any) -> Any:
         answer = self._http.request(method, f"{self._api}{path}", timeout=20, **more)
         assert answer.ok, answer.text
         return answer.json()
@@ -100,7 +100,7 @@ def test_what_people_say_is_saved_once_and_what_is_emptied_comes_back(look: Look
 
 
 def test_what_is_wrong_is_said_beside_it_and_nothing_typed_is_lost(look: Look, segment: Segment) -> None:
-    other = next(each["name"] for each in segment._answer("GET", "")["items"] if each["id"] != segment.id)
+    other = next(each["name"] for each in segment.answer("GET", "")["items"] if each["id"] != segment.id)
     page = edited(look, segment)
     page.get_by_label("Name").fill(other)
     page.get_by_label("Responsible").fill("Ann")
