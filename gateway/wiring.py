@@ -48,6 +48,7 @@ from gateway.pages.controllers.customers import (
 )
 from gateway.pages.controllers.models import ModelPages
 from gateway.pages.controllers.overview import OverviewController
+from gateway.pages.controllers.segments import SegmentPagesController
 from gateway.pages.controllers.settings import SettingsController
 from gateway.pages.controllers.sign_in import SignInController
 from gateway.pages.controllers.static_files import StaticFileController
@@ -56,6 +57,7 @@ from gateway.pages.routes import all_pages
 from gateway.pages.routes.customers import customers as customer_pages
 from gateway.pages.routes.models import models as model_pages
 from gateway.pages.routes.overview import overview
+from gateway.pages.routes.segments import segments as segment_pages
 from gateway.pages.routes.settings import settings as settings_pages
 from gateway.pages.routes.sign_in import sign_in
 from gateway.pages.routes.what_if import what_if
@@ -524,6 +526,7 @@ def build_pages(services: Services, settings: Settings) -> Resource:
         ),
         what_if(WhatIfController(s.customers, of.descriptions)),
         model_pages(ModelPages(s.models.registry, s.models.drift, s.assignments.status)),
+        segment_pages(SegmentPagesController(of.now, of.sizes, of.transitions, s.customer_lists)),
     )
 
 

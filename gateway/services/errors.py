@@ -203,9 +203,15 @@ class CustomerExists(SegmentationError):
 
 
 class BeforeMemory(SegmentationError):
-    """The change log does not go back to the time that is asked about; `errors` has the earliest one."""
+    """The change log does not go back to the time that is asked about; `errors` has the earliest one.
+
+    Attributes
+    ----------
+    earliest : the first time that can be asked about.
+    """
 
     def __init__(self, since: datetime, parameter: str = "as_of"):
+        self.earliest = since
         earliest = f"{since.isoformat()}Z"
         super().__init__(f"How it was then is not known any more: the change log goes back to {earliest}.")
         self.errors = [FieldError(pointer=f"?{parameter}", detail=f"must be {earliest} or later")]
