@@ -284,7 +284,8 @@ def assemble(
     assigner, recorder = Assigner(model, settings.assignment_deadline), _recorder(stores)
     writing = CustomerService(store, assigner, stores.outboxes, origin, require_revision=settings.require_if_match)
     segments_ = _segments(stores, model, registry, settings, recorder)
-    imports_, deletions = _imports(stores, assigner, registry, settings), _deletions(stores, settings)
+    deletions = _deletions(stores, settings)
+    imports_ = _imports(stores, assigner, registry, deletions, settings)
     (access, known_keys), feed = _access(stores, settings, tokens, issuer), _feed(stores)
     return Services(
         access=access,
@@ -351,10 +352,12 @@ def _history(stores: Stores, model: Model, descriptions: ModelDescriptions, dead
     return HistoryService(log, outboxes, stores.customers, stores.deleted, model, descriptions.known, deadline)
 
 
-def _imports(stores: Stores, assigner: Assigner, registry: ModelRegistry, settings: Settings) -> ImportService:
+def _imports(
+    stores: Stores, assigner: Assigner, registry: ModelRegistry, deletions: DeletionService, settings: Settings
+) -> ImportService:
     comparison = TrainingComparison(registry, settings.bulk_deadline)
-    together = stores.transactions
-    return ImportService(stores.customers, assigner, stores.imports, stores.outboxes, together, comparison, origin)
+    together, records, log = stores.transactions, stores.imports, stores.outboxes
+    return ImportService(stores.customers, assigner, records, log, together, comparison, deletions, origin)
 
 
 def _open_sample() -> SampleFile:

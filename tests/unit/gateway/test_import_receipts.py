@@ -21,7 +21,7 @@ from gateway.services.customers.bulk_writes import Mode
 from gateway.services.errors import ModelTimeout, RegistryRefusal, UploadBroken
 from gateway.services.imports.comparison import RowSample
 from gateway.services.imports.imports import ImportOptions
-from gateway.services.imports.records import Import
+from gateway.services.imports.records import DETAILS, Import
 from gateway.services.imports.row_warnings import MAX_EXAMPLES, Ranges, WarningTally, matrix_of
 from gateway.services.imports.source import Batch, RowFault, RowWarning
 from gateway.services.principal import COMMAND_LINE
@@ -363,4 +363,6 @@ def test_the_list_of_imports_leaves_it_out(gateway: FakeGateway) -> None:
     receipt = gateway.client.post("/api/v1/imports?dry_run=true", data=file, content_type="text/csv").get_json()
     assert receipt["drift"]["rows"] == 1
     (listed,) = gateway.client.get("/api/v1/imports").get_json()["items"]
-    assert {"warnings", "segment_changes", "drift", "drift_unavailable"} == set(receipt) - set(listed) - {"errors"}
+    assert {"warnings", "segment_changes", "drift", "drift_unavailable", "mirror"} == set(receipt) - set(listed) - {
+        "errors"
+    }
