@@ -36,8 +36,8 @@ _IMPORT_CUSTOMERS = Operation(
     f"and finishes an import that broke off. With `Accept: {NDJSON}` the receipt so far comes again "
     "and again while the file is worked on, a line each time, beginning when all of it has arrived; the last line is "
     "the receipt. With `mode=mirror` those who are missing in the file are deleted, restorably: after all of it has "
-    "been stored, not where its rows say too little of whom it has, and more than 5% of the stored customers only where "
-    "`confirm_missing` is their number. Otherwise nobody is, and the answer is 409.",
+    "been stored, not where its rows say too little of whom it has, and more than 5% of the stored customers only "
+    "where `confirm_missing` is their number. Otherwise nobody is, and the answer is 409.",
     {
         201: Answer(
             "The receipt of the whole file",
