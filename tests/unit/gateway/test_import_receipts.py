@@ -21,7 +21,7 @@ from gateway.services.customers.bulk_writes import Mode
 from gateway.services.errors import ModelTimeout, RegistryRefusal, UploadBroken
 from gateway.services.imports.comparison import RowSample
 from gateway.services.imports.imports import ImportOptions
-from gateway.services.imports.records import DETAILS, Import
+from gateway.services.imports.records import Import
 from gateway.services.imports.row_warnings import MAX_EXAMPLES, Ranges, WarningTally, matrix_of
 from gateway.services.imports.source import Batch, RowFault, RowWarning
 from gateway.services.principal import COMMAND_LINE
