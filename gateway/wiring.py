@@ -46,6 +46,7 @@ from gateway.pages.controllers.customers import (
     CustomerTableController,
     DeletedCustomersController,
 )
+from gateway.pages.controllers.imports import ImportPagesController
 from gateway.pages.controllers.models import ModelPages
 from gateway.pages.controllers.overview import OverviewController
 from gateway.pages.controllers.settings import SettingsController
@@ -54,6 +55,7 @@ from gateway.pages.controllers.static_files import StaticFileController
 from gateway.pages.controllers.what_if import WhatIfController
 from gateway.pages.routes import all_pages
 from gateway.pages.routes.customers import customers as customer_pages
+from gateway.pages.routes.imports import imports as import_pages
 from gateway.pages.routes.models import models as model_pages
 from gateway.pages.routes.overview import overview
 from gateway.pages.routes.settings import settings as settings_pages
@@ -527,6 +529,7 @@ def build_pages(services: Services, settings: Settings) -> Resource:
         ),
         what_if(WhatIfController(s.customers, of.descriptions)),
         model_pages(ModelPages(s.models.registry, s.models.drift, s.assignments.status)),
+        import_pages(ImportPagesController(s.imports, of.descriptions.names, settings.max_upload_bytes)),
     )
 
 

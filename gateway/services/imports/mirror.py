@@ -104,7 +104,7 @@ class Mirror:
         """Return why nobody is deleted without another confirmation; a dry run is what tells the number."""
         if self._confirmed == missing or (self._confirmed is None and (self._dry_run or not needed)):
             return None
-        said = "which are more than 5%" if self._confirmed is None else f"not {number(self._confirmed)}"
+        said = "more than 5%" if self._confirmed is None else f"not {number(self._confirmed)}"
         return f"{number(missing)} of {number(stored)} stored customers are missing in the file, {said}"
 
     def _fault(self, counts: RowCounts) -> str | None:
@@ -112,9 +112,10 @@ class Mirror:
         if counts.rows == counts.rejected:
             return "the file has no faultless row"
         if self._nameless:
-            return f"{number(self._nameless)} rows have no readable CUST_ID, so that nobody knows whose they are"
+            rows = "1 row has" if self._nameless == 1 else f"{number(self._nameless)} rows have"
+            return f"{rows} no readable CUST_ID, so that nobody knows whose data these are"
         if counts.rejected > MOST_REFUSED * counts.rows:
-            return f"{number(counts.rejected)} of {number(counts.rows)} rows were refused, which are more than 1%"
+            return f"more than 1% of the rows were refused ({number(counts.rejected)} of {number(counts.rows)})"
         return None
 
     def _look(self) -> tuple[int, int]:

@@ -120,10 +120,13 @@ class TestAFileThatIsNotWhole:
         [
             ([], "the file has no faultless row"),
             ([line(f"C{n}", TENURE=13) for n in range(97)], "the file has no faultless row"),
-            ([*WHOLE[3:99], WHOLE[99][:20]], "1 rows have no readable CUST_ID"),
-            ([*WHOLE[3:99], "?" + WHOLE[99]], "1 rows have no readable CUST_ID"),
-            ([*WHOLE[5:], line("C3", TENURE=13), line("C4", BALANCE=-1)], "2 of 97 rows were refused"),
-            ([*WHOLE[5:], WHOLE[5], WHOLE[6]], "2 of 97 rows were refused"),
+            ([*WHOLE[3:99], WHOLE[99][:20]], "1 row has no readable CUST_ID"),
+            ([*WHOLE[3:99], "?" + WHOLE[99]], "1 row has no readable CUST_ID"),
+            (
+                [*WHOLE[5:], line("C3", TENURE=13), line("C4", BALANCE=-1)],
+                "1% of the rows were refused (2 of 97)",
+            ),
+            ([*WHOLE[5:], WHOLE[5], WHOLE[6]], "1% of the rows were refused (2 of 97)"),
         ],
     )
     @pytest.mark.parametrize("confirm", ["", "&confirm_missing=100", "&confirm_missing=3"])
