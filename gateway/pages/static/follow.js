@@ -30,9 +30,9 @@ export function said(record) {
   return `${numbers.format(record.rows)} rows done, ${numbers.format(record.rejected)} of them refused …`;
 }
 
-/** Return the part of a file that has been read, in percent, or null where that is not known. */
+/** Return the part of a file that has been read, in percent, or null where that is not known, or all of it has. */
 export function share(record) {
-  return record?.size ? Math.min(100, (100 * record.bytes) / record.size) : null;
+  return record?.size && record.bytes < record.size ? (100 * record.bytes) / record.size : null;
 }
 
 /** Return what the page of an import shows, as a document. */
