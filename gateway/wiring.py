@@ -46,6 +46,7 @@ from gateway.pages.controllers.customers import (
     CustomerTableController,
     DeletedCustomersController,
 )
+from gateway.pages.controllers.imports import ImportPagesController
 from gateway.pages.controllers.models import ModelPages
 from gateway.pages.controllers.overview import OverviewController
 from gateway.pages.controllers.segments import SegmentPagesController
@@ -55,6 +56,7 @@ from gateway.pages.controllers.static_files import StaticFileController
 from gateway.pages.controllers.what_if import WhatIfController
 from gateway.pages.routes import all_pages
 from gateway.pages.routes.customers import customers as customer_pages
+from gateway.pages.routes.imports import imports as import_pages
 from gateway.pages.routes.models import models as model_pages
 from gateway.pages.routes.overview import overview
 from gateway.pages.routes.segments import segments as segment_pages
@@ -286,7 +288,8 @@ def assemble(
     assigner, recorder = Assigner(model, settings.assignment_deadline), _recorder(stores)
     writing = CustomerService(store, assigner, stores.outboxes, origin, require_revision=settings.require_if_match)
     segments_ = _segments(stores, model, registry, settings, recorder)
-    imports_, deletions = _imports(stores, assigner, registry, settings), _deletions(stores, settings)
+    deletions = _deletions(stores, settings)
+    imports_ = _imports(stores, assigner, registry, deletions, settings)
     (access, known_keys), feed = _access(stores, settings, tokens, issuer), _feed(stores)
     return Services(
         access=access,
@@ -353,10 +356,12 @@ def _history(stores: Stores, model: Model, descriptions: ModelDescriptions, dead
     return HistoryService(log, outboxes, stores.customers, stores.deleted, model, descriptions.known, deadline)
 
 
-def _imports(stores: Stores, assigner: Assigner, registry: ModelRegistry, settings: Settings) -> ImportService:
+def _imports(
+    stores: Stores, assigner: Assigner, registry: ModelRegistry, deletions: DeletionService, settings: Settings
+) -> ImportService:
     comparison = TrainingComparison(registry, settings.bulk_deadline)
-    together = stores.transactions
-    return ImportService(stores.customers, assigner, stores.imports, stores.outboxes, together, comparison, origin)
+    together, records, log = stores.transactions, stores.imports, stores.outboxes
+    return ImportService(stores.customers, assigner, records, log, together, comparison, deletions, origin)
 
 
 def _open_sample() -> SampleFile:
@@ -527,6 +532,7 @@ def build_pages(services: Services, settings: Settings) -> Resource:
         what_if(WhatIfController(s.customers, of.descriptions)),
         model_pages(ModelPages(s.models.registry, s.models.drift, s.assignments.status)),
         segment_pages(SegmentPagesController(of.now, of.sizes, of.transitions, s.customer_lists)),
+        import_pages(ImportPagesController(s.imports, of.descriptions.names, settings.max_upload_bytes)),
     )
 
 

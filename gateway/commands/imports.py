@@ -18,10 +18,9 @@ from gateway import wiring
 from gateway.app import collect_seldom
 from gateway.commands import end_without_replica_set, settings_or_end
 from gateway.files.reader import CustomerFile
-from gateway.services.customers.bulk_writes import Mode
-from gateway.services.errors import ImportInterrupted, SegmentationError
+from gateway.services.errors import ImportInterrupted, MirrorRefused, SegmentationError
 from gateway.services.imports.imports import ImportOptions, ImportService
-from gateway.services.imports.records import Import
+from gateway.services.imports.records import Import, ImportMode
 from gateway.services.principal import COMMAND_LINE
 from shared.customer_files.columns_option import columns_option
 from shared.customer_files.header import ColumnMapping, renamed
@@ -31,28 +30,47 @@ from shared.telemetry import logs
 ROWS_REJECTED = 3
 """Exit status of an import that stored what it could and refused some rows."""
 _PIECE = 256 * 1024
+_MODES = [mode.value for mode in ImportMode]
 
 
 @click.command("import")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--mode", type=click.Choice([mode.value for mode in Mode]), default=Mode.UPSERT.value, show_default=True)
+@click.option(
+    "--mode", type=click.Choice([mode.value for mode in ImportMode]), default=ImportMode.UPSERT.value, show_default=True
+)
 @click.option("--dry-run", is_flag=True, help="Do everything but write, and say what would happen.")
+@click.option(
+    "--confirm-missing",
+    type=click.IntRange(0),
+    help="With --mode mirror: how many stored customers are missing in the file, as --dry-run tells.",
+)
 @columns_option
 @click.option("--json", "as_json", is_flag=True, help="Print the receipt as JSON.")
-def import_(file: Path, mode: str, dry_run: bool, columns: ColumnMapping | None, as_json: bool) -> None:
+def import_(
+    file: Path,
+    mode: str,
+    dry_run: bool,
+    confirm_missing: int | None,
+    columns: ColumnMapping | None,
+    as_json: bool,
+) -> None:
     """Store the customers of a FILE of any size with their segments, and print a receipt.
 
     CSV, NDJSON (.ndjson, .jsonl) or Parquet, by its name and its first bytes. A customer that exists is updated if
-    anything differs; with --mode insert it stays as it is. Bad rows are listed and do not stop the good ones; the exit
-    status is then 3. After an interruption, import the same file again: what is stored counts as unchanged.
+    anything differs; with --mode insert it stays as it is; --mode mirror also deletes, restorably, whom the file does
+    not have, more than 5% of the stored customers only with --confirm-missing. Bad rows are listed and do not stop the
+    good ones; the exit status is then 3. After an interruption, import the same file again: what is stored counts as
+    unchanged.
     """
+    if confirm_missing is not None and mode != ImportMode.MIRROR:
+        raise click.UsageError("--confirm-missing is for --mode mirror")
     collect_seldom()
     settings = settings_or_end()
     end_without_replica_set(settings)
     logs.configure(settings.log_level, settings.log_format)
     imports = wiring.build_services(Flask("gateway"), settings).imports
     name = os.fsencode(file.name).decode("utf-8", "replace")  # in a file system of another encoding it is no UTF-8
-    order = ImportOptions(Mode(mode), dry_run, name, file.stat().st_size)
+    order = ImportOptions(ImportMode(mode), dry_run, name, file.stat().st_size, confirm_missing)
     receipt = import_file(imports, file, order, settings.upload_folder, columns)
     click.echo(orjson.dumps(receipt, option=orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z) if as_json else described(receipt))
     if receipt["rejected"]:
@@ -85,7 +103,7 @@ def import_file(
                 bar.update(record["bytes"] - bar.n)
                 bar.set_postfix(rows=record["rows"], rejected=record["rejected"])
             run.check()
-    except ImportInterrupted as error:
+    except (ImportInterrupted, MirrorRefused) as error:
         raise click.ClickException(f"{error}\n{described(run.record)}") from error
     except SegmentationError as error:
         raise click.ClickException(str(error)) from error
@@ -124,6 +142,11 @@ def _remarks(receipt: Import) -> Iterator[str]:
         first = warning["examples"][0]
         where = "" if first["line"] is None else f"line {first['line']}: "
         yield f"warning {warning['code']}: {warning['count']} ({columns or 'file'}), first {where}{first['detail']}"
+    if mirror := receipt["mirror"]:
+        done = f"{receipt['deleted']} {'would be' if receipt['dry_run'] else 'were'} deleted"
+        yield f"{mirror['missing']} of {mirror['stored']} stored customers are missing in the file, {done}"
+        if receipt["dry_run"] and (mirror["confirmation_needed"] or mirror["refused"]):
+            yield f"  {mirror['refused'] or 'needs --confirm-missing ' + str(mirror['missing'])}"
     changes = receipt["segment_changes"]
     if changes["count"] or changes["unknown"]:
         unknown = f"; of {changes['unknown']} it is not known" if changes["unknown"] else ""

@@ -15,11 +15,14 @@ from gateway.controllers.exports import whole_or_marked
 from gateway.controllers.http import JSON, caller, json_response, ndjson_line, preferred, query, read_upload
 from gateway.controllers.pages import page_by_id
 from gateway.files.reader import CustomerFile, received
+from gateway.schemas.queries import refused
+from gateway.services.imports.background import BackgroundImports
 from gateway.services.imports.imports import ImportOptions, ImportService
-from gateway.services.imports.records import Import, ImportSummary
+from gateway.services.imports.records import Import, ImportMode, ImportSummary
 from gateway.services.imports.run import ImportRun
 from gateway.services.imports.sample import SampleService
 from gateway.services.imports.source import RowFault
+from gateway.services.models.registry import Upload
 from gateway.services.pages import Page
 from shared.customer_files.reader import MEDIA_TYPES
 from shared.model_contract import CSV, NDJSON
@@ -52,20 +55,17 @@ class ImportController:
         self._imports = imports
         self._max_upload_bytes = max_upload_bytes
         self._folder = folder
+        self._background = BackgroundImports()
 
     def create(self) -> Response:
         """POST /imports: read the whole file, or answer while it is read where the client accepts NDJSON."""
         upload = read_upload(MEDIA_TYPES, self._max_upload_bytes)
-        order = ImportOptions(query()["mode"], query()["dry_run"], query().get("name"), upload.size)
+        order = _order(upload.size)
+        if query()["background"]:
+            return self._create_in_background(upload, order)
         told = preferred((JSON, NDJSON)) == NDJSON
         # A proxy (nginx) sends no more of a body once an answer has begun: then all of it has to be here.
-        pieces = received(upload.pieces, self._folder) if told else upload.pieces
-        source = CustomerFile(upload.media_type, pieces, self._folder, query().get("columns"))
-        try:
-            run = self._imports.begin(source, order, caller())
-        except BaseException:
-            source.close()
-            raise
+        run = self._begin(upload.media_type, received(upload.pieces, self._folder) if told else upload.pieces, order)
         headers = {"Location": f"{request.path}/{run.record['id']}"}
         if told:
             return Response(_lines(run, request.path), 201, headers, mimetype=NDJSON)
@@ -73,6 +73,27 @@ class ImportController:
             pass  # the record tells whoever asks for it meanwhile
         run.check()
         return json_response(_shown(run.record, request.path), 201, headers)
+
+    def _create_in_background(self, upload: Upload, order: ImportOptions) -> Response:
+        """Answer when all of the file is here and its columns fit; the rest goes on without the client."""
+        place = self._background.reserve(caller().identity)
+        try:
+            run = self._begin(upload.media_type, received(upload.pieces, self._folder), order)
+            record = run.record
+            place.start(run)
+        except BaseException:
+            place.give_back()
+            raise
+        headers = {"Location": f"{request.path}/{record['id']}"}
+        return json_response(_shown(record, request.path), 202, headers)
+
+    def _begin(self, media_type: str, pieces: Iterable[bytes], order: ImportOptions) -> ImportRun:
+        source = CustomerFile(media_type, pieces, self._folder, query().get("columns"))
+        try:
+            return self._imports.begin(source, order, caller())
+        except BaseException:
+            source.close()
+            raise
 
     def list(self) -> Response:
         """GET /imports."""
@@ -115,6 +136,13 @@ class SampleController:
     def remove(self) -> Response:
         """DELETE /sample."""
         return json_response(self._sample.remove())
+
+
+def _order(size: int | None) -> ImportOptions:
+    mode, confirmed = query()["mode"], query().get("confirm_missing")
+    if confirmed is not None and mode is not ImportMode.MIRROR:
+        raise refused("confirm_missing", "can only be given with mode=mirror")
+    return ImportOptions(mode, query()["dry_run"], query().get("name"), size, confirmed)
 
 
 def _shown(record: Import | ImportSummary, imports: str) -> dict[str, Any]:

@@ -74,7 +74,7 @@ class CustomerFile:
         """Yield the file's rows in order, each batch checked."""
         with _refused():
             for rows in self._file.batches():
-                yield Batch(customers_of(rows), rows.lines, rows.faults, rows.rejected, rows.warnings)
+                yield Batch(customers_of(rows), rows.lines, rows.faults, rows.rejected, rows.warnings, rows.refused_ids)
 
     def close(self) -> None:
         """Let go of what was needed to read the file."""

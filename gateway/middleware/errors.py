@@ -57,6 +57,7 @@ STATUSES: dict[type[Exception], tuple[int, str]] = {
     e.ImportInterrupted: (503, "import_interrupted"),
     e.ImportUnreadable: (422, "import_unreadable"),
     e.ImportFailed: (500, "import_failed"),
+    e.MirrorRefused: (409, "mirror_refused"),
     e.OthersStored: (409, "customers_stored"),
     e.SampleMissing: (404, "sample_missing"),
     e.AnalysisBusy: (503, "analysis_busy"),

@@ -6,7 +6,7 @@ from gateway.controllers.imports import ImportController, ImportReceipt, ListedI
 from gateway.routes import Repeats, Resource, Route, Work
 from gateway.routes.operation import BINARY, STORE, Answer, Body, Link, Operation, PageOf, page
 from gateway.schemas.paging import PAGE
-from gateway.schemas.queries import COLUMNS, DRY_RUN, FILE_NAME, MODE
+from gateway.schemas.queries import BACKGROUND, COLUMNS, CONFIRM_MISSING, DRY_RUN, FILE_NAME, IMPORT_MODE
 from gateway.services.imports.records import MAX_KEPT_FAULTS, MAX_LISTED_ERRORS
 from gateway.services.imports.sample import IDS, SIZE, SampleRemoval, SampleState
 from gateway.services.principal import Scope
@@ -24,7 +24,7 @@ _NEXT = {
     "cancel": Link("cancelImport", _ID),
 }
 _REFUSALS = ("upload_broken", "length_required", "import_unreadable", "contended", "analysis_busy")
-_FAULTS = ("import_interrupted", "import_failed")
+_FAULTS = ("import_interrupted", "import_failed", "mirror_refused")
 
 
 _IMPORT_CUSTOMERS = Operation(
@@ -35,7 +35,9 @@ _IMPORT_CUSTOMERS = Operation(
     "from the data that the model was trained on. The same file again changes nothing, "
     f"and finishes an import that broke off. With `Accept: {NDJSON}` the receipt so far comes again "
     "and again while the file is worked on, a line each time, beginning when all of it has arrived; the last line is "
-    "the receipt.",
+    "the receipt. With `mode=mirror` those who are missing in the file are deleted, restorably: after all of it has "
+    "been stored, not where its rows say too little of whom it has, and more than 5% of the stored customers only "
+    "where `confirm_missing` is their number. Otherwise nobody is, and the answer is 409.",
     {
         201: Answer(
             "The receipt of the whole file",
@@ -43,7 +45,8 @@ _IMPORT_CUSTOMERS = Operation(
             others={NDJSON: BINARY},
             headers=("Location",),
             links=_NEXT,
-        )
+        ),
+        202: Answer("The import, which goes on (`background=true`)", ImportReceipt, headers=("Location",), links=_NEXT),
     },
     Body(
         BINARY,
@@ -99,7 +102,7 @@ _LOAD_SAMPLE = Operation(
     "Imports the sample, or what is missing of it. It is for a database without other customers: it is never mixed "
     "with those of a bank.",
     {201: Answer("The receipt of its import", ImportReceipt, headers=("Location",), links={"read": _NEXT["read"]})},
-    problems=("customers_stored", "sample_missing", "contended", "analysis_busy", *_FAULTS, *STORE),
+    problems=("customers_stored", "sample_missing", "contended", "analysis_busy", *_FAULTS[:2], *STORE),
 )
 _REMOVE_SAMPLE = Operation(
     "removeSample",
@@ -122,7 +125,7 @@ def imports(controller: ImportController, sample: SampleController) -> Resource:
                 controller.create,
                 _WRITE,
                 _IMPORT_CUSTOMERS,
-                (MODE, DRY_RUN, FILE_NAME, COLUMNS),
+                (IMPORT_MODE, DRY_RUN, CONFIRM_MISSING, FILE_NAME, COLUMNS, BACKGROUND),
                 Work.BULK,
                 Repeats(kept=False, upload=True),
             ),

@@ -16,6 +16,7 @@ from gateway.services.customers.query import Op
 from gateway.services.errors import InvalidInput
 from gateway.services.events.audit import ACTIONS, FORMER_NAMES
 from gateway.services.events.history import MAX_EXPLAINED
+from gateway.services.imports.records import ImportMode
 from gateway.services.models.registry import Format
 from gateway.services.models.segment_snapshots import Step
 from shared.customer_files.header import COLUMNS_HELP, read_mapping
@@ -221,6 +222,24 @@ MODE = choice(
     [mode.value for mode in Mode],
     Mode.UPSERT.value,
     Mode,
+)
+IMPORT_MODE = choice(
+    "mode",
+    "What to do with customers that are already stored; `insert` leaves them unchanged, and `mirror` deletes those "
+    "that are missing in the file, restorably, once all of it has been stored",
+    [mode.value for mode in ImportMode],
+    ImportMode.UPSERT.value,
+    ImportMode,
+)
+BACKGROUND = flag(
+    "background", "Answer 202 as soon as all of the file has arrived, and go on without the client, who may leave"
+)
+CONFIRM_MISSING = whole(
+    "confirm_missing",
+    "With `mode=mirror`, how many stored customers are missing in the file, as `dry_run=true` tells. Needed where they "
+    "are more than 5% of them; nobody is deleted where others are missing",
+    0,
+    99_999_999,
 )
 PREDICTING_VERSION = text(
     "version",

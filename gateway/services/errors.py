@@ -41,6 +41,7 @@ SegmentationError
 ├── ImportInterrupted            it stopped midway; sending the file again finishes it
 │   ├── ImportUnreadable         the file turned out to be damaged
 │   └── ImportFailed             the database refuses what is imported
+├── MirrorRefused                nobody was deleted for being missing in a file: that might be a mistake
 ├── AnalysisBusy                 too many long calls are running
 ├── PagesBusy                    too many pages that need no key are being asked for
 ├── RegistryRefusal              the model service refuses, for a reason that the client has to know
@@ -460,6 +461,24 @@ class SampleMissing(SegmentationError):
 
     def __init__(self) -> None:
         super().__init__("This installation came without the file data/sample.csv.")
+
+
+class MirrorRefused(SegmentationError):
+    """The rows of the file were stored, but nobody was deleted for being missing in it: that might be a mistake.
+
+    Attributes
+    ----------
+    reason : why.
+    """
+
+    unsure = True
+
+    def __init__(self, reason: str, confirm: int | None):
+        super().__init__(f"The rows of the file were stored, but nobody was deleted: {reason}.")
+        self.reason = reason
+        self.errors = []
+        if confirm is not None:
+            self.errors.append(FieldError(pointer="?confirm_missing", detail=f"must be {confirm}, so many are missing"))
 
 
 class SegmentsBeingCounted(SegmentationError):

@@ -39,6 +39,15 @@ class RepeatedIds:
         self._add(hashes[~repeated], numbers[~repeated])
         return dict(zip(order[repeated].tolist(), firsts[repeated].tolist(), strict=True))
 
+    def known(self, ids: Sequence[str]) -> list[bool]:
+        """Say of each id whether it came; of one that did not, very seldom by mistake that it did."""
+        hashes = np.fromiter(map(hash, ids), np.int64, len(ids))
+        found = np.zeros(len(ids), np.bool_)
+        for run_hashes, _ in self._runs:
+            places = np.minimum(np.searchsorted(run_hashes, hashes), len(run_hashes) - 1)
+            found |= run_hashes[places] == hashes
+        return found.tolist()
+
     def _add(self, hashes: NDArray[np.int64], lines: NDArray[np.uint32]) -> None:
         """Add a run; as runs of like size are merged, there are not many to look through."""
         while self._runs and len(self._runs[-1][0]) < min(2 * len(hashes), _LONGEST - len(hashes)):

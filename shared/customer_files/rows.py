@@ -107,6 +107,7 @@ class Rows:
     faults : what was wrong with the others, in the order of their lines.
     rejected : how many rows were refused; one row can have several faults.
     warnings : what looks odd in the file, as far as its reader sees it.
+    refused_ids : the CUST_IDs of the refused rows, of those where it can be read.
     """
 
     ids: Sequence[str] | None
@@ -115,6 +116,7 @@ class Rows:
     faults: Sequence[RowFault]
     rejected: int
     warnings: Sequence[RowWarning]
+    refused_ids: Sequence[str]
 
 
 _REQUIRED = tuple(place for place, feature in enumerate(INPUTS) if not feature.nullable)
@@ -154,7 +156,12 @@ def check(rows: Unchecked, seen: RepeatedIds) -> Rows:
         faults=sorted(listed, key=lambda fault: (fault["line"], _ORDER.get(fault["column"], 0))),
         rejected=len(faults) + len(rows.broken),
         warnings=[warning for warning in rows.warnings if warning["line"] not in refused],
+        refused_ids=[] if rows.ids is None else _readable([rows.ids[row] for row in faults]),
     )
+
+
+def _readable(ids: Sequence[object]) -> list[str]:
+    return [cust_id for cust_id in ids if isinstance(cust_id, str) and cust_id_fault(cust_id) is None]
 
 
 def _others(rows: Unchecked, faults: Faults) -> list[int]:

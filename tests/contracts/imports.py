@@ -19,7 +19,9 @@ AT = datetime(2030, 5, 1, 12, 0, 0, 123000)
 
 def record(import_id: str = "A", **changes: object) -> Import:
     """Return the record of an import that has just begun."""
-    counts = dict.fromkeys(("rows", "created", "updated", "unchanged", "rejected", "pending", "faults", "bytes"), 0)
+    counts = dict.fromkeys(
+        ("rows", "created", "updated", "unchanged", "rejected", "pending", "deleted", "faults", "bytes"), 0
+    )
     plain = {
         "id": import_id,
         "status": "running",
@@ -37,6 +39,7 @@ def record(import_id: str = "A", **changes: object) -> Import:
         "segment_changes": {"count": 0, "unknown": 0, "moves": []},
         "drift": None,
         "drift_unavailable": None,
+        "mirror": None,
         "reason": None,
         "by": actor_of(COMMAND_LINE),
         "cancel_requested": False,

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -115,6 +116,60 @@ def test_killed_in_mid_import_nothing_is_half_written_and_sending_again_finishes
     again = _send(system, content)
     assert [again[name] for name in COUNTS] == [ROWS - stored, 0, stored, 0]
     assert _assert_whole(system, rows) == ROWS
+
+
+def test_killed_in_the_middle_of_a_mirror_nobody_is_lost_and_another_confirmation_finishes_it(
+    system: System, rows: list[str], tmp_path: Path
+) -> None:
+    """The gateway dies in the third transaction that deletes some of 1,000; one that met another begins again."""
+    mark = tmp_path / "die"
+    mark.touch()
+    place = "gateway.data_access.mongo.deletions:MongoDeletedCustomers.keep"
+    system.env |= {"DIE_AT": place, "DIE_ONCE": str(mark), "DIE_AFTER": "2"}
+    system.start_model()
+    system.start_gateway(
+        [part.replace("gateway.app:", "tests.e2e.dying_gateway:") for part in gunicorn(system.gateway_port)]
+    )
+    some = rows[: 3_000 + 1]
+    _send(system, "\n".join(some).encode())
+    file = "\n".join([some[0], *some[1_001:]]).encode()
+    with pytest.raises(requests.ConnectionError):
+        _mirror(system, file, 1_000)
+    assert not mark.exists()
+    left = {customer[CUST_ID] for customer in system.customers()}
+    kept = set(_deleted(system))
+    assert (len(left) + len(kept), left & kept) == (3_000, set())
+    assert 0 < len(kept) < 1_000
+    wait_until(lambda: _newest(system)["status"] == "interrupted", "its silence is noticed")
+    assert _mirror(system, file, 1_000).status_code == 409
+    told = _mirror(system, file, None, dry_run="true").json()
+    missing = told["mirror"]["missing"]
+    assert missing == 1_000 - len(kept)
+    assert _mirror(system, file, missing).json()["deleted"] == missing
+    assert {customer[CUST_ID] for customer in system.customers()} == {row.partition(",")[0] for row in some[1_001:]}
+    assert len(_deleted(system)) == 1_000
+    assert system.http.post(f"{system.base}/api/v1/customers/C0/restore", timeout=10).status_code == 200
+
+
+def _mirror(system: System, content: bytes, confirmed: int | None, **query: str) -> requests.Response:
+    query |= {"mode": "mirror"} if confirmed is None else {"mode": "mirror", "confirm_missing": str(confirmed)}
+    # A connection of its own: the session's would be tried again when it breaks.
+    headers = {"Content-Type": "text/csv", "Authorization": f"Bearer {system.key}"}
+    return requests.post(f"{system.base}/api/v1/imports", params=query, data=content, headers=headers, timeout=60)
+
+
+def _deleted(system: System) -> list[str]:
+    """Return the ids of all customers that can be restored."""
+    ids: list[str] = []
+    cursor: dict[str, str] = {}
+    while True:
+        page = system.http.get(
+            f"{system.base}/api/v1/deleted-customers", params={"limit": "500", **cursor}, timeout=10
+        ).json()
+        ids += [customer[CUST_ID] for customer in page["items"]]
+        if not page["next_cursor"]:
+            return ids
+        cursor = {"cursor": page["next_cursor"]}
 
 
 @pytest.mark.parametrize("server", ["granian", "gunicorn"])

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
+from datetime import timedelta
 from threading import RLock
 
 from support.customers import origin
 
 from fakes.changes import InMemoryOutboxes
-from fakes.deletions import InMemoryTransactions
+from fakes.deletions import InMemoryDeletedCustomers, InMemoryTransactions
 from fakes.model import FakeModel
 from fakes.registry import FakeRegistry
 from fakes.store import InMemoryCustomerStore
 from gateway.services.clock import now
 from gateway.services.customers.assignment import Assigner
+from gateway.services.customers.deletions import DeletionService
 from gateway.services.errors import StoreError
 from gateway.services.imports.comparison import TrainingComparison
 from gateway.services.imports.imports import ImportService
@@ -125,6 +127,9 @@ def import_service(
 ) -> ImportService:
     """Return the service on these fakes, or on others that nobody looks at."""
     records, outboxes = records or InMemoryImportRecords(), outboxes or InMemoryOutboxes()
+    deleted = InMemoryDeletedCustomers()
     together = InMemoryTransactions(lambda: [records.records, records.reported, outboxes.added])
+    moving = InMemoryTransactions(lambda: [store.customers, deleted.copies])
+    deletions = DeletionService(store, deleted, outboxes, moving, timedelta(days=30), origin)
     comparison = TrainingComparison(registry or FakeRegistry(), 7.0)
-    return ImportService(store, Assigner(model, 0.5), records, outboxes, together, comparison, origin)
+    return ImportService(store, Assigner(model, 0.5), records, outboxes, together, comparison, deletions, origin)

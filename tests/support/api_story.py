@@ -102,6 +102,7 @@ def imports(api: DocumentedClient) -> None:
     """Import a file, and look up what became of it."""
     receipt = api("importCustomers", 201, FILE, CSV, name="crm.csv")
     api("importCustomers", 201, FILE, CSV, accept="application/x-ndjson", dry_run=True, mode="insert")
+    api("importCustomers", 202, FILE, CSV, dry_run=True, mode="mirror", background=True)
     api("importCustomers", 422, b"colour\nred\n", CSV)
     api("listImports", 200, limit=1)
     api("getImport", 200, import_id=receipt.body["id"])

@@ -31,12 +31,13 @@ _RUNNING = "running"
 _BEGINNING = ("request_id", "address")
 _OURS = dict.fromkeys(("expires_at", "first_load", "audited", "end_entry", *_BEGINNING), 0)
 """What no reader sees. ``audited`` says that the end has been logged; ``end_entry`` is of versions before the log."""
-_YOUNGER: Document = {"columns": [], "blank_rows": 0, "missing_words": {}}
+_YOUNGER: Document = {"columns": [], "blank_rows": 0, "missing_words": {}, "deleted": 0}
 _YOUNGER_DETAILS: Document = {
     "warnings": [],
     "segment_changes": {"count": 0, "unknown": 0, "moves": []},
     "drift": None,
     "drift_unavailable": "The import is older than this comparison.",
+    "mirror": None,
 }
 """What records from before these members have in their place; the details are not in lists."""
 _HEARTBEAT: Document = {"$currentDate": {"updated_at": True}}  # by the server's clock

@@ -9,7 +9,7 @@ from gateway.services.clock import now
 from gateway.services.events.change import ChangeType, Entry, Subject
 from gateway.services.imports.records import Beginning, Import
 
-_COUNTED = ("rows", "created", "updated", "unchanged", "rejected", "pending", "faults", "segment_changes")
+_COUNTED = ("rows", "created", "updated", "unchanged", "rejected", "pending", "deleted", "faults", "segment_changes")
 
 
 def started(record: Import, beginning: Beginning) -> Entry:

@@ -10,13 +10,15 @@ from datetime import datetime
 
 from gateway.services.clock import now
 from gateway.services.customers.assignment import Assigner
-from gateway.services.customers.bulk_writes import BulkWriter, DryRunStore, Mode, RowCounts
+from gateway.services.customers.bulk_writes import BulkWriter, DryRunStore, RowCounts
+from gateway.services.customers.deletions import DeletionService
 from gateway.services.customers.store import CustomerStore
 from gateway.services.errors import ImportEnded, ImportNotFound, StoreError
 from gateway.services.events.change import Origin
 from gateway.services.events.log import Outboxes
 from gateway.services.imports import entries
 from gateway.services.imports.comparison import TrainingComparison
+from gateway.services.imports.mirror import Mirror
 from gateway.services.imports.records import (
     DIED,
     HEARTBEAT_TIMEOUT,
@@ -24,6 +26,7 @@ from gateway.services.imports.records import (
     REPORT_SECONDS,
     Beginning,
     Import,
+    ImportMode,
     ImportRecords,
     ImportSummary,
     SegmentChanges,
@@ -56,12 +59,14 @@ class ImportOptions:
     dry_run : do everything but write.
     name : what the file is called, for people.
     size : bytes of the file, where that is known.
+    confirm_missing : how many stored customers the caller expects to be missing in a file that mirrors them.
     """
 
-    mode: Mode = Mode.UPSERT
+    mode: ImportMode = ImportMode.UPSERT
     dry_run: bool = False
     name: str | None = None
     size: int | None = None
+    confirm_missing: int | None = None
 
 
 class ImportService:
@@ -80,6 +85,7 @@ class ImportService:
         outboxes: Outboxes,
         together: Transactions,
         comparison: TrainingComparison,
+        deletions: DeletionService,
         origin: Callable[[], Origin],
     ) -> None:
         self._store = store
@@ -88,6 +94,7 @@ class ImportService:
         self._outboxes = outboxes
         self._together = together
         self._comparison = comparison
+        self._deletions = deletions
         self._origin = origin
 
     def begin(self, source: Source, order: ImportOptions, by: Principal) -> ImportRun:
@@ -118,7 +125,12 @@ class ImportService:
             self._records,
             lambda: self._report_end(record["id"]),
             self._comparison,
+            self._mirror(record, order, origin) if order.mode == ImportMode.MIRROR else None,
         )
+
+    def _mirror(self, record: Import, order: ImportOptions, origin: Origin) -> Mirror:
+        began, confirmed = record["created_at"], order.confirm_missing
+        return Mirror(self._store, self._deletions, origin, began, confirmed, dry_run=order.dry_run)
 
     def get(self, import_id: str) -> Import:
         """Return one import.
@@ -236,6 +248,7 @@ def _new_record(source: Source, order: ImportOptions, by: Principal) -> Import:
         "mode": order.mode.value,
         "dry_run": order.dry_run,
         "name": order.name,
+        "deleted": 0,
         **RowCounts().members(),  # type: ignore[typeddict-item]  # its members are all members of the record
         "size": order.size,
         **source_members(source),
@@ -244,6 +257,7 @@ def _new_record(source: Source, order: ImportOptions, by: Principal) -> Import:
         "segment_changes": SegmentChanges(count=0, unknown=0, moves=[]),
         "drift": None,
         "drift_unavailable": None,
+        "mirror": None,
         "reason": None,
         "by": actor_of(by),
         "cancel_requested": False,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, Final, Literal, NamedTuple, Protocol, TypedDict
 
 from gateway.services.events.change import Actor
@@ -30,11 +31,23 @@ DIED = (
 )
 
 
+class ImportMode(StrEnum):
+    """What becomes of customers that are stored already.
+
+    With `INSERT` they stay as they are. With `MIRROR` those that are missing in the file are deleted, beside `UPSERT`.
+    """
+
+    UPSERT = "upsert"
+    INSERT = "insert"
+    MIRROR = "mirror"
+
+
 class ImportSummary(TypedDict):
     """An import without its errors.
 
     ``rows`` is the sum of ``created``, ``updated``, ``unchanged`` and ``rejected``; of the created and updated ones,
-    ``pending`` have no segment yet. ``faults`` counts single faults, of which one row can have several. ``bytes`` of
+    ``pending`` have no segment yet. ``deleted`` were missing in the file, where that mirrors the customers, and can be
+    restored. ``faults`` counts single faults, of which one row can have several. ``bytes`` of
     the ``size`` of the file have been read. ``columns`` says which column was read from which of the file's,
     ``ignored_columns`` names the others. ``blank_rows`` held nothing and were skipped; they are no ``rows``.
     ``missing_words`` counts the words, such as ``NULL``, that stood for a missing value. With ``dry_run`` nothing is
@@ -44,7 +57,7 @@ class ImportSummary(TypedDict):
 
     id: str
     status: ImportStatus
-    mode: Literal["upsert", "insert"]
+    mode: Literal["upsert", "insert", "mirror"]
     dry_run: bool
     name: str | None
     rows: int
@@ -53,6 +66,7 @@ class ImportSummary(TypedDict):
     unchanged: int
     rejected: int
     pending: int
+    deleted: int
     faults: int
     bytes: int
     size: int | None
@@ -113,6 +127,19 @@ class SegmentChanges(TypedDict):
     moves: list[SegmentMove]
 
 
+class MirrorOutcome(TypedDict):
+    """How many of the customers that were ``stored`` when the import began are ``missing`` in its file.
+
+    More than 5% of them are only deleted where the caller has confirmed their number (``confirmation_needed``).
+    ``refused`` says why nobody is deleted, for this or because the file is not whole; null where it is carried out.
+    """
+
+    stored: int
+    missing: int
+    confirmation_needed: bool
+    refused: str | None
+
+
 class Import(ImportSummary):
     """An import, the first of its faults (`MAX_LISTED_ERRORS`) in the order of their lines, and what stands out in it.
 
@@ -120,7 +147,7 @@ class Import(ImportSummary):
     customers that the file changes, with ``dry_run`` those that it would change; who has had no segment is not among
     them. ``drift`` compares the faultless rows with the data that
     the active model was trained on, of a large file a random sample of them. It is null until the whole file has been
-    read, and where ``drift_unavailable`` says why.
+    read, and where ``drift_unavailable`` says why. ``mirror`` is null until then too, and in other modes.
     """
 
     errors: list[RowFault]
@@ -128,9 +155,10 @@ class Import(ImportSummary):
     segment_changes: SegmentChanges
     drift: Drift | None
     drift_unavailable: str | None
+    mirror: MirrorOutcome | None
 
 
-DETAILS = ("errors", "warnings", "segment_changes", "drift", "drift_unavailable")
+DETAILS = ("errors", "warnings", "segment_changes", "drift", "drift_unavailable", "mirror")
 """What an `ImportSummary` leaves out of an `Import`."""
 
 

@@ -22,18 +22,21 @@ from gateway.services.errors import (
     ImportInterrupted,
     ImportUnreadable,
     InvalidInput,
+    MirrorRefused,
     SegmentationError,
     StoreError,
     StoreUnavailable,
     UploadBroken,
 )
 from gateway.services.imports.comparison import Compared, RowSample, TrainingComparison
+from gateway.services.imports.mirror import Mirror
 from gateway.services.imports.records import (
     MAX_KEPT_FAULTS,
     MAX_LISTED_ERRORS,
     Import,
     ImportRecords,
     ImportStatus,
+    Progress,
     SegmentChanges,
     SegmentMove,
     source_members,
@@ -205,6 +208,7 @@ class ImportRun:
     Parameters
     ----------
     ended : called when the import has ended.
+    mirror : deletes who is missing in the file, where that is wanted.
     """
 
     def __init__(
@@ -215,6 +219,7 @@ class ImportRun:
         records: ImportRecords,
         ended: Callable[[], object],
         comparison: TrainingComparison,
+        mirror: Mirror | None = None,
         heartbeat_seconds: float = HEARTBEAT_SECONDS,
     ) -> None:
         self._record = record
@@ -223,18 +228,20 @@ class ImportRun:
         self._records = records
         self._ended = ended
         self._comparison = comparison
+        self._mirror = mirror
         self._heartbeat_seconds = heartbeat_seconds
         self._ranges: Ranges = {}
         self._result = FileResult()
         self._queue = BatchQueue(self._result.add)
         self._stop = Event()
-        self._all_stored = False
+        self._all_done = False
+        self._left = Event()
         self._failure: SegmentationError | None = None
 
     @property
     def record(self) -> Import:
         """The import as it is now."""
-        read = source_members(self._source)
+        read = source_members(self._source) | self._mirrored_members()
         current = {"cancel_requested": self._stop.is_set(), "updated_at": self._record["finished_at"] or now()}
         return {**self._record, **self._result.members(), **read, **current}  # type: ignore[typeddict-item]  # all members
 
@@ -247,11 +254,14 @@ class ImportRun:
             try:
                 self._end((yield from self._stored()))
             except GeneratorExit:
-                if self._all_stored:
+                if self._all_done:
                     self._end("completed")
                 else:
                     self._end_early("interrupted", _DISCONNECTED)
                 raise
+            except MirrorRefused as error:
+                self._failure = error
+                self._end_early("failed", f"Nobody was deleted: {error.reason}.")
             except SegmentationError as error:
                 self._failure = error
                 self._end_early("interrupted" if isinstance(error, _PASSING) else "failed", str(error))
@@ -265,38 +275,64 @@ class ImportRun:
 
         Raises
         ------
-        ImportInterrupted, ImportFailed, ImportUnreadable
+        ImportInterrupted, ImportFailed, ImportUnreadable, MirrorRefused
         """
         if (failure := self._failure) is not None and self._record["status"] != "cancelled":
+            if isinstance(failure, MirrorRefused):
+                raise failure
             kinds = {InvalidInput: ImportUnreadable} | dict.fromkeys(_PASSING, ImportInterrupted)
             record = self.record
             raise kinds.get(type(failure), ImportFailed)(record["id"], record["rows"], str(failure)) from failure
 
     def _stored(self) -> Generator[Import, None, ImportStatus]:
-        """Store the file's batches and yield the record now and then; return how that ended."""
-        shown_at = time.monotonic()
+        """Do all that the import is for and yield the record now and then; return how that ended."""
         self._learn_ranges()
         with ThreadPoolExecutor(WRITERS, "import") as pool:
-            for number, batch in enumerate(self._source.batches()):
-                # No batch waits for a thread: once the database is unavailable, none must begin and wait for it, too.
-                while not self._queue.wait(WRITERS - 1, self._heartbeat_seconds):
-                    yield self.record
-                if self._stop.is_set():
-                    return "cancelled"
-                self._queue.add(pool.submit(self._store, number, batch))
-                if time.monotonic() >= shown_at + self._heartbeat_seconds:
-                    yield self.record
-                    shown_at = time.monotonic()
-            while not self._queue.wait(0, self._heartbeat_seconds):
-                yield self.record
-            self._all_stored = True
+            if not (yield from self._batches_stored(pool)):
+                return "cancelled"
+            self._all_done = self._mirror is None
             comparison = pool.submit(self._comparison.drift, self._result.sample)
             try:
                 while not wait([comparison], self._heartbeat_seconds).done:
                     yield self.record
             finally:
                 self._result.compared = comparison.result()
-        return "completed"
+            if self._mirror:
+                yield from self._mirrored(self._mirror, pool)
+        return "completed" if self._all_done else "cancelled"
+
+    def _batches_stored(self, pool: ThreadPoolExecutor) -> Generator[Import, None, bool]:
+        """Store the file's batches; return whether all of them are stored, and the import was not to stop."""
+        shown_at = time.monotonic()
+        for number, batch in enumerate(self._source.batches()):
+            # No batch waits for a thread: once the database is unavailable, none must begin and wait for it, too.
+            while not self._queue.wait(WRITERS - 1, self._heartbeat_seconds):
+                yield self.record
+            if self._stop.is_set():
+                return False
+            if self._mirror:
+                self._mirror.note(batch)
+            self._queue.add(pool.submit(self._store, number, batch))
+            if time.monotonic() >= shown_at + self._heartbeat_seconds:
+                yield self.record
+                shown_at = time.monotonic()
+        while not self._queue.wait(0, self._heartbeat_seconds):
+            yield self.record
+        return True
+
+    def _mirrored(self, mirror: Mirror, pool: ThreadPoolExecutor) -> Iterator[Import]:
+        """Delete who is missing in the file, all of which has been stored."""
+        deletion = pool.submit(mirror.carry_out, self._result.counts, self._is_given_up)
+        try:
+            while not wait([deletion], self._heartbeat_seconds).done:
+                yield self.record
+        finally:
+            self._left.set()
+        deletion.result()
+        self._all_done = not self._stop.is_set()
+
+    def _is_given_up(self) -> bool:
+        return self._stop.is_set() or self._left.is_set()
 
     def _learn_ranges(self) -> None:
         """Learn outside of what a value is worth a warning."""
@@ -308,7 +344,8 @@ class ImportRun:
 
     def _store(self, number: int, batch: Batch) -> StoredBatch:
         """Store one batch and its faults; runs in a thread of the import's own."""
-        so_far, mode = self._result.counts, Mode(self._record["mode"])
+        so_far = self._result.counts
+        mode = Mode.INSERT if self._record["mode"] == "insert" else Mode.UPSERT
         all_new = so_far.created > 0 and not so_far.updated and not so_far.unchanged
         outcomes = self._writer.write(dict(batch.customers), mode, likely_new=all_new)
         stored = stored_batch(batch, outcomes, self._ranges)
@@ -353,8 +390,14 @@ class ImportRun:
                 self._end("cancelled")
             self._note()
 
+    def _mirrored_members(self) -> Progress:
+        return self._mirror.members() if self._mirror else {}
+
     def _note(self) -> None:
-        changing = ("status", "reason", "finished_at", *source_members(self._source), *self._result.members())
+        changing = (
+            *("status", "reason", "finished_at", *self._mirrored_members()),
+            *(*source_members(self._source), *self._result.members()),
+        )
         record = self.record
         try:
             if self._records.note(record["id"], {name: record[name] for name in changing}):  # type: ignore[literal-required]  # its own names

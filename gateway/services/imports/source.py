@@ -23,6 +23,7 @@ class Batch:
     faults : what was wrong with the others, in the order of their lines.
     rejected : how many rows were refused; one row can have several faults.
     warnings : what was odd about how they are written; the values themselves are looked at by whoever stores them.
+    refused_ids : the CUST_IDs of the refused rows, of those where it can be read.
     """
 
     customers: Sequence[tuple[str, Features]]
@@ -30,6 +31,7 @@ class Batch:
     faults: Sequence[RowFault]
     rejected: int
     warnings: Sequence[RowWarning] = ()
+    refused_ids: Sequence[str] = ()
 
 
 class Source(Protocol):

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 from fakes.gateway import FakeGateway
 from fakes.model import DOWN
-from support.customers import body
+from support.customers import body, stored
 
 from gateway import __main__ as command_line
 from gateway import wiring
@@ -56,6 +57,21 @@ class TestImport:
         assert "  line 3, TENURE: must be at most 12\n" in result.stdout
         assert "ignored columns: Note\n" in result.stdout
         assert list(gateway.store.customers) == ["A"]
+
+    def test_mirrors_a_file_with_a_confirmation(self, run: CliRunner, gateway: FakeGateway, file: Path) -> None:
+        long_ago = {"created_at": datetime(2020, 1, 1), "updated_at": datetime(2020, 1, 1)}
+        gateway.store.insert_many([{**stored(cust_id), **long_ago} for cust_id in ("A", "C", "D")])
+        file.write_text(f"{HEADER}\n{GOOD}\n", encoding="utf-8")
+        told = _import(run, file, "--mode", "mirror", "--dry-run").stdout
+        assert "2 of 3 stored customers are missing in the file, 2 would be deleted\n" in told
+        assert "  needs --confirm-missing 2\n" in told
+        refused = _import(run, file, "--mode", "mirror")
+        assert (refused.exit_code, len(gateway.store.customers)) == (1, 3)
+        assert "nobody was deleted: 2 of 3 stored customers are missing" in refused.stderr
+        done = _import(run, file, "--mode", "mirror", "--confirm-missing", "2")
+        assert (done.exit_code, list(gateway.store.customers)) == (0, ["A"])
+        assert "2 of 3 stored customers are missing in the file, 2 were deleted\n" in done.stdout
+        assert _import(run, file, "--confirm-missing", "2").exit_code == 2
 
     def test_of_good_rows_only_ends_well(self, run: CliRunner, file: Path) -> None:
         file.write_text(f"{HEADER}\n{GOOD}\n", encoding="utf-8")

@@ -363,4 +363,6 @@ def test_the_list_of_imports_leaves_it_out(gateway: FakeGateway) -> None:
     receipt = gateway.client.post("/api/v1/imports?dry_run=true", data=file, content_type="text/csv").get_json()
     assert receipt["drift"]["rows"] == 1
     (listed,) = gateway.client.get("/api/v1/imports").get_json()["items"]
-    assert {"warnings", "segment_changes", "drift", "drift_unavailable"} == set(receipt) - set(listed) - {"errors"}
+    assert {"warnings", "segment_changes", "drift", "drift_unavailable", "mirror"} == set(receipt) - set(listed) - {
+        "errors"
+    }

@@ -5,7 +5,9 @@ from __future__ import annotations
 import gzip
 import io
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from threading import Event
 from typing import Any
 
 import pytest
@@ -16,6 +18,7 @@ from support.problems import assert_problem
 from werkzeug.test import TestResponse
 
 from gateway.services.errors import StoreError, StoreUnavailable
+from gateway.services.imports.background import AT_ONCE, SHARE
 from gateway.services.imports.records import DETAILS, ImportSummary
 from shared.features import CUST_ID, INPUTS
 from shared.model_contract import CSV, NDJSON
@@ -38,8 +41,56 @@ def send(
     return gateway.client.post(f"{IMPORTS}{query}", data=content, content_type=media_type, headers=headers)
 
 
+def get(gateway: FakeGateway, answer: TestResponse) -> dict[str, Any]:
+    return gateway.client.get(answer.headers["Location"]).get_json()
+
+
+def wait_for(look: Callable[[], Any]) -> Any:
+    """Return what another thread brings about."""
+    give_up_at = time.monotonic() + 30
+    while time.monotonic() < give_up_at:
+        if found := look():
+            return found
+        time.sleep(0.01)
+    raise AssertionError("it did not come about")
+
+
 def counts(receipt: dict[str, Any]) -> list[int]:
     return [receipt[name] for name in COUNTS]
+
+
+class TestInTheBackground:
+    def test_goes_on_after_the_answer(self, gateway: FakeGateway) -> None:
+        answer = send(gateway, query="?background=true&name=a.csv")
+        assert (answer.status_code, answer.get_json()["status"]) == (202, "running")
+        ended = wait_for(lambda: found if (found := get(gateway, answer))["status"] != "running" else None)
+        assert (ended["status"], counts(ended), ended["name"]) == ("completed", [3, 2, 0, 0, 1, 0], "a.csv")
+
+    def test_a_file_that_cannot_be_read_is_refused_at_once(self, gateway: FakeGateway) -> None:
+        for _ in range(AT_ONCE + 1):  # and holds no place
+            assert_problem(send(gateway, "x\n1\n", query="?background=true"), 422, "validation_failed", _missing())
+
+    def test_no_more_than_a_few_at_a_time(self, gateway: FakeGateway) -> None:
+        go_on = Event()
+        stored = gateway.store.get_many
+        gateway.store.get_many = lambda ids: (go_on.wait(20), stored(ids))[1]
+        begun = [send(gateway, query="?background=true") for _ in range(SHARE)]
+        try:
+            assert [answer.status_code for answer in begun] == [202] * SHARE
+            assert_problem(send(gateway, query="?background=true"), 503, "analysis_busy")
+        finally:
+            go_on.set()
+        assert wait_for(lambda: all(get(gateway, answer)["status"] == "completed" for answer in begun) or None)
+        assert wait_for(lambda: send(gateway, query="?background=true").status_code == 202 or None)
+
+    def test_an_error_of_ours_is_told(self, gateway: FakeGateway) -> None:
+        def fail(_ids: object) -> None:
+            raise KeyError("a slip")
+
+        gateway.store.get_many = fail
+        answer = send(gateway, query="?background=true")
+        ended = wait_for(lambda: found if (found := get(gateway, answer))["status"] != "running" else None)
+        assert (ended["status"], ended["reason"]) == ("failed", "An internal error; see the log.")
 
 
 class TestAFile:

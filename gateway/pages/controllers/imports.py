@@ -1,0 +1,74 @@
+"""Imports for people: send a file, see what it would change, follow it, and what became of its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+import orjson
+from flask import Response
+
+from gateway.controllers.http import query
+from gateway.pages import import_words
+from gateway.pages.rendering import page
+from gateway.schemas.paging import CURSOR, cursor_after
+from gateway.services.imports.imports import ImportService
+from shared.customer_files.header import ALIASES, fold
+from shared.customer_files.reader import SUFFIXES
+from shared.features import CUST_ID, INPUTS
+
+_LISTED: Final = 20
+_SHOWN_FAULTS: Final = 20
+
+
+def _columns() -> list[dict[str, Any]]:
+    """Return the columns of a file, and under which names each is understood, for the script that reads the header."""
+    names = [(CUST_ID, True), *((feature.name, not feature.nullable) for feature in INPUTS)]
+    return [
+        {
+            "name": name,
+            "label": import_words.label(name),
+            "required": required,
+            "names": [fold(written) for written in (name, *ALIASES.get(name, ()))],
+        }
+        for name, required in names
+    ]
+
+
+class ImportPagesController:
+    """The list of imports with the form for another one, and one import."""
+
+    PARAMETERS: Final[Sequence[Any]] = (CURSOR,)
+
+    def __init__(self, imports: ImportService, names: Callable[[], Mapping[str, str]], largest: int) -> None:
+        self._imports = imports
+        self._names = names
+        self._largest = largest
+        self._columns = orjson.dumps(_columns()).decode()
+        self._suffixes = orjson.dumps(SUFFIXES).decode()
+
+    def list(self) -> Response:
+        """GET /imports."""
+        before = query().get("cursor")
+        found = self._imports.page(before, _LISTED)
+        return page(
+            "imports.html",
+            imports=found.items,
+            next=f"/imports?cursor={cursor_after(found.end)}" if found.end else None,
+            first="/imports" if before else None,
+            words=import_words,
+            columns=self._columns,
+            suffixes=self._suffixes,
+            largest=self._largest,
+        )
+
+    def show(self, import_id: str) -> Response:
+        """GET /imports/{id}."""
+        record = self._imports.get(import_id)
+        return page(
+            "import.html",
+            record=record,
+            names=self._names(),
+            words=import_words,
+            shown_faults=record["errors"][:_SHOWN_FAULTS],
+        )
