@@ -28,7 +28,7 @@ def test_a_key_is_made_once_shown_once_renewed_and_revoked(look: Look, stack: Sy
     page.get_by_role("link", name="API keys").click()
     form = page.locator("#new-key")
     form.get_by_label("Name", exact=True).fill(TEXT)
-    for box in form.get_by_role("checkbox", checked=True).all():
+    for box in reversed(form.get_by_role("checkbox", checked=True).all()):
         box.uncheck()
     form.get_by_role("button", name="Make the key").click()
     expect(page.get_by_text("Tick at least one")).to_be_visible()
