@@ -14,6 +14,7 @@ from gateway.openapi.problems import (
     ALWAYS,
     BODY_READ,
     COUNTED,
+    IN_SESSIONS,
     MALFORMED,
     NO_SUCH_ADDRESS,
     PAGES_BUSY,
@@ -183,7 +184,7 @@ def _codes(operation: Operation, rule: str, route: Route) -> Iterator[str]:
     yield from operation.problems
     yield from ALWAYS
     if route.scope:
-        yield from SCOPED
+        yield from SCOPED if route.method == "GET" else (*SCOPED, IN_SESSIONS)
     if _repeatable(route):
         yield from (*REPEATED, *BODY_READ)
     if not rule.startswith("/health/"):
@@ -215,6 +216,15 @@ SECURITY: Mapping[str, Mapping[str, str]] = {
         "scheme": "bearer",
         "bearerFormat": "JWT",
         "description": "A token of the OpenID Connect issuer that this installation trusts, if it trusts one.",
+    },
+    "session": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": "__Host-session",
+        "description": (
+            "The session of somebody who has signed in at /sign-in, for the pages of this service (without TLS it is "
+            "called `session`). What is not GET or HEAD needs its CSRF token in `X-CSRF-Token`."
+        ),
     },
 }
 MODEL_SERVICE: Mapping[str, str] = {

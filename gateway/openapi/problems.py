@@ -17,6 +17,8 @@ COUNTED = ("rate_limited",)
 """What everything but a health check can give."""
 SCOPED = ("unauthenticated", "insufficient_scope", "issuer_unavailable", "issuer_misconfigured", *STORE)
 """What whatever needs a key can give: keys lie in the database."""
+IN_SESSIONS = "csrf_token_wrong"
+"""What a change of somebody who has signed in at a browser can give."""
 REPEATED = (
     "idempotency_key_reused",
     "idempotency_in_progress",

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import requests
 
 from tests.conftest import ROOT
 from tests.e2e.conftest import GRANIAN, UVICORN, System
@@ -45,6 +46,10 @@ def test_the_sample_is_loaded_into_an_empty_database_unless_it_is_not_wanted(sys
     said = welcomed(system, tmp_path)
     assert system.http.get(f"{system.base}/api/v1/segments", timeout=10).json()["customers"] == 6_000
     assert "Data:  with the sample, S00001 to S06000; a database without any: make run SAMPLE=no" in said
+    (address,) = [line.split()[1] for line in said.splitlines() if line.startswith("Open:")]
+    once = {"once": address.removeprefix(f"{system.base}/sign-in/once#")}
+    signed_in = requests.post(f"{system.base}/sign-in", data=once, allow_redirects=False, timeout=10)
+    assert (signed_in.status_code, signed_in.headers["Location"]) == (303, "/overview")
     (removal,) = [line for line in said.splitlines() if "-X DELETE" in line]
     assert f"{system.base}/api/v1/sample" in removal
     stored = ids(system)

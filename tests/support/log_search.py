@@ -33,6 +33,8 @@ _NAMES = "|".join([CUST_ID, *INPUT_NAMES])
 _KINDS = {
     "an API key": r"csk_[A-Za-z0-9]{6,}_[A-Za-z0-9]{8,}",
     "a token": r"\beyJ[\w-]{8,}\.[\w-]+",
+    "an address that signs in": r"\bcst_[\w-]{20,}",
+    "a cookie": r"\b(?:session|sign-in)=[\w.-]{20,}",
     "credentials": r"\b(?:[Bb]earer|Basic) [A-Za-z0-9._~+/-]{12,}",
     "a secret": "|".join(SECRETS),
     "an address with a CUST_ID": r"/(?:deleted-)?customers/(?!batch\b|delete\b|export\b|\w+\.py\b)[A-Za-z0-9%]",

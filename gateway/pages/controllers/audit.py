@@ -122,7 +122,7 @@ def _shown(entry: AuditEntry) -> Mapping[str, Any]:
     return {
         **entry,
         "words": words_of(entry["action"]),
-        "about": "an erased customer" if entry["erased"] else id_ or "",
+        "about": "" if entry["erased"] else id_ or "",
         "leads_to": f"{room}{quote(id_, safe='')}" if room and id_ and not entry["erased"] else None,
         "same_subject": f"{_HERE}?{urlencode({'subject': id_})}" if id_ else None,
         "same_actor": f"{_HERE}?{urlencode({'actor': entry['actor']['id']})}",

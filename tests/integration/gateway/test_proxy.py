@@ -211,6 +211,46 @@ class TestBodies:
         assert stack.gateway.ask("GET", f"{CUSTOMERS}/HALF").json()["TENURE"] == 12
 
 
+class TestPages:
+    def test_whoever_has_signed_in_sends_files(self, stack: Stack) -> None:
+        base, file = stack.gateway.base, f"{','.join(body())}\n{','.join(str(v) for v in body('F1').values())}\n"
+        with requests.Session() as browser:
+            begun = browser.post(f"{base}/sign-in", data={"key": stack.gateway.key}, allow_redirects=False, timeout=20)
+            assert (begun.status_code, begun.headers["Location"]) == (303, "/overview")
+            page = browser.get(f"{base}/settings", timeout=20)
+            assert "Content-Encoding" not in page.headers, "its length would tell what is in it"
+            token = re.search('data-csrf-token="([^"]+)"', page.text)
+            assert token
+            sent = {"params": {"dry_run": "true"}, "data": file, "timeout": 20}
+            done = browser.post(base + IMPORTS, headers={**CSV, "X-CSRF-Token": token[1]}, **sent)
+            assert (done.status_code, done.json()["rows"]) == (201, 1)
+            refused = browser.post(base + IMPORTS, headers=CSV, **sent)
+            assert (refused.status_code, problem_of(refused)) == (403, "csrf_token_wrong")
+            assert begun.cookies["session"] not in stack.proxy.log
+        stranger = requests.post(base + IMPORTS, headers=CSV, cookies={"session": "made.up"}, **sent)
+        assert (stranger.status_code, problem_of(stranger)) == (401, "unauthenticated")
+
+    def test_their_files_are_packed_and_kept(self, tmp_path: Path) -> None:
+        script = b"// what every page has\n" * 100
+        kept = {"now": "public, max-age=31536000, immutable", "before": "no-store"}
+
+        def answer(_: ScriptedServer, connection: socket.socket, request: Request) -> bool:
+            head = (
+                f"HTTP/1.1 200 OK\r\nContent-Type: text/javascript\r\nCache-Control: {kept[request.path.split('/')[2]]}"
+            )
+            connection.sendall(f"{head}\r\nContent-Length: {len(script)}\r\n\r\n".encode() + script)
+            return True
+
+        with serving(answer) as server, running_proxy(_gateway_at(int(server.url.split(":")[2])), tmp_path) as proxy:
+            for digest, asked in (("now", 1), ("before", 3)):
+                server.requests.clear()
+                for _ in range(3):
+                    told = proxy.gateway.ask("GET", f"/static/{digest}/app.js", headers={"Accept-Encoding": "gzip"})
+                    assert (told.content, told.headers["Content-Encoding"]) == (script, "gzip")
+                    assert told.headers["Cache-Control"] == kept[digest]
+                assert len(server.requests) == asked
+
+
 def test_long_addresses_and_headers_are_refused(stack: Stack) -> None:
     long = stack.gateway.ask("GET", f"{CUSTOMERS}?limit={'1' * 9_000}")
     assert (long.status_code, problem_of(long)) == (414, "uri_too_long")

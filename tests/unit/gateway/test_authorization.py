@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
+from urllib.parse import urlencode
 
 import pytest
 from fakes.api_keys import ADMIN_KEY, key_of
 from fakes.gateway import CUSTOMERS, FakeGateway
 from hypothesis import given
 from hypothesis import strategies as st
-from support.addresses import routes_of
+from support.addresses import example_of, routes_of
 from support.problems import assert_problem
+from support.sessions import PageClient, browser_of
 
+from gateway.pages.rendering import NAVIGATION
 from gateway.routes import registered_pages
 from gateway.services.access.rate_limits import Rate
 from gateway.services.errors import StoreUnavailable
@@ -43,6 +46,20 @@ def _addresses() -> Iterator[Address]:
         yield Address(route.method, path, route.scope)
         if route.method == "GET":
             yield Address("HEAD", path, route.scope)
+
+
+class Page(NamedTuple):
+    """A page that can be looked at, and the scopes of which one opens it."""
+
+    path: str
+    scopes: frozenset[Scope]
+
+
+def _pages() -> Iterator[Page]:
+    """Every page that needs a session."""
+    for route in registered_pages(FakeGateway().app):
+        if route.scope is not None:
+            yield Page(example_of(route.path), frozenset((route.scope, *route.or_scopes)))
 
 
 def _example(variable: re.Match[str]) -> str:
@@ -84,6 +101,12 @@ def gateway() -> FakeGateway:
     gateway.keys.insert(replace(old, digest=b"new" * 10, old_digest=old.digest, old_until=PAST))
     gateway.keys.insert(replace(key_of(WRONG, everything), digest=b"another" * 4))
     return gateway
+
+
+@pytest.fixture(scope="module")
+def browsers(gateway: FakeGateway) -> Mapping[Scope, PageClient]:
+    """A browser for each kind of key, signed in."""
+    return {scope: browser_of(gateway, key) for scope, key in KEYS.items()}
 
 
 def _ask(gateway: FakeGateway, address: Address, authorization: str | None):
@@ -197,6 +220,55 @@ class TestHeader:
     def test_may_say_anything(self, text: str) -> None:
         for header in (text, f"Bearer {text}", f"Bearer csk_{text}"):
             assert SHARED.anonymous.get(CUSTOMERS, headers={"Authorization": header}).status_code == 401
+
+
+PAGES = sorted(_pages())
+
+
+def _page_name(page: Page) -> str:
+    return page.path
+
+
+class TestPagesForPeople:
+    """The same matrix for the pages, which answer with pages, and know people by their sessions."""
+
+    @pytest.mark.parametrize("page", PAGES, ids=_page_name)
+    def test_who_has_not_signed_in_is_led_to_where_one_does_and_back(self, gateway: FakeGateway, page: Page) -> None:
+        answer = browser_of(gateway, None).get(f"{page.path}?x=%26")
+        assert answer.status_code == 303
+        assert answer.headers["Location"] == f"/sign-in?{urlencode({'next': f'{page.path}?x=%26'})}"
+
+    @pytest.mark.parametrize("page", PAGES, ids=_page_name)
+    def test_a_key_that_does_not_hold_is_a_problem_for_programs(self, gateway: FakeGateway, page: Page) -> None:
+        assert_problem(_ask(gateway, Address("GET", page.path, None), f"Bearer {EXPIRED}"), 401, "unauthenticated")
+
+    @pytest.mark.parametrize("scope", Scope)
+    def test_each_key_opens_the_pages_that_name_its_scope(
+        self, gateway: FakeGateway, browsers: Mapping[Scope, PageClient], scope: Scope
+    ) -> None:
+        for page in PAGES:
+            answer = browsers[scope].get(page.path)
+            opens = scope in page.scopes or scope is Scope.ADMIN
+            assert (answer.status_code == 403) is not opens, page.path
+            assert answer.status_code != 303, page.path
+            if not opens:
+                assert answer.mimetype == "text/html"
+                assert "You are not allowed to do this" in answer.text
+
+    @pytest.mark.parametrize("scope", Scope)
+    def test_what_the_navigation_offers_opens(self, browsers: Mapping[Scope, PageClient], scope: Scope) -> None:
+        offered = [room.address for room in NAVIGATION if scope in room.scopes or scope is Scope.ADMIN]
+        for address in {page.path for page in PAGES}.intersection(offered):
+            answer = browsers[scope].get(address)
+            assert answer.status_code not in (401, 403), address
+            assert re.findall('<li><a href="([^"]+)"', answer.text)[: len(offered)] == offered
+
+    def test_few_pages_are_open_to_anybody(self) -> None:
+        open_to_all = {route.path for route in registered_pages(FakeGateway().app) if route.scope is None}
+        assert {path for path in open_to_all if not path.startswith("/sign-in")} == {
+            "/static/<digest>/<name>",
+            "/sign-out",
+        }
 
 
 SHARED = _unlimited()

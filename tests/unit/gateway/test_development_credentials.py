@@ -77,3 +77,24 @@ class TestApiKey:
         with pytest.raises(click.ClickException, match="no API key could be made: Error: no database"):
             credentials.working_key(Session(), BASE, tmp_path / "api_key")
         assert not (tmp_path / "api_key").exists()
+
+
+class TestOneTimeAddress:
+    KEY = "csk_000000000001_" + "k" * 43
+
+    def test_is_made_for_the_id_of_the_key_and_never_told_its_secret(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        commands: list[list[str]] = []
+
+        def run(command: list[str], **_: object) -> SimpleNamespace:
+            commands.append(command)
+            return SimpleNamespace(returncode=0, stdout="http://gateway/sign-in/once#cst_x\n")
+
+        monkeypatch.setattr(subprocess, "run", run)
+        assert credentials.one_time_address(BASE, self.KEY) == "http://gateway/sign-in/once#cst_x"
+        assert commands[0][2:] == ["gateway", "sign-in", "--key", "000000000001", "--minutes", "60", "--address", BASE]
+
+    def test_that_cannot_be_made_ends_the_start(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        failed = SimpleNamespace(returncode=1, stdout="", stderr="Error: no database\n")
+        monkeypatch.setattr(subprocess, "run", lambda *_, **__: failed)
+        with pytest.raises(click.ClickException, match="no address that signs in could be made: Error: no database"):
+            credentials.one_time_address(BASE, self.KEY)

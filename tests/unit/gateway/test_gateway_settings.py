@@ -67,6 +67,9 @@ VARIABLES = {
     "OIDC_JWKS_URL": ("oidc_jwks_url", "https://login.example/keys", "https://login.example/keys"),
     "OIDC_ALGORITHMS": ("oidc_algorithms", "PS256,EdDSA", ("PS256", "EdDSA")),
     "OIDC_SCOPE_PREFIX": ("oidc_scope_prefix", "api://segmentation/", "api://segmentation/"),
+    "OIDC_CLIENT_ID": ("oidc_client_id", "pages", "pages"),
+    "OIDC_CLIENT_SECRET": ("oidc_client_secret", "only we know", "only we know"),
+    "OIDC_SCOPES": ("oidc_scopes", "openid api://segmentation/.default", "openid api://segmentation/.default"),
 }
 
 
@@ -258,6 +261,9 @@ def test_a_certificate_and_another_ones_key_are_refused(monkeypatch: pytest.Monk
         ("OIDC_JWKS_URL", "https://*.login.example/keys"),
         ("MODEL_SERVICE_URL", "http://*:8001"),
         ("OIDC_JWKS_URL", "http://login.example/keys"),
+        ("OIDC_CLIENT_ID", "pages"),
+        ("OIDC_CLIENT_SECRET", "only we know"),
+        ("OIDC_SCOPES", "profile"),
         ("OIDC_ALGORITHMS", ""),
         ("OIDC_ALGORITHMS", "none"),
         ("OIDC_ALGORITHMS", "RS256,HS256"),

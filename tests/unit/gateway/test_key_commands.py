@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import pytest
@@ -9,10 +10,12 @@ from click.testing import CliRunner, Result
 from fakes.api_keys import ADMIN_KEY
 from fakes.gateway import CUSTOMERS, FakeGateway
 from flask import Flask
+from support.sessions import browser_of
 
 from gateway import stores
 from gateway.__main__ import main
 from gateway.commands import keys as commands
+from gateway.services.access.sessions import LONGEST
 from gateway.services.errors import StoreUnavailable
 from gateway.services.principal import Scope
 from gateway.settings import Settings
@@ -146,3 +149,47 @@ def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     done = CliRunner().invoke(main, ["keys", "list"])
     assert done.exit_code == 1
     assert 'Environment variable "GATEWAY_SECRET_KEY" (or "GATEWAY_SECRET_KEY_FILE") is too short' in done.stderr
+
+
+class TestSignIn:
+    @pytest.fixture
+    def sign_in(self, run: CliRunner, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+        return lambda *arguments: run.invoke(main, ["sign-in", *arguments])
+
+    def test_prints_an_address_that_signs_in_once(self, sign_in: Callable[..., Result], gateway: FakeGateway) -> None:
+        done = sign_in("--key", OLD, "--address", "https://segments.example.com/")
+        assert done.exit_code == 0, done.output
+        address, token = done.stdout.strip().split("#")
+        assert address == "https://segments.example.com/sign-in/once"
+        browser = browser_of(gateway, None)
+        assert browser.post("/sign-in", data={"once": token}).status_code == 303
+        assert browser.get("/settings/keys").status_code == 200
+        assert f"with the key {OLD}, once, within 10 minutes" in done.stderr
+
+    def test_makes_a_key_of_its_own_that_ends_with_the_session(
+        self, sign_in: Callable[..., Result], gateway: FakeGateway
+    ) -> None:
+        done = sign_in("--scope", "models:read", "--scope", "customers:read", "--name", "Ada")
+        assert done.stdout.startswith("http://127.0.0.1:8000/sign-in/once#cst_")
+        (key,) = [key for key in gateway.keys.keys.values() if key.name == "Ada"]
+        assert key.scopes == {Scope.MODELS_READ, Scope.CUSTOMERS_READ}
+        assert key.expires_at - key.created_at == LONGEST
+        assert gateway.logged()[0]["type"] == "api_key.created"
+
+    @pytest.mark.parametrize(
+        ("arguments", "said"),
+        [
+            ([], "Give either --key, or --scope"),
+            (["--key", OLD, "--scope", "admin"], "Give either --key, or --scope"),
+            (["--key", "nobody"], "nobody"),
+            (["--key", OLD, "--minutes", "1441"], "1441"),
+            (["--scope", "everything"], "everything"),
+        ],
+    )
+    def test_says_what_is_wrong(
+        self, sign_in: Callable[..., Result], gateway: FakeGateway, arguments: list[str], said: str
+    ) -> None:
+        done = sign_in(*arguments)
+        assert done.exit_code != 0
+        assert said in done.stderr
+        assert gateway.one_time_tokens.tokens == {}

@@ -80,7 +80,7 @@ def test_resources_have_names_of_their_own() -> None:
 def test_every_scope_is_told(key: str, documented: Documented) -> None:
     method, _, address = key.partition(" ")
     operation, scope = documented.by_address[method, address].operation, ROUTES[key][1].scope
-    assert operation["security"] == ([{"apiKey": [scope]}, {"token": [scope]}] if scope else [])
+    assert operation["security"] == ([{"apiKey": [scope]}, {"token": [scope]}, {"session": [scope]}] if scope else [])
     assert (f"`{scope}`" in operation["description"]) == (scope is not None)
     assert ("401" in operation["responses"]) == (scope is not None)
 
