@@ -179,7 +179,7 @@ class TestTable:
         browser.set_cookie("columns", chosen)
         page = show(browser, "/customers")
         headers = [words(found) for found in re.findall(r"(?s)<th scope=\"col\"[^>]*>(.*?)</th>", page)]
-        shown = [header.rstrip(" ↑") for header in headers]
+        shown = [header.rstrip(" ↑↕") for header in headers]
         assert len(shown) == len(COLUMNS) + 1 if columns is None else shown[: len(columns)] == columns
 
     def test_says_what_is_wrong_beside_the_field_and_keeps_what_was_typed(self, browser: PageClient) -> None:
