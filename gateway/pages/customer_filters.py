@@ -1,7 +1,7 @@
 """Which customers the table shows, as people say it: read from an address, for the form, and in words.
 
-The parameters are those of the API's list (`gateway.schemas.customer_queries`), but that blank ones say nothing, since a
-form sends all its fields, and that shares of months are in percent.
+The parameters are those of the API's list (`gateway.schemas.customer_queries`), but that blank ones say nothing, since
+a form sends all its fields, and that shares of months are in percent.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class Chip:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class TableRequest:
     """What an address asks for.
 
     Attributes
@@ -155,13 +155,13 @@ class Asked:
         return self.given.get("sort", CUST_ID)
 
 
-def read(query: Values) -> Asked:
+def read(query: Values) -> TableRequest:
     """Return what the parameters of the page ask for."""
     given = {name: text.strip() for name, text in query.items() if text.strip()}
     try:
-        return Asked(given, _reader.read((name, _of_api(name, text)) for name, text in given.items()), {})
+        return TableRequest(given, _reader.read((name, _of_api(name, text)) for name, text in given.items()), {})
     except InvalidInput as error:
-        return Asked(given, {}, faults_of(error))
+        return TableRequest(given, {}, faults_of(error))
 
 
 def faults_of(error: InvalidInput) -> Mapping[str, str]:

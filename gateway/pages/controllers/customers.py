@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -12,7 +13,7 @@ from flask import Response, request
 
 from gateway.controllers.http import query
 from gateway.pages import customer_filters as filters
-from gateway.pages.customer_filters import LABELS, RANGES, Asked, is_percent
+from gateway.pages.customer_filters import LABELS, RANGES, TableRequest, is_percent
 from gateway.pages.rendering import page
 from gateway.routes import API
 from gateway.schemas.customer_queries import EXPORT_FORMATS, list_request
@@ -102,7 +103,7 @@ class CustomerTableController:
             BORDERLINE=BORDERLINE,
         )
 
-    def _found(self, asked: Asked, columns: Sequence[str]) -> _Found | _Refusal:
+    def _found(self, asked: TableRequest, columns: Sequence[str]) -> _Found | _Refusal:
         if asked.faults:
             return _Refusal("invalid", 422, asked.faults)
         shown = _members(columns)
@@ -133,13 +134,13 @@ def _members(columns: Sequence[str]) -> tuple[str, ...]:
     return tuple(member for member in MEMBERS if member in wanted)
 
 
-def _exports(asked: Asked, columns: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
+def _exports(asked: TableRequest, columns: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
     """Return the addresses of the files with the customers that the table shows: in full, and the columns alone."""
     some = {"fields": ",".join(_members(columns))}
     return {kind: {"all": _export(asked, kind, {}), "shown": _export(asked, kind, some)} for kind in EXPORT_FORMATS}
 
 
-def _export(asked: Asked, kind: str, more: Mapping[str, str]) -> str:
+def _export(asked: TableRequest, kind: str, more: Mapping[str, str]) -> str:
     return f"{API}/exports/customers?{urlencode({'format': kind, **more, **asked.conditions})}"
 
 
@@ -192,7 +193,7 @@ class CustomerPageController:
         )
 
     def _segment(self, cust_id: str) -> tuple[CustomerSegment, str | None]:
-        """Return the segment with its explanation, or without one and why: the model is ``away``, data are ``missing``."""
+        """Return the segment, explained or not, and why not: the model is ``away``, or data are ``missing``."""
         try:
             return self._segments.get(cust_id, explain=True), None
         except ModelServiceError:
@@ -203,10 +204,8 @@ class CustomerPageController:
     def _gone(self, cust_id: str) -> Response:
         copy: DeletedCustomer | None = None
         if not cust_id_fault(cust_id):
-            try:
+            with contextlib.suppress(CustomerNotDeleted):
                 copy = self._deletions.get(cust_id)
-            except CustomerNotDeleted:
-                pass
         return page("customer_gone.html", 200 if copy else 404, cust_id=cust_id, copy=copy)
 
 

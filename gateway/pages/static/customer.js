@@ -165,7 +165,7 @@ async function save() {
 
 function open(isOpen) {
   form.hidden = !isOpen;
-  document.querySelector("[data-shown]").hidden = isOpen;
+  for (const shown of document.querySelectorAll("[data-shown]")) shown.hidden = isOpen;
   if (isOpen) inputs[0].focus();
 }
 
