@@ -179,10 +179,12 @@ class AssignmentServices:
 
 
 @dataclass(frozen=True, slots=True)
-class WebhookServices:
-    """Who is told of events, and the worker's duty that tells them."""
+class EventServices:
+    """What happens, for those who ask and those who want to be told; and the worker's duty that tells them."""
 
-    administration: WebhookService
+    feed: FeedService
+    summaries: ChangeSummaryService
+    webhooks: WebhookService
     deliveries: WebhookDeliveries
 
 
@@ -209,9 +211,7 @@ class Services:
     exports: ExportService
     assignments: AssignmentServices
     relay: Relay
-    feed: FeedService
-    summaries: ChangeSummaryService
-    webhooks: WebhookServices
+    events: EventServices
     schema_upkeep: SchemaUpkeep
 
     @property
@@ -276,7 +276,6 @@ def assemble(
     imports_, deletions = _imports(stores, assigner, registry, settings), _deletions(stores, settings)
     names = segments_.descriptions.names
     access, known_keys = _access(stores, settings, tokens, issuer)
-    feed = FeedService(stores.changes, together, LogWatcher(stores.changes.head))
     return Services(
         access=access,
         audit=AuditService(stores.changes),
@@ -295,11 +294,9 @@ def assemble(
         imports=imports_,
         sample=SampleService(store, imports_, deletions, _open_sample),
         exports=ExportService(store),
-        assignments=_assignments(stores, model, registry, assigner, segments_.sizes, settings.secret_key, feed),
+        assignments=_assignments(stores, model, registry, assigner, segments_.sizes, log_digest(settings.secret_key)),
         relay=Relay(stores.outboxes, stores.changes, settings.audit_retention_days),
-        feed=feed,
-        summaries=ChangeSummaryService(stores.changes),
-        webhooks=_webhooks(stores, feed, recorder, settings, receiver),
+        events=_events(stores, recorder, settings, receiver),
         schema_upkeep=SchemaUpkeep(stores.schema, stores.imports.loading),
     )
 
@@ -373,10 +370,9 @@ def _assignments(
     registry: ModelRegistry,
     assigner: Assigner,
     sizes: SegmentSizes,
-    secret: str,
-    feed: FeedService,
+    digest: Callable[[str], str],
 ) -> AssignmentServices:
-    worker, digest = _worker_name(), log_digest(secret)
+    worker = _worker_name()
     rescorings = Rescorings(stores.rescorings, registry, stores.outboxes, stores.transactions, worker)
     return AssignmentServices(
         reconciler=Reconciler(stores.customers, model, assigner, rescorings, Reporter(stores.workers, worker), digest),
@@ -385,7 +381,7 @@ def _assignments(
             stores.rescorings,
             stores.outboxes,
             sizes.status,
-            lambda: deliveries_status(stores.webhooks, feed),
+            lambda: deliveries_status(stores.webhooks, stores.changes.head),
         ),
     )
 
@@ -394,13 +390,14 @@ def _worker_name() -> str:
     return f"{socket.gethostname()} {secrets.token_hex(4)}"
 
 
-def _webhooks(
-    stores: Stores, feed: FeedService, recorder: Recorder, settings: Settings, receiver: Receiver | None
-) -> WebhookServices:
+def _events(stores: Stores, recorder: Recorder, settings: Settings, receiver: Receiver | None) -> EventServices:
+    feed = FeedService(stores.changes, stores.transactions, LogWatcher(stores.changes.head))
     destinations, signing = Destinations(settings.webhook_networks), Signing(settings.secret_key)
     kept, log, together = stores.webhooks, stores.webhook_deliveries, stores.transactions
-    return WebhookServices(
-        administration=WebhookService(kept, log, feed, together, recorder, destinations, signing),
+    return EventServices(
+        feed=feed,
+        summaries=ChangeSummaryService(stores.changes),
+        webhooks=WebhookService(kept, log, feed, together, recorder, destinations, signing),
         deliveries=WebhookDeliveries(
             kept,
             log,
@@ -518,9 +515,9 @@ def build_resources(services: Services, settings: Settings, document: Callable[[
         models.models(models_, plots, AnalysisController(s.models.analyses, registry)),
         models.trainings(TrainingController(registry, s.models.trainings, most)),
         api_keys.api_keys(ApiKeyController(s.api_keys)),
-        events.events(EventController(s.feed, s.summaries)),
-        webhooks.webhooks(WebhookController(s.webhooks.administration)),
-        webhooks.deliveries(WebhookDeliveryController(s.webhooks.administration)),
+        events.events(EventController(s.events.feed, s.events.summaries)),
+        webhooks.webhooks(WebhookController(s.events.webhooks)),
+        webhooks.deliveries(WebhookDeliveryController(s.events.webhooks)),
         audit.audit(AuditController(s.audit)),
         service.alerts(AlertController(s.alerts)),
         service.service(ServiceController(s.health, metrics_text), DocumentationController(document, registry)),
