@@ -43,10 +43,12 @@ from gateway.pages.controllers.overview import OverviewController
 from gateway.pages.controllers.settings import SettingsController
 from gateway.pages.controllers.sign_in import SignInController
 from gateway.pages.controllers.static_files import StaticFileController
+from gateway.pages.controllers.webhooks import WebhookPagesController
 from gateway.pages.routes import all_pages
 from gateway.pages.routes.overview import overview
 from gateway.pages.routes.settings import settings as settings_pages
 from gateway.pages.routes.sign_in import sign_in
+from gateway.pages.routes.webhooks import webhooks as webhook_pages
 from gateway.routes import (
     Resource,
     api_keys,
@@ -486,6 +488,7 @@ def build_pages(services: Services) -> Resource:
         ),
         overview(OverviewController(of.now)),
         settings_pages(SettingsController()),
+        webhook_pages(WebhookPagesController(s.events.webhooks)),
     )
 
 
