@@ -116,7 +116,7 @@ def worker() -> None:
         _beside(of.counting, "segment-counting", every=LOOK_SECONDS),
         _beside(of.upkeep, "description"),
         _beside(services.models.drift, "drift"),
-        _beside(services.webhooks.deliveries, "webhooks", every=DELIVERY_SECONDS),
+        _beside(services.events.deliveries, "webhooks", every=DELIVERY_SECONDS),
         _beside(figures, "metrics", every=FIGURES_SECONDS),
         Counted(services.imports, "imports"),
         Counted(services.erasures, "erasures"),

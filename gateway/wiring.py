@@ -53,6 +53,7 @@ from gateway.pages.controllers.segments import SegmentPagesController
 from gateway.pages.controllers.settings import SettingsController
 from gateway.pages.controllers.sign_in import SignInController
 from gateway.pages.controllers.static_files import StaticFileController
+from gateway.pages.controllers.webhooks import WebhookPagesController
 from gateway.pages.controllers.what_if import WhatIfController
 from gateway.pages.routes import all_pages
 from gateway.pages.routes.customers import customers as customer_pages
@@ -62,6 +63,7 @@ from gateway.pages.routes.overview import overview
 from gateway.pages.routes.segments import segments as segment_pages
 from gateway.pages.routes.settings import settings as settings_pages
 from gateway.pages.routes.sign_in import sign_in
+from gateway.pages.routes.webhooks import webhooks as webhook_pages
 from gateway.pages.routes.what_if import what_if
 from gateway.routes import (
     Resource,
@@ -195,10 +197,12 @@ class AssignmentServices:
 
 
 @dataclass(frozen=True, slots=True)
-class WebhookServices:
-    """Who is told of events, and the worker's duty that tells them."""
+class EventServices:
+    """What happens, for those who ask and those who want to be told; and the worker's duty that tells them."""
 
-    administration: WebhookService
+    feed: FeedService
+    summaries: ChangeSummaryService
+    webhooks: WebhookService
     deliveries: WebhookDeliveries
 
 
@@ -225,9 +229,7 @@ class Services:
     exports: ExportService
     assignments: AssignmentServices
     relay: Relay
-    feed: FeedService
-    summaries: ChangeSummaryService
-    webhooks: WebhookServices
+    events: EventServices
     schema_upkeep: SchemaUpkeep
 
     @property
@@ -290,7 +292,7 @@ def assemble(
     segments_ = _segments(stores, model, registry, settings, recorder)
     deletions = _deletions(stores, settings)
     imports_ = _imports(stores, assigner, registry, deletions, settings)
-    (access, known_keys), feed = _access(stores, settings, tokens, issuer), _feed(stores)
+    access, known_keys = _access(stores, settings, tokens, issuer)
     return Services(
         access=access,
         audit=AuditService(stores.changes),
@@ -309,21 +311,15 @@ def assemble(
         imports=imports_,
         sample=SampleService(store, imports_, deletions, _open_sample),
         exports=ExportService(store),
-        assignments=_assignments(stores, model, registry, assigner, segments_.sizes, settings.secret_key, feed),
+        assignments=_assignments(stores, model, registry, assigner, segments_.sizes, log_digest(settings.secret_key)),
         relay=Relay(stores.outboxes, stores.changes, settings.audit_retention_days),
-        feed=feed,
-        summaries=ChangeSummaryService(stores.changes),
-        webhooks=_webhooks(stores, feed, recorder, settings, receiver),
+        events=_events(stores, recorder, settings, receiver),
         schema_upkeep=SchemaUpkeep(stores.schema, stores.imports.loading),
     )
 
 
 def _recorder(stores: Stores) -> Recorder:
     return Recorder(stores.outboxes, stores.orders, origin)
-
-
-def _feed(stores: Stores) -> FeedService:
-    return FeedService(stores.changes, stores.transactions, LogWatcher(stores.changes.head))
 
 
 def _customer_segments(
@@ -403,10 +399,9 @@ def _assignments(
     registry: ModelRegistry,
     assigner: Assigner,
     sizes: SegmentSizes,
-    secret: str,
-    feed: FeedService,
+    digest: Callable[[str], str],
 ) -> AssignmentServices:
-    worker, digest = _worker_name(), log_digest(secret)
+    worker = _worker_name()
     rescorings = Rescorings(stores.rescorings, registry, stores.outboxes, stores.transactions, worker)
     return AssignmentServices(
         reconciler=Reconciler(stores.customers, model, assigner, rescorings, Reporter(stores.workers, worker), digest),
@@ -415,7 +410,7 @@ def _assignments(
             stores.rescorings,
             stores.outboxes,
             sizes.status,
-            lambda: deliveries_status(stores.webhooks, feed),
+            lambda: deliveries_status(stores.webhooks, stores.changes.head),
         ),
     )
 
@@ -424,13 +419,14 @@ def _worker_name() -> str:
     return f"{socket.gethostname()} {secrets.token_hex(4)}"
 
 
-def _webhooks(
-    stores: Stores, feed: FeedService, recorder: Recorder, settings: Settings, receiver: Receiver | None
-) -> WebhookServices:
+def _events(stores: Stores, recorder: Recorder, settings: Settings, receiver: Receiver | None) -> EventServices:
+    feed = FeedService(stores.changes, stores.transactions, LogWatcher(stores.changes.head))
     destinations, signing = Destinations(settings.webhook_networks), Signing(settings.secret_key)
     kept, log, together = stores.webhooks, stores.webhook_deliveries, stores.transactions
-    return WebhookServices(
-        administration=WebhookService(kept, log, feed, together, recorder, destinations, signing),
+    return EventServices(
+        feed=feed,
+        summaries=ChangeSummaryService(stores.changes),
+        webhooks=WebhookService(kept, log, feed, together, recorder, destinations, signing),
         deliveries=WebhookDeliveries(
             kept,
             log,
@@ -526,13 +522,14 @@ def build_pages(services: Services, settings: Settings) -> Resource:
         ),
         overview(
             OverviewController(
-                of.now, of.sizes, s.summaries, s.assignments.status, s.models.drift.latest, s.alerts, s.sample
+                of.now, of.sizes, s.events.summaries, s.assignments.status, s.models.drift.latest, s.alerts, s.sample
             )
         ),
         what_if(WhatIfController(s.customers, of.descriptions)),
         model_pages(ModelPages(s.models.registry, s.models.drift, s.assignments.status)),
         segment_pages(SegmentPagesController(of.now, of.sizes, of.transitions, s.customer_lists)),
         import_pages(ImportPagesController(s.imports, of.descriptions.names, settings.max_upload_bytes)),
+        webhook_pages(WebhookPagesController(s.events.webhooks)),
     )
 
 
@@ -562,9 +559,9 @@ def build_resources(services: Services, settings: Settings, document: Callable[[
         models.models(models_, plots, AnalysisController(s.models.analyses, registry)),
         models.trainings(TrainingController(registry, s.models.trainings, most)),
         api_keys.api_keys(ApiKeyController(s.api_keys)),
-        events.events(EventController(s.feed, s.summaries)),
-        webhooks.webhooks(WebhookController(s.webhooks.administration)),
-        webhooks.deliveries(WebhookDeliveryController(s.webhooks.administration)),
+        events.events(EventController(s.events.feed, s.events.summaries)),
+        webhooks.webhooks(WebhookController(s.events.webhooks)),
+        webhooks.deliveries(WebhookDeliveryController(s.events.webhooks)),
         audit.audit(AuditController(s.audit)),
         service.alerts(AlertController(s.alerts)),
         service.service(ServiceController(s.health, metrics_text), DocumentationController(document, registry)),

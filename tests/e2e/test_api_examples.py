@@ -51,9 +51,15 @@ def test_the_real_system_answers_as_documented_and_as_in_the_examples(api: Docum
         found = api("getTraining", 200, training_id=training).body["status"]
         return found in ("completed", "failed", "cancelled")
 
+    def sent(webhook: str, delivery: str) -> bool:
+        address = f"{system.base}/api/v1/webhooks/{webhook}/deliveries/{delivery}"
+        return bool(system.http.get(address, timeout=10).json()["status"] == "failed")
+
     for chapter in api_story.CHAPTERS:
         if chapter is api_story.trainings:
             api_story.trainings(api, lambda training: wait_until(lambda: ended(training), "training ended"))
+        elif chapter is api_story.webhooks:
+            api_story.webhooks(api, lambda *which: wait_until(lambda: sent(*which), "the test was sent"))
         else:
             if chapter is api_story.segments:
                 system.counted(6002)

@@ -197,6 +197,25 @@ def api_keys(api: DocumentedClient) -> None:
     api("rotateApiKey", 409, key_id=key)
 
 
+def webhooks(api: DocumentedClient, wait: Any = lambda webhook_id, delivery_id: None) -> None:
+    """Tell the CRM of what happens, see what it was told, and tell it again."""
+    order = {"url": "https://crm.invalid/hooks/segments", "description": "CRM", "types": ["customer.segment_changed"]}
+    webhook = api("createWebhook", 201, order).body["id"]
+    api("createWebhook", 422, {**order, "url": "https://10.0.0.7/"})
+    api("listWebhooks", 200)
+    test = api("testWebhook", 202, webhook_id=webhook).body["id"]
+    wait(webhook, test)
+    api("getDelivery", 200, webhook_id=webhook, delivery_id=test)
+    api("listDeliveries", 200, webhook_id=webhook, limit=1)
+    api("replayDelivery", 202, webhook_id=webhook, delivery_id=test)
+    api("patchWebhook", 200, {"status": "paused"}, webhook_id=webhook)
+    api("replayEvents", 200, {"after": "earliest"}, webhook_id=webhook)
+    api("rotateWebhookSecret", 200, {"overlap_seconds": 600}, webhook_id=webhook)
+    api("getWebhook", 200, webhook_id=webhook)
+    api("deleteWebhook", 204, webhook_id=webhook)
+    api("getWebhook", 404, webhook_id=webhook)
+
+
 def audit(api: DocumentedClient) -> None:
     """Read who did all that; the examples show what became of one customer, whatever else is told."""
     found = api("listAuditEntries", 200, limit=2, subject="C90001")
@@ -234,6 +253,7 @@ CHAPTERS = (
     models,
     trainings,
     api_keys,
+    webhooks,
     audit,
     events,
     service,

@@ -111,6 +111,8 @@ def _shortened(value: Any, name: str = "") -> Any:
     """Return the value without most of what is only more of the same."""
     if isinstance(value, list):
         return [_shortened(part) for part in value[:LONGEST]]
+    if isinstance(value, str) and name == "secret":
+        return f"{value[:6]}…"
     if isinstance(value, str) and name == "key":
         return f"{value[:17]}…"  # nobody should have to find out that this one opens nothing
     if not isinstance(value, dict):

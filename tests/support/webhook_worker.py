@@ -30,7 +30,7 @@ if __name__ == "__main__":
     deliveries.SPARE_SECONDS = SPARE
     settings = settings_of(sys.argv[1])
     stores = mongo_stores(connect(Flask("worker"), settings), settings)
-    duty = assemble(stores, FakeModel(), FakeRegistry(), settings).webhooks.deliveries
+    duty = assemble(stores, FakeModel(), FakeRegistry(), settings).events.deliveries
     while True:
         duty.run_once()
         time.sleep(PAUSE)

@@ -149,7 +149,7 @@ class FeedService:
         while True:
             found = self._look(number, wanted, limit)
             number, left = found.end, give_up_at - self._clock()
-            if found.items or found.more or left <= 0 or not self._watcher.wait(_position(number), left):
+            if found.items or found.more or left <= 0 or not self._watcher.wait(position_of(number), left):
                 return found
 
     def close(self) -> None:
@@ -174,7 +174,7 @@ class FeedService:
 
     def _entries(self, number: int) -> list[Logged]:
         """Return the next block of entries, none of which is missing."""
-        position = _position(number)
+        position = position_of(number)
         found = self._log.after(position, None, _BLOCK)
         if not found:
             self._check_end(position)
@@ -193,7 +193,7 @@ class FeedService:
             raise CursorExpired(str(_last_number(max(kept - 1, 0))))
 
 
-def _position(number: int) -> int:
+def position_of(number: int) -> int:
     """Return the position of the last entry all of whose events have a number up to this one."""
     return max((number + 1) // 2 - 1, 0)
 

@@ -25,7 +25,7 @@ import orjson
 from gateway.services.clock import now
 from gateway.services.errors import CursorExpired
 from gateway.services.events.change import Actor
-from gateway.services.events.feed import Event, Events, FeedService
+from gateway.services.events.feed import Event, Events, FeedService, position_of
 from gateway.services.events.recorder import Recorder
 from gateway.services.transactions import Transactions
 from gateway.services.webhooks.signing import Signing
@@ -325,8 +325,12 @@ class DeliveriesStatus(TypedDict):
     behind: int
 
 
-def deliveries_status(webhooks: WebhookStore, feed: FeedService) -> DeliveriesStatus:
+def deliveries_status(webhooks: WebhookStore, last: Callable[[], int]) -> DeliveriesStatus:
     """Return how the deliveries go on.
+
+    Parameters
+    ----------
+    last : returns the position of the last entry of the change log.
 
     Raises
     ------
@@ -335,14 +339,14 @@ def deliveries_status(webhooks: WebhookStore, feed: FeedService) -> DeliveriesSt
     found = webhooks.page(None, MOST_WEBHOOKS)
     active = [webhook for webhook in found if webhook.status == "active"]
     failing = [webhook.failing_since for webhook in active if webhook.failing_since is not None]
-    head = feed.now() if active else 0
+    head = last() if active else 0
     return DeliveriesStatus(
         active=len(active),
         paused=sum(webhook.status == "paused" for webhook in found),
         disabled=sum(webhook.status == "disabled" for webhook in found),
         failing=len(failing),
         since=min(failing, default=None),
-        behind=max([(head - webhook.cursor + 1) // 2 for webhook in active], default=0),
+        behind=max([head - position_of(webhook.cursor) for webhook in active], default=0),
     )
 
 

@@ -127,7 +127,7 @@ class Delivery:
 
 def new_delivery_id() -> str:
     """Return an id that comes after those of earlier milliseconds."""
-    return f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(4)}"
+    return f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(6)}"
 
 
 class WebhookStore(Protocol):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Final, Literal, TypedDict, cast
 
-from gateway.services.access.api_keys import new_id
 from gateway.services.clock import now
 from gateway.services.errors import DeliveryNotFound, InvalidInput, TooManyWebhooks, WebhookNotFound
 from gateway.services.events.change import ChangeType
@@ -147,7 +147,7 @@ class WebhookService:
             raise TooManyWebhooks(MOST_WEBHOOKS)
         at = self._clock()
         webhook = Webhook(
-            id=new_id(),
+            id=secrets.token_hex(12),
             url=url,
             description=description,
             types=_kept(types),

@@ -113,7 +113,7 @@ def _services(stores: Stores, uri: str) -> Services:
 
 def happen(services: Services, count: int) -> None:
     """Let so many things happen, and be in the log."""
-    recorder = services.trainings._recorder
+    recorder = services.models.trainings._recorder
     for number in range(count):
         recorder.note("segment.relabelled", "segment", f"seg-{number}")
     while services.relay.run_once():
@@ -122,12 +122,12 @@ def happen(services: Services, count: int) -> None:
 
 def feed(services: Services) -> Mapping[str, Any]:
     """Return the events by what a receiver knows them by, in their order."""
-    return {f"evt_{event['id']}": event for event in services.feed.after(1, None, 10_000, 0.0).items}
+    return {f"evt_{event['id']}": event for event in services.events.feed.after(1, None, 10_000, 0.0).items}
 
 
 def test_a_worker_that_is_killed_midway_loses_nothing(services: Services, stores: Stores, mongodb_uri: str) -> None:
     """It has sent an event and cannot say so any more: the next worker sends it again, with the same id."""
-    hooks = services.webhooks.administration
+    hooks = services.events.webhooks
     crm, flaky = Listener(), Listener()
     killed = threading.Event()
     with serving(crm) as to_crm, serving(flaky) as to_flaky, worker(mongodb_uri) as doomed:
@@ -148,7 +148,7 @@ def test_a_worker_that_is_killed_midway_loses_nothing(services: Services, stores
         assert killed.wait(SECONDS)
         events = feed(services)
         assert len(set(crm.ids)) < EVENTS
-        with working(services.webhooks.deliveries, _services(stores, mongodb_uri).webhooks.deliveries):
+        with working(services.events.deliveries, _services(stores, mongodb_uri).events.deliveries):
             wait_until(lambda: len(set(crm.ids)) == len(set(flaky.ids)) == EVENTS)
     assert list(dict.fromkeys(crm.ids)) == list(dict.fromkeys(flaky.ids)) == list(events)
     assert EVENTS <= len(crm.ids) <= EVENTS + 1, "at most the one that was on its way is sent again"
@@ -167,8 +167,8 @@ def test_two_workers_share_webhooks_and_tell_each_event_once(
     listeners = [Listener() for _ in range(3)]
     with serving(listeners[0]) as a, serving(listeners[1]) as b, serving(listeners[2]) as c:
         for server in (a, b, c):
-            services.webhooks.administration.create(server.url, COMMAND_LINE)
-        with working(services.webhooks.deliveries, _services(stores, mongodb_uri).webhooks.deliveries):
+            services.events.webhooks.create(server.url, COMMAND_LINE)
+        with working(services.events.deliveries, _services(stores, mongodb_uri).events.deliveries):
             happen(services, 20)
             wait_until(lambda: all(len(set(each.ids)) == 20 for each in listeners))
     assert [each.ids for each in listeners] == [list(feed(services))] * 3

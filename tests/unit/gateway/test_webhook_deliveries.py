@@ -37,7 +37,7 @@ def worker(gateway: FakeGateway, name: str = "a", secret: str = "", **options: A
     return WebhookDeliveries(
         gateway.webhooks,
         gateway.webhook_deliveries,
-        services.feed,
+        services.events.feed,
         gateway.receiver,
         Signing(secret or gateway.settings.secret_key),
         lambda cust_id: f"digest of {cust_id}",
@@ -95,7 +95,7 @@ class TestOrder:
         create(gateway, "A", "B")
         go(worker(gateway))
         assert gateway.receiver.sent == []
-        assert stored(gateway, webhook_id).cursor == gateway.services.feed.now()
+        assert stored(gateway, webhook_id).cursor == gateway.services.events.feed.now()
 
     @pytest.mark.parametrize("failure", [REFUSED, UNREACHABLE])
     def test_an_event_that_is_not_accepted_comes_before_those_after_it(
@@ -156,7 +156,7 @@ class TestOrder:
         gateway.receiver.before = lambda _: gateway.client.patch(f"/api/v1/webhooks/{webhook_id}", json=patch)
         go(worker(gateway))
         assert told(gateway) == ["A"]
-        assert stored(gateway, webhook_id).cursor == gateway.services.feed.now()
+        assert stored(gateway, webhook_id).cursor == gateway.services.events.feed.now()
 
     @pytest.mark.parametrize(
         "change", [{"status": "paused"}, None, {"after": "now"}], ids=["paused", "deleted", "moved ahead"]

@@ -37,8 +37,8 @@ def made(gateway: FakeGateway, **members: Any) -> dict[str, Any]:
 
 def deliver(gateway: FakeGateway) -> None:
     gateway.logged()
-    gateway.services.webhooks.deliveries.run_once()
-    gateway.services.webhooks.deliveries.wait()
+    gateway.services.events.deliveries.run_once()
+    gateway.services.events.deliveries.wait()
 
 
 class TestCreate:
@@ -312,7 +312,7 @@ class TestLog:
 
     def test_erasing_a_customer_reaches_what_receivers_said(self, gateway: FakeGateway) -> None:
         webhook = made(gateway)
-        digest = gateway.services.webhooks.deliveries._digest
+        digest = gateway.services.events.deliveries._digest
         gateway.webhook_deliveries.put(replace(FAILED, webhook_id=webhook["id"], about=digest("A")))
         receipt = gateway.client.delete(f"{CUSTOMERS}/A?erase=true").json
         assert receipt["erased"]["webhooks"] == 1

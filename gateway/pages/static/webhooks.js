@@ -1,0 +1,136 @@
+// Webhooks: adding, changing and testing them, and sending messages again. A secret is shown once.
+
+import { call, once, Problem } from "./api.js";
+import { confirm, show } from "./messages.js";
+
+const shown = document.getElementById("new-secret");
+const secret = document.getElementById("secret");
+const here = document.getElementById("webhook")?.dataset ?? {};
+const SECONDS = 30; // that a test may take, its way by the worker included
+
+function tell(value) {
+  secret.value = value;
+  shown.hidden = false;
+  shown.scrollIntoView({ block: "nearest" });
+  secret.focus();
+  secret.select();
+}
+
+/** Read the form; null where something is missing that the browser does not look for. */
+function members(form) {
+  const data = new FormData(form);
+  const types = data.get("which") === "all" ? null : data.getAll("type");
+  const missing = types !== null && types.length === 0;
+  form.querySelector("#no-type").hidden = !missing;
+  if (missing) {
+    form.querySelector("[name=type]").focus();
+    return null;
+  }
+  return { url: data.get("url").trim(), description: data.get("description").trim(), types };
+}
+
+function sends(id, work) {
+  const form = document.getElementById(id);
+  form?.addEventListener("submit", (event) => {
+    event.preventDefault();
+    once(event.submitter ?? form.querySelector("button"), () => work(form));
+  });
+  // Whoever ticks a kind means it.
+  form?.addEventListener("change", (event) => {
+    if (event.target.name === "type" && event.target.checked) form.querySelector("[name=which][value=some]").checked = true;
+  });
+}
+
+sends("new-webhook", async (form) => {
+  const json = members(form);
+  if (!json) return;
+  const { body } = await call("POST", "webhooks", { json });
+  form.reset();
+  document.getElementById("made").href = `/settings/webhooks/${body.id}`;
+  tell(body.secret);
+});
+
+sends("change-webhook", async (form) => {
+  const json = members(form);
+  if (!json) return;
+  await call("PATCH", `webhooks/${here.webhook}`, { json });
+  location.reload();
+});
+
+sends("replay", async (form) => {
+  const data = new FormData(form);
+  const after = data.get("from") === "event" ? data.get("event").trim() : data.get("from");
+  if (!after) {
+    form.querySelector("#event").focus();
+    return show("Say after which event: its number stands beside the messages.", "bad");
+  }
+  const question = after === "now" ? "Pass over what waits?" : `Tell “${here.name}” once more?`;
+  const detail = after === "now" ? "Messages that have not been sent yet are never sent, unless you begin earlier again." : "It hears what it has heard before, and must not mind.";
+  if (!(await confirm(question, { yes: "Begin there", detail, danger: after === "now" }))) return;
+  await call("POST", `webhooks/${here.webhook}/replay`, { json: { after } });
+  location.reload();
+});
+
+/** Wait until a message has been sent, and say what came of it. */
+async function follow(address) {
+  show("It is being sent …", "info");
+  const until = Date.now() + SECONDS * 1000;
+  while (Date.now() < until) {
+    const { body } = await call("GET", address);
+    if (body.status !== "waiting") return body;
+    await new Promise((resolve) => setTimeout(resolve, 400));
+  }
+  throw new Problem(0, { detail: "It has not been sent yet: does a worker run? It is sent as soon as one does." });
+}
+
+async function sendNow(path) {
+  const { headers } = await call("POST", path);
+  const sent = await follow(headers.get("Location"));
+  sessionStorage.setItem("sent", JSON.stringify([sent.status === "delivered", sent.detail]));
+  location.assign(`/settings/webhooks/${here.webhook}`);
+}
+
+function afterSending() {
+  const sent = JSON.parse(sessionStorage.getItem("sent") ?? "null");
+  sessionStorage.removeItem("sent");
+  if (sent) show(sent[0] ? `It was sent and taken: ${sent[1]}` : `It was not taken: ${sent[1]}`, sent[0] ? "good" : "bad");
+}
+
+const DOES = {
+  test: () => sendNow(`webhooks/${here.webhook}/test`),
+  again: (button) => sendNow(`webhooks/${here.webhook}/deliveries/${button.closest("[data-delivery]").dataset.delivery}/replay`),
+  async status(button) {
+    await call("PATCH", `webhooks/${here.webhook}`, { json: { status: button.dataset.status } });
+    location.reload();
+  },
+  async rotate() {
+    const detail = "For a day, messages are signed with the old one as well, so that the system that receives them can change it.";
+    if (!(await confirm("Make a new secret?", { yes: "Make a new secret", detail }))) return;
+    const { body } = await call("POST", `webhooks/${here.webhook}/rotate`, { json: {} });
+    tell(body.secret);
+  },
+  async delete() {
+    const detail = "It hears nothing more, and nobody can read what it was told any more. This cannot be undone.";
+    if (!(await confirm(`Delete the webhook “${here.name}”?`, { yes: "Delete it", detail, danger: true }))) return;
+    await call("DELETE", `webhooks/${here.webhook}`);
+    location.assign("/settings/webhooks");
+  },
+};
+
+document.querySelector("main").addEventListener("click", (event) => {
+  const button = event.target.closest("button");
+  const what = Object.keys(DOES).find((name) => button && name in button.dataset);
+  if (what) once(button, () => DOES[what](button));
+});
+
+shown.querySelector("[data-copy]").addEventListener("click", async () => {
+  try {
+    await navigator.clipboard.writeText(secret.value);
+    show("Copied.", "good");
+  } catch {
+    secret.select();
+    show("Your browser does not let pages copy: the secret is marked, press Ctrl+C.", "info");
+  }
+});
+
+afterSending();
