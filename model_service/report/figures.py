@@ -166,5 +166,12 @@ def relabelled(found: ComparisonFigures, labels: Labels) -> ComparisonFigures:
     if drift and drift["segment_mix"]:
         names = drift["segment_mix"].get("names", {})
         given = {identity: label["name"] for identity, label in labels.items() if label["name"] and identity in names}
-        ours["drift"] = {**drift, "segment_mix": {**drift["segment_mix"], "names": {**names, **given}}}
+        remarks = drift["remarks"]
+        for identity, name in given.items():
+            before, now = (f"{identity} ({called})" for called in (names[identity], name))
+            remarks = [remark.replace(before, now) for remark in remarks]
+        renewed = drift.copy()
+        renewed["remarks"] = remarks
+        renewed["segment_mix"] = {**drift["segment_mix"], "names": {**names, **given}}
+        ours["drift"] = renewed
     return ours

@@ -75,7 +75,7 @@ def a_drift(features=3, segments=2, **changes):
         ],
         "segment_mix": {"psi": 0.1, "limit": 0.01, "tier": "severe", "training": shares, "now": shares},
         "distance": None,
-        "remarks": ["F0 has shifted."],
+        "remarks": ["F0: shifted."],
     } | changes
 
 
