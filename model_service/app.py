@@ -30,6 +30,7 @@ ROUTERS = (
     trainings.router,
     analysis.router,
     moves.router,
+    plots.reports,
     plots.router,
     open_inference.router,
     service.router,
@@ -70,7 +71,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     tidy_metrics()
     app.state.metrics = OfTheStore(lambda: model.status.version, jobs.is_running)
     app.state.analyses = asyncio.Semaphore(analysis.MAX_CONCURRENT)
-    app.state.drawing = plots.Drawing()
+    app.state.drawing = plots.Drawing(settings.currency)
     app.add_middleware(
         Authentication,
         secret=settings.model_service_secret,

@@ -90,6 +90,11 @@ class Feature:
         object.__setattr__(self, "whole", self.kind in _WHOLE)
 
     @property
+    def called(self) -> str:
+        """The plain name inside a sentence."""
+        return f"{self.label[:1].lower()}{self.label[1:]}"
+
+    @property
     def unit(self) -> str:
         """The unit of the values, for people."""
         return _UNITS[self.kind]

@@ -14,6 +14,7 @@ from typing_extensions import TypedDict
 
 from shared.columns import Column, Rows
 from shared.features import BY_NAME, DERIVED, FEATURES, REQUIRED_NAMES, differs, lacking
+from shared.typography import in_unit
 
 
 class Finding(TypedDict):
@@ -36,6 +37,8 @@ class ColumnFinding(NamedTuple):
 class _Rule(NamedTuple):
     """``applies`` takes numbers or columns by name, NaN for null, and compares so that NaN means no.
 
+    The sentence calls columns by their plain names: whoever reads it may not know the others.
+
     ``others`` are the columns beside `field` that it looks at; without one of them in the dictionary it is void.
     """
 
@@ -46,18 +49,26 @@ class _Rule(NamedTuple):
     others: tuple[str, ...] = ()
 
 
+def _called(name: str) -> str:
+    return BY_NAME[name].called if name in BY_NAME else name  # without it in the dictionary, its rules are void
+
+
+def _sentence(words: str) -> str:
+    return f"{words[:1].upper()}{words[1:]}"
+
+
 def _mismatch(amount: str, sign: str) -> _Rule:
     return _Rule(
         amount,
         "zero_mismatch",
-        f"{amount} and {sign} do not agree on whether there was any activity",
+        f"{_sentence(_called(amount))} and {_called(sign)} do not agree on whether there was any activity",
         lambda c: (c[amount] > 0) != (c[sign] > 0),
         (sign,),
     )
 
 
 def _above(part: str, whole: str) -> _Rule:
-    detail = f"{part} is above {whole}"
+    detail = f"{_sentence(_called(part))} are more than {_called(whole)}"
     return _Rule(part, "frequency_above_total", detail, lambda c: c[part] > c[whole] + 1e-6, (whole,))
 
 
@@ -80,7 +91,7 @@ _ALL_RULES = (
     _Rule(
         "PURCHASES",
         "purchase_identity",
-        "PURCHASES differs from ONEOFF_PURCHASES + INSTALLMENTS_PURCHASES by more than 1%",
+        "Purchases in 12 months differ from one-off and instalment purchases together by more than 1%",
         _broken_identity,
         ("ONEOFF_PURCHASES", "INSTALLMENTS_PURCHASES"),
     ),
@@ -93,37 +104,40 @@ _ALL_RULES = (
     _Rule(
         "CASH_ADVANCE_FREQUENCY",
         "frequency_above_one",
-        "CASH_ADVANCE_FREQUENCY is above 1: twelve months were counted for a shorter TENURE",
+        "Months with cash advances are above 100%: twelve were counted of somebody who has been a customer for fewer",
         lambda c: c["CASH_ADVANCE_FREQUENCY"] > 1,
     ),
     _Rule(
-        "TENURE", "short_tenure", "TENURE is below 6 months, the shortest in the public data", lambda c: c["TENURE"] < 6
+        "TENURE",
+        "short_tenure",
+        "The time as a customer is below 6 months, the shortest in the public data",
+        lambda c: c["TENURE"] < 6,
     ),
     _Rule(
         "BALANCE",
         "over_limit",
-        "BALANCE is more than 1.1 times CREDIT_LIMIT",
+        "The average balance owed is more than 1.1 times the credit limit",
         _times_limit("BALANCE", 1.1),
         ("CREDIT_LIMIT",),
     ),
     _Rule(
         "MINIMUM_PAYMENTS",
         "minimum_over_limit",
-        "MINIMUM_PAYMENTS is more than twice CREDIT_LIMIT",
+        "Minimum payments in 12 months are more than twice the credit limit",
         _times_limit("MINIMUM_PAYMENTS", 2.0),
         ("CREDIT_LIMIT",),
     ),
     _Rule(
         "MINIMUM_PAYMENTS",
         "missing_minimum",
-        "MINIMUM_PAYMENTS is missing although there were PAYMENTS; the model imputes it",
+        "Minimum payments are missing although there were payments; the model takes what is usual in their place",
         lambda c: _missing_minimum(c) & (c["PAYMENTS"] > 0),
         ("PAYMENTS",),
     ),
     _Rule(
         "CREDIT_LIMIT",
         "missing_limit",
-        "CREDIT_LIMIT is missing; the model imputes it",
+        "The credit limit is missing; the model takes what is usual in its place",
         _missing("CREDIT_LIMIT"),
     ),
 )
@@ -149,7 +163,7 @@ def findings(customer: Mapping[str, Any], given: Mapping[str, Any] | None = None
     for f in DERIVED:
         sent = (given or {}).get(f.name)
         if sent is not None and f.name in customer and differs(sent, customer[f.name]):
-            detail = f"{f.name} was sent as {sent:g}; the computed {customer[f.name]:g} is used"
+            detail = f"{f.label} was sent as {sent:g}; the computed {customer[f.name]:g} is used"
             found.append(Finding(pointer=f"/{f.name}", code="derived_differs", detail=detail))
     return found
 
@@ -174,7 +188,8 @@ def outside_training_range(column: str, low: float, high: float) -> Finding:
     ----------
     low, high : the column's 0.1 % and 99.9 % quantiles in training, in its unit.
     """
-    detail = f"{column} is outside the range of 99.8% of the training customers, {low:g} to {high:g}"
+    usual = f"{in_unit(low, column)} to {in_unit(high, column)}"
+    detail = f"{BY_NAME[column].label}: outside of what 99.8% of the training customers have, {usual}"
     return Finding(pointer=f"/{column}", code="outside_training_range", detail=detail)
 
 

@@ -265,11 +265,19 @@ class Preview(TypedDict):
     remarks: NotRequired[list[str]]
 
 
+Edition = Literal["validation", "marketing"]
+"""For whom a report is: those who check a version, or those who work with its segments."""
+
+
 class Plot(TypedDict):
-    """A stored picture of a version; ``svg`` and ``png`` are addresses below the version's own."""
+    """A stored picture of a version; ``svg`` and ``png`` are addresses below the version's own.
+
+    ``caption`` says how to read it; the first versions have none.
+    """
 
     name: str
     title: str
+    caption: NotRequired[str]
     svg: str
     png: str
 

@@ -118,7 +118,7 @@ class PlotController:
 
     def report(self, version: str) -> Response:
         """GET /models/{version}/report."""
-        return shown(self._registry.report(version, request.headers.get("If-None-Match")))
+        return shown(self._registry.report(version, request.headers.get("If-None-Match"), query()["edition"]))
 
     def plots(self, version: str) -> Response:
         """GET /models/{version}/plots."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from gateway.controllers.models import AnalysisController, ModelController, PlotController, TrainingController
 from gateway.routes import ONCE, Repeats, Resource, Route, Work
 from gateway.routes.operation import BINARY, MODEL, STORE, TEXT, UNCHANGED, Answer, Body, Link, Operation
-from gateway.schemas.queries import FORMAT, TRAINING
+from gateway.schemas.queries import EDITION, FORMAT, TRAINING
 from gateway.services.models.registry import Activations, Plots, Trainings
 from gateway.services.principal import Scope
 from shared.features import CUST_ID, INPUTS
@@ -99,7 +99,8 @@ _LIST_ACTIVATIONS = Operation(
 _GET_REPORT = Operation(
     "getReport",
     "Get the report of a version",
-    "A single self-contained page, to be filed or printed. Segments are called what people call them now.",
+    "A single self-contained page, to be filed or printed. Segments are called what people call them now, and amounts "
+    "are in the currency of the bank (`CURRENCY`).",
     {200: Answer("The report", TEXT, ("text/html",), headers=("ETag",)), 304: UNCHANGED},
     problems=(*_VERSION_PROBLEMS, "report_not_found", "analysis_busy"),
     headers=("If-None-Match",),
@@ -196,7 +197,7 @@ def models(controller: ModelController, plots: PlotController, analyses: Analysi
                 repeats=ONCE,
             ),
             Route("GET", "/activations", controller.activations, _READ, _LIST_ACTIVATIONS, work=Work.MODEL),
-            Route("GET", f"{_VERSION}/report", plots.report, _READ, _GET_REPORT, work=Work.MODEL),
+            Route("GET", f"{_VERSION}/report", plots.report, _READ, _GET_REPORT, (EDITION,), Work.MODEL),
             Route("GET", f"{_VERSION}/plots", plots.plots, _READ, _LIST_PLOTS, work=Work.MODEL),
             Route(
                 "GET",

@@ -21,7 +21,7 @@ from gateway.services.models.registry import Format
 from gateway.services.models.segment_snapshots import Step
 from shared.customer_files.header import COLUMNS_HELP, read_mapping
 from shared.features import CUST_ID, CUST_ID_PATTERN, CUST_ID_RULE, cust_id_fault
-from shared.model_contract import ACTIVE
+from shared.model_contract import ACTIVE, Edition
 from shared.problems import FieldError
 
 JSONSchema = Mapping[str, Any]
@@ -247,6 +247,12 @@ PREDICTING_VERSION = text(
     {"pattern": f"^{VERSION_OR_ACTIVE}$"},
     VERSION_OR_ACTIVE,
     f"must be {ACTIVE!r} or the name of a version",
+)
+EDITION = choice(
+    "edition",
+    "The validation report for those who check a version, or the marketing edition: a page a segment, in plain words",
+    get_args(Edition),
+    "validation",
 )
 FORMAT = choice("format", "The figures, or a plot of them", ["json", *get_args(Format)], "json")
 DRY_RUN = flag(

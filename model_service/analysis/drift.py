@@ -15,9 +15,9 @@ from model_service.store.artefact import reading
 from model_service.store.errors import NoEvidence
 from model_service.store.labels import displayed_name
 from model_service.store.manifest import Evidence
-from shared.features import DERIVED, FEATURES, INPUT_NAMES
+from shared.features import BY_NAME, DERIVED, FEATURES, INPUT_NAMES
 from shared.model_contract import DistanceDrift, Drift, FeatureDrift, MixDrift
-from shared.typography import percent
+from shared.typography import fixed, percent
 
 MINIMUM_ROWS = 200
 """Below this there is no verdict: of 100 unchanged customers, 96 % have an index above 0.1 somewhere
@@ -84,14 +84,14 @@ class DriftCounter:
 
     def _judge(self, drift: Drift) -> None:
         features = sorted((shift.drift() for shift in self._shifts.values()), key=lambda f: -f["psi"])
-        changes = {name: shift.largest_change() for name, shift in self._shifts.items()}
+        changes = {name: shift.largest_change(self._predictor.currency) for name, shift in self._shifts.items()}
         mix, distance = self._mix(), self._distance()
         drift["features"], drift["segment_mix"], drift["distance"] = features, mix, distance
         drift["verdict"] = verdict(features, mix)
         drift["remarks"] = [*remarks(features, changes, mix, distance), *self._unmeasured()]
 
     def _unmeasured(self) -> Iterator[str]:
-        younger = [f.name for f in FEATURES if f.name not in self._shifts]
+        younger = [f.called for f in FEATURES if f.name not in self._shifts]
         if younger:
             yield f"Not measured, as the model was trained without them: {', '.join(younger)}."
 
@@ -201,8 +201,9 @@ def remarks(
 def _on_features(features: Sequence[FeatureDrift], changes: Mapping[str, str]) -> Iterator[str]:
     for f in features:
         if f["tier"] in ("material", "severe"):
-            yield f"{f['feature']} has shifted ({f['tier']}, index {f['psi']:.3f}); {changes[f['feature']]}."
-    small = [f["feature"] for f in features if f["tier"] == "detected"]
+            label, index = BY_NAME[f["feature"]].label, fixed(f["psi"], 3)
+            yield f"{label}: shifted ({f['tier']}, index {index}); {changes[f['feature']]}."
+    small = [BY_NAME[f["feature"]].called for f in features if f["tier"] == "detected"]
     if small:
         yield f"Shifted by more than chance, but too little to matter: {', '.join(small)}."
     if any(f["tier"] == "severe" for f in features):
@@ -217,17 +218,21 @@ def _on_mix(mix: MixDrift) -> Iterator[str]:
         return
     training, now = mix["training"], mix["now"]
     order = sorted(training, key=lambda identity: -abs(now[identity] - training[identity]))
-    changes = ", ".join(f"{i} {percent(training[i])} → {percent(now[i])}" for i in order[:NAMED_CHANGES])
+    names = mix.get("names", {})
+    changes = ", ".join(
+        f"{i} ({names.get(i, i)}) {percent(training[i])} → {percent(now[i])}" for i in order[:NAMED_CHANGES]
+    )
     meaning = {"detected": "more than chance, but too little to matter"}.get(mix["tier"], mix["tier"])
     yield f"The mix of segments has shifted ({meaning}, index {mix['psi']:.3f}): {changes}."
 
 
 def _on_distance(distance: DistanceDrift | None) -> Iterator[str]:
     if distance and distance["inflation"] >= INFLATED:
-        yield f"Customers lie {distance['inflation']:.2f} times as far from their segment's centroid as in training."
+        times = fixed(distance["inflation"], 2)
+        yield f"Customers are {times} times as far from what is typical of their segment as in training."
     if distance and distance["beyond_limit"] >= FAR:
         share = f"{percent(distance['beyond_limit'])} of the customers"
-        yield f"{share} lie farther from every segment than 99.9% of those in training."
+        yield f"{share} are farther from every segment than 99.9% of those in training."
 
 
 EDGES = np.geomspace(1e-3, 1e5, 16_001)

@@ -15,6 +15,7 @@ from model_service.scoring.predictor import DECIMALS
 from model_service.store.manifest import Histogram
 from shared.features import FEATURES, Feature, Kind
 from shared.model_contract import FeatureDrift
+from shared.money import in_unit
 from shared.typography import number, percent
 
 Counts = NDArray[np.int64]
@@ -109,29 +110,33 @@ class FeatureShift:
             tier=tier(index, limit, FEATURE),
         )
 
-    def largest_change(self) -> str:
+    def largest_change(self, currency: str = "") -> str:
         """Say of the bin that adds most to the index which share of the customers is in it, now and in training."""
         used = self._used()
         training, now = self._training[used], self._now[used]
         place = int(contributions(training, now).argmax())
         shares = (percent(float(counts[place] / counts.sum())) for counts in (now, training))
-        return "{}: {} of customers now, {} in training".format(self._range(place), *shares)
+        return "{}: {} of customers now, {} in training".format(self._range(place, currency), *shares)
 
     def _used(self) -> NDArray[np.intp]:
         """Return the bins that count: that for missing values only where there are any."""
         missing = self._training[-1] + self._now[-1] > 0
         return np.arange(len(self._training) if missing else len(self._training) - 1)
 
-    def _range(self, place: int) -> str:
+    def _range(self, place: int, currency: str) -> str:
         if place > len(self._edges):
             return "missing"
-        low = self._edge(place - 1) if place else None
-        high = self._edge(place) if place < len(self._edges) else None
-        unit = "of months" if self.feature.kind is Kind.FREQUENCY else self.feature.unit
+        low = self._edge(place - 1, currency) if place else None
+        high = self._edge(place, currency) if place < len(self._edges) else None
+        unit = {Kind.FREQUENCY: " of months", Kind.MONTHS: " months"}.get(self.feature.kind, "")
         if low and high:
-            return f"{low} to {high} {unit}"
-        return f"below {high} {unit}" if high else f"above {low} {unit}" if low else "any value"
+            return f"{low} to {high}{unit}"
+        return f"below {high}{unit}" if high else f"above {low}{unit}" if low else "any value"
 
-    def _edge(self, place: int) -> str:
+    def _edge(self, place: int, currency: str) -> str:
         edge = float(self._edges[place])
-        return f"{number(100 * edge, 1)}%" if self.feature.kind is Kind.FREQUENCY else f"{edge:,.4g}"
+        return (
+            f"{number(100 * edge, 1)}%"
+            if self.feature.kind is Kind.FREQUENCY
+            else in_unit(edge, self.feature.name, currency)
+        )

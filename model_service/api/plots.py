@@ -1,7 +1,8 @@
 """Reports and plots: those of a version, and drift and transitions drawn on demand by another process.
 
-Versions are immutable, but what people call their segments is not: what shows names is stored with those made by rule,
-drawn again with people's when it is asked for, by another process, and kept in memory.
+Versions are immutable, but what people call their segments and the currency of the amounts are not: what shows them is
+stored as it was when the version was trained, drawn again as they are now when it is asked for, by another process, and
+kept in memory. So is the marketing edition of the report, which is not stored at all.
 """
 
 from __future__ import annotations
@@ -14,25 +15,28 @@ from pathlib import Path
 from typing import Annotated, Any, NamedTuple, cast
 
 import orjson
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi import Path as PathParameter
 from fastapi.responses import Response
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 import model_service
 from model_service.api.bodies import parse, read_body
-from model_service.api.dependencies import Model, Store, no_query
+from model_service.api.dependencies import Model, Store, TheSettings, each_once, no_query
 from model_service.api.errors import ApiError, field_errors, validation_failed
 from model_service.api.openapi import BAD_BODY, NO_MODEL, NO_QUERY, Version, accepts, problems, schema_of
-from model_service.store.artefact import FIGURES_FILE, INDEX_FILE, PLOT_FOLDER, REPORT_FILE
+from model_service.store.artefact import FIGURES_FILE, INDEX_FILE, MARKETING_FILE, PLOT_FOLDER, REPORT_FILE
 from model_service.store.errors import ArtefactDamaged
-from shared.model_contract import ACTIVE, MODELS, PLOTS, Drift, Label, Plot, Preview
+from shared.model_contract import ACTIVE, MODELS, PLOTS, Drift, Edition, Label, Plot, Preview
 from shared.problems import FieldError
 
 log = logging.getLogger(__name__)
 
 router = APIRouter(dependencies=[no_query], responses=NO_QUERY)
+reports = APIRouter()
+"""Those that take parameters."""
 
+HTML = "text/html; charset=utf-8"
 MEDIA_TYPES = {"svg": "image/svg+xml", "png": "image/png"}
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
@@ -68,9 +72,15 @@ _root = Path(model_service.__file__).parent.parent
 
 
 class Drawing:
-    """Draws plots, a few at a time."""
+    """Draws plots, a few at a time.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    currency : of all amounts, a code in ISO 4217 or nothing.
+    """
+
+    def __init__(self, currency: str = "") -> None:
+        self._currency = currency
         self._places = asyncio.Semaphore(MAX_CONCURRENT)
         self._kept: dict[_Renamed, bytes] = {}
 
@@ -98,7 +108,7 @@ class Drawing:
             self.refuse_if_busy()
             async with self._places:
                 content = self._kept.pop(wanted, None) or await _run(
-                    [*_again, str(version), wanted.file], wanted.labels, REPORT_SECONDS
+                    [*_again, str(version), wanted.file, self._currency], wanted.labels, REPORT_SECONDS
                 )
         self._kept = dict([*self._kept.items(), (wanted, content)][-KEPT:])  # the last one used stays longest
         return content
@@ -200,6 +210,17 @@ DrawnFile = Annotated[
 ]
 
 
+class ReportQuery(BaseModel):
+    """The parameters of a report."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    edition: Edition = Field(
+        "validation",
+        description="`validation` for analysts and auditors, `marketing` for a page a segment in plain words",
+    )
+
+
 def _shown(content: dict[str, Any]) -> dict[str, Any]:
     return {"description": "Self-contained: it loads nothing from elsewhere", "content": content}
 
@@ -227,16 +248,27 @@ async def _drawing(request: Request) -> Drawing:
 Drawer = Annotated[Drawing, Depends(_drawing)]
 
 
-@router.get(
+@reports.get(
     MODELS + "/{version}/report",
     operation_id="show_report",
     response_class=Response,
-    responses=problems(**(_REFUSALS | _REDRAWN)) | {200: _shown({"text/html": {}}), 304: _UNCHANGED},
+    responses=problems(**(_REFUSALS | _REDRAWN), s422="An edition that there is not, or another parameter")
+    | {200: _shown({"text/html": {}}), 304: _UNCHANGED},
+    dependencies=[each_once],
 )
-async def show_report(request: Request, version: Wanted, store: Store, drawing: Drawer) -> Response:
+async def show_report(
+    request: Request,
+    version: Wanted,
+    query: Annotated[ReportQuery, Query()],
+    store: Store,
+    settings: TheSettings,
+    drawing: Drawer,
+) -> Response:
     """Show a version's report: one HTML page that holds all it shows and can be filed or printed."""
-    files = _Files(version, store, drawing)
-    return await files.answer(request, REPORT_FILE, "text/html; charset=utf-8")
+    files = _Files(version, store, drawing, settings.currency)
+    if query.edition == "marketing":
+        return await files.marketing(request)
+    return await files.answer(request, REPORT_FILE, HTML)
 
 
 @router.get(
@@ -248,7 +280,7 @@ async def show_report(request: Request, version: Wanted, store: Store, drawing: 
 def list_plots(version: Wanted) -> dict[str, list[Plot]]:
     """List a version's plots."""
     base = f"{MODELS}/{version.path.name}/plots"
-    return {"items": [_plot(base, name, title) for name, title in _titles(version.path).items()]}
+    return {"items": [_plot(base, name, texts) for name, texts in _listed(version.path).items()]}
 
 
 @router.get(
@@ -257,12 +289,14 @@ def list_plots(version: Wanted) -> dict[str, list[Plot]]:
     response_class=Response,
     responses=problems(**(_REFUSALS | _REDRAWN)) | {200: _shown(_PLOT), 304: _UNCHANGED},
 )
-async def show_plot(request: Request, version: Wanted, file: File, store: Store, drawing: Drawer) -> Response:
+async def show_plot(
+    request: Request, version: Wanted, file: File, store: Store, settings: TheSettings, drawing: Drawer
+) -> Response:
     """Show a plot of a version."""
     name, _, kind = file.rpartition(".")
-    if name not in await asyncio.to_thread(_titles, version.path) or kind not in MEDIA_TYPES:
+    if name not in await asyncio.to_thread(_listed, version.path) or kind not in MEDIA_TYPES:
         raise ApiError(404, "plot_not_found", f"Version {version.path.name} has no such plot.")
-    files = _Files(version, store, drawing)
+    files = _Files(version, store, drawing, settings.currency)
     return await files.answer(request, f"{PLOT_FOLDER}/{file}", MEDIA_TYPES[kind])
 
 
@@ -289,67 +323,94 @@ async def draw(request: Request, file: DrawnFile, drawing: Drawer) -> Response:
     return Response(plot, headers=_guarded({"cache-control": "no-store"}), media_type=MEDIA_TYPES[kind])
 
 
-def _titles(version: Path) -> dict[str, str]:
-    """Return the titles of a version's plots by name; no other file is ever read."""
+def _listed(version: Path) -> dict[str, tuple[str, str]]:
+    """Return title and caption of a version's plots by name; no other file is ever read."""
     index = version / PLOT_FOLDER / INDEX_FILE
     _refuse_missing(index, version)
     try:
-        return {str(plot["name"]): str(plot["title"]) for plot in orjson.loads(index.read_bytes())}
-    except (OSError, ValueError, TypeError, LookupError) as error:
+        return {
+            str(plot["name"]): (str(plot["title"]), str(plot.get("caption", "")))
+            for plot in orjson.loads(index.read_bytes())
+        }
+    except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:
         raise ArtefactDamaged(f"The list of plots of version {version.name} cannot be read ({error!r}).") from error
 
 
-def _plot(base: str, name: str, title: str) -> Plot:
-    return Plot(name=name, title=title, svg=f"{base}/{name}.svg", png=f"{base}/{name}.png")
+def _plot(base: str, name: str, texts: tuple[str, str]) -> Plot:
+    return Plot(name=name, title=texts[0], caption=texts[1], svg=f"{base}/{name}.svg", png=f"{base}/{name}.png")
 
 
 class _Files:
     """The files of a version, as they are to be shown now."""
 
-    def __init__(self, version: _Wanted, store: Store, drawing: Drawing) -> None:
+    def __init__(self, version: _Wanted, store: Store, drawing: Drawing, currency: str) -> None:
         self._version = version
         self._store = store
         self._drawing = drawing
+        self._currency = currency
 
     async def answer(self, request: Request, file: str, media_type: str) -> Response:
         """Answer with a file, or with 304 when the client has it already."""
         version = self._version.path
         _refuse_missing(version / file, version)
-        names = await asyncio.to_thread(self._names, file)
-        # Versions are immutable, so their files need no hash, but for the names that people change.
-        tag = f'"{version.name}/{file}{names.tag}"'
-        lasting = not names.tag and not self._version.alias
+        return await self._answer(request, file, media_type, await asyncio.to_thread(self._now, file))
+
+    async def marketing(self, request: Request) -> Response:
+        """Answer with the marketing edition of the report, which every version has, or with 304.
+
+        Raises
+        ------
+        VersionNotFound, ArtefactDamaged
+        """
+        await asyncio.to_thread(self._store.manifest, self._version.path.name)
+        labels = orjson.dumps(await asyncio.to_thread(self._labels, MARKETING_FILE, None), option=orjson.OPT_SORT_KEYS)
+        return await self._answer(request, MARKETING_FILE, HTML, _Now(labels, self._tag(labels, "")))
+
+    async def _answer(self, request: Request, file: str, media_type: str, now: _Now) -> Response:
+        version = self._version.path
+        # Versions are immutable, so their files need no hash, but for the names and the currency, which people change.
+        tag = f'"{version.name}/{file}{now.tag}"'
+        lasting = not now.tag and not self._version.alias
         caching = "private, max-age=31536000, immutable" if lasting else "private, no-cache"
         headers = _guarded({"etag": tag, "cache-control": caching})
         if _has(request.headers.get("if-none-match", ""), tag):
             return Response(status_code=304, headers=headers)
-        if names.labels:
-            content = await self._drawing.again(_Renamed(version.name, file, names.tag, names.labels), version)
-        else:
+        if now.labels is None:
             content = await asyncio.to_thread(_read, version, file)
+        else:
+            content = await self._drawing.again(_Renamed(version.name, file, now.tag, now.labels), version)
         return Response(content, headers=headers, media_type=media_type)
 
-    def _names(self, file: str) -> _Names:
-        """Return the labels with which `file` is to be shown; versions from before there were figures show none."""
+    def _now(self, file: str) -> _Now:
+        """Return how `file` is to be shown; versions from before there were figures are shown as they are stored."""
         path = self._version.path / PLOT_FOLDER / FIGURES_FILE
         try:
             if not path.exists():
-                return _Names(b"", "")
+                return _Now(None, "")
             figures = orjson.loads(path.read_bytes())
-            if file != REPORT_FILE and Path(file).stem not in figures["named"]:
-                return _Names(b"", "")
+            named = file == REPORT_FILE or Path(file).stem in figures["named"]
+            current = figures.get("currency") == self._currency
             note, shown = str(figures["note"]), set(figures["segments"])
-        except (OSError, ValueError, TypeError, LookupError) as error:
+        except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:
             detail = f"What the plots of version {self._version.path.name} are drawn from cannot be read ({error!r})."
             raise ArtefactDamaged(detail) from error
-        said = {
-            identity: shown_label
-            for identity, label in self._store.labels.usable().items()
-            if identity in shown and (shown_label := _said(label, in_full=file == REPORT_FILE))
-        }
+        if current and not named:
+            return _Now(None, "")
+        said = self._labels(file, shown) if named else {}
         text = orjson.dumps(said, option=orjson.OPT_SORT_KEYS)
-        digest = hashlib.sha256(text + note.encode()).hexdigest()
-        return _Names(text if said else b"", f"/{digest[:16]}")
+        return _Now(None if current and not said else text, self._tag(text, note))
+
+    def _labels(self, file: str, shown: set[str] | None) -> dict[str, dict[str, str | None]]:
+        """Return what people say of the segments `shown` (None: of all) and `file` shows."""
+        in_full = file in (REPORT_FILE, MARKETING_FILE)
+        return {
+            identity: said
+            for identity, label in self._store.labels.usable().items()
+            if (shown is None or identity in shown) and (said := _said(label, in_full))
+        }
+
+    def _tag(self, labels: bytes, note: str) -> str:
+        return f"/{hashlib.sha256(b'%b%b%b' % (labels, note.encode(), self._currency.encode())).hexdigest()[:16]}"
 
 
 def _said(label: Label, in_full: bool) -> dict[str, Any] | None:
@@ -361,10 +422,10 @@ def _said(label: Label, in_full: bool) -> dict[str, Any] | None:
     return None if nothing else {**said, "derived_name": label["derived_name"]}
 
 
-class _Names(NamedTuple):
-    """Labels as JSON, empty where the stored file has none to show, and what tells them from others."""
+class _Now(NamedTuple):
+    """Labels as JSON to draw a file again with, None to show it as it is stored, and what tells it from others."""
 
-    labels: bytes
+    labels: bytes | None
     tag: str
 
 

@@ -10,13 +10,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from model_service.report.style import FAINT, INK, bar, new_figure
+from model_service.report.style import FAINT, INK, Heading, bar, new_figure
 from model_service.store.gate import MIN_SHARE, MIN_STABILITY
 from model_service.store.manifest import Manifest
 from shared.model_description import ReliabilityBin
 from shared.typography import number, percent
 
-CHOSEN = "#0173b2"
+CHOSEN = "#0072b2"
 ELBOW = "#d55e00"
 
 
@@ -37,9 +37,9 @@ _SCORES = (
 )
 
 
-def elbow(manifest: Manifest, title: str) -> Figure:
+def elbow(manifest: Manifest, heading: Heading) -> Figure:
     """Draw the six scores over k, with the k chosen and the elbow of the inertia."""
-    figure = new_figure(4.2, title)
+    figure = new_figure(4.2, heading)
     evidence = manifest.get("evidence")
     elbow_k = evidence["elbow"]["k"] if evidence else None
     for axes, score in zip(figure.subplots(2, 3, sharex=True).flat, _SCORES, strict=True):
@@ -47,9 +47,9 @@ def elbow(manifest: Manifest, title: str) -> Figure:
         axes.axvline(manifest["k"], color=CHOSEN, linewidth=5, alpha=0.25, label=f"k = {manifest['k']}, chosen")
         if elbow_k is not None and score.key == "inertia":
             axes.axvline(elbow_k, color=ELBOW, linestyle="--", label=f"k = {elbow_k}, elbow of the inertia (Kneedle)")
-    figure.supxlabel("k, number of segments", fontsize=8)
+        axes.set_xlabel("number of segments (k)" if axes.get_subplotspec().is_last_row() else "")
     handles = {label: handle for a in figure.axes for handle, label in zip(*a.get_legend_handles_labels(), strict=True)}
-    figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=len(handles))
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=len(handles))
     return figure
 
 
@@ -73,9 +73,9 @@ def _curve(axes: Axes, scores: Sequence[dict[str, Any]], score: _Score) -> None:
         axes.set_xlim(ks[0] - 1, ks[0] + 1)
 
 
-def reliability(bins: Sequence[ReliabilityBin], title: str) -> Figure:
+def reliability(bins: Sequence[ReliabilityBin], heading: Heading) -> Figure:
     """Draw predicted confidence against how often held-out refits kept the segment, and the difference by bin."""
-    figure = new_figure(0.6 + max(2.8, 0.26 * len(bins)), title)
+    figure = new_figure(0.6 + max(2.8, 0.26 * len(bins)), heading)
     against, gaps = figure.subplots(1, 2)
     predicted, observed = (np.array([b[key] for b in bins]) for key in ("predicted", "observed"))
     low = min(predicted.min(), observed.min())

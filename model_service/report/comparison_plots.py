@@ -23,6 +23,7 @@ from matplotlib.ticker import PercentFormatter
 from model_service.report.glyphs import named
 from model_service.report.style import (
     INK,
+    Heading,
     bar,
     beside,
     file_content,
@@ -72,15 +73,11 @@ _VERDICTS = {
 }
 
 
-def drift(found: Drift, title: str = "") -> Figure:
+def drift(found: Drift, heading: Heading | None = None) -> Figure:
     """Draw each feature's PSI with its limit of chance, and the mix of segments in training and now."""
     mix = found["segment_mix"]
     features, segments = len(found["features"]), len(mix["training"]) if mix else 0
-    heading = title or (
-        f"Drift. {_VERDICTS[found['verdict']]} ({number(found['rows'])} customers on {day(found['as_of'])} against "
-        f"version {found['model_version']})"
-    )
-    figure = new_figure(1.5 + 0.2 * features + (0.6 + 0.22 * segments if mix else 0), heading)
+    figure = new_figure(1.5 + 0.2 * features + (0.6 + 0.22 * segments if mix else 0), heading or drift_heading(found))
     if not found["features"] or mix is None:
         figure.text(0.5, 0.45, wrap(" ".join(found["remarks"]), 90, lines=6), ha="center", va="center")
         return figure
@@ -89,6 +86,16 @@ def drift(found: Drift, title: str = "") -> Figure:
     _mix_bars(lower, mix)
     figure.legend(handles=_key(), loc="outside lower left", ncols=3)
     return figure
+
+
+def drift_heading(found: Drift) -> Heading:
+    """Say what the picture of a drift shows: the verdict, and whose."""
+    return Heading(
+        _VERDICTS[found["verdict"]],
+        f"{number(found['rows'])} customers on {day(found['as_of'])} against those that version "
+        f"{found['model_version']} was trained on. The further to the right a mark, the more customers have changed in "
+        "that respect; left of the stroke it is chance.",
+    )
 
 
 def _key() -> list[Artist]:
@@ -114,7 +121,7 @@ def _psi_marks(axes: Axes, features: Sequence[FeatureDrift]) -> None:
     axes.xaxis.set_major_formatter("{x:g}")
     axes.margins(x=0.1)
     _name_rows(axes, [plain_name(f["feature"]) for f in features])
-    axes.set_xlabel("population stability index (no unit, logarithmic)")
+    axes.set_xlabel("how much it has changed (population stability index; each step is ten times as much)")
 
 
 def _mix_bars(axes: Axes, mix: MixDrift) -> None:
@@ -130,7 +137,7 @@ def _mix_bars(axes: Axes, mix: MixDrift) -> None:
     axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.set_xlabel("share of the customers: white in training, coloured now")
     index, limit = _index(mix["psi"]), _index(mix["limit"])
-    axes.set_title(f"Mix of segments: index {index}, limit of chance {limit}, tier {mix['tier']}")
+    axes.set_title(f"Sizes of the segments: index {index}, limit of chance {limit}, tier {mix['tier']}")
 
 
 def _index(psi: float) -> str:
@@ -146,7 +153,7 @@ def _name_rows(axes: Axes, names: Sequence[str]) -> None:
     axes.grid(visible=False, axis="y")
 
 
-def transitions(found: Preview, title: str = "") -> Figure:
+def transitions(found: Preview, heading: Heading | None = None) -> Figure:
     """Draw how many customers go from which segment of the active model to which of the candidate.
 
     Both sides have one order. Colour is for those who move; those who stay are many, and would swamp them.
@@ -157,7 +164,7 @@ def transitions(found: Preview, title: str = "") -> Figure:
     by_row = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     stayed = np.array([[one["id"] == other["id"] for other in after] for one in before])
     few = len(after) <= FEW
-    figure = new_figure(1.7 + (0.42 if few else 0.3) * len(counts), title or _moved(counts, stayed))
+    figure = new_figure(1.7 + (0.42 if few else 0.3) * len(counts), heading or transitions_heading(found))
     axes = figure.subplots()
     texts = [[_cell(n, share, few) for n, share in zip(*row, strict=True)] for row in zip(counts, by_row, strict=True)]
     moving = np.where(stayed, np.nan, by_row)
@@ -169,27 +176,20 @@ def transitions(found: Preview, title: str = "") -> Figure:
         [_head(s, max(84 // counts.shape[1], 9), few) for s in after],
         upright=not few,
     )
-    axes.set_ylabel(wrap(f"before ({found['active']})", 40))
-    axes.set_xlabel(wrap(f"after ({found['candidate']})", 60))
+    axes.set_ylabel(wrap(f"before: version {found['active']}", 44))
+    axes.set_xlabel(wrap(f"after: version {found['candidate']}", 60))
     axes.xaxis.set_label_position("top")
     key = figure.colorbar(mesh, ax=axes, orientation="horizontal", aspect=50, pad=0.02)
     key.ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=None))
-    key.set_label("movers, as a share of the row: of those who were in the segment before")
+    key.set_label("how many of the segment's customers go there")
     figure.legend(handles=[Patch(facecolor=STAYED, label="stayed in their segment")], loc="outside lower right")
     return figure
 
 
 def in_one_order(preview: Preview) -> Preview:
-    """Return `preview` with the segments of both sides in one order, so that who stays is on the diagonal.
-
-    The kept ones come first, as they stand before; then those that are retired, and those that are new.
-    """
+    """Return `preview` with the segments of both sides in the order of their ids."""
     before, after = preview["before"], preview["after"]
-    places = {segment["id"]: place for place, segment in enumerate(after)}
-    kept = [place for place, segment in enumerate(before) if segment["id"] in places]
-    rows = [*kept, *(place for place in range(len(before)) if place not in kept)]
-    stayed = [places[before[place]["id"]] for place in kept]
-    columns = [*stayed, *(place for place in range(len(after)) if place not in stayed)]
+    rows, columns = (sorted(range(len(side)), key=lambda place: side[place]["id"]) for side in (before, after))
     counts = preview["transitions"]
     ordered = preview.copy()
     ordered["before"] = [before[row] for row in rows]
@@ -198,10 +198,19 @@ def in_one_order(preview: Preview) -> Preview:
     return ordered
 
 
-def _moved(counts: Matrix, stayed: Matrix) -> str:
-    moved, everybody = counts[stayed == 0].sum(), counts.sum()
-    return (
-        f"Who goes where: {number(moved)} of {number(everybody)} customers move ({percent(moved / max(everybody, 1))})"
+def transitions_heading(found: Preview) -> Heading:
+    """Say what the picture of a preview shows: how many move, and where they stand in it."""
+    cells = [
+        (one["id"] == other["id"], count)
+        for one, counts in zip(found["before"], found["transitions"], strict=True)
+        for other, count in zip(found["after"], counts, strict=True)
+    ]
+    everybody, moved = sum(count for _, count in cells), sum(count for stays, count in cells if not stays)
+    share = percent(moved / max(everybody, 1))
+    return Heading(
+        f"{number(moved)} of {number(everybody)} customers would change their segment ({share})",
+        "Each row is a segment of before, each column one of after, in one order. Who stays is in the grey cells; the "
+        "darker a cell is coloured, the more of its row's customers go there.",
     )
 
 

@@ -18,8 +18,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from model_service.report.figures import Figures, certainty, compare, on_map, silhouettes
 from model_service.report.overview import answers, described_source, marks, overview
 from model_service.report.plots import PLOTS, PlotSpec, Subject, subject_of
-from model_service.report.style import file_content, plain_name, settings
+from model_service.report.style import Heading, file_content, plain_name, settings
 from model_service.report.subject import score_rows
+from model_service.scoring.wording import rule_sentence
 from model_service.store.artefact import FIGURES_FILE, INDEX_FILE, PLOT_FOLDER, REPORT_FILE
 from model_service.store.labels import name_warning
 from model_service.store.manifest import Manifest
@@ -27,10 +28,18 @@ from model_service.training.dataset import TrainingData
 from shared import typography
 from shared.features import BY_NAME
 from shared.model_description import Baseline
+from shared.money import in_unit, money, unit
 from shared.typography import fixed
 
 
-def write(folder: Path, manifest: Manifest, data: TrainingData, parent: Manifest | None, note: str = "") -> None:
+def write(
+    folder: Path,
+    manifest: Manifest,
+    data: TrainingData,
+    parent: Manifest | None,
+    note: str = "",
+    currency: str = "",
+) -> None:
     """Write plots (SVG and PNG), what they are drawn from, their list, and ``report.html`` into `folder`.
 
     Segments have the names that the rules made: what people call them belongs to no version, may change, and may have
@@ -40,6 +49,7 @@ def write(folder: Path, manifest: Manifest, data: TrainingData, parent: Manifest
     ----------
     parent : the version whose segments this one continues, if any.
     note : what the person said who started the training.
+    currency : of all amounts, a code in ISO 4217 or nothing.
     """
     plots = folder / PLOT_FOLDER
     plots.mkdir()
@@ -53,12 +63,13 @@ def write(folder: Path, manifest: Manifest, data: TrainingData, parent: Manifest
         certainty=certainty(manifest, rows),
         map=on_map(rows),
         silhouette=silhouettes(rows),
-        comparison=compare(manifest, rows, parent),
+        comparison=compare(manifest, rows, parent, currency),
+        currency=currency,
     )
-    subject = subject_of(manifest, figures, {}, rows)
+    subject = subject_of(manifest, figures, {}, currency)
     with settings():
         drawn = list(_draw_all(subject, plots))
-    index = [{"name": d.plot.name, "title": d.plot.title} for d in drawn]
+    index = [{"name": d.plot.name, "title": d.plot.title, "caption": d.plot.caption} for d in drawn]
     (plots / INDEX_FILE).write_bytes(orjson.dumps(index, option=orjson.OPT_INDENT_2))
     (plots / FIGURES_FILE).write_bytes(orjson.dumps(figures))
     (folder / REPORT_FILE).write_text(render(subject, drawn), encoding="utf-8")
@@ -66,22 +77,23 @@ def write(folder: Path, manifest: Manifest, data: TrainingData, parent: Manifest
 
 def _draw_all(subject: Subject, plots: Path) -> Iterator[DrawnPlot]:
     for plot in PLOTS:
-        figure = plot.draw(subject, plot.title)
+        figure = plot.figure(subject)
         if figure is None:  # nothing to show: no parent, or no evidence
             continue
         svg = file_content(figure, "svg")
         (plots / f"{plot.name}.svg").write_bytes(svg)
         (plots / f"{plot.name}.png").write_bytes(file_content(figure, "png"))
-        yield DrawnPlot(plot, svg)
+        yield DrawnPlot(plot, plot.heading(subject), svg)
 
 
 TEMPLATE = "report.html.jinja"
 
 
 class DrawnPlot(NamedTuple):
-    """A plot and its SVG file."""
+    """A plot, what stands above it, and its SVG file."""
 
     plot: PlotSpec
+    heading: Heading
     svg: bytes
 
     @property
@@ -92,42 +104,59 @@ class DrawnPlot(NamedTuple):
 
 def render(subject: Subject, drawn: Sequence[DrawnPlot]) -> str:
     """Return the report as HTML."""
-    environment = Environment(
+    manifest = subject.manifest
+    names = {segment["id"]: segment["name"] for segment in manifest["segments"]}
+    return (
+        environment(names, subject.currency)
+        .get_template(TEMPLATE)
+        .render(
+            manifest=manifest,
+            source=described_source(manifest),
+            note=subject.figures["note"],
+            evidence=manifest.get("evidence"),
+            comparison=subject.figures["comparison"],
+            certainty=subject.figures["certainty"],
+            labels=subject.labels,
+            warnings={segment["id"]: name_warning(segment, subject.labels) for segment in manifest["segments"]},
+            overview=overview(subject),
+            answers=answers(subject),
+            marks={segment["id"]: marks(segment, manifest, subject.currency) for segment in manifest["segments"]},
+            plots={d.plot.name: d for d in drawn},
+            notes=subject.figures["notes"],
+            limits=limits(manifest),
+            glossary=GLOSSARY,
+        )
+    )
+
+
+def environment(names: Mapping[str, str], currency: str) -> Environment:
+    """Return what templates of reports are rendered by.
+
+    Parameters
+    ----------
+    names : of the segments, by id.
+    """
+    made = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    manifest = subject.manifest
-    names = {segment["id"]: segment["name"] for segment in manifest["segments"]}
-    environment.filters |= _filters(names)
-    return environment.get_template(TEMPLATE).render(
-        manifest=manifest,
-        source=described_source(manifest),
-        note=subject.figures["note"],
-        evidence=manifest.get("evidence"),
-        comparison=subject.figures["comparison"],
-        certainty=subject.figures["certainty"],
-        labels=subject.labels,
-        warnings={segment["id"]: name_warning(segment, subject.labels) for segment in manifest["segments"]},
-        overview=overview(subject),
-        answers=answers(subject),
-        marks={segment["id"]: marks(segment, manifest) for segment in manifest["segments"]},
-        plots={d.plot.name: d for d in drawn},
-        notes=subject.figures["notes"],
-        limits=limits(manifest),
-        glossary=GLOSSARY,
-    )
+    made.filters |= _filters(names, currency)
+    return made
 
 
-def _filters(names: Mapping[str, str]) -> dict[str, Callable[..., Any]]:
+def _filters(names: Mapping[str, str], currency: str) -> dict[str, Callable[..., Any]]:
     columns = re.compile(rf"\b({'|'.join(sorted(BY_NAME, key=len, reverse=True))})\b")
     ids = re.compile(rf"\b({'|'.join(map(re.escape, names))})\b(?! \()")
     return {
-        **{name: getattr(typography, name) for name in ("number", "fixed", "signed", "percent", "in_unit", "day")},
+        **{name: getattr(typography, name) for name in ("number", "fixed", "signed", "percent", "day")},
+        "in_unit": lambda value, name: in_unit(value, name, currency),
+        "money": lambda value: money(value, currency),
+        "rule": lambda rule: rule_sentence(rule, currency),
         "plain_name": plain_name,
-        "unit": unit,
+        "unit": lambda name: unit(name, currency) if name in BY_NAME else "share of the limit",
         "in_words": lambda text: columns.sub(lambda found: plain_name(found[1]), text),
         "with_names": lambda text: ids.sub(lambda found: f"{found[1]} ({names[found[1]]})", text),
     }
@@ -199,8 +228,3 @@ def _baseline(baseline: Baseline) -> str:
         f"against {fixed(b['eta2_model'], 2)} for this model; the two groupings agree with an adjusted Rand index of "
         f"{fixed(b['agreement'], 2)}."
     )
-
-
-def unit(feature: str) -> str:
-    """Return the unit of a feature or of utilisation."""
-    return BY_NAME[feature].unit if feature in BY_NAME else "share of the limit"

@@ -6,6 +6,8 @@ names of now (`model_service.report.redraw`), without the customers, who are del
 
 from __future__ import annotations
 
+from typing import NotRequired
+
 import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.metrics import silhouette_samples
@@ -77,7 +79,8 @@ class Figures(TypedDict):
     """The content of ``plots/figures.json``.
 
     ``segments`` are the ids of all segments that plots and report name, ``named`` the plots that do. ``note`` is what
-    the person said who started the training; ``notes`` say what was left out of the data.
+    the person said who started the training; ``notes`` say what was left out of the data. ``currency`` is that of the
+    amounts in what is stored beside this; versions from before there was one lack it, and are drawn again.
     """
 
     segments: list[str]
@@ -88,6 +91,7 @@ class Figures(TypedDict):
     map: MapFigures
     silhouette: SilhouetteFigures | None
     comparison: ComparisonFigures | None
+    currency: NotRequired[str]
 
 
 def certainty(manifest: Manifest, rows: ScoredRows) -> dict[str, Certainty]:
@@ -140,12 +144,14 @@ def silhouettes(rows: ScoredRows) -> SilhouetteFigures | None:
     return SilhouetteFigures(mean=float(values.mean()), curves=curves, means=means)
 
 
-def compare(manifest: Manifest, rows: ScoredRows, parent: Manifest | None) -> ComparisonFigures | None:
+def compare(
+    manifest: Manifest, rows: ScoredRows, parent: Manifest | None, currency: str = ""
+) -> ComparisonFigures | None:
     """Compare with `parent`; None without one, or if its features are others."""
     if parent is None or distances(Centroids.of(manifest), Centroids.of(parent)) is None:
         return None
     columns = {name: rows.frame[name].to_numpy(dtype=np.float64) for name in INPUT_NAMES}
-    before = predictor(parent)
+    before = predictor(parent, currency)
     counter = PreviewCounter(before, predictor(manifest))
     counter.add(columns)
     preview = counter.result(manifest["created_at"])
@@ -166,5 +172,12 @@ def relabelled(found: ComparisonFigures, labels: Labels) -> ComparisonFigures:
     if drift and drift["segment_mix"]:
         names = drift["segment_mix"].get("names", {})
         given = {identity: label["name"] for identity, label in labels.items() if label["name"] and identity in names}
-        ours["drift"] = {**drift, "segment_mix": {**drift["segment_mix"], "names": {**names, **given}}}
+        remarks = drift["remarks"]
+        for identity, name in given.items():
+            before, now = (f"{identity} ({called})" for called in (names[identity], name))
+            remarks = [remark.replace(before, now) for remark in remarks]
+        renewed = drift.copy()
+        renewed["remarks"] = remarks
+        renewed["segment_mix"] = {**drift["segment_mix"], "names": {**names, **given}}
+        ours["drift"] = renewed
     return ours

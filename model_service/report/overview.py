@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +12,8 @@ from model_service.report.style import plain_name
 from model_service.store.manifest import Manifest, StoredSegment
 from model_service.training.segments import UTILISATION
 from shared.features import BY_NAME
-from shared.typography import day, in_unit, number, percent
+from shared.money import in_unit, money
+from shared.typography import day, number, percent
 
 MARKED = 0.5
 """Standard deviations from all customers' mean from which on a feature marks a segment."""
@@ -27,10 +28,10 @@ AMOUNTS = ("BALANCE", "PURCHASES", "CASH_ADVANCE", "CREDIT_LIMIT")
 def described_source(manifest: Manifest) -> str:
     """Say whose segments these are: the customers stored in the gateway on a day, or those of a file."""
     source = manifest["data"]
-    customers = f"the {number(manifest['rows'])} customers"
+    customers = number(manifest["rows"])
     if "stored_at" in source:
-        return f"{customers} stored in the gateway on {day(source['stored_at'])}"
-    return f"{customers} in {source['name']}"
+        return f"{customers} stored customers, {day(source['stored_at'])}"
+    return f"{customers} customers in {source['name']}"
 
 
 class Line(NamedTuple):
@@ -46,15 +47,15 @@ def overview(subject: Subject) -> list[Line]:
     """Return a line for each segment, in the manifest's order."""
     segments = subject.manifest["segments"]
     lines = []
-    for segment, share in zip(segments, _shares_of(segments, "BALANCE"), strict=True):
-        values = {name: number(round(segment["profile"][name]["mean"])) for name in AMOUNTS}
+    for segment, share in zip(segments, shares_of(segments, "BALANCE"), strict=True):
+        values = {name: money(segment["profile"][name]["mean"], subject.currency) for name in AMOUNTS}
         values[UTILISATION] = in_unit(segment["profile"][UTILISATION]["median"], UTILISATION)
         unsure = subject.figures["certainty"][segment["id"]]["borderline"]
         lines.append(Line(segment, values, percent(share), percent(unsure)))
     return lines
 
 
-def _shares_of(segments: Sequence[StoredSegment], feature: str) -> list[float]:
+def shares_of(segments: Sequence[StoredSegment], feature: str) -> list[float]:
     """Return which part of all customers' total each segment has; missing values count as the segment's mean."""
     totals = np.array([segment["size"] * segment["profile"][feature]["mean"] for segment in segments])
     return [float(share) for share in totals / (totals.sum() or 1.0)]
@@ -63,11 +64,7 @@ def _shares_of(segments: Sequence[StoredSegment], feature: str) -> list[float]:
 def answers(subject: Subject) -> list[str]:
     """Answer what is asked first: who owes, buys, and takes cash most, and where the model is least sure."""
     segments = subject.manifest["segments"]
-    said = [
-        _most(segments, "BALANCE", "Owes most", "a customer on average", "of all balances"),
-        _most(segments, "PURCHASES", "Buys most", "a customer in 12 months", "of all purchases"),
-        _most(segments, "CASH_ADVANCE", "Takes most cash", "a customer in 12 months", "of all cash advances"),
-    ]
+    said = leaders(segments, subject.currency, _called)
     found = subject.figures["certainty"]
     unsure = max(segments, key=lambda segment: found[segment["id"]]["borderline"])
     own = found[unsure["id"]]
@@ -80,17 +77,30 @@ def answers(subject: Subject) -> list[str]:
     return said
 
 
-def _most(segments: Sequence[StoredSegment], feature: str, who: str, how: str, whole: str) -> str:
+_LEADERS = {
+    "BALANCE": ("Owes most: {}, with {} a customer on average.", "of all balances"),
+    "PURCHASES": ("Buys most: {}, with {} a customer in 12 months.", "of all purchases"),
+    "CASH_ADVANCE": ("Takes most cash: {}, with {} a customer in 12 months.", "of all cash advances"),
+}
+
+
+def leaders(segments: Sequence[StoredSegment], currency: str, called: Callable[[StoredSegment], str]) -> list[str]:
+    """Say who owes, buys, and takes cash most."""
+    return [_most(segments, feature, currency, called) for feature in _LEADERS]
+
+
+def _most(
+    segments: Sequence[StoredSegment], feature: str, currency: str, called: Callable[[StoredSegment], str]
+) -> str:
     """Say whose customers have most of a feature each and, where that is another segment, whose have most together."""
-    shares = _shares_of(segments, feature)
+    sentence, whole = _LEADERS[feature]
+    shares = shares_of(segments, feature)
     means = [segment["profile"][feature]["mean"] for segment in segments]
     each, together = means.index(max(means)), shares.index(max(shares))
-    said = (
-        f"{who}: {_called(segments[each])}, with {number(round(means[each]))} {how}. It is "
-        f"{percent(segments[each]['share'])} of the customers and has {percent(shares[each])} {whole}."
-    )
+    said = sentence.format(called(segments[each]), money(means[each], currency))
+    said += f" It is {percent(segments[each]['share'])} of the customers and has {percent(shares[each])} {whole}."
     if each != together:
-        said += f" Together, the customers of {_called(segments[together])} have more: {percent(shares[together])}."
+        said += f" Together, the customers of {called(segments[together])} have more: {percent(shares[together])}."
     return said
 
 
@@ -98,7 +108,7 @@ def _called(segment: StoredSegment) -> str:
     return f"{segment['id']} ({segment['name']})"
 
 
-def marks(segment: StoredSegment, manifest: Manifest) -> list[str]:
+def marks(segment: StoredSegment, manifest: Manifest, currency: str = "") -> list[str]:
     """Say what marks a segment, the most remarkable first, each with its median and that of all customers.
 
     Where the two are the same, as for what most customers never do, the segment's mean says what the median hides.
@@ -111,15 +121,18 @@ def marks(segment: StoredSegment, manifest: Manifest) -> list[str]:
         own = profile[name]
         if abs(own["z"]) >= MARKED and name in BY_NAME:
             how = "high" if own["z"] > 0 else "low"
-            value, others = in_unit(own["median"], name), in_unit(medians[name], name)
+            value, others = (in_unit(v, name, currency) for v in (own["median"], medians[name]))
             middle = f"median {value}, of all customers {others}"
             if value == others:
-                mean_of_all = _mean_of_all(manifest["segments"], name)
-                middle = f"mean {in_unit(own['mean'], name)}, of all customers {in_unit(mean_of_all, name)}"
+                value, others = (
+                    in_unit(v, name, currency) for v in (own["mean"], mean_of_all(manifest["segments"], name))
+                )
+                middle = f"mean {value}, of all customers {others}"
             said.append(f"{plain_name(name)}: {how} ({middle})")
     return said or ["Close to the average of all customers in every feature."]
 
 
-def _mean_of_all(segments: Sequence[StoredSegment], feature: str) -> float:
+def mean_of_all(segments: Sequence[StoredSegment], feature: str) -> float:
+    """Return the mean of a feature over the customers of all segments."""
     sizes = np.array([segment["size"] for segment in segments])
     return float(np.average([segment["profile"][feature]["mean"] for segment in segments], weights=sizes))

@@ -9,11 +9,13 @@ import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, FuncFormatter, PercentFormatter
 
 from model_service.report.glyphs import named
 from model_service.report.style import (
     INK,
+    Heading,
     SegmentStyle,
     bar,
     heat_map,
@@ -23,13 +25,12 @@ from model_service.report.style import (
     segment_styles,
     wrap,
 )
-from model_service.report.subject import ScoredRows
-from model_service.scoring.pipeline import Matrix
 from model_service.store.manifest import StoredSegment
 from model_service.training.naming import COMPOSITE_LABELS, composites
 from model_service.training.segments import UTILISATION
 from shared.features import BY_NAME, FEATURES, Kind
-from shared.typography import number, percent, short, signed
+from shared.money import in_unit, unit
+from shared.typography import number, percent, short
 
 MANY = 12
 """From more panels or segments than this on, they are drawn closer together, so that they fit on a page."""
@@ -38,7 +39,7 @@ FEW = 8
 """Up to so many segments there is room for their names above columns."""
 
 HEAT_LIMIT = 2.0
-"""Positions beyond so many standard deviations all have the darkest colour; the number says how far they are."""
+"""Positions beyond so many standard deviations all have the darkest colour."""
 
 SPAN = "#dcdcdc"
 
@@ -56,9 +57,9 @@ def label(segment: StoredSegment, width: int = 34) -> str:
     return wrap(named(segment["id"], segment["name"]), width, lines=2)
 
 
-def shares(segments: Segments, title: str) -> Figure:
+def shares(segments: Segments, heading: Heading) -> Figure:
     """Draw each segment's share of the training customers."""
-    figure = new_figure(0.7 + 0.38 * len(segments), title)
+    figure = new_figure(0.7 + 0.38 * len(segments), heading)
     axes = figure.subplots()
     for place, (segment, style) in enumerate(zip(segments, styles_of(segments), strict=True)):
         bar(axes, place, segment["share"], 0.66, color=style.colour, hatch=style.hatch)
@@ -69,17 +70,17 @@ def shares(segments: Segments, title: str) -> Figure:
     axes.margins(x=0.16)
     axes.grid(visible=False, axis="y")
     axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    axes.set_xlabel("share of the training customers, with their number")
+    axes.set_xlabel("share of the customers, with their number")
     return figure
 
 
-def profile(segments: Segments, title: str) -> Figure:
-    """Draw how far each segment's mean lies from that of all customers, for every feature."""
+def profile(segments: Segments, currency: str, heading: Heading) -> Figure:
+    """Draw each segment's mean of every feature, coloured by how far it lies from that of all customers."""
     names = [name for name in (*BY_NAME, UTILISATION) if all(name in s["profile"] for s in segments)]
     values = np.array([[s["profile"][name]["z"] for s in segments] for name in names])
-    figure = new_figure(0.9 + 0.26 * len(names), title)
+    figure = new_figure(0.9 + 0.26 * len(names), heading)
     axes = figure.subplots()
-    texts = [[signed(value) for value in line] for line in values.tolist()]
+    texts = [[in_unit(s["profile"][name]["mean"], name, currency) for s in segments] for name in names]
     mesh = heat_map(axes, values, texts, sns.color_palette("vlag", as_cmap=True), (-HEAT_LIMIT, HEAT_LIMIT))
     few = len(segments) <= FEW
     width = min(80 // len(segments), 24)
@@ -87,11 +88,11 @@ def profile(segments: Segments, title: str) -> Figure:
     label_cells(axes, [plain_name(name) for name in names], heads, upright=not few)
     axes.tick_params(labelsize=6.5)
     key = figure.colorbar(mesh, ax=axes, orientation="horizontal", aspect=50, pad=0.02, extend="both")
-    key.set_label("mean of the segment, in standard deviations from all customers' mean (of log1p values)")
+    key.set_ticks([-HEAT_LIMIT, 0, HEAT_LIMIT], labels=["far below", "like all customers", "far above"])
     return figure
 
 
-def composite_positions(segments: Segments, title: str) -> Figure:
+def composite_positions(segments: Segments, heading: Heading) -> Figure:
     """Draw each segment's position on the composites that make its name, in a panel of its own.
 
     Composites have no order, so nothing joins them.
@@ -100,7 +101,7 @@ def composite_positions(segments: Segments, title: str) -> Figure:
     names = list(positions[0])
     table = np.array([[position[name] for name in names] for position in positions])
     places = np.arange(len(names))
-    figure, panels = _panels(len(segments), 1.9, title)
+    figure, panels = _panels(len(segments), 1.9, heading)
     for axes, segment, style, own in zip(panels, segments, styles_of(segments), table, strict=True):
         axes.barh(places, np.ptp(table, axis=0), 0.5, left=table.min(axis=0), color=SPAN)
         axes.axvline(0, color=INK, linewidth=0.8)
@@ -109,64 +110,55 @@ def composite_positions(segments: Segments, title: str) -> Figure:
         axes.set_yticks(places, [COMPOSITE_LABELS[name] for name in names])
         axes.set_ylim(len(names) - 0.4, -0.6)
         axes.set_xlim(table.min() - 0.25, table.max() + 0.25)
+        axes.set_xticks([table.min(), 0, table.max()], ["less", "average", "more"])
         axes.grid(visible=False, axis="y")
-    figure.supxlabel("mean position: standard deviations below (−) or above (+) all customers' mean", fontsize=8)
+    figure.supxlabel("less or more than the average of all customers", fontsize=8)
     return figure
 
 
-def amounts(rows: ScoredRows, title: str) -> Figure:
-    """Draw the distributions of the amounts by segment."""
-    return _distributions(rows, [f.name for f in FEATURES if f.kind is Kind.AMOUNT], title)
+def amounts(segments: Segments, currency: str, heading: Heading) -> Figure:
+    """Draw between which amounts the middle half of each segment lies."""
+    return _middle_halves(segments, currency, [f.name for f in FEATURES if f.kind is Kind.AMOUNT], heading)
 
 
-def habits(rows: ScoredRows, title: str) -> Figure:
-    """Draw the distributions of frequencies, counts, months and utilisation by segment."""
-    return _distributions(rows, [*(f.name for f in FEATURES if f.kind is not Kind.AMOUNT), UTILISATION], title)
+def habits(segments: Segments, currency: str, heading: Heading) -> Figure:
+    """Draw the same of frequencies, counts, months and utilisation."""
+    names = [*(f.name for f in FEATURES if f.kind is not Kind.AMOUNT), UTILISATION]
+    return _middle_halves(segments, currency, names, heading)
 
 
-def _distributions(rows: ScoredRows, names: Sequence[str], title: str) -> Figure:
-    line = 0.15 if len(rows.segments) <= MANY else 0.11
-    figure, panels = _panels(len(names), 0.75 + line * len(rows.segments), title)
+def _middle_halves(segments: Segments, currency: str, names: Sequence[str], heading: Heading) -> Figure:
+    names = [name for name in names if all(name in s["profile"] for s in segments)]
+    line = 0.15 if len(segments) <= MANY else 0.11
+    figure, panels = _panels(len(names), 0.75 + line * len(segments), heading)
     for axes, name in zip(panels, names, strict=True):
         axes.set_title(plain_name(name), fontsize=7)
-        axes.set_xlabel(BY_NAME[name].unit if name in BY_NAME else "share of the limit", fontsize=7)
-        if rows.frame[name].isna().all():  # as may be in a sample
-            continue
-        _letter_values(axes, rows, name)
+        axes.set_xlabel(unit(name, currency) if name in BY_NAME else "share of the limit", fontsize=7)
+        quartiles = [segment["profile"][name] for segment in segments]
+        for place, (own, style) in enumerate(zip(quartiles, styles_of(segments), strict=True)):
+            bar(axes, place, own["q75"] - own["q25"], 0.7, left=own["q25"], color=style.colour, hatch=style.hatch)
+            axes.plot([own["median"]] * 2, [place - 0.45, place + 0.45], color=INK, linewidth=1.8)
+        axes.set_yticks(range(len(segments)), [segment["id"] for segment in segments])
+        axes.set_ylim(len(segments) - 0.4, -0.6)
+        axes.grid(visible=False, axis="y")
         kind = BY_NAME[name].kind if name in BY_NAME else Kind.FREQUENCY
         if kind in (Kind.AMOUNT, Kind.COUNT):
-            _log1p_axis(axes, rows.frame[name].to_numpy())
+            _tenfold_axis(axes, max(own["q75"] for own in quartiles))
         elif kind is Kind.FREQUENCY:
             axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        else:
+            axes.set_xlim(0, BY_NAME[name].maximum + 0.5)
+    styles = zip(segments, styles_of(segments), strict=True)
+    key = [Patch(facecolor=style.colour, hatch=style.hatch, label=label(s, 52)) for s, style in styles]
+    figure.legend(handles=key, loc="outside lower left", ncols=2)
     return figure
 
 
-def _letter_values(axes: Axes, rows: ScoredRows, name: str) -> None:
-    ids = [s["id"] for s in rows.segments]
-    styles = segment_styles(ids)
-    sns.boxenplot(
-        x=rows.frame[name].to_numpy(),
-        y=np.array(ids)[rows.labels],
-        hue=np.array(ids)[rows.labels],
-        order=ids,
-        palette={identity: styles[identity].colour for identity in ids},
-        legend=False,
-        saturation=1,
-        k_depth=4,
-        showfliers=False,
-        linewidth=0.4,
-        line_kws={"color": INK, "linewidth": 1.4},
-        ax=axes,
-    )
-    axes.set_ylabel("")
-
-
-def _log1p_axis(axes: Axes, values: Matrix) -> None:
+def _tenfold_axis(axes: Axes, most: float) -> None:
     """Scale the axis as the model sees the values, and label it in their own unit."""
-    lowest = float(np.nanquantile(values, 0.01))
-    axes.set_xlim(left=lowest / 2 if lowest > 1 else -0.2)  # log1p knows nothing below -1, where a margin might reach
+    axes.set_xlim(-0.2, max(most, 1.0) * 1.4)
     axes.set_xscale("function", functions=(np.log1p, np.expm1))
-    decades = math.ceil(math.log10(max(float(np.nanmax(values)), 10.0)))
+    decades = math.ceil(math.log10(max(most, 10.0)))
     axes.xaxis.set_major_locator(FixedLocator([0.0, *(10.0**d for d in range(decades + 1))]))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
 
@@ -175,11 +167,11 @@ def _columns(panels: int) -> int:
     return 3 if panels <= MANY else 4
 
 
-def _panels(count: int, height: float, title: str) -> tuple[Figure, Iterator[Axes]]:
+def _panels(count: int, height: float, heading: Heading) -> tuple[Figure, Iterator[Axes]]:
     """Return a figure of small multiples, each `height` inches high, and its panels."""
     columns = min(_columns(count), count)
     lines = math.ceil(count / columns)
-    figure = new_figure(0.4 + height * lines, title)
+    figure = new_figure(0.4 + height * lines, heading)
     grid = figure.subplots(lines, columns, sharey=True, squeeze=False).ravel()
     for axes in grid[count:]:
         axes.set_visible(False)

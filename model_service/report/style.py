@@ -1,7 +1,8 @@
 """How every plot looks: colours, markers and hatches of the segments, sizes, and files that never differ by chance.
 
 Colour is never alone: each segment also has a marker, a hatch and its id in words, so that the plots can be read in
-grey print and by colour-blind people. The colours are seaborn's "colorblind" palette, the palest last.
+grey print and by colour-blind people. The colours are those of the pages (gateway/pages/static/style.css, its tones on
+a light ground), so that a segment has one colour wherever it is shown.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import QuadMesh
 from matplotlib.colors import Colormap, to_rgb
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from model_service.report.glyphs import FONT, printable
 from model_service.scoring.pipeline import Matrix
@@ -33,19 +35,11 @@ DPI = 150
 
 INK = "#1a1a1a"
 FAINT = "#8a8a8a"
+QUIET = "#4d4d4d"
 
-_COLOURS = [
-    "#0173b2",
-    "#de8f05",
-    "#029e73",
-    "#d55e00",
-    "#cc78bc",
-    "#56b4e9",
-    "#ca9161",
-    "#949494",
-    "#ece133",
-    "#fbafe4",
-]
+COLOURS = ["#0072b2", "#d55e00", "#008a66", "#b0518b", "#8a6d00", "#5a55b8", "#5d6b7a", "#8a3b2e"]
+"""By the number of a segment's id."""
+
 _MARKERS = "os^DvP*X<"
 _HATCHES = ("", "///", "\\\\\\", "xxx", "---", "|||", "+++")
 
@@ -102,29 +96,45 @@ def segment_styles(ids: Iterable[str]) -> dict[str, SegmentStyle]:
     for position, identity in enumerate(ordered):
         number = re.search(r"\d+$", identity)
         place = int(number.group()) - 1 if number else position
-        taken = {p % len(_COLOURS) for p in places.values()} if len(ordered) <= len(_COLOURS) else set()
-        while place % len(_COLOURS) in taken or place in places.values():
+        taken = {p % len(COLOURS) for p in places.values()} if len(ordered) <= len(COLOURS) else set()
+        while place % len(COLOURS) in taken or place in places.values():
             place += 1
         places[identity] = place
     return {identity: _style(place) for identity, place in places.items()}
 
 
 def _style(place: int) -> SegmentStyle:
-    return SegmentStyle(
-        _COLOURS[place % len(_COLOURS)], _MARKERS[place % len(_MARKERS)], _HATCHES[place % len(_HATCHES)]
+    return SegmentStyle(COLOURS[place % len(COLOURS)], _MARKERS[place % len(_MARKERS)], _HATCHES[place % len(_HATCHES)])
+
+
+TITLE_HEIGHT, SENTENCE_HEIGHT = 0.25, 0.15
+"""What a line of a title takes, and one of the sentence beneath it, in inches."""
+
+
+class Heading(NamedTuple):
+    """What stands above a picture: a title that says what one sees, and a sentence that says how to read it."""
+
+    title: str
+    sentence: str = ""
+
+
+NO_HEADING = Heading("")
+
+
+def new_figure(height: float, heading: Heading = NO_HEADING) -> Figure:
+    """Return an empty page-wide figure, `height` inches high below its heading, that lays itself out."""
+    title, sentence = wrap(heading.title, 85), wrap(heading.sentence, 118, lines=4)
+    above, beneath = (
+        TITLE_HEIGHT * len(title.splitlines()),
+        SENTENCE_HEIGHT * len(sentence.splitlines()) + (0.08 if sentence else 0),
     )
-
-
-TITLE_HEIGHT = 0.25
-"""What a line of a title takes, in inches."""
-
-
-def new_figure(height: float, title: str = "") -> Figure:
-    """Return an empty page-wide figure, `height` inches high below its title, that lays itself out without overlaps."""
-    heading = wrap(title, 85)
-    figure = Figure(figsize=(WIDTH, height + TITLE_HEIGHT * len(heading.splitlines())), layout="constrained")
-    if heading:
-        figure.suptitle(heading, x=0.01, ha="left")
+    whole = height + above + beneath
+    figure = Figure(figsize=(WIDTH, whole), layout="constrained")
+    if title:
+        figure.suptitle(title, x=0.01, ha="left")
+    if sentence:
+        figure.text(0.01, 1 - (above + 0.02) / whole, sentence, va="top", fontsize=7.5, color=QUIET, linespacing=1.35)
+        figure.set_layout_engine(ConstrainedLayoutEngine(rect=(0, 0, 1, 1 - beneath / whole)))
     return figure
 
 

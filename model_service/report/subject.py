@@ -66,7 +66,7 @@ def score_rows(manifest: Manifest, data: TrainingData) -> ScoredRows:
     )
 
 
-def predictor(manifest: Manifest) -> Predictor:
+def predictor(manifest: Manifest, currency: str = "") -> Predictor:
     """Return a predictor of the model of `manifest`, which names the segments by rule."""
     scorer = FeatureSpace.of(manifest["features"]).scorer(Parameters.from_json(manifest["parameters"]))
-    return Predictor(LoadedModel(manifest, scorer))
+    return Predictor(LoadedModel(manifest, scorer), currency=currency)

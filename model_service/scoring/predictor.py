@@ -47,6 +47,7 @@ class Predictor:
         manifest = model.manifest
         self.model = model
         self.labels = labels
+        self.currency = currency
         self.version = model.version
         self.manifest = manifest
         self._scorer = model.scorer
@@ -164,6 +165,6 @@ class Predictor:
         found = [outside_training_range(DISTANCE_NAMES[i], self._low[i], self._high[i]) for i in outside]
         if distance > self._distance_limit:
             nearest = f"(the nearest is at distance {distance:.2f})"
-            detail = f"the customer is farther from every segment than 99.9% of the training customers {nearest}"
+            detail = f"The customer is farther from every segment than 99.9% of the training customers {nearest}"
             found.append(Finding(pointer="", code="far_from_all_segments", detail=detail))
         return found

@@ -72,14 +72,9 @@ def rule_sentence(rule: Rule, currency: str = "") -> str:
         name, value = c["feature"], in_unit(c["value"], c["feature"], currency)
         bound = f"{'above' if c['operator'] == '>' else 'at most'} {value}"
         texts[name] = f"{texts[name]} up to {value}" if name in texts else bound
-    told = enumerated([f"{_called(name)} {text}" for name, text in texts.items()])
+    told = enumerated([f"{BY_NAME[name].called if name in BY_NAME else name} {text}" for name, text in texts.items()])
     inside, part = percent(rule["precision"], 0), percent(rule["coverage"], 0)
     return f"{told[0].upper()}{told[1:]}: {inside} of these customers are in the segment, and they make up {part} of it"
-
-
-def _called(name: str) -> str:
-    label = BY_NAME[name].label if name in BY_NAME else name
-    return f"{label[0].lower()}{label[1:]}"
 
 
 def _decimals(feature: Feature) -> int:

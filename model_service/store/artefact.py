@@ -248,6 +248,8 @@ def rewrite_note(directory: Path, change: Callable[[str], str]) -> bool:
 
 
 REPORT_FILE = "report.html"
+MARKETING_FILE = "marketing.html"
+"""The report's other edition; it is not stored, but made when it is asked for."""
 PLOT_FOLDER = "plots"
 FIGURES_FILE = "figures.json"
 """In the same folder: what plots and report are drawn from."""

@@ -39,6 +39,25 @@ COMPOSITE_LABELS = {
 }
 """What people call the composites, in names and pictures. The debt is what the balance and its traces say is owed."""
 
+
+class Words(NamedTuple):
+    """What customers do who are above the average of all on a composite, and who are below it."""
+
+    more: str
+    less: str
+
+
+COMPOSITE_WORDS = {
+    "spend": Words("buy more", "buy less"),
+    "oneoff": Words("buy more in one go", "buy less in one go"),
+    "instalment": Words("buy more in instalments", "buy less in instalments"),
+    "cash": Words("draw more cash on credit", "draw less cash on credit"),
+    "debt": Words("owe more", "owe less"),
+    "repayment": Words("pay off in full more often", "pay off in full less often"),
+    "limit": Words("have higher limits", "have lower limits"),
+    "tenure": Words("have been customers for longer", "are newer customers"),
+}
+
 Composites = Mapping[str, float]
 
 

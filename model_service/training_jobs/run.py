@@ -47,6 +47,7 @@ class TrainingTask(NamedTuple):
     ----------
     most_rows : customers that are held in memory at most.
     keep : newest versions that are left, beside all that were ever active; None for all.
+    currency : of the amounts in report and plots, a code in ISO 4217 or nothing.
     force : a reason to overrule the gate.
     """
 
@@ -54,12 +55,13 @@ class TrainingTask(NamedTuple):
     data: Path
     most_rows: int
     keep: int | None
+    currency: str
     force: str | None
 
     @classmethod
     def by(cls, settings: Settings, store: ModelStore, data: Path, force: str | None = None) -> TrainingTask:
         """Return the task by the settings."""
-        return cls(store, data, settings.max_training_rows, settings.model_keep_versions, force)
+        return cls(store, data, settings.max_training_rows, settings.model_keep_versions, settings.currency, force)
 
 
 class Outcome(NamedTuple):
@@ -199,7 +201,7 @@ def _train(
     note = job.record["note"]
 
     def draw(folder: Path, manifest: Manifest, data: TrainingData, parent: Manifest | None) -> None:
-        write(folder, manifest, data, parent, note)
+        write(folder, manifest, data, parent, note, order.currency)
 
     manifest = train_version(models, data, options, progress, draw)
     version = manifest["version"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
-from fakes.registry import ETAG, INTERFACE, NEW, OLD, POLICY, REPORT, SVG, drift, preview
+from fakes.registry import ETAG, INTERFACE, MARKETING, NEW, OLD, POLICY, REPORT, SVG, drift, preview
 from support.customers import inputs
 
 from gateway.services.customers.store import Block
@@ -108,6 +108,7 @@ class RegistryContract:
         report = registry.report(OLD, None)
         assert (report.media_type, report.content, report.policy) == ("text/html", REPORT, POLICY)
         assert registry.report(OLD, ETAG).content is None
+        assert registry.report(OLD, None, "marketing").content == MARKETING
 
     def test_plots(self, registry: ModelRegistry) -> None:
         assert [p["name"] for p in registry.plots(OLD)["items"]] == ["elbow"]

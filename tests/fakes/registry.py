@@ -15,6 +15,7 @@ from shared.model_contract import (
     ACTIVE,
     Activation,
     Drift,
+    Edition,
     Gate,
     Label,
     ModelEntry,
@@ -27,6 +28,7 @@ OLD = "20240101T000000Z-00000001"
 NEW = "20240201T000000Z-00000002"
 SVG = b"<svg xmlns='http://www.w3.org/2000/svg'/>"
 REPORT = b"<!doctype html><title>report</title>"
+MARKETING = b"<!doctype html><title>for marketing</title>"
 INTERFACE = b'{"openapi":"3.1.0"}'
 ETAG = '"1"'
 POLICY = "default-src 'none'"
@@ -141,9 +143,9 @@ class FakeRegistry:
         self.erased.append(cust_id)
         return self.quoting.pop(cust_id, 0)
 
-    def report(self, version: str, known: str | None) -> ServedFile:
+    def report(self, version: str, known: str | None, edition: Edition = "validation") -> ServedFile:
         self._known(version)
-        content = None if known == ETAG else REPORT
+        content = None if known == ETAG else {"validation": REPORT, "marketing": MARKETING}[edition]
         return ServedFile("text/html", content, ETAG, "private", POLICY)
 
     def plots(self, version: str) -> Plots:

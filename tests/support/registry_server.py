@@ -82,6 +82,11 @@ def _known(request: Request) -> str | None:
     return request.headers.get("if-none-match")
 
 
+def _asked(request: Request) -> list[Any]:
+    """The values of the query."""
+    return [value for _, value in parse_qsl(request.path.partition("?")[2])]
+
+
 _NAME = "([^/]+)"
 _ROUTES: list[tuple[str, str, Callable[..., Any]]] = [
     ("GET", "models", lambda r, _: r.models()),
@@ -94,7 +99,7 @@ _ROUTES: list[tuple[str, str, Callable[..., Any]]] = [
         f"models/{_NAME}/activate",
         lambda r, request, version: r.activate(version, _order(request), _event(request)),
     ),
-    ("GET", f"models/{_NAME}/report", lambda r, request, version: r.report(version, _known(request))),
+    ("GET", f"models/{_NAME}/report", lambda r, request, version: r.report(version, _known(request), *_asked(request))),
     ("GET", f"models/{_NAME}/plots", lambda r, _, version: r.plots(version)),
     ("GET", f"models/{_NAME}/plots/(.+)[.](svg|png)", lambda r, request, *named: r.plot(*named, _known(request))),
     ("POST", f"models/{_NAME}/preview", lambda r, request, version: r.preview(version, _blocks(request))),

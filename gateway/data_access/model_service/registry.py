@@ -27,6 +27,7 @@ from shared.model_contract import (
     TRAININGS,
     Activation,
     Drift,
+    Edition,
     Erased,
     Gate,
     Label,
@@ -105,8 +106,9 @@ class HttpRegistry:
     def erase_from_trainings(self, cust_id: str) -> int:
         return self._order(Erased, "POST", ERASURES, {CUST_ID: cust_id})["erased"]
 
-    def report(self, version: str, known: str | None) -> ServedFile:
-        return self._document(_address(MODELS, version, "report"), "text/html", known, self._deadlines.drawing)
+    def report(self, version: str, known: str | None, edition: Edition = "validation") -> ServedFile:
+        path = _address(MODELS, version, "report") + ("" if edition == "validation" else f"?edition={edition}")
+        return self._document(path, "text/html", known, self._deadlines.drawing)
 
     def plots(self, version: str) -> Plots:
         return self._get(Plots, _address(MODELS, version, "plots"))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypedDict
 
 from gateway.services.customers.store import Block
-from shared.model_contract import Activation, Drift, Gate, Label, ModelList, Plot, Preview, Training
+from shared.model_contract import Activation, Drift, Edition, Gate, Label, ModelList, Plot, Preview, Training
 
 Payload = Mapping[str, Any]
 """A JSON object that a client sends; the model service judges what may be in it."""
@@ -113,8 +113,8 @@ class ModelRegistry(Protocol):
         Refused while a training runs: it holds a file of customers, and may quote them.
         """
 
-    def report(self, version: str, known: str | None) -> ServedFile:
-        """Return a version's report."""
+    def report(self, version: str, known: str | None, edition: Edition = "validation") -> ServedFile:
+        """Return a version's report, in one of its editions."""
 
     def plots(self, version: str) -> Plots:
         """Return the plots of a version."""

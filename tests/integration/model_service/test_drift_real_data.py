@@ -17,7 +17,7 @@ from model_service.store.artefact import LoadedModel
 from model_service.training.evidence import histograms
 from model_service.training.parallel import NoProgress
 from model_service.training.trainer import Options, train
-from shared.features import FEATURES, INPUT_NAMES, Kind
+from shared.features import BY_NAME, FEATURES, INPUT_NAMES, Kind
 
 NOW = "2030-01-02T03:04:05Z"
 MONEY = [f.name for f in FEATURES if f.kind is Kind.AMOUNT and f.derive is None]
@@ -115,7 +115,7 @@ def test_another_unit_is_severe(data, predictor, feature, factor):
     assert drift["verdict"] == "retrain"
     assert tiers(drift)[feature] == "severe"
     assert drift["features"][0]["feature"] == feature
-    assert drift["remarks"][0].startswith(f"{feature} has shifted (severe")
+    assert drift["remarks"][0].startswith(f"{BY_NAME[feature].label}: shifted (severe")
     assert drift["distance"]["inflation"] > 1.1
 
 

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 from fakes.gateway import MODELS, FakeGateway
-from fakes.registry import ETAG, NEW, OLD, POLICY, REPORT, SVG
+from fakes.registry import ETAG, MARKETING, NEW, OLD, POLICY, REPORT, SVG
 from support.customers import stored
 from support.problems import assert_problem
 
@@ -27,6 +27,15 @@ class TestReport:
         assert answer.headers["Content-Security-Policy"] == POLICY
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
         assert (answer.headers["ETag"], answer.headers["Cache-Control"]) == (ETAG, "private")
+
+    def test_has_an_edition_for_marketing(self, gateway: FakeGateway) -> None:
+        answer = gateway.client.get(f"{ACTIVE}/report", query_string={"edition": "marketing"})
+        assert (answer.status_code, answer.data) == (200, MARKETING)
+        assert gateway.client.get(f"{ACTIVE}/report", query_string={"edition": "validation"}).data == REPORT
+
+    def test_has_no_other_edition(self, gateway: FakeGateway) -> None:
+        answer = gateway.client.get(f"{ACTIVE}/report", query_string={"edition": "poetry"})
+        assert_problem(answer, 422, "validation_failed")
 
 
 class TestPlots:

@@ -143,7 +143,7 @@ class TestWarnings:
         assert found["count"] == 3
         assert found["columns"] == [{"column": "BALANCE", "count": 2}, {"column": "CREDIT_LIMIT", "count": 1}]
         assert found["examples"][0]["detail"] == (
-            "BALANCE is outside the range of 99.8% of the training customers, 10 to 200"
+            "Average balance owed: outside of what 99.8% of the training customers have, 10 to 200"
         )
 
     def test_say_so_where_the_training_range_is_not_known(self) -> None:
@@ -343,7 +343,7 @@ class TestInWords:
         text = described(receipt).splitlines()
         assert (
             "warning outside_training_range: 1 (CREDIT_LIMIT 1), first line 2: "
-            "CREDIT_LIMIT is outside the range of 99.8% of the training customers, 50 to 500"
+            "Credit limit: outside of what 99.8% of the training customers have, 50 to 500"
         ) in text
         assert "warning x: 1 (file), first a sentence about None" in text
         assert "1 stored customers would change their segment" in text

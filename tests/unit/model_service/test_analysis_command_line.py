@@ -70,8 +70,8 @@ def test_what_training_refuses_is_drift_here(run, csv, tmp_path):
     table.to_csv(tmp_path / "broken.csv", index=False)
     text = run("drift", tmp_path / "broken.csv").stdout
     assert ": retrain\n" in text
-    assert "MINIMUM_PAYMENTS has shifted (severe" in text
-    assert "TENURE has shifted (severe" in text
+    assert "Minimum payments in 12 months: shifted (severe" in text
+    assert "Months as a customer: shifted (severe" in text
 
 
 def test_preview_as_json_is_what_the_counter_says(run, csv, tiny, store, candidate):

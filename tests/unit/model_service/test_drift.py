@@ -82,7 +82,7 @@ def test_another_unit_is_severe_and_named(predictor):
     assert drift["verdict"] == "retrain"
     assert drift["features"][0]["feature"] == "CREDIT_LIMIT"
     assert tier_of(drift, "CREDIT_LIMIT") == "severe"
-    assert drift["remarks"][0].startswith("CREDIT_LIMIT has shifted (severe, index ")
+    assert drift["remarks"][0].startswith("Credit limit: shifted (severe, index ")
     assert CHECK_FIRST in drift["remarks"]
 
 
@@ -91,7 +91,7 @@ def test_values_that_go_missing_are_drift(predictor):
     columns["MINIMUM_PAYMENTS"][::2] = np.nan
     drift = drift_of(predictor, columns)
     assert tier_of(drift, "MINIMUM_PAYMENTS") == "severe"
-    assert "MINIMUM_PAYMENTS has shifted" in drift["remarks"][0]
+    assert "Minimum payments in 12 months: shifted" in drift["remarks"][0]
     assert "missing: " in drift["remarks"][0]
 
 
@@ -110,7 +110,7 @@ def test_segments_that_grow_are_told(predictor):
     assert mix["tier"] == "severe"
     (grown,) = (identity for identity, share in mix["now"].items() if share == 0.6)
     assert sum(mix["now"].values()) == pytest.approx(1)
-    assert any(f"{grown} 33.3% → 60.0%" in remark for remark in drift["remarks"])
+    assert any(f"{grown} ({mix['names'][grown]}) 33.3% → 60.0%" in remark for remark in drift["remarks"])
 
 
 def test_customers_far_from_every_segment_are_told(predictor):
@@ -119,7 +119,7 @@ def test_customers_far_from_every_segment_are_told(predictor):
     drift = drift_of(limited, tiny_columns())
     assert drift["distance"]["beyond_limit"] == 1.0
     assert drift["distance"]["inflation"] == pytest.approx(drift["distance"]["median"] / 0.01, rel=1e-4)
-    assert sum("lie farther from every segment" in r or "times as far" in r for r in drift["remarks"]) == 2
+    assert sum("are farther from every segment" in r or "times as far" in r for r in drift["remarks"]) == 2
 
 
 def test_without_distances_in_training_there_is_no_ratio(predictor):
@@ -139,7 +139,7 @@ def test_a_feature_that_is_younger_than_the_version_is_named(predictor):
     older = {name: histogram for name, histogram in evidence["histograms"].items() if name != younger}
     drift = drift_of(changed(predictor, evidence={**evidence, "histograms": older}), tiny_columns())
     assert younger not in {f["feature"] for f in drift["features"]}
-    assert drift["remarks"][-1] == f"Not measured, as the model was trained without them: {younger}."
+    assert drift["remarks"][-1] == f"Not measured, as the model was trained without them: {FEATURES[-1].called}."
 
 
 @pytest.mark.parametrize("rubbish", [None, [], {"edges": "x", "counts": [], "missing": 0}, {"edges": [1.0]}])

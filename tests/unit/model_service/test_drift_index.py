@@ -101,7 +101,7 @@ def test_values_on_an_edge_fall_to_its_right(value, place, named):
     counts = [50, 50, 50]
     counts[place] = 0
     found = shift([value] * 50, Histogram(edges=[10.0, 20.0], counts=counts, missing=0)).largest_change()
-    assert found == f"{named} currency units: 100.0% of customers now, 0.0% in training"
+    assert found == f"{named}: 100.0% of customers now, 0.0% in training"
 
 
 def test_missing_values_have_a_bin_where_there_are_any():

@@ -73,7 +73,7 @@ def test_the_active_one_may_be_another_tomorrow(service, version):
 
 def test_pictures_are_listed_with_addresses_that_last(service, version):
     base = f"{MODELS}/{version}/plots/elbow"
-    expected = [{"name": "elbow", "title": "Scores", "svg": f"{base}.svg", "png": f"{base}.png"}]
+    expected = [{"name": "elbow", "title": "Scores", "caption": "", "svg": f"{base}.svg", "png": f"{base}.png"}]
     for asked in (version, ACTIVE):
         assert service.get(f"{MODELS}/{asked}/plots").json() == {"items": expected}
     assert service.get(expected[0]["svg"]).status == 200
@@ -374,7 +374,7 @@ def test_a_renamed_segment_carries_its_name_in_plots_in_every_format_and_is_draw
 
 
 def test_what_names_no_segment_or_shows_no_description_is_not_drawn_again(renaming, no_drawing):
-    addresses = [f"{MODELS}/{ACTIVE}/plots/{name}.svg" for name in ("amounts", "elbow", "reliability")]
+    addresses = [f"{MODELS}/{ACTIVE}/plots/{name}.svg" for name in ("elbow", "reliability")]
     before = [renaming.get(address).headers["etag"] for address in addresses]
     rename(renaming, name="Umbrella people")
     assert [renaming.get(address).headers["etag"] for address in addresses] == before
@@ -384,7 +384,7 @@ def test_what_names_no_segment_or_shows_no_description_is_not_drawn_again(renami
 
 def test_files_that_show_names_may_change_and_the_others_may_not(renaming, drawn):
     (version,) = drawn.versions()
-    for file, lasting in (("report", False), ("plots/shares.svg", False), ("plots/amounts.svg", True)):
+    for file, lasting in (("report", False), ("plots/shares.svg", False), ("plots/elbow.svg", True)):
         caching = renaming.get(f"{MODELS}/{version}/{file}").headers["cache-control"]
         assert ("immutable" in caching) is lasting, file
 

@@ -20,8 +20,8 @@ RULE = {
     "conditions": [{"feature": "CASH_ADVANCE", "operator": ">", "value": 200.0}],
     "precision": 1.0,
     "coverage": 0.5,
-    "sentence": "Cash advances in 12 months above 200: 100% of these customers are in the segment, "
-    "and they make up 50% of it",
+    "sentence": "Cash advances in 12 months above 200: 100% of these customers are in the segment, and they make up "
+    "50% of it",
 }
 EVIDENCE = {
     "elbow": {"k": None, "detail": "none"},

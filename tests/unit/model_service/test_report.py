@@ -90,7 +90,7 @@ def page(folder) -> Page:
 
 def test_every_picture_is_there_twice_and_listed_in_order(folder):
     listed = orjson.loads((folder / "plots" / "index.json").read_bytes())
-    assert listed == [{"name": p.name, "title": p.title} for p in PLOTS]
+    assert listed == [{"name": p.name, "title": p.title, "caption": p.caption} for p in PLOTS]
     files = {p.name for p in (folder / "plots").iterdir()} - {"index.json", "figures.json"}
     assert files == {f"{p.name}.{kind}" for p in PLOTS for kind in ("svg", "png")}
     assert {p.name for p in folder.iterdir()} == {"plots", "report.html"}

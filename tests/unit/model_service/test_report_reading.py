@@ -21,7 +21,7 @@ from model_service.report.figures import Figures, certainty, compare, on_map, si
 from model_service.report.glyphs import drawable, named
 from model_service.report.overview import described_source, marks
 from model_service.report.plots import PLOTS, Subject, subject_of
-from model_service.report.space_plots import axis_text
+from model_service.report.space_plots import axis_ends
 from model_service.report.style import file_content, settings
 from model_service.report.subject import score_rows
 from model_service.store.registry import ModelStore
@@ -68,8 +68,8 @@ def figures(tiny, manifest, parent) -> Figures:
 
 
 @pytest.fixture(scope="module")
-def subject(tiny, manifest, figures) -> Subject:
-    return subject_of(manifest, figures, {}, score_rows(manifest, tiny.data))
+def subject(manifest, figures) -> Subject:
+    return subject_of(manifest, figures, {}, "EUR")
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +118,7 @@ class TestPage:
         )
 
     def test_says_whose_segments_these_are_and_why(self, page, manifest):
-        assert f"segments of the {manifest['rows']} customers in customers.csv" in page.text
+        assert f"segments of {manifest['rows']} customers in customers.csv" in page.text
         assert "For the spring campaign" in page.text
 
     def test_fits_on_a_phone(self, page):
@@ -173,7 +173,7 @@ class TestNames:
         first, second = (segment["id"] for segment in manifest["segments"][:2])
         with settings():
             named_so = {first: label(CHINESE), second: label(ARABIC)}
-            figure = plot.draw(subject_of(manifest, figures, named_so), plot.title)
+            figure = plot.figure(subject_of(manifest, figures, named_so))
             file_content(figure, "svg")
         said = words(figure)
         assert first in said
@@ -184,7 +184,7 @@ class TestNames:
     def test_that_people_gave_stand_in_every_picture(self, manifest, figures, plot):
         first = manifest["segments"][0]["id"]
         with settings():
-            figure = plot.draw(subject_of(manifest, figures, {first: label("Umbrellas")}), plot.title)
+            figure = plot.figure(subject_of(manifest, figures, {first: label("Umbrellas")}))
             assert "Umbrellas" in words(figure)
 
     def test_that_people_gave_stand_in_what_is_said_of_the_movers(self, figures, manifest):
@@ -201,15 +201,21 @@ class TestPictures:
     @pytest.mark.parametrize("plot", PLOTS, ids=lambda p: p.name)
     def test_have_their_title_inside_plain_names_and_percents_in_one_way(self, subject, plot):
         with settings():
-            figure = plot.draw(subject, plot.title)
+            figure = plot.figure(subject)
             said = words(figure)
-        assert figure.get_suptitle().replace("\n", " ") == plot.title
+        heading = plot.heading(subject)
+        assert figure.get_suptitle().replace("\n", " ") == heading.title
+        assert heading.sentence in said.replace("\n", " ")
+        assert not re.search(r"log1p|standard deviation|η|currency units", said), "words that only statisticians know"
         assert [f.name for f in FEATURES if re.search(rf"\b{f.name}\b", said)] == []
         assert re.findall(r"\d %", said) == []
 
     @pytest.mark.parametrize(
         ("figure", "title"),
-        [(lambda: drift(a_drift()), "Drift. "), (lambda: transitions(a_preview()), "Who goes where")],
+        [
+            (lambda: drift(a_drift()), "The customers have changed: retrain"),
+            (lambda: transitions(a_preview()), "4 of 26 customers would change their segment"),
+        ],
         ids=["drift", "transitions"],
     )
     def test_made_on_request_have_one_too(self, figure, title):
@@ -227,7 +233,7 @@ class TestPictures:
     def test_join_no_composites(self, subject):
         plot = next(p for p in PLOTS if p.name == "composites")
         with settings():
-            figure = plot.draw(subject, plot.title)
+            figure = plot.figure(subject)
         joining = [
             line
             for axes in figure.axes
@@ -257,7 +263,7 @@ class TestPictures:
             figure = drift(found)
             said = words(figure).splitlines()
         assert written in said
-        assert f"Mix of segments: index {written}, limit of chance 0.010, tier severe" in said
+        assert f"Sizes of the segments: index {written}, limit of chance 0.010, tier severe" in said
         assert len([line for line in figure.axes[0].get_lines() if len(line.get_xdata()) == 1]) == 1
 
     def test_drift_names_the_segments_of_the_mix(self):
@@ -317,17 +323,17 @@ class TestMap:
     FEATURES = ("PURCHASES", "BALANCE", "CASH_ADVANCE", "TENURE")
 
     def test_axes_say_in_words_who_is_where(self):
-        said = axis_text({"share": 0.34, "weights": [0.9, -0.8, 0.7, 0.1]}, self.FEATURES, 100)
-        assert said.split("\n") == [
-            "→ higher: purchases in 12 months, cash advances in 12 months",
-            "← higher: average balance owed",
-            "(34% of the differences between customers)",
-        ]
+        said = axis_ends({"share": 0.34, "weights": [0.9, -0.8, 0.7, 0.1]}, self.FEATURES)
+        assert said == ("owe more", "buy more and draw more cash on credit")
+
+    def test_an_axis_along_which_all_grows_says_who_does_less_at_its_other_end(self):
+        said = axis_ends({"share": 0.34, "weights": [0.9, 0.1, 0.2, 0.1]}, self.FEATURES)
+        assert said == ("buy less", "buy more, have been customers for longer and draw more cash on credit")
 
     def test_axes_have_no_numbers_without_a_unit(self, subject):
         plot = next(p for p in PLOTS if p.name == "map")
         with settings():
-            axes = plot.draw(subject, plot.title).axes[0]
+            axes = plot.figure(subject).axes[0]
         assert not [text for text in (*axes.get_xticklabels(), *axes.get_yticklabels()) if text.get_visible()]
 
 
@@ -343,7 +349,7 @@ class TestSource:
         data = _described(tiny.data, FakeJob(data="the customers stored in the gateway", stored=True))
         assert data.lines is None
         told = described_source(manifest | {"rows": 8950, "data": data.source})
-        assert told == "the 8,950 customers stored in the gateway on 26 November 2026"
+        assert told == "8,950 stored customers, 26 November 2026"
 
     def test_stored_customers_have_no_lines(self, tiny):
         noted = type(tiny.data)(tiny.data.frame, tiny.data.source, ["line 7: A must be a number", "x"], tiny.data.lines)
@@ -360,7 +366,7 @@ class TestSource:
     )
     def test_files_are_called_by_their_name_if_it_is_known(self, tiny, manifest, name, told):
         data = _described(tiny.data, FakeJob(data=name))
-        assert described_source(manifest | {"data": data.source}) == f"the {manifest['rows']} customers in {told}"
+        assert described_source(manifest | {"data": data.source}) == f"{manifest['rows']} customers in {told}"
         assert data.lines is tiny.data.lines
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import matplotlib as mpl
 import numpy as np
 import pytest
@@ -10,9 +12,10 @@ from matplotlib import pyplot
 from model_service.report.comparison_plots import drift, transitions
 from model_service.report.figures import silhouettes
 from model_service.report.space_plots import LABEL_GAP, LABEL_SHAPE, _push
-from model_service.report.style import file_content, heat_map, new_figure, segment_styles, settings, wrap
+from model_service.report.style import COLOURS, file_content, heat_map, new_figure, segment_styles, settings, wrap
 from model_service.report.subject import score_rows
 from model_service.store.registry import ModelStore
+from tests.conftest import ROOT
 
 ids = st.lists(st.integers(1, 400).map("seg-{:02d}".format), unique=True, max_size=40)
 
@@ -22,7 +25,7 @@ def test_no_two_segments_look_alike(identities):
     styles = segment_styles(identities)
     assert set(styles) == set(identities)
     assert len(set(styles.values())) == len(identities)
-    if len(identities) <= 10:
+    if len(identities) <= 8:
         assert len({style.colour for style in styles.values()}) == len(identities)
 
 
@@ -37,6 +40,12 @@ def test_a_segment_looks_alike_in_every_version():
     later = segment_styles(["seg-02", "seg-05", "seg-07", "seg-08"])
     assert later["seg-02"] == first["seg-02"]
     assert later["seg-05"] == first["seg-05"]
+
+
+def test_a_segment_has_the_colour_that_it_has_on_the_pages():
+    sheet = (ROOT / "gateway" / "pages" / "static" / "style.css").read_text(encoding="utf-8")
+    tones = re.findall(r"--tone-\d: light-dark\((#[0-9a-f]{6})", sheet)
+    assert tones == COLOURS
 
 
 @pytest.mark.parametrize("strange", ["", "no number", "seg-00", "seg-99999999999999999999", "x" * 300])
@@ -75,7 +84,7 @@ def a_drift(features=3, segments=2, **changes):
         ],
         "segment_mix": {"psi": 0.1, "limit": 0.01, "tier": "severe", "training": shares, "now": shares},
         "distance": None,
-        "remarks": ["F0 has shifted."],
+        "remarks": ["F0: shifted."],
     } | changes
 
 
