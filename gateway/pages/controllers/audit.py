@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any, Final, get_args
+from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 from flask import Response
@@ -22,7 +22,7 @@ from shared.features import BY_NAME
 _ON_A_PAGE: Final = 50
 _HERE: Final = "/settings/audit"
 
-_WORDS: Final[Mapping[str, str]] = {
+WORDS: Final[Mapping[ChangeType, str]] = {
     "customer.created": "added a customer",
     "customer.updated": "changed a customer",
     "customer.segment_changed": "moved a customer to another segment",
@@ -41,21 +41,24 @@ _WORDS: Final[Mapping[str, str]] = {
     "api_key.created": "made an API key",
     "api_key.rotated": "gave an API key a new secret",
     "api_key.revoked": "revoked an API key",
+    "webhook.created": "made a webhook",
+    "webhook.updated": "changed a webhook",
+    "webhook.rotated": "gave a webhook a new secret",
+    "webhook.disabled": "switched a webhook off",
+    "webhook.replayed": "sent deliveries of a webhook again",
+    "webhook.deleted": "deleted a webhook",
     "database.restored": "restored a backup",
 }
+"""What somebody has done, in words; of every kind of entry."""
 _ROOMS: Final = {
     "customer": "/customers/",
     "import": "/imports/",
     "segment": "/segments/",
     "model": "/models/",
     "training": "/trainings/",
+    "webhook": "/settings/webhooks/",
 }
 _KINDS: Final = {"api_key": "API key", "token": "signed in by the issuer", "system": "this installation"}
-
-
-def words_of(action: str) -> str:
-    """Return what was done, in words; an action of which none are known is named as it is."""
-    return _WORDS.get(action, action.replace(".", " ").replace("_", " "))
 
 
 def _day(text: str) -> datetime | None:
@@ -66,7 +69,7 @@ def _day(text: str) -> datetime | None:
 
 
 def _action(text: str) -> str:
-    if text and text not in get_args(ChangeType):
+    if text and text not in WORDS:
         raise ValueError("must be an action of the list")
     return text
 
@@ -109,7 +112,7 @@ class AuditPageController:
             "audit.html",
             entries=[_shown(entry) for entry in found.items],
             asked={name: asked.get(name) for name in ("subject", "actor", "action", "from", "until")},
-            actions={action: words_of(action) for action in get_args(ChangeType)},
+            actions=WORDS,
             filtered=any(filters),
             next=further,
             first=f"{_HERE}?{same}" if "cursor" in asked else None,
@@ -121,7 +124,7 @@ def _shown(entry: AuditEntry) -> Mapping[str, Any]:
     room, id_ = _ROOMS.get(subject["type"]), subject["id"]
     return {
         **entry,
-        "words": words_of(entry["action"]),
+        "words": WORDS[entry["action"]],
         "about": "" if entry["erased"] else id_ or "",
         "leads_to": f"{room}{quote(id_, safe='')}" if room and id_ and not entry["erased"] else None,
         "same_subject": f"{_HERE}?{urlencode({'subject': id_})}" if id_ else None,

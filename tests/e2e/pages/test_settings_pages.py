@@ -27,7 +27,7 @@ def test_a_key_is_made_once_shown_once_renewed_and_revoked(look: Look, stack: Sy
     look.check()
     page.get_by_role("link", name="API keys").click()
     form = page.locator("#new-key")
-    form.get_by_label("Name", exact=True).fill(TEXT)
+    form.get_by_label("Who or what uses it").fill(TEXT)
     for box in reversed(form.get_by_role("checkbox", checked=True).all()):
         box.uncheck()
     form.get_by_role("button", name="Make the key").click()
@@ -61,6 +61,7 @@ def test_who_did_what_is_found(look: Look, stack: System) -> None:
     page = look.open("/settings/audit")
     expect(page.locator("tbody")).to_contain_text("finished an import")
     look.check()
+    page.get_by_text("Find what was done").click()
     page.get_by_label("What was done").select_option(label="Made an API key")
     page.get_by_role("button", name="Show").click()
     expect(page.locator("tbody")).to_contain_text("made an API key")

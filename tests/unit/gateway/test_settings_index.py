@@ -1,14 +1,20 @@
-"""The settings: who is shown the way to what."""
+"""The settings: who is shown the way to what, what each key may, and who did what in words."""
 
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
+from typing import get_args
 
 import pytest
 from fakes.api_keys import key_of
-from fakes.gateway import FakeGateway
+from fakes.gateway import CUSTOMERS, FakeGateway
+from support.customers import body
 from support.sessions import browser_of
 
+from gateway.pages.controllers.api_keys import SCOPES
+from gateway.pages.controllers.audit import WORDS
+from gateway.services.events.change import ChangeType
 from gateway.services.principal import Scope
 
 KEY = "csk_000000000007_" + "k" * 43
@@ -36,3 +42,68 @@ def test_who_may_open_none_of_them_is_not_shown_the_way(gateway: FakeGateway) ->
     answer = browser.get("/settings")
     assert answer.status_code == 403
     assert 'href="/settings"' not in re.sub("(?s)<main.*</main>", "", answer.text)
+
+
+def test_every_scope_and_everything_that_can_be_done_has_words() -> None:
+    assert {*SCOPES} == {*Scope}
+    assert {*WORDS} == {*get_args(ChangeType)}
+
+
+class TestAudit:
+    def _entries(self, gateway: FakeGateway, **asked: str) -> list[str]:
+        answer = browser_of(gateway).get("/settings/audit", query_string=asked)
+        assert answer.status_code == 200, answer.text
+        return re.findall("(?s)</a> ([A-Za-z ]+?)(?:: |<|\n)", answer.text.partition("<tbody>")[2])
+
+    @pytest.fixture
+    def busy(self, gateway: FakeGateway) -> FakeGateway:
+        """A gateway where something has been done."""
+        gateway.client.post("/api/v1/api-keys", json={"name": "<b>CRM", "scopes": ["models:read"]})
+        gateway.client.post(CUSTOMERS, json=body("C1"))
+        gateway.client.delete(f"{CUSTOMERS}/C1")
+        gateway.logged()
+        return gateway
+
+    def test_says_newest_first_who_did_what(self, busy: FakeGateway) -> None:
+        assert self._entries(busy) == ["deleted a customer", "added a customer", "made an API key"]
+
+    def test_shows_what_is_asked_for(self, busy: FakeGateway) -> None:
+        today = f"{datetime.now(UTC):%Y-%m-%d}"
+        assert self._entries(busy, subject="C1", action="", actor="") == ["deleted a customer", "added a customer"]
+        assert self._entries(busy, action="api_key.created") == ["made an API key"]
+        assert self._entries(busy, actor="nobody") == []
+        assert len(self._entries(busy, **{"from": today, "until": today})) == 3
+        assert self._entries(busy, until="2020-01-01") == []
+
+    @pytest.mark.parametrize("wrong", ["from=yesterday", "action=everything", "cursor=x", "colour=red"])
+    def test_says_what_is_wrong_with_a_filter(self, gateway: FakeGateway, wrong: str) -> None:
+        answer = browser_of(gateway).get(f"/settings/audit?{wrong}")
+        assert (answer.status_code, f"?{wrong.partition('=')[0]}" in answer.text) == (422, True)
+
+    def test_goes_on_with_the_same_filter(self, gateway: FakeGateway) -> None:
+        for number in range(60):
+            gateway.client.post(CUSTOMERS, json=body(f"C{number}"))
+        gateway.logged()
+        browser = browser_of(gateway)
+        first = browser.get("/settings/audit?action=customer.created")
+        (further,) = re.findall('rel="next" href="([^"]+)"', first.text.replace("&amp;", "&"))
+        second = browser.get(further)
+        seen = re.findall("<code>(C\\d+)</code>", first.text + second.text)
+        assert len(seen) == len(set(seen)) == 60
+
+    def test_names_nobody_who_has_been_erased(self, busy: FakeGateway) -> None:
+        assert busy.client.delete(f"{CUSTOMERS}/C1?erase=true").status_code == 200
+        busy.logged()
+        answer = browser_of(busy).get("/settings/audit")
+        assert "erased a customer for good" in answer.text
+        assert "C1<" not in answer.text
+
+
+def test_the_keys_are_listed_with_what_they_may_and_never_their_secrets(gateway: FakeGateway) -> None:
+    gateway.keys.insert(key_of(KEY, [Scope.MODELS_READ]))
+    text = browser_of(gateway).get("/settings/keys").text
+    assert "See segments, models and alerts" in text
+    assert "csk_000000000007" in text
+    assert KEY[-20:] not in text
+    gateway.services.api_keys.revoke("000000000007")
+    assert "do not work any more (1)" in browser_of(gateway).get("/settings/keys").text
