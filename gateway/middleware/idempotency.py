@@ -80,7 +80,7 @@ def idempotent(idempotency: IdempotencyService, lease: float) -> Around:
     """
 
     def around(route: Route, view: View) -> View:
-        if route.method != "POST":
+        if route.method != "POST" or route.scope is None:  # a key is its caller's own, and nobody has said who calls
             return view
 
         @wraps(view)

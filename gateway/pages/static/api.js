@@ -56,6 +56,10 @@ export function explain(problem) {
     message.querySelector("span").append(link);
     return;
   }
+  if (problem.code === "csrf_token_wrong") {
+    show("Somebody else has signed in in this browser meanwhile. Keep what you typed, and load this page anew.", "bad");
+    return;
+  }
   const faults = (problem.errors ?? []).map((error) => `${error.pointer.replace(/^\//, "")} ${error.detail}`);
   show([problem.message, ...faults].join(" "), "bad");
 }

@@ -82,7 +82,7 @@ class Sessions:
 
     def __init__(self, authentication: Authentication, secret: str) -> None:
         self._authentication = authentication
-        self._tokens = URLSafeTimedSerializer(secret, salt="session")
+        self._tokens = URLSafeTimedSerializer(secret, salt="session-1")
         self._secret = secret.encode()
 
     def begin(self, key: str) -> Session:

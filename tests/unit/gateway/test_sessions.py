@@ -67,12 +67,12 @@ def _rename(browser: PageClient, csrf_token: str | None) -> TestResponse:
 
 
 class TestSigningIn:
-    def test_leads_to_the_first_page_that_the_key_opens(self, gateway: FakeGateway) -> None:
+    def test_leads_to_the_first_page_or_to_the_one_that_was_asked_for(self, gateway: FakeGateway) -> None:
         gateway.keys.insert(key_of(OTHER, [Scope.CUSTOMERS_READ]))
         browser = browser_of(gateway, None)
         assert browser.get("/").headers["Location"] == "/sign-in"
-        assert browser.sign_in(OTHER).headers["Location"] == "/customers"
-        assert browser.get("/sign-in").headers["Location"] == "/customers"
+        assert browser.sign_in(OTHER).headers["Location"] == "/overview"
+        assert browser.get("/sign-in").headers["Location"] == "/overview"
         assert browser.get("/sign-in?next=/customers/C1").headers["Location"] == "/customers/C1"
 
     @pytest.mark.parametrize("key", ["", "csk_", ADMIN_KEY[:-1], OTHER, "eyJhbGciOiJSUzI1NiJ9.e30.x"])
@@ -83,6 +83,11 @@ class TestSigningIn:
         assert 'value="/customers?sort=-BALANCE"' in answer.text
         assert "Set-Cookie" not in answer.headers
         assert key in ("", "csk_") or key not in answer.text
+
+    def test_heeds_no_idempotency_key_which_would_be_nobodys(self, gateway: FakeGateway) -> None:
+        for key in (ADMIN_KEY, "wrong"):
+            answer = browser_of(gateway, None).post("/sign-in", data={"key": key}, headers={"Idempotency-Key": "1"})
+            assert answer.status_code == (303 if key == ADMIN_KEY else 401)
 
     def test_from_another_site_is_refused(self, gateway: FakeGateway) -> None:
         """Login CSRF: somebody else's key, or address, in the browser of a person who does not know it."""
