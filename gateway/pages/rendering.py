@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -110,18 +109,9 @@ def _environment(currency: str) -> Environment:
         "in_unit": lambda value, feature: in_unit(value, feature, currency),
         "time": _time,
         "day": lambda moment: _time(moment, "day"),
-        "labelled": labelled,
     }
     environment.filters |= filters
     return environment
-
-
-def labelled(text: str) -> str:
-    """Write the plain names of features in the place of their columns' names, in a sentence of the API."""
-    return _COLUMN.sub(lambda hit: f"“{BY_NAME[hit[0]].label}”" if hit[0] in BY_NAME else hit[0], text)
-
-
-_COLUMN: Final = re.compile(r"\b[A-Z][A-Z_]+\b")
 
 
 def _time(moment: datetime | str | None, kind: str = "minute") -> str:

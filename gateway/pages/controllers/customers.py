@@ -91,7 +91,7 @@ class CustomerTableController:
             columns=columns,
             all_columns=COLUMNS,
             exports=_exports(asked, columns),
-            faults=refusal.faults if refusal else {},
+            faults=refusal.faults if refusal and refusal.kind == "invalid" else {},
             found=None if refusal else found,
             labels=LABELS,
             names=names_in(self._describe()),

@@ -40,8 +40,26 @@ export async function call(method, path, { json, body, headers = {}, signal, sec
   }
   const type = answer.headers.get("Content-Type") ?? "";
   const content = type.includes("json") ? await answer.json() : await answer.text();
+  if (content.code === "csrf_token_wrong" && (await hasNewToken())) {
+    return call(method, path, { body, headers: all, signal, seconds, key: all["Idempotency-Key"] ?? null });
+  }
   if (!answer.ok) throw new Problem(answer.status, typeof content === "string" ? { detail: answer.statusText } : content);
   return { status: answer.status, body: content, headers: answer.headers };
+}
+
+/** Whether somebody has signed in anew, beside this page: it takes on the token of that session, and keeps what was typed. */
+async function hasNewToken() {
+  const root = document.documentElement;
+  let page = "";
+  try {
+    page = await (await fetch("/settings", { headers: { Accept: "text/html" } })).text();
+  } catch {
+    return false; // what went wrong first is told
+  }
+  const token = new DOMParser().parseFromString(page, "text/html").documentElement.dataset.csrfToken;
+  if (!token || token === root.dataset.csrfToken) return false;
+  root.dataset.csrfToken = token;
+  return true;
 }
 
 /** Say in words what went wrong; who is signed out can sign in beside this page, which keeps what was typed. */

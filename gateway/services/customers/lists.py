@@ -65,10 +65,10 @@ class CustomerLists:
         return Page([_shown(item, query.fields) for item in items] if query.fields else items, end), total
 
     def is_counted_fast(self, filters: Filters) -> bool:
-        """Whether it takes no time to estimate how many customers match: one index knows, or few are stored."""
+        """Whether it is quick to estimate how many customers match: one index knows, or leaves few to look through."""
         if not filters or any(len(part) == len(filters) for part in parts_by_index(filters)):
             return True
-        return self._store.count((), exact=False).total <= SMALL_BASE
+        return self._store.count((), exact=False).total <= SMALL_BASE or self._leaves_few(filters)
 
     def _check(self, query: CustomerQuery) -> None:
         conditions, keys = without_index(query.filters, query.order)
@@ -76,12 +76,15 @@ class CustomerLists:
             return
         if self._store.count((), exact=False).total <= SMALL_BASE:
             return
-        for part in parts_by_index(query.filters):
-            if self._store.count(part, exact=False).kind == "exact":
-                return
+        if self._leaves_few(query.filters):
+            return
         faults = [FieldError(pointer=f"?{_written(c)}", detail=f"{c.field} has no index") for c in conditions]
         faults += [FieldError(pointer="?sort", detail=f"{key.field} has no index") for key in keys]
         raise QueryNotIndexed(faults, INDEXED, ESTIMATE_LIMIT)
+
+    def _leaves_few(self, filters: Filters) -> bool:
+        """Whether there is an index in which fewer than `ESTIMATE_LIMIT` customers match what it knows."""
+        return any(self._store.count(part, exact=False).kind == "exact" for part in parts_by_index(filters))
 
     def _total(self, query: CustomerQuery, found: int, count: Exactness) -> Total:
         if query.after is None and found <= query.limit:

@@ -6,11 +6,12 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
-from support.browser import PHONE, Look
+import requests
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+from support.browser import PHONE, Look, signed_in
 from support.customers import inputs
 
-from tests.e2e.conftest import System
+from tests.e2e.conftest import System, wait_until
 
 
 @pytest.fixture
@@ -105,14 +106,41 @@ def test_what_is_wrong_is_said_beside_the_fields_and_nothing_typed_is_lost(
     look.check()
     page.get_by_label("Months paid in full").fill("75")
     page.get_by_label("Number of purchases").fill("7")
+    scored = stack.http.post(f"{stack.base}/api/v1/customers/{customer}/segment", timeout=10)
+    assert scored.status_code == 200, "a new revision, of which nobody needs to know"
     page.context.set_offline(True)
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_text("The service cannot be reached.")).to_be_visible()
     page.context.set_offline(False)
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_text("Saved.")).to_be_visible()
-    look.expect("422", "ERR_INTERNET_DISCONNECTED")
+    look.expect("412", "422", "ERR_INTERNET_DISCONNECTED")
     assert stack.http.get(f"{stack.base}/api/v1/customers/{customer}", timeout=10).json()["PRC_FULL_PAYMENT"] == 0.75
+
+
+def test_whose_key_is_revoked_in_mid_edit_signs_in_beside_the_page_and_loses_nothing(
+    browser: Browser, stack: System, customer: str
+) -> None:
+    keys = f"{stack.base}/api/v1/api-keys"
+    made = stack.http.post(
+        keys, json={"name": "Ada", "scopes": ["customers:write", "customers:read"]}, timeout=10
+    ).json()
+    with signed_in(browser, stack.base, made["key"]) as context, Look.at(context, stack.base) as look:
+        page = _editing(look, customer)
+        page.get_by_label("Credit limit").fill("7000")
+        assert stack.http.delete(f"{keys}/{made['id']}", timeout=10).ok
+        bearer = {"Authorization": f"Bearer {made['key']}"}
+        wait_until(lambda: requests.get(f"{keys}", headers=bearer, timeout=10).status_code == 401, "the key is revoked")
+        page.get_by_role("button", name="Save").click()
+        with context.expect_page() as beside:
+            page.get_by_role("link", name="sign in in a new tab").click()
+        beside.value.get_by_label("API key").fill(stack.key)
+        beside.value.get_by_role("button", name="Sign in").click()
+        expect(beside.value.get_by_role("button", name="Sign out")).to_be_visible()
+        page.get_by_role("button", name="Save").click()
+        expect(page.get_by_text("Saved.")).to_be_visible()
+        look.expect("401", "403")
+    assert stack.http.get(f"{stack.base}/api/v1/customers/{customer}", timeout=10).json()["CREDIT_LIMIT"] == 7_000
 
 
 def test_a_customer_is_deleted_after_a_question_and_restored(look: Look, customer: str) -> None:
