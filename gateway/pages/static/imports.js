@@ -1,6 +1,6 @@
 // The way of a file: choose it, say which column is which, see what it would change, import it.
 
-import { call, once } from "./api.js";
+import { call, once, Problem } from "./api.js";
 import { follow, pageOf, said, setBar, share } from "./follow.js";
 import { columnsOf, fold, mapping, recognised } from "./header.js";
 import { confirm } from "./messages.js";
@@ -33,7 +33,8 @@ async function choose(file) {
   const fault = faultOf(file);
   part("file-fault").textContent = fault;
   part("file-fault").hidden = !fault;
-  for (const id of ["columns", "order"]) part(id).hidden = Boolean(fault);
+  for (const id of ["columns", "order", "preflight"]) part(id).hidden = Boolean(fault);
+  part("so-far").hidden = true; // or it would jump when the check has ended
   chosen = null;
   if (fault) return;
   const columns = JSON.parse(form.dataset.columns);
@@ -108,13 +109,22 @@ function address(options) {
 
 function forget() {
   checked = null;
-  part("preflight").hidden = true;
+  part("found").replaceChildren();
+  part("go").hidden = true;
+  part("go-said").textContent = "Check the file to see that. Nothing is written by a check.";
 }
 
 function move(text, percent) {
   part("progress").hidden = false;
+  part("go-said").hidden = true;
   part("progress-said").textContent = text;
   setBar(part("bar"), percent);
+}
+
+function rest() {
+  moving = null;
+  part("progress").hidden = true;
+  part("go-said").hidden = false;
 }
 
 async function send(options) {
@@ -135,14 +145,12 @@ async function check() {
     moving = { abort: () => call("POST", `imports/${encodeURIComponent(begun.id)}/cancel`).catch(() => undefined) };
     const record = await follow(begun.id, (now) => move(`Checking: ${said(now)}`, share(now)));
     const receipt = (await pageOf(begun.id)).querySelector("#receipt");
-    if (!receipt) return location.assign(`/imports/${encodeURIComponent(begun.id)}`);
+    if (!receipt) throw new Problem(0, { detail: "What was found cannot be shown at the moment. Check the file again." });
     part("found").replaceChildren(document.adoptNode(receipt));
     offer(record);
   } finally {
-    moving = null;
-    part("progress").hidden = true;
+    rest();
   }
-  return undefined;
 }
 
 function offer(record) {
@@ -158,7 +166,6 @@ function offer(record) {
   part("go-said").textContent = text;
   part("go").hidden = record.status !== "completed" || Boolean(refused) || !changes;
   part("go").textContent = gone ? `Import and delete ${numbers.format(gone)} customers` : "Import now";
-  part("preflight").hidden = false;
   part("preflight").focus();
 }
 
@@ -172,10 +179,10 @@ async function go() {
   part("progress").scrollIntoView({ block: "nearest" });
   try {
     const begun = await send(gone ? { confirm_missing: String(gone) } : {});
+    rest(); // or the browser would ask whether to leave
     location.assign(`/imports/${encodeURIComponent(begun.id)}`);
   } finally {
-    moving = null;
-    part("progress").hidden = true;
+    rest();
   }
 }
 

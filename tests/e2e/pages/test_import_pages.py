@@ -31,7 +31,7 @@ def choose(look: Look, file: Path) -> Page:
 def check(page: Page) -> None:
     """Have the file checked, and wait until it is."""
     page.get_by_role("button", name="Check the file").click()
-    expect(page.get_by_role("heading", name="What the file would change")).to_be_visible(timeout=30_000)
+    expect(page.locator("#found #receipt")).to_be_visible(timeout=60_000)
 
 
 def test_the_page_and_its_fields(look: Look, tmp_path: Path) -> None:
