@@ -263,7 +263,7 @@ def test_customers_in_short() -> None:
         "3 added one by one or by another system",
         "20 changed by files",
         "2 changed one by one or by another system",
-        "100,000 or more deleted",
+        "10,000 or more deleted",
     ]
 
 
