@@ -73,10 +73,14 @@ def _import(item: Happening, _names: Mapping[str, str]) -> tuple[str, str]:
     moved = data["segment_changes"]["count"]
     rows = "1 row" if data["rows"] == 1 else f"{number(data['rows'])} rows"
     end = _ENDS.get(data["status"])
-    parts = [f"{number(data['created'])} new", f"{number(data['updated'])} changed"]
-    parts += [f"{number(data['deleted'])} deleted"] if data.get("deleted") else []
-    parts += [f"{number(moved)} moved to another segment"] if moved else []
-    parts += [f"{number(data['rejected'])} refused"] if data["rejected"] else []
+    told = (
+        (data["created"], "new"),
+        (data["updated"], "changed"),
+        (data.get("deleted", 0), "deleted"),
+        (moved, "moved to another segment"),
+        (data["rejected"], "refused"),
+    )
+    parts = [f"{number(count)} {what}" for count, what in told if count] or ["nobody new or changed"]
     text = f"An import {end} {rows}" if end else f"A file of {rows} was imported"
     return f"{text}: {', '.join(parts)}.", f"/imports/{item['subject']['id']}"
 

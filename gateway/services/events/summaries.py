@@ -18,7 +18,7 @@ from shared.problems import FieldError
 
 PERIOD: Final = timedelta(days=7)
 """How far back it goes unless somebody says."""
-MOST: Final = 100_000
+MOST: Final = 10_000
 """Where counting stops."""
 MOST_LISTED: Final = 20
 """Digests of each type that are listed."""
@@ -52,7 +52,7 @@ class Happening(TypedDict):
 class ChangeSummary(TypedDict):
     """What has changed between ``since`` and ``as_of``; ``since`` is no earlier than the log goes back.
 
-    ``counts`` are the entries in the change log by type; 100,000 stands for as many or more. An import
+    ``counts`` are the entries in the change log by type; 10,000 stands for as many or more. An import
     has entries only for customers whom it moved to another segment (``customer.updated``); whom it created or changed
     otherwise its digest counts. ``items`` are digests of imports and re-scorings, activations and new names of
     segments, newest first, up to 20 of each.
