@@ -40,3 +40,8 @@ export function segment({ id, name }, linked = true) {
   const inside = [swatch(id), name || id];
   return linked ? el("a", { class: "segment", href: `/segments/${encodeURIComponent(id)}` }, inside) : el("span", { class: "segment" }, inside);
 }
+
+/** Call segments by their names alone, in a remark that has "seg-01 (name)" or an id that `called` has a name for. */
+export function withoutIds(remark, called = () => undefined) {
+  return remark.replace(/\bseg-\d+ \((.+?)\)/g, "$1").replace(/\bseg-\d+\b/g, (id) => called(id) ?? id);
+}

@@ -1,7 +1,7 @@
 // The page of one version: who would move, activating it, and what came of that.
 
 import { call, once } from "./api.js";
-import { el, money, number, percent, segment } from "./dom.js";
+import { el, money, number, percent, segment, withoutIds } from "./dom.js";
 import { LONGEST, longWork } from "./long_work.js";
 import { confirm } from "./messages.js";
 import { list, matrix } from "./moves.js";
@@ -37,7 +37,7 @@ function previewed(found) {
       ["What they owe", money(moved.balance), `${percent(moved.balance_share)} of all that is owed`],
       ["Their credit limits", money(moved.credit_limit), `${percent(moved.credit_limit_share)} of all known limits`],
     ]),
-    remarks.length ? el("ul", {}, remarks.map((remark) => el("li", {}, remark.replace(/seg-\d+ \((.+?)\)/g, "$1").replace(/\bseg-\d+\b/g, (id) => from.concat(to).find((one) => one.id === id)?.name ?? id)))) : null,
+    remarks.length ? el("ul", {}, remarks.map((remark) => el("li", {}, withoutIds(remark, (id) => from.concat(to).find((one) => one.id === id)?.name)))) : null,
     moved.customers ? [matrix({ ...what, caption: "How many customers go from which segment to which", corner: "From ↓ to →" }), list(what)].flat() : null,
     found.customers.length ? affected(found.customers, from, to) : null,
   ].flat();

@@ -2,7 +2,7 @@
 
 import { localTimes } from "./app.js";
 import { Problem, call, once } from "./api.js";
-import { el, number, percent, segment, time } from "./dom.js";
+import { el, number, percent, segment, time, withoutIds } from "./dom.js";
 import { LONGEST, longWork } from "./long_work.js";
 import { confirm, show } from "./messages.js";
 import { leave, order } from "./orders.js";
@@ -47,7 +47,7 @@ function drawn(found) {
     el("p", { role: "status" }, words),
     rows.length ? el("table", {}, el("caption", {}, "What has changed most"), el("thead", {}, head), el("tbody", {}, rows)) : found.features.length ? el("p", {}, "Nothing about them has changed by more than chance.") : null,
     found.segment_mix && found.segment_mix.tier !== "none" ? mix(found.segment_mix) : null,
-    el("details", {}, el("summary", {}, "In detail"), el("ul", {}, found.remarks.map((remark) => el("li", {}, inWords(remark, labels, found.segment_mix?.names ?? {}))))),
+    el("details", {}, el("summary", {}, "In detail"), el("ul", {}, found.remarks.map((remark) => el("li", {}, withoutIds(remark))))),
     when,
   ];
 }
@@ -57,11 +57,6 @@ function mix({ training, now, names = {} }) {
   const rows = ids.map((id) => el("tr", {}, el("th", { scope: "row" }, segment({ id, name: names[id] })), el("td", { class: "num" }, percent(training[id])), el("td", { class: "num" }, percent(now[id]))));
   const head = el("tr", {}, el("th", { scope: "col" }, "Segment"), el("th", { scope: "col", class: "num" }, "In training"), el("th", { scope: "col", class: "num" }, "Now"));
   return el("table", {}, el("caption", {}, "How the segments' shares have changed"), el("thead", {}, head), el("tbody", {}, rows));
-}
-
-/** Put names in the place of columns and ids of segments. */
-function inWords(text, labels, names) {
-  return text.replace(/\b[A-Z]+(?:_[A-Z]+)*\b/g, (name) => labels[name] ?? name).replace(/\bseg-\d+\b/g, (id) => names[id] ?? id);
 }
 
 // ---- rolling back ----

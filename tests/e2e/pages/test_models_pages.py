@@ -49,11 +49,12 @@ def test_the_evidence_with_pictures_and_the_report(look: Look) -> None:
     expect(page.get_by_text("How much closer customers lie to their own segment")).to_be_visible()
     expect(page.get_by_role("row", name="6 chosen")).to_be_visible()
     look.check()
-    page.get_by_text("Map of the customers").click()
+    page.locator("details.plot summary").first.click()
     page.wait_for_function("document.querySelector('details[open] img')?.naturalWidth > 100")
-    with page.expect_popup() as report:
-        page.get_by_role("link", name="Open the validation report").click()
-    expect(report.value.get_by_role("heading", level=1)).to_be_visible()
+    for name in ("Open the validation report", "Open the report for marketing"):
+        with page.expect_popup() as report:
+            page.get_by_role("link", name=name).click()
+        expect(report.value.get_by_role("heading", level=1)).to_be_visible()
 
 
 def test_a_version_from_its_training_to_its_rollback(at_small: Look, small: System) -> None:
