@@ -44,6 +44,12 @@ if (print) {
   print.addEventListener("click", () => window.print());
 }
 
+document.querySelector("a[href='#edit']")?.addEventListener("click", (event) => {
+  event.preventDefault(); // or the browser would take the focus away again
+  document.getElementById("edit").open = true;
+  document.getElementById("name").focus();
+});
+
 const lines = (text) => text.split("\n").map((line) => line.trim()).filter(Boolean);
 
 /** What has been typed, as the API takes it: of the fields that differ from what was loaded; null for an empty one. */

@@ -43,7 +43,8 @@ def segment(stack: System) -> Iterator[Segment]:
 
 def edited(look: Look, segment: Segment) -> Page:
     page = look.open(f"/segments/{segment.id}")
-    page.get_by_text("Edit name, description").click()
+    page.get_by_role("link", name="Edit").click()
+    expect(page.get_by_label("Name")).to_be_focused()
     return page
 
 
