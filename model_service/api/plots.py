@@ -68,6 +68,7 @@ KEPT = 12
 
 _program = (sys.executable, "-m", "model_service.report.comparison_plots")
 _again = (sys.executable, "-m", "model_service.report.redraw")
+_marketing = (sys.executable, "-m", "model_service.report.marketing")
 _root = Path(model_service.__file__).parent.parent
 
 
@@ -108,10 +109,15 @@ class Drawing:
             self.refuse_if_busy()
             async with self._places:
                 content = self._kept.pop(wanted, None) or await _run(
-                    [*_again, str(version), wanted.file, self._currency], wanted.labels, REPORT_SECONDS
+                    self._program(wanted, version), wanted.labels, REPORT_SECONDS
                 )
         self._kept = dict([*self._kept.items(), (wanted, content)][-KEPT:])  # the last one used stays longest
         return content
+
+    def _program(self, wanted: _Renamed, version: Path) -> list[str]:
+        if wanted.file == MARKETING_FILE:
+            return [*_marketing, str(version), self._currency]
+        return [*_again, str(version), wanted.file, self._currency]
 
     async def draw(self, subject: str, kind: str, body: bytes) -> bytes:
         """Return the plot of what `body` describes in JSON.

@@ -21,6 +21,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import PercentFormatter
 
 from model_service.report.glyphs import named
+from model_service.report.presentation import plain_name, segment_styles
 from model_service.report.style import (
     INK,
     Heading,
@@ -30,8 +31,6 @@ from model_service.report.style import (
     heat_map,
     label_cells,
     new_figure,
-    plain_name,
-    segment_styles,
     settings,
     wrap,
 )

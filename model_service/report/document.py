@@ -7,28 +7,23 @@ were made.
 from __future__ import annotations
 
 import base64
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import orjson
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from model_service.report.figures import Figures, certainty, compare, on_map, silhouettes
 from model_service.report.overview import answers, described_source, marks, overview
 from model_service.report.plots import PLOTS, PlotSpec, Subject, subject_of
-from model_service.report.style import Heading, file_content, plain_name, settings
+from model_service.report.presentation import environment
+from model_service.report.style import Heading, file_content, settings
 from model_service.report.subject import score_rows
-from model_service.scoring.wording import rule_sentence
 from model_service.store.artefact import FIGURES_FILE, INDEX_FILE, PLOT_FOLDER, REPORT_FILE
 from model_service.store.labels import name_warning
 from model_service.store.manifest import Manifest
 from model_service.training.dataset import TrainingData
-from shared import typography
-from shared.features import BY_NAME
 from shared.model_description import Baseline
-from shared.money import in_unit, money, unit
 from shared.typography import fixed
 
 
@@ -127,39 +122,6 @@ def render(subject: Subject, drawn: Sequence[DrawnPlot]) -> str:
             glossary=GLOSSARY,
         )
     )
-
-
-def environment(names: Mapping[str, str], currency: str) -> Environment:
-    """Return what templates of reports are rendered by.
-
-    Parameters
-    ----------
-    names : of the segments, by id.
-    """
-    made = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    made.filters |= _filters(names, currency)
-    return made
-
-
-def _filters(names: Mapping[str, str], currency: str) -> dict[str, Callable[..., Any]]:
-    columns = re.compile(rf"\b({'|'.join(sorted(BY_NAME, key=len, reverse=True))})\b")
-    ids = re.compile(rf"\b({'|'.join(map(re.escape, names))})\b(?! \()")
-    return {
-        **{name: getattr(typography, name) for name in ("number", "fixed", "signed", "percent", "day")},
-        "in_unit": lambda value, name: in_unit(value, name, currency),
-        "money": lambda value: money(value, currency),
-        "rule": lambda rule: rule_sentence(rule, currency),
-        "plain_name": plain_name,
-        "unit": lambda name: unit(name, currency) if name in BY_NAME else "share of the limit",
-        "in_words": lambda text: columns.sub(lambda found: plain_name(found[1]), text),
-        "with_names": lambda text: ids.sub(lambda found: f"{found[1]} ({names[found[1]]})", text),
-    }
 
 
 NATURAL = 0.5

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from model_service.report.plots import Subject
-from model_service.report.style import plain_name
-from model_service.store.manifest import Manifest, StoredSegment
-from model_service.training.segments import UTILISATION
+from model_service.report.presentation import plain_name
+from model_service.store.manifest import UTILISATION, Manifest, StoredSegment
 from shared.features import BY_NAME
 from shared.money import in_unit, money
 from shared.typography import day, number, percent
+
+if TYPE_CHECKING:
+    from model_service.report.plots import Subject
 
 MARKED = 0.5
 """Standard deviations from all customers' mean from which on a feature marks a segment."""

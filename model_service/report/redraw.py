@@ -1,8 +1,8 @@
 """``python -m model_service.report.redraw FOLDER FILE [CURRENCY]``: draw a file of a stored version as it is now.
 
-That is with the names of now, in the currency of now, and for the marketing edition of the report at all. FOLDER is
-the version's, FILE ``report.html``, ``marketing.html`` or ``plots/<name>.svg`` or ``.png``. The labels come as JSON on
-standard input, the file goes to standard output. Serving runs it as a process of its own, like `comparison_plots`.
+That is with the names and in the currency of now. FOLDER is the version's, FILE ``report.html`` or ``plots/<name>.svg``
+or ``.png``. The labels come as JSON on standard input, the file goes to standard output. Serving runs it as a process
+of its own, like `comparison_plots`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from pathlib import Path
 
 import orjson
 
-from model_service.report import marketing
 from model_service.report.document import DrawnPlot, render
 from model_service.report.plots import PLOTS, PlotSpec, Subject, subject_of
 from model_service.report.style import FileKind, file_content, settings
@@ -21,7 +20,6 @@ from model_service.store.artefact import (
     FIGURES_FILE,
     INDEX_FILE,
     MANIFEST_FILE,
-    MARKETING_FILE,
     PLOT_FOLDER,
     REPORT_FILE,
     parse_manifest,
@@ -35,10 +33,6 @@ def redrawn(folder: Path, file: str, labels: Labels, currency: str = "") -> byte
     # Without a look at its signature, as plots and reports have none: nothing is scored by them.
     manifest = parse_manifest(folder, read_bytes(folder, MANIFEST_FILE))
     stored = folder / PLOT_FOLDER
-    if file == MARKETING_FILE:
-        kept = stored / FIGURES_FILE
-        figures = orjson.loads(kept.read_bytes()) if kept.exists() else None
-        return marketing.render(manifest, figures, labels, currency).encode()
     figures = orjson.loads((stored / FIGURES_FILE).read_bytes())
     subject = subject_of(manifest, figures, labels, currency)
     with settings():

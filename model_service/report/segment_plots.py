@@ -13,21 +13,10 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, FuncFormatter, PercentFormatter
 
 from model_service.report.glyphs import named
-from model_service.report.style import (
-    INK,
-    Heading,
-    SegmentStyle,
-    bar,
-    heat_map,
-    label_cells,
-    new_figure,
-    plain_name,
-    segment_styles,
-    wrap,
-)
-from model_service.store.manifest import StoredSegment
+from model_service.report.presentation import SegmentStyle, plain_name, segment_styles
+from model_service.report.style import INK, Heading, bar, heat_map, label_cells, new_figure, wrap
+from model_service.store.manifest import UTILISATION, StoredSegment
 from model_service.training.naming import COMPOSITE_LABELS, composites
-from model_service.training.segments import UTILISATION
 from shared.features import BY_NAME, FEATURES, Kind
 from shared.money import in_unit, unit
 from shared.typography import number, percent, short

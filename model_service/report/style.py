@@ -1,16 +1,10 @@
-"""How every plot looks: colours, markers and hatches of the segments, sizes, and files that never differ by chance.
-
-Colour is never alone: each segment also has a marker, a hatch and its id in words, so that the plots can be read in
-grey print and by colour-blind people. The colours are those of the pages (gateway/pages/static/style.css, its tones on
-a light ground), so that a segment has one colour wherever it is shown.
-"""
+"""How every plot looks: headings, sizes, tables, and files that never differ by chance."""
 
 from __future__ import annotations
 
 import io
-import re
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Literal, NamedTuple
 
@@ -24,8 +18,6 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from model_service.report.glyphs import FONT, printable
 from model_service.scoring.pipeline import Matrix
-from model_service.training.segments import UTILISATION
-from shared.features import BY_NAME
 
 FileKind = Literal["svg", "png"]
 
@@ -36,12 +28,6 @@ DPI = 150
 INK = "#1a1a1a"
 FAINT = "#8a8a8a"
 QUIET = "#4d4d4d"
-
-COLOURS = ["#0072b2", "#d55e00", "#008a66", "#b0518b", "#8a6d00", "#5a55b8", "#5d6b7a", "#8a3b2e"]
-"""By the number of a segment's id."""
-
-_MARKERS = "os^DvP*X<"
-_HATCHES = ("", "///", "\\\\\\", "xxx", "---", "|||", "+++")
 
 _SETTINGS: dict[Any, Any] = {
     "axes.axisbelow": True,
@@ -73,38 +59,9 @@ _SETTINGS: dict[Any, Any] = {
 }
 
 
-class SegmentStyle(NamedTuple):
-    """How one segment is drawn, everywhere."""
-
-    colour: str
-    marker: str
-    hatch: str
-
-
 def settings() -> AbstractContextManager[None]:
     """Matplotlib's settings for drawing and saving, in force inside ``with``."""
     return mpl.rc_context(_SETTINGS)
-
-
-def segment_styles(ids: Iterable[str]) -> dict[str, SegmentStyle]:
-    """Give each segment its style by the number in its permanent id, so that it looks alike in every version.
-
-    Two segments of one model never share a style: of two that would, the one with the later id takes the next free.
-    """
-    places: dict[str, int] = {}
-    ordered = sorted(set(ids))
-    for position, identity in enumerate(ordered):
-        number = re.search(r"\d+$", identity)
-        place = int(number.group()) - 1 if number else position
-        taken = {p % len(COLOURS) for p in places.values()} if len(ordered) <= len(COLOURS) else set()
-        while place % len(COLOURS) in taken or place in places.values():
-            place += 1
-        places[identity] = place
-    return {identity: _style(place) for identity, place in places.items()}
-
-
-def _style(place: int) -> SegmentStyle:
-    return SegmentStyle(COLOURS[place % len(COLOURS)], _MARKERS[place % len(_MARKERS)], _HATCHES[place % len(_HATCHES)])
 
 
 TITLE_HEIGHT, SENTENCE_HEIGHT = 0.25, 0.15
@@ -141,14 +98,6 @@ def new_figure(height: float, heading: Heading = NO_HEADING) -> Figure:
 def wrap(text: str, width: int, lines: int = 3) -> str:
     """Break `text` into at most so many lines of `width` characters; what cannot be drawn becomes a space."""
     return "\n".join(textwrap.wrap(printable(text), width, max_lines=lines, placeholder=" …"))
-
-
-LABELS = {UTILISATION: "Share of the limit in use"}
-
-
-def plain_name(feature: str) -> str:
-    """Return what people call a feature, or what is computed from features; an unknown one as it is."""
-    return BY_NAME[feature].label if feature in BY_NAME else LABELS.get(feature, feature)
 
 
 def bar(axes: Axes, place: float, length: float, height: float, **look: Any) -> None:

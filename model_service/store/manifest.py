@@ -18,6 +18,9 @@ from shared.model_description import (
     Rule,
 )
 
+UTILISATION = "UTILISATION"
+"""In profiles: the share of the credit limit in use, ``BALANCE / CREDIT_LIMIT``."""
+
 
 class StoredSegment(TypedDict):
     """A segment with what only the registry needs: the name made by rule, and its match to the parent."""

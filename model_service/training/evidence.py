@@ -12,11 +12,11 @@ from scipy.stats import rankdata
 from sklearn.metrics import adjusted_rand_score
 
 from model_service.scoring.pipeline import Clusters, Matrix, Parameters, Scores
-from model_service.store.manifest import Evidence, Histogram, SegmentEvidence
+from model_service.store.manifest import UTILISATION, Evidence, Histogram, SegmentEvidence
 from model_service.training.calibration import Confidence, confidence
 from model_service.training.dataset import TrainingData
 from model_service.training.parallel import study_sample
-from model_service.training.segments import UTILISATION, with_utilisation
+from model_service.training.segments import with_utilisation
 from model_service.training.selection import Selection, find_elbow, remarks
 from model_service.training.surrogate import RuleSheet, rule_sheet
 from shared.model_description import Baseline, Member

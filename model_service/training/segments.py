@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from model_service.scoring.pipeline import Clusters, Matrix
-from model_service.store.manifest import StoredSegment
+from model_service.store.manifest import UTILISATION, StoredSegment
 from model_service.training.matching import Identity
 from model_service.training.naming import name_segments
 from shared.contract import Quartiles
@@ -51,10 +51,6 @@ def describe_segments(
         for cluster in range(k)
     ]
     return sorted(segments, key=lambda s: -s["share"])
-
-
-UTILISATION = "UTILISATION"
-"""Share of the credit limit in use, ``BALANCE / CREDIT_LIMIT``; computed for profiles only."""
 
 
 def with_utilisation(frame: pd.DataFrame) -> pd.DataFrame:

@@ -35,7 +35,7 @@ class TestReport:
 
     def test_has_no_other_edition(self, gateway: FakeGateway) -> None:
         answer = gateway.client.get(f"{ACTIVE}/report", query_string={"edition": "poetry"})
-        assert_problem(answer, 422, "validation_failed")
+        assert_problem(answer, 422, "validation_failed", ["?edition"])
 
 
 class TestPlots:

@@ -18,10 +18,11 @@ from matplotlib import pyplot
 from model_service.report import document
 from model_service.report.document import write
 from model_service.report.plots import PLOTS
-from model_service.report.style import DPI, WIDTH, plain_name
+from model_service.report.presentation import plain_name
+from model_service.report.style import DPI, WIDTH
 from model_service.report.subject import score_rows
+from model_service.store.manifest import UTILISATION
 from model_service.store.registry import ModelStore
-from model_service.training.segments import UTILISATION
 from shared.features import DISTANCE_NAMES, FEATURES
 from shared.typography import signed
 

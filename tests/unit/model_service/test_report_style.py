@@ -11,8 +11,9 @@ from matplotlib import pyplot
 
 from model_service.report.comparison_plots import drift, transitions
 from model_service.report.figures import silhouettes
+from model_service.report.presentation import COLOURS, segment_styles
 from model_service.report.space_plots import LABEL_GAP, LABEL_SHAPE, _push
-from model_service.report.style import COLOURS, file_content, heat_map, new_figure, segment_styles, settings, wrap
+from model_service.report.style import file_content, heat_map, new_figure, settings, wrap
 from model_service.report.subject import score_rows
 from model_service.store.registry import ModelStore
 from tests.conftest import ROOT

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from model_service.training.segments import UTILISATION, profiles
+from model_service.store.manifest import UTILISATION
+from model_service.training.segments import profiles
 
 
 def test_a_profile_counted_by_hand():

@@ -8,13 +8,12 @@ from training_progress import Watched
 
 from model_service.scoring.pipeline import CompiledScorer, Parameters, label_differences
 from model_service.store.artefact import MANIFEST_FILE
-from model_service.store.manifest import Evidence, StoredSegment
+from model_service.store.manifest import UTILISATION, Evidence, StoredSegment
 from model_service.store.registry import ModelStore
 from model_service.training.dataset import read_customers
 from model_service.training.errors import DataRefused
 from model_service.training.fitted import predict_arrays
 from model_service.training.parallel import NoProgress
-from model_service.training.segments import UTILISATION
 from model_service.training.trainer import SAMPLE_ROWS, Options, train, train_version
 from shared.features import CUST_ID, DISTANCE_NAMES, FEATURES
 
