@@ -34,7 +34,7 @@ from gateway.services.errors import (
     RegistryRefusal,
     StoreUnavailable,
 )
-from gateway.services.principal import COMMAND_LINE
+from gateway.services.principal import COMMAND_LINE, Scope
 
 AWAY = StoreUnavailable("away")
 FREELY = Repeats()
@@ -65,7 +65,8 @@ class Guarded:
         guard = idempotent(IdempotencyService(self.keys, 24), 60)
         described = Operation("change", "Change", "", {200: Answer("Changed")})
         routes = [
-            Route(method, "/things", self._view, None, described, repeats=self.repeats) for method in ("POST", "PUT")
+            Route(method, "/things", self._view, Scope.ADMIN, described, repeats=self.repeats)
+            for method in ("POST", "PUT")
         ]
         register(app, [Resource("Things", "", routes, "")], {Work.QUICK: (_as_command_line, guard)})
         self.client: FlaskClient = app.test_client()
