@@ -22,7 +22,7 @@ from model_service.report.overview import described_source, leaders, mean_of_all
 from model_service.report.presentation import environment, plain_name, segment_styles
 from model_service.scoring.wording import enumerated
 from model_service.store.artefact import FIGURES_FILE, MANIFEST_FILE, PLOT_FOLDER, parse_manifest, read_bytes
-from model_service.store.labels import Labels, displayed_name
+from model_service.store.labels import Labels, displayed_actions, displayed_name
 from model_service.store.manifest import UTILISATION, Manifest, StoredSegment
 from model_service.training.naming import COMPOSITE_WORDS, THRESHOLD, composites
 from shared.features import BY_NAME
@@ -146,7 +146,7 @@ def _portraits(manifest: Manifest, figures: Figures | None, labels: Labels, curr
         marks = _marks(segment, segments, currency)
         found.append(
             Portrait(
-                segment=segment,
+                segment={**segment, "actions": displayed_actions(segment, labels)},
                 name=names[segment["id"]],
                 description=label["description"] if label else None,
                 owner=label["owner"] if label else None,

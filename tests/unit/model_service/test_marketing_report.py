@@ -135,11 +135,13 @@ def test_is_made_when_it_is_asked_for_with_the_names_and_the_currency_of_now(ser
     assert "CHF\N{NO-BREAK SPACE}" in before.body.decode()
     assert service.get(address, if_none_match=before.headers["etag"]).status == 304
     segment = service.get(f"{MODELS}/{ACTIVE}").json()["segments"][0]["id"]
-    answer = service.request("PATCH", f"{SEGMENTS}/{segment}", b'{"name": "Umbrella people"}', JSON)
+    said = b'{"name": "Umbrella people", "actions": ["Send a weather report"]}'
+    answer = service.request("PATCH", f"{SEGMENTS}/{segment}", said, JSON)
     assert answer.status == 200, answer.body
     after = service.get(address, if_none_match=before.headers["etag"])
     assert after.status == 200
     assert b"Umbrella people" in after.body
+    assert b"Send a weather report" in after.body
 
 
 @pytest.mark.parametrize("query", ["edition=poetry", "edition=", "colour=red", "edition=marketing&edition=validation"])
