@@ -9,8 +9,6 @@ from __future__ import annotations
 from typing import NotRequired
 
 import numpy as np
-from sklearn.decomposition import PCA
-from sklearn.metrics import silhouette_samples
 from typing_extensions import TypedDict
 
 from model_service.analysis.drift import DriftCounter
@@ -19,7 +17,6 @@ from model_service.report.subject import ScoredRows, predictor
 from model_service.store.comparison import Centroids, distances
 from model_service.store.labels import Labels
 from model_service.store.manifest import Manifest
-from model_service.training.calibration import confidence
 from shared.contract import BORDERLINE
 from shared.features import INPUT_NAMES
 from shared.model_contract import Drift, Preview
@@ -96,6 +93,8 @@ class Figures(TypedDict):
 
 def certainty(manifest: Manifest, rows: ScoredRows) -> dict[str, Certainty]:
     """Return how sure the model is of the customers of each segment, by id."""
+    from model_service.training.calibration import confidence  # loads scikit-learn, which drawing again does without
+
     numbers = manifest["calibration"]
     sure = confidence(numbers["intercept"], numbers["slope"], rows.margin)
     found = {}
@@ -114,6 +113,8 @@ def certainty(manifest: Manifest, rows: ScoredRows) -> dict[str, Certainty]:
 
 def on_map(rows: ScoredRows) -> MapFigures:
     """Return the customers, or a sample of them, on the two directions in which they differ most."""
+    from sklearn.decomposition import PCA  # here for the same reason
+
     pca = PCA(2, svd_solver="full").fit(rows.z)
     picked = rows.sample(MAP_ROWS)
     directions = [
@@ -130,6 +131,8 @@ def on_map(rows: ScoredRows) -> MapFigures:
 
 def silhouettes(rows: ScoredRows) -> SilhouetteFigures | None:
     """Return the silhouettes of the customers, or of a sample; None if these are all of one segment."""
+    from sklearn.metrics import silhouette_samples  # here for the same reason
+
     picked = rows.sample(SILHOUETTE_ROWS)
     labels = rows.labels[picked]
     if len(np.unique(labels)) < 2:

@@ -20,7 +20,7 @@ from shared import typography
 from shared.features import BY_NAME
 from shared.money import in_unit, money, unit
 
-COLOURS = ["#0072b2", "#d55e00", "#008a66", "#b0518b", "#8a6d00", "#5a55b8", "#5d6b7a", "#8a3b2e"]
+COLOURS = ["#0072b2", "#d55e00", "#008a66", "#b0518b", "#5f4b00", "#4b3fa8", "#3f4a56", "#8a3b2e"]
 """By the number of a segment's id."""
 
 _MARKERS = "os^DvP*X<"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from itertools import combinations
 
 import matplotlib as mpl
 import numpy as np
@@ -43,10 +44,35 @@ def test_a_segment_looks_alike_in_every_version():
     assert later["seg-05"] == first["seg-05"]
 
 
+SHEET = (ROOT / "gateway" / "pages" / "static" / "style.css").read_text(encoding="utf-8")
+TONES = re.findall(r"--tone-\d: light-dark\((#[0-9a-f]{6}), (#[0-9a-f]{6})\)", SHEET)
+SEEN_BY = {
+    "most": np.eye(3),
+    "who lack green": [[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]],
+    "who lack red": [[0.152, 1.053, -0.205], [0.115, 0.786, 0.099], [-0.004, -0.048, 1.052]],
+    "who lack blue": [[1.256, -0.077, -0.179], [-0.078, 0.931, 0.148], [0.005, 0.691, 0.304]],
+}
+"""How colours look, in linear RGB (Machado and others 2009, severity 1)."""
+
+
 def test_a_segment_has_the_colour_that_it_has_on_the_pages():
-    sheet = (ROOT / "gateway" / "pages" / "static" / "style.css").read_text(encoding="utf-8")
-    tones = re.findall(r"--tone-\d: light-dark\((#[0-9a-f]{6})", sheet)
-    assert tones == COLOURS
+    assert [light for light, _ in TONES] == COLOURS
+
+
+def in_lab(linear):
+    """CIE L*a*b* of linear RGB."""
+    to_xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+    x, y, z = np.cbrt(np.maximum(to_xyz @ np.clip(linear, 0, 1) / [0.9505, 1, 1.089], 0.0089))
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+@pytest.mark.parametrize("eyes", SEEN_BY)
+@pytest.mark.parametrize("ground", [0, 1], ids=["light", "dark"])
+def test_no_two_segments_have_a_colour_that_somebody_cannot_tell_apart(eyes, ground):
+    rgb = [np.array(mpl.colors.to_rgb(tone[ground])) for tone in TONES]
+    linear = [np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4) for c in rgb]
+    seen = [in_lab(np.array(SEEN_BY[eyes]) @ c) for c in linear]
+    assert min(np.linalg.norm(one - other) for one, other in combinations(seen, 2)) > 10
 
 
 @pytest.mark.parametrize("strange", ["", "no number", "seg-00", "seg-99999999999999999999", "x" * 300])
