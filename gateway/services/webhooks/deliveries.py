@@ -213,8 +213,9 @@ class WebhookDeliveries:
         noted: WebhookChange = {"attempts": attempts, "failing_since": since, "delivery": delivery.id}
         if receipt.outcome == "gone" or now() - since >= self._give_up:
             self._keep(replace(delivery, status="failed"), event)
-            given_up = f"No event has been accepted for {_in_words(self._give_up)}; the last answer was: "
-            reason = receipt.detail if receipt.outcome == "gone" else given_up + receipt.detail
+            given_up = f"No event has been accepted for {_in_words(self._give_up)}; what came of the last attempt: "
+            ended = "The receiver wants no more events: it answered "
+            reason = f"{ended if receipt.outcome == 'gone' else given_up}{receipt.detail.removesuffix('.')}."
             return self._disable(webhook, reason, noted)
         seconds = max(self._retry(attempts), min(receipt.retry_after or 0.0, LONGEST_RETRY))
         retry_at = now() + timedelta(seconds=seconds)
