@@ -10,11 +10,11 @@ Layers, from the outside in; each may import those below it, and import-linter e
     files               readers and writers of CSV, NDJSON and Parquet
     schemas             what comes in, checked once at the edge; derived from the data dictionary
     services            what the gateway does, in terms of customers and segments; no HTTP, no driver
-    data_access         adapters of the services' ports: MongoDB, the model service over HTTP, OpenID Connect
+    data_access         adapters of the services' ports: MongoDB, model service, webhooks, OpenID Connect
 
 Routes and controllers have one module for each resource: customers, imports, exports, predictions, segments, models,
-api_keys, audit, service. The layers below have the same names, grouped by subject: whoever looks for imports finds
-routes/imports.py, controllers/imports.py, services/imports/ and data_access/mongo/imports.py.
+api_keys, audit, events, webhooks, service. The layers below have the same names, grouped by subject: whoever looks for
+imports finds routes/imports.py, controllers/imports.py, services/imports/ and data_access/mongo/imports.py.
 
 One request, ``PATCH /api/v1/customers/S00001``: `app` gives it a request id; `middleware` finds out who calls and
 whether they may (authenticate), counts it (rate_limit), reads the query string and the Idempotency-Key;

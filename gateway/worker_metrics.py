@@ -94,6 +94,7 @@ class Figures:
         seen = self._seen
         if seen is not None:
             yield from _of_rescoring(seen)
+            yield from _of_webhooks(seen)
             yield from _of_snapshot(seen)
             yield from _of_model(seen)
             yield from _of_drift(seen.drift)
@@ -106,6 +107,17 @@ def _of_rescoring(seen: Seen) -> Iterator[Metric]:
     yield _gauge("rescoring_standstill_seconds", "How long scoring has stood still; 0 if it does not.", stood)
     yield _gauge("relay_waiting", "Changes that are not in the change log yet.", relay["waiting"])
     yield _gauge("relay_oldest_seconds", "How long the oldest of them has waited.", _age(relay["oldest"]))
+
+
+def _of_webhooks(seen: Seen) -> Iterator[Metric]:
+    found = seen.status["deliveries"]
+    webhooks = GaugeMetricFamily("segmentation_webhooks", "Webhooks, by their status.", labels=["status"])
+    for status, number in (("active", found["active"]), ("paused", found["paused"]), ("disabled", found["disabled"])):
+        webhooks.add_metric([status], number)
+    yield webhooks
+    failing = "How long the worst active webhook has had nothing accepted; 0 if none fails."
+    yield _gauge("webhook_failing_seconds", failing, _age(found["since"]))
+    yield _gauge("webhook_behind", "Entries of the log that one has still to go through.", found["behind"])
 
 
 def _of_snapshot(seen: Seen) -> Iterator[Metric]:

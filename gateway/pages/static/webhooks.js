@@ -29,6 +29,12 @@ function members(form) {
   return { url: data.get("url").trim(), description: data.get("description").trim(), types };
 }
 
+/** Show the page as it is now, and what came of it. */
+function anew(text, kind = "good") {
+  sessionStorage.setItem("came-of-it", JSON.stringify([text, kind]));
+  location.assign(`/settings/webhooks/${here.webhook}`);
+}
+
 function sends(id, work) {
   const form = document.getElementById(id);
   form?.addEventListener("submit", (event) => {
@@ -54,7 +60,7 @@ sends("change-webhook", async (form) => {
   const json = members(form);
   if (!json) return;
   await call("PATCH", `webhooks/${here.webhook}`, { json });
-  location.reload();
+  anew("Saved.");
 });
 
 sends("replay", async (form) => {
@@ -68,7 +74,7 @@ sends("replay", async (form) => {
   const detail = after === "now" ? "Messages that have not been sent yet are never sent, unless you begin earlier again." : "It hears what it has heard before, and must not mind.";
   if (!(await confirm(question, { yes: "Begin there", detail, danger: after === "now" }))) return;
   await call("POST", `webhooks/${here.webhook}/replay`, { json: { after } });
-  location.reload();
+  anew("It goes on from there.");
 });
 
 /** Wait until a message has been sent, and say what came of it. */
@@ -86,14 +92,8 @@ async function follow(address) {
 async function sendNow(path) {
   const { headers } = await call("POST", path);
   const sent = await follow(headers.get("Location"));
-  sessionStorage.setItem("sent", JSON.stringify([sent.status === "delivered", sent.detail]));
-  location.assign(`/settings/webhooks/${here.webhook}`);
-}
-
-function afterSending() {
-  const sent = JSON.parse(sessionStorage.getItem("sent") ?? "null");
-  sessionStorage.removeItem("sent");
-  if (sent) show(sent[0] ? `It was sent and taken: ${sent[1]}` : `It was not taken: ${sent[1]}`, sent[0] ? "good" : "bad");
+  if (sent.status === "delivered") anew(`It was sent and taken: ${sent.detail}`);
+  else anew(`It was not taken: ${sent.detail}`, "bad");
 }
 
 const DOES = {
@@ -133,4 +133,6 @@ shown.querySelector("[data-copy]").addEventListener("click", async () => {
   }
 });
 
-afterSending();
+const cameOfIt = JSON.parse(sessionStorage.getItem("came-of-it") ?? "null");
+sessionStorage.removeItem("came-of-it");
+if (cameOfIt) show(...cameOfIt);

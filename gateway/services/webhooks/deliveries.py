@@ -105,7 +105,7 @@ class WebhookDeliveries:
         self._lock = Lock()
 
     def run_once(self, heartbeat: Callable[[], None] = lambda: None) -> int:  # noqa: ARG002  # as the port has it
-        """Begin to deliver what there is, and wait for none of it; return how many webhooks that concerns.
+        """Begin to deliver what there is, and wait for none of it; return for how many webhooks.
 
         Raises
         ------
@@ -117,12 +117,13 @@ class WebhookDeliveries:
         if failures:
             raise failures[0]
         head, at = self._feed.now(), now()
+        begun = 0
         for webhook in self._webhooks.page(None, MOST_WEBHOOKS):
             if webhook.cursor < head and _is_due(webhook, at):
-                self._begin("events", webhook.id, self._deliver_events)
+                begun += self._begin("events", webhook.id, self._deliver_events)
         for webhook_id in self._deliveries.waiting():
-            self._begin("wanted", webhook_id, self._deliver_wanted)
-        return len(self._going_on)
+            begun += self._begin("wanted", webhook_id, self._deliver_wanted)
+        return begun
 
     def wait(self) -> None:
         """Wait until what was begun has ended."""
@@ -133,7 +134,8 @@ class WebhookDeliveries:
         with self._lock:
             return [*self._going_on.values()]
 
-    def _begin(self, kind: str, webhook_id: str, work: Callable[[str], None]) -> None:
+    def _begin(self, kind: str, webhook_id: str, work: Callable[[str], None]) -> bool:
+        """Do some work in a thread, unless it is still going on; return whether it was begun."""
         key = (kind, webhook_id)
 
         def run() -> None:
@@ -148,11 +150,12 @@ class WebhookDeliveries:
 
         with self._lock:
             if key in self._going_on:
-                return
+                return False
             # A daemon, so that a worker that is told to stop does not wait for a receiver.
             thread = Thread(target=copy_context().run, args=[run], daemon=True, name=f"webhook-{kind}")
             self._going_on[key] = thread
         thread.start()
+        return True
 
     # ---- events, in their order ---------------------------------------------------------------------------------
 
@@ -213,8 +216,9 @@ class WebhookDeliveries:
         noted: WebhookChange = {"attempts": attempts, "failing_since": since, "delivery": delivery.id}
         if receipt.outcome == "gone" or now() - since >= self._give_up:
             self._keep(replace(delivery, status="failed"), event)
-            given_up = f"No event has been accepted for {_in_words(self._give_up)}; the last answer was: "
-            reason = receipt.detail if receipt.outcome == "gone" else given_up + receipt.detail
+            given_up = f"No event has been accepted for {_in_words(self._give_up)}; what came of the last attempt: "
+            ended = "The receiver wants no more events: it answered "
+            reason = f"{ended if receipt.outcome == 'gone' else given_up}{receipt.detail.removesuffix('.')}."
             return self._disable(webhook, reason, noted)
         seconds = max(self._retry(attempts), min(receipt.retry_after or 0.0, LONGEST_RETRY))
         retry_at = now() + timedelta(seconds=seconds)

@@ -55,7 +55,7 @@ def own_stack(mongod: Mongod, tmp_path: Path, sample_models: Path) -> Iterator[S
 def running_system(folder: Path, mongod: Mongod, models: Path, **settings: str) -> Iterator[System]:
     """Run both tiers and a worker on a database and a copy of a model store."""
     with own_system(folder, mongod, models) as system:
-        system.env |= {"RATE_LIMIT_ANONYMOUS": "100000 per minute", **settings}
+        system.env |= {"RATE_LIMIT_ANONYMOUS": "100000 per minute", "WEBHOOK_NETWORKS": "127.0.0.0/8", **settings}
         system.start_model(UVICORN)
         system.start_worker()
         system.start_gateway(GRANIAN)

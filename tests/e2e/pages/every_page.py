@@ -31,7 +31,9 @@ def known_in(base: str, http: requests.Session) -> dict[str, str]:
     def first(path: str, name: str) -> str:
         return str(http.get(f"{base}/api/v1/{path}", timeout=30).json()["items"][0][name])
 
+    hook = http.post(f"{base}/api/v1/webhooks", json={"url": "https://crm.invalid/hooks"}, timeout=30).json()
     return {
+        "webhook_id": str(hook["id"]),
         "cust_id": first("customers?limit=1", "CUST_ID"),
         "segment_id": first("segments", "id"),
         "version": first("models", "version"),

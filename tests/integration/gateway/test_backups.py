@@ -274,8 +274,8 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "a file is missing": (lambda f: (f / "changes.bson.gz").unlink(), "cannot be read: No such file"),
     "another format": (_change_manifest(lambda m: m.update(format=2)), "format 2, and this version reads 1"),
     "a collection of later": (
-        _change_manifest(lambda m: m["collections"].update(webhooks={"documents": 0, "bytes": 0, "sha256": ""})),
-        "does not know (webhooks)",
+        _change_manifest(lambda m: m["collections"].update(ledgers={"documents": 0, "bytes": 0, "sha256": ""})),
+        "does not know (ledgers)",
     ),
     "a path for a name": (
         _change_manifest(lambda m: m["collections"].update({"../x": {"documents": 0, "bytes": 0, "sha256": ""}})),

@@ -189,7 +189,10 @@ class TestEnds:
         duty = worker(gateway)
         go(duty)
         disabled = stored(gateway, webhook_id)
-        assert (disabled.status, disabled.reason) == ("disabled", "410 Gone")
+        assert (disabled.status, disabled.reason) == (
+            "disabled",
+            "The receiver wants no more events: it answered 410 Gone.",
+        )
         (delivery,) = gateway.webhook_deliveries.page(webhook_id, None, None, 9)
         assert delivery.status == "failed"
         gateway.logged()
@@ -213,7 +216,9 @@ class TestEnds:
         go(duty)
         disabled = stored(gateway, webhook_id)
         assert disabled.status == "disabled"
-        assert disabled.reason == "No event has been accepted for 1 hour; the last answer was: 503 Service Unavailable"
+        assert disabled.reason == (
+            "No event has been accepted for 1 hour; what came of the last attempt: 503 Service Unavailable."
+        )
 
     def test_what_is_not_kept_any_more_is_not_skipped_in_silence(self, gateway: FakeGateway) -> None:
         webhook_id = webhook(gateway)

@@ -79,6 +79,8 @@ def test_what_the_duties_see_to(gateway: FakeGateway) -> None:
     assert value("relay_waiting") == 3
     assert [value("snapshot_state", state=state) for state in ("fresh", "computing", "failed")] == [1, 0, 0]
     assert value("active_model_info", version="v1") == 1
+    assert [value("webhooks", status=each) for each in ("active", "paused", "disabled")] == [0, 0, 0]
+    assert value("webhook_failing_seconds") == value("webhook_behind") == 0
     assert [value("drift_verdict", verdict=each) for each in ("stable", "watch")] == [0, 1]
     assert value("drift_index", feature="BALANCE") == 0.25
     assert value("drift_checked_timestamp_seconds") == pytest.approx(now().timestamp(), abs=3600 * 24)
