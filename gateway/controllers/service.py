@@ -31,6 +31,8 @@ _RESOURCES = (
     "api-keys",
     "audit",
     "events",
+    "webhooks",
+    "sample",
 )
 _ELSEWHERE = {"health": "/health/ready", "documentation": "/docs", "openapi": "/openapi.json", "metrics": "/metrics"}
 
