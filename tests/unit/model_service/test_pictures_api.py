@@ -351,6 +351,17 @@ def test_a_renamed_segment_carries_its_name_in_the_report(renaming):
     assert b"C77" not in renaming.get(address).body, "nor in what is drawn again"
 
 
+def test_the_report_is_in_the_currency_of_now(renaming, connect, tmp_path):
+    """Though the version was trained when there was none."""
+    address = f"{MODELS}/{ACTIVE}/report"
+    before = renaming.get(address)
+    assert "€" not in before.body.decode()
+    after = connect(model_store=tmp_path / "models", currency="EUR").get(address, if_none_match=before.headers["etag"])
+    assert after.status == 200, after.body
+    assert "with €" in after.body.decode()
+    assert after.headers["etag"] != before.headers["etag"]
+
+
 def test_names_that_people_take_back_leave_the_report_as_it_was(renaming):
     address = f"{MODELS}/{ACTIVE}/report"
     before = renaming.get(address)
