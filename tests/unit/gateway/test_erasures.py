@@ -427,4 +427,9 @@ def test_get_of_an_unknown_erasure(service: ErasureService) -> None:
 def test_every_store_that_may_quote_a_customer_is_on_the_list(gateway: FakeGateway) -> None:
     """Imports keep line numbers and nothing of the rows; tests/e2e/test_erasure.py looks everywhere."""
     told, places = erasables(gateway.stores, gateway.registry, gateway.settings)
-    assert {told.name, *(place.name for place in places)} == {"audit", "idempotency", "trainings"}
+    assert {told.name, *(place.name for place in places)} == {
+        "audit",
+        "idempotency",
+        "trainings",
+        "webhooks",
+    }

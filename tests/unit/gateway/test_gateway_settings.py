@@ -62,6 +62,10 @@ VARIABLES = {
     "METRICS_NETWORKS": ("metrics_networks", "10.0.0.0/8, ::1", (IPv4Network("10.0.0.0/8"), IPv6Network("::1"))),
     "METRICS_PORT": ("metrics_port", "9100", 9100),
     "DRIFT_HOURS": ("drift_hours", "0.5", 0.5),
+    "WEBHOOK_NETWORKS": ("webhook_networks", "10.1.0.0/16", (IPv4Network("10.1.0.0/16"),)),
+    "WEBHOOK_TIMEOUT": ("webhook_timeout", "2.5", 2.5),
+    "WEBHOOK_GIVE_UP_HOURS": ("webhook_give_up_hours", "0.5", 0.5),
+    "WEBHOOK_LOG_DAYS": ("webhook_log_days", "3", 3),
     "OIDC_ISSUER": ("oidc_issuer", "https://login.example/realm", "https://login.example/realm"),
     "OIDC_AUDIENCE": ("oidc_audience", "segmentation", "segmentation"),
     "OIDC_JWKS_URL": ("oidc_jwks_url", "https://login.example/keys", "https://login.example/keys"),
@@ -134,6 +138,7 @@ def _with_certificates(folder: Path) -> dict[str, tuple[str, str, object]]:
     own = authority.pair("gateway")
     for name, file in {"CA": authority.cert, "CLIENT_CERT": own.cert, "CLIENT_KEY": own.key}.items():
         files[f"MODEL_SERVICE_{name}"] = (f"model_service_{name.lower()}", str(file), file)
+    files["WEBHOOK_CA"] = ("webhook_ca", str(authority.cert), authority.cert)
     return {**VARIABLES, **files}
 
 
