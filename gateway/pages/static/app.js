@@ -3,7 +3,7 @@
 import { show } from "./messages.js";
 
 const SHOWN = {
-  minute: { day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit" },
+  minute: { day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit", timeZoneName: "short" },
   day: { day: "numeric", month: "short", year: "numeric" },
 };
 

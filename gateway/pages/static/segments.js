@@ -40,7 +40,6 @@ if (moves) {
 
 const print = document.querySelector("[data-print]");
 if (print) {
-  print.hidden = false;
   print.addEventListener("click", () => window.print());
 }
 
