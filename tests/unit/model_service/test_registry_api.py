@@ -155,7 +155,8 @@ def test_a_store_that_cannot_be_written_is_said_without_its_place(served, store,
 
 def test_an_empty_store_has_an_empty_list_and_history(connect):
     client = connect()
-    assert client.get(MODELS).json() == {"items": [], "active": None, "serving": None}
+    nothing = {"items": [], "active": None, "serving": None, "rollback_to": None}
+    assert client.get(MODELS).json() == nothing
     assert client.get(ACTIVATIONS).json() == {"items": []}
     assert client.get(SEGMENTS).json() == {"items": {}}
 
