@@ -30,11 +30,13 @@ class Series:
     Attributes
     ----------
     segment : the id of the segment that it is about; the line has its colour, and the name leads to its page.
+    gone : whether the model does not have that segment any more, so that it has no page.
     """
 
     name: str
     points: Sequence[tuple[datetime, float]]
     segment: str = ""
+    gone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
