@@ -6,7 +6,7 @@ here counts or goes through customers.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final, Generic, TypeVar
@@ -17,6 +17,7 @@ from gateway.pages.changes_in_words import changes_in_words
 from gateway.pages.charts import TimeLines
 from gateway.pages.rendering import page
 from gateway.pages.size_history import Former, size_history
+from gateway.pages.split import Split, split_of
 from gateway.services.alerts import AlertService
 from gateway.services.assignments.status import AssignmentsStatusService
 from gateway.services.clock import now
@@ -85,6 +86,7 @@ class OverviewController:
             "overview.html",
             sizes=sizes,
             segments=segments,
+            split=_part(Scope.MODELS_READ, lambda: self._split(sizes.value, names)),
             names=names | _gone(history.value),
             growth=_part(Scope.MODELS_READ, lambda: self._growth(sizes.value)),
             history=history,
@@ -100,6 +102,9 @@ class OverviewController:
         """Return how many of the sample's customers are stored, where that is quickly known."""
         stored = sizes.snapshot.assigned + sizes.snapshot.pending if sizes else 0
         return self._sample.state()["customers"] if 0 < stored <= FEW else 0
+
+    def _split(self, sizes: Sizes | None, names: Mapping[str, str]) -> Split | None:
+        return split_of(sizes.snapshot, names, self._former) if sizes and names else None
 
     def alerts(self) -> Response:
         """GET /settings/alerts."""
