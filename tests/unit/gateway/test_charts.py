@@ -68,6 +68,8 @@ def test_the_table_says_what_held_at_each_moment() -> None:
 def test_within_two_days_the_axis_has_times() -> None:
     found = time_lines("sizes", "T", [Series("A", [(NOON, 1)])], NOON, NOON + timedelta(hours=2))
     assert [tick.text for tick in found.days] == ["1 Mar, 12:00 UTC", "1 Mar, 13:00 UTC", "1 Mar, 14:00 UTC"]
+    assert 'data-at="2026-03-01T13:00:00Z" data-show="tick"' in rendered(found), "the browser shows the reader's time"
+    assert 'data-show="tick_day"' in rendered(chart(Series("A", [(NOON, 1)])))
 
 
 @given(
