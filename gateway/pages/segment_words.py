@@ -28,9 +28,9 @@ class _Trait:
 
 _TRAITS: Final = {
     "PURCHASES": _Trait("spend more with the card", "spend less with the card", " in 12 months"),
-    "ONEOFF_PURCHASES": _Trait("make more one-off purchases", "make fewer one-off purchases", " in 12 months"),
+    "ONEOFF_PURCHASES": _Trait("spend more on one-off purchases", "spend less on one-off purchases", " in 12 months"),
     "INSTALLMENTS_PURCHASES": _Trait("buy more in instalments", "buy less in instalments", " in 12 months"),
-    "CASH_ADVANCE": _Trait("take more cash advances", "take fewer cash advances", " in 12 months"),
+    "CASH_ADVANCE": _Trait("take more cash in advances", "take less cash in advances", " in 12 months"),
     "BALANCE": _Trait("owe more", "owe less"),
     "PRC_FULL_PAYMENT": _Trait("pay in full more often", "pay in full less often", " of months"),
     "CREDIT_LIMIT": _Trait("have a higher limit", "have a lower limit"),

@@ -256,15 +256,15 @@ def said(*items: Happening, **counts: int) -> tuple[list[str], list[str]]:
         (an_import(status="cancelled"), "An import was stopped on request after 10 rows: nobody new or changed."),
         (
             happening("assignments.recomputed", VERSION, model_version=VERSION, rescored=90, assigned=10, moved=5),
-            "100 customers were scored by the model of 27 November 2026; 5 of them moved to another segment.",
+            "100 customers were scored by the model of 27 November 2026 (01:48 UTC); 5 of them moved to another segment.",
         ),
         (
             happening("model.activated", VERSION, **{"from": None, "to": VERSION, "reason": "quarterly"}),
-            "The model of 27 November 2026 was activated: “quarterly”",
+            "The model of 27 November 2026 (01:48 UTC) was activated: “quarterly”",
         ),
         (
             happening("model.rolled_back", VERSION, **{"from": "v2", "to": VERSION, "outcome": "unknown"}),
-            "The model of 27 November 2026 was put in force again (nobody knows whether that came about).",
+            "The model of 27 November 2026 (01:48 UTC) was put in force again (nobody knows whether that came about).",
         ),
         (
             happening("segment.relabelled", "seg-01"),

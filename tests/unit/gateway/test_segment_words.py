@@ -75,8 +75,8 @@ def test_who_they_are_names_what_tells_most_and_nothing_twice() -> None:
         said("TENURE", 0.5, 12, 11),
     ]
     assert words.who_they_are(found, "EUR") == (
-        "Compared with the average customer, they make more one-off purchases (€500 instead of €100 in 12 months), owe "
-        "less (€50 instead of €100) and pay in full more often (30% instead of 10% of months)."
+        "Compared with the average customer, they spend more on one-off purchases (€500 instead of €100 in 12 months), "
+        "owe less (€50 instead of €100) and pay in full more often (30% instead of 10% of months)."
     )
     assert "higher limit (€2 instead of €1)." in words.who_they_are([said("CREDIT_LIMIT", 0.3)], "EUR")
     assert words.who_they_are([said("BALANCE", 0.1)], "EUR") == "They are much like the average customer."
