@@ -104,6 +104,16 @@ def telling(found: Sequence[Difference], most: int) -> list[Difference]:
     return (clear or chosen)[:most]
 
 
+def differing_most(found: Sequence[Difference], most: int) -> list[Difference]:
+    """Return so many differences where there are: those that say most, then others that are clear; largest first."""
+    chosen = telling(found, most)
+    for each in found:
+        clear = each not in chosen and each.agrees and abs(each.effect) >= CLEAR
+        if len(chosen) < most and clear and not any(_says_it_already(other, each) for other in chosen):
+            chosen.append(each)
+    return sorted(chosen, key=lambda each: -abs(each.effect))
+
+
 def _says_it_already(said: Difference, each: Difference) -> bool:
     kinds = {said.feature, each.feature}
     return _WHOLE in kinds and bool(kinds & _PARTS) and said.effect * each.effect > 0

@@ -256,7 +256,8 @@ def said(*items: Happening, **counts: int) -> tuple[list[str], list[str]]:
         (an_import(status="cancelled"), "An import was stopped on request after 10 rows: nobody new or changed."),
         (
             happening("assignments.recomputed", VERSION, model_version=VERSION, rescored=90, assigned=10, moved=5),
-            "100 customers were scored by the model of 27 November 2026 (01:48 UTC); 5 of them moved to another segment.",
+            "100 customers were scored by the model of 27 November 2026 (01:48 UTC); "
+            "5 of them moved to another segment.",
         ),
         (
             happening("model.activated", VERSION, **{"from": None, "to": VERSION, "reason": "quarterly"}),
