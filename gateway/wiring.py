@@ -120,6 +120,7 @@ from gateway.services.models.activations import ActivationService, ModelHistory
 from gateway.services.models.analyses import AnalysisService
 from gateway.services.models.descriptions import ModelDescriptions
 from gateway.services.models.drift_watch import DriftWatch
+from gateway.services.models.former_names import FormerNames
 from gateway.services.models.model import Model
 from gateway.services.models.predictions import PredictionService
 from gateway.services.models.registry import ModelRegistry
@@ -509,6 +510,7 @@ def build_pages(services: Services, settings: Settings) -> Resource:
     """Build the controllers of the pages for people on the services; return all their routes."""
     s, of = services, services.segments
     known, cursors = of.descriptions.known, Cursors(settings.secret_key)
+    former = FormerNames(of.descriptions, s.models.registry).of
     return all_pages(
         sign_in(
             SignInController(s.access.sessions, s.access.one_time_tokens, s.access.issuer_sign_in),
@@ -517,17 +519,24 @@ def build_pages(services: Services, settings: Settings) -> Resource:
         settings_pages(SettingsController(), ApiKeyPageController(s.api_keys), AuditPageController(s.audit)),
         customer_pages(
             CustomerTableController(s.customer_lists, cursors, known),
-            CustomerPageController(s.customers, s.customer_segments, s.history, s.deletions),
+            CustomerPageController(s.customers, s.customer_segments, s.history, s.deletions, former),
             DeletedCustomersController(s.deletions, known),
         ),
         overview(
             OverviewController(
-                of.now, of.sizes, s.events.summaries, s.assignments.status, s.models.drift.latest, s.alerts, s.sample
+                of.now,
+                of.sizes,
+                s.events.summaries,
+                s.assignments.status,
+                s.models.drift.latest,
+                s.alerts,
+                s.sample,
+                former,
             )
         ),
         what_if(WhatIfController(s.customers, of.descriptions)),
         model_pages(ModelPages(s.models.registry, s.models.drift, s.assignments.status)),
-        segment_pages(SegmentPagesController(of.now, of.sizes, of.transitions, s.customer_lists)),
+        segment_pages(SegmentPagesController(of.now, of.sizes, of.transitions, s.customer_lists, former)),
         import_pages(ImportPagesController(s.imports, of.descriptions.names, settings.max_upload_bytes)),
         webhook_pages(WebhookPagesController(s.events.webhooks)),
     )

@@ -121,12 +121,12 @@ _SENTENCES: Final[Mapping[str, Callable[[Happening, Mapping[str, str]], tuple[st
 
 
 def model(version: Any) -> str:
-    """Return what people call a version: by the day on which it was made, which its name begins with."""
+    """Return what people call a version: by the time when it was made, which its name begins with."""
     try:
         at = datetime.strptime(str(version)[:15], "%Y%m%dT%H%M%S")
     except ValueError:
         return f"the model {version}"
-    return f"the model of {at.day} {at:%B %Y}"
+    return f"the model of {at.day} {at:%B %Y} ({at:%H:%M} UTC)"
 
 
 def _sentence(text: str) -> str:

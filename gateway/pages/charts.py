@@ -30,19 +30,27 @@ class Series:
     Attributes
     ----------
     segment : the id of the segment that it is about; the line has its colour, and the name leads to its page.
+    gone : whether the model does not have that segment any more, so that it has no page.
     """
 
     name: str
     points: Sequence[tuple[datetime, float]]
     segment: str = ""
+    gone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """A mark of an axis: its place, in percent from the left or from the foot, and what it says."""
+    """A mark of an axis: its place, in percent from the left or from the foot, and what it says.
+
+    Attributes
+    ----------
+    moment : of the time axis, which the browser puts into the time zone of whoever looks.
+    """
 
     at: float
     text: str
+    moment: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +110,7 @@ def time_lines(
         description=f"From {_moment(since, seconds)} to {_moment(until, seconds)}. At the end: {'; '.join(ended)}.",
         lines=lines,
         levels=[Tick(level * step / most * HEIGHT, write(level * step)) for level in range(round(most / step) + 1)],
-        days=[Tick(part * 100, _moment(since + (until - since) * part, seconds)) for part in (0.0, 0.5, 1.0)],
+        days=[_day(part, since + (until - since) * part, seconds) for part in (0.0, 0.5, 1.0)],
         rows=_rows(shown, write),
     )
 
@@ -137,6 +145,10 @@ def _path(series: Series, since: datetime, seconds: float, most: float) -> str:
 
 def _latest(series: Series, write: Callable[[float], str]) -> str:
     return write(series.points[-1][1]) if series.points else "nothing yet"
+
+
+def _day(part: float, at: datetime, seconds: float) -> Tick:
+    return Tick(part * 100, _moment(at, seconds), at.replace(microsecond=0))
 
 
 def _moment(at: datetime, seconds: float) -> str:

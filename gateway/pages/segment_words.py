@@ -28,9 +28,9 @@ class _Trait:
 
 _TRAITS: Final = {
     "PURCHASES": _Trait("spend more with the card", "spend less with the card", " in 12 months"),
-    "ONEOFF_PURCHASES": _Trait("make more one-off purchases", "make fewer one-off purchases", " in 12 months"),
+    "ONEOFF_PURCHASES": _Trait("spend more on one-off purchases", "spend less on one-off purchases", " in 12 months"),
     "INSTALLMENTS_PURCHASES": _Trait("buy more in instalments", "buy less in instalments", " in 12 months"),
-    "CASH_ADVANCE": _Trait("take more cash advances", "take fewer cash advances", " in 12 months"),
+    "CASH_ADVANCE": _Trait("take more cash in advances", "take less cash in advances", " in 12 months"),
     "BALANCE": _Trait("owe more", "owe less"),
     "PRC_FULL_PAYMENT": _Trait("pay in full more often", "pay in full less often", " of months"),
     "CREDIT_LIMIT": _Trait("have a higher limit", "have a lower limit"),
@@ -102,6 +102,16 @@ def telling(found: Sequence[Difference], most: int) -> list[Difference]:
             chosen.append(each)
     clear = [each for each in chosen if abs(each.effect) >= CLEAR]
     return (clear or chosen)[:most]
+
+
+def differing_most(found: Sequence[Difference], most: int) -> list[Difference]:
+    """Return so many differences where there are: those that say most, then others that are clear; largest first."""
+    chosen = telling(found, most)
+    for each in found:
+        clear = each not in chosen and each.agrees and abs(each.effect) >= CLEAR
+        if len(chosen) < most and clear and not any(_says_it_already(other, each) for other in chosen):
+            chosen.append(each)
+    return sorted(chosen, key=lambda each: -abs(each.effect))
 
 
 def _says_it_already(said: Difference, each: Difference) -> bool:

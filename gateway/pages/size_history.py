@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -20,12 +20,19 @@ _ENOUGH: Final = 4
 _MOST: Final = 200
 
 
-def size_history(sizes: SegmentSizes, names: Mapping[str, str], only: str | None = None) -> TimeLines | None:
+Former = Callable[[Iterable[str]], Mapping[str, str]]
+"""Returns how to show segments that are gone, by id (`FormerNames`)."""
+
+
+def size_history(
+    sizes: SegmentSizes, names: Mapping[str, str], former: Former, only: str | None = None
+) -> TimeLines | None:
     """Return how many customers each segment had in the last three months, or since there is anything to say.
 
     Parameters
     ----------
-    names : what segments are called, by id; those that are gone go by their ids.
+    names : what the model's segments are called, by id.
+    former : says what those are called that are gone.
     only : the one segment that it is about.
 
     Returns
@@ -40,10 +47,12 @@ def size_history(sizes: SegmentSizes, names: Mapping[str, str], only: str | None
     points, since = _points(sizes, at)
     if len(points) < 2:
         return None
-    known = [*names, *sorted({size["id"] for point in points for size in point["segments"]} - names.keys())]
-    shown = [only] if only else known
+    others = [] if only else sorted({size["id"] for point in points for size in point["segments"]} - names.keys())
+    gone = former(others)
+    shown = [only] if only else [*names, *others]
     title = "Customers in the segment over time" if only else "Customers in each segment over time"
-    series = [Series(names.get(each, each), _sizes(points, each), each) for each in shown]
+    called = {**names, **gone}
+    series = [Series(called.get(each, each), _sizes(points, each), each, each in gone) for each in shown]
     return time_lines("sizes", title, series, max(since, points[0]["as_of"]), at)
 
 

@@ -15,6 +15,7 @@ from gateway.controllers.http import query
 from gateway.pages import customer_filters as filters
 from gateway.pages.customer_filters import LABELS, RANGES, TableRequest, is_percent
 from gateway.pages.rendering import page
+from gateway.pages.size_history import Former
 from gateway.routes import API
 from gateway.schemas.customer_queries import EXPORT_FORMATS, list_request
 from gateway.schemas.paging import CURSOR, POSITION_CURSOR, Cursors, cursor_after
@@ -33,7 +34,7 @@ from gateway.services.errors import (
     QueryNotIndexed,
     QueryTimeout,
 )
-from gateway.services.events.history import HistoryService
+from gateway.services.events.history import HistoryEntry, HistoryService
 from gateway.services.models.descriptions import Description, names_in
 from shared.contract import BORDERLINE
 from shared.features import CUST_ID, FEATURES, INPUTS, cust_id_fault
@@ -155,7 +156,9 @@ class CustomerPageController:
         segments: CustomerSegmentService,
         history: HistoryService,
         deletions: DeletionService,
+        former: Former,
     ) -> None:
+        self._former = former
         self._customers = customers
         self._segments = segments
         self._history = history
@@ -179,6 +182,7 @@ class CustomerPageController:
             "customer.html",
             customer=customer,
             segment=segment,
+            gone=self._former(_nameless(segment, items.items)),
             unexplained=unexplained,
             entries=items.items,
             older=cursor_after(items.end) if items.end else None,
@@ -207,6 +211,14 @@ class CustomerPageController:
             with contextlib.suppress(CustomerNotDeleted):
                 copy = self._deletions.get(cust_id)
         return page("customer_gone.html", 200 if copy else 404, cust_id=cust_id, copy=copy)
+
+
+def _nameless(segment: CustomerSegment, entries: Sequence[HistoryEntry]) -> set[str]:
+    """Return the ids of the segments on a customer's page that the active model has no name for."""
+    moves = [move for entry in entries if (move := entry.get("segment"))]
+    shown = [segment["segment"], segment["rival"], *(entry.get("was") for entry in entries)]
+    shown += [end for move in moves for end in (move["from"], move["to"])]
+    return {each["id"] for each in shown if each and each["name"] is None}
 
 
 _ENTRIES: Final = 10

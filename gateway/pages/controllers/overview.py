@@ -14,8 +14,10 @@ from typing import Any, Final, Generic, TypeVar
 from flask import Response, g
 
 from gateway.pages.changes_in_words import changes_in_words
+from gateway.pages.charts import TimeLines
 from gateway.pages.rendering import page
-from gateway.pages.size_history import size_history
+from gateway.pages.size_history import Former, size_history
+from gateway.pages.split import Split, split_of
 from gateway.services.alerts import AlertService
 from gateway.services.assignments.status import AssignmentsStatusService
 from gateway.services.clock import now
@@ -51,6 +53,7 @@ class OverviewController:
     Parameters
     ----------
     drift : returns what was found last.
+    former : says what segments are called that the model does not have any more.
     """
 
     def __init__(
@@ -62,6 +65,7 @@ class OverviewController:
         drift: Callable[[], DriftCheck | None],
         alerts: AlertService,
         sample: SampleService,
+        former: Former,
     ) -> None:
         self._segments = segments
         self._sizes = sizes
@@ -70,19 +74,22 @@ class OverviewController:
         self._drift = drift
         self._alerts = alerts
         self._sample = sample
+        self._former = former
 
     def show(self) -> Response:
         """GET /overview."""
         sizes = _part(Scope.MODELS_READ, self._sizes.now)
         segments = _part(Scope.MODELS_READ, self._segments.list)
         names = _names(segments.value)
+        history = _part(Scope.MODELS_READ, lambda: size_history(self._sizes, names, self._former))
         return page(
             "overview.html",
             sizes=sizes,
             segments=segments,
-            names=names,
+            split=_part(Scope.MODELS_READ, lambda: self._split(sizes.value, names)),
+            names=names | _gone(history.value),
             growth=_part(Scope.MODELS_READ, lambda: self._growth(sizes.value)),
-            history=_part(Scope.MODELS_READ, lambda: size_history(self._sizes, names)),
+            history=history,
             week=_part(Scope.MODELS_READ, lambda: changes_in_words(self._summaries.since(), names)),
             background=_part(Scope.CUSTOMERS_READ, self._assignments.status),
             drift=_part(Scope.MODELS_READ, self._drift),
@@ -95,6 +102,9 @@ class OverviewController:
         """Return how many of the sample's customers are stored, where that is quickly known."""
         stored = sizes.snapshot.assigned + sizes.snapshot.pending if sizes else 0
         return self._sample.state()["customers"] if 0 < stored <= FEW else 0
+
+    def _split(self, sizes: Sizes | None, names: Mapping[str, str]) -> Split | None:
+        return split_of(sizes.snapshot, names, self._former) if sizes and names else None
 
     def alerts(self) -> Response:
         """GET /settings/alerts."""
@@ -119,6 +129,12 @@ def _part(scope: Scope, ask: Callable[[], T]) -> Part[T]:
         return Part(trouble=str(error))
 
 
-def _names(segments: SegmentList | None) -> Mapping[str, str]:
+def _names(segments: SegmentList | None) -> dict[str, str]:
     items: list[Any] = [*segments["items"]] if segments else []
     return {item["id"]: item["name"] for item in items}
+
+
+def _gone(history: TimeLines | None) -> dict[str, str]:
+    """Return what segments are called that the model does not have any more; somebody was in them lately."""
+    lines = [line.series for line in history.lines] if history else []
+    return {each.segment: each.name for each in lines if each.gone}

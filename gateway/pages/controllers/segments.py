@@ -12,7 +12,7 @@ from flask import Response
 from gateway.controllers.http import caller, query
 from gateway.pages import segment_words
 from gateway.pages.rendering import page
-from gateway.pages.size_history import size_history
+from gateway.pages.size_history import Former, size_history
 from gateway.schemas.queries import Parameter
 from gateway.services.clock import now
 from gateway.services.customers.customer import CustomerPart
@@ -74,15 +74,26 @@ class Examples:
 
 
 class SegmentPagesController:
-    """Shows what kinds of customer there are."""
+    """Shows what kinds of customer there are.
+
+    Parameters
+    ----------
+    former : says what segments are called that the model does not have any more.
+    """
 
     def __init__(
-        self, segments: SegmentService, sizes: SegmentSizes, transitions: TransitionService, lists: CustomerLists
+        self,
+        segments: SegmentService,
+        sizes: SegmentSizes,
+        transitions: TransitionService,
+        lists: CustomerLists,
+        former: Former,
     ) -> None:
         self._segments = segments
         self._sizes = sizes
         self._transitions = transitions
         self._lists = lists
+        self._former = former
 
     def list(self) -> Response:
         """GET /segments."""
@@ -99,7 +110,7 @@ class SegmentPagesController:
             segment=segment,
             found=_traits(found["items"]).get(segment_id, []),
             names=_names(found),
-            history=size_history(self._sizes, _names(found), segment_id),
+            history=size_history(self._sizes, _names(found), self._former, segment_id),
             examples=self._examples(segment_id) if caller().may(Scope.CUSTOMERS_READ) else None,
             shown=SHOWN,
         )
@@ -127,7 +138,15 @@ class SegmentPagesController:
         moved, whole = self._moved(now() - _PERIODS[period])
         came = [each for each in moved["items"] if each["to"] == segment_id]
         went = [each for each in moved["items"] if each["from"] == segment_id]
-        values = {"came": came, "went": went, "since": moved["since"], "whole": whole, "period": period}
+        others = {each for move in (*came, *went) for each in (move["from"], move["to"]) if each} - names.keys()
+        values = {
+            "gone": self._former(others),
+            "came": came,
+            "went": went,
+            "since": moved["since"],
+            "whole": whole,
+            "period": period,
+        }
         return _page("segment_moves.html", found, id=segment_id, names=names, count=_count, **values)
 
     def _moved(self, since: datetime) -> tuple[Transitions, bool]:

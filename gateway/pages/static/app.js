@@ -5,11 +5,14 @@ import { show } from "./messages.js";
 const SHOWN = {
   minute: { day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit", timeZoneName: "short" },
   day: { day: "numeric", month: "short", year: "numeric" },
+  // Of the axis of a chart:
+  tick: { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", timeZoneName: "short" },
+  tick_day: { day: "numeric", month: "short" },
 };
 
 export function localTimes(within = document) {
-  for (const time of within.querySelectorAll("time[datetime]")) {
-    const at = new Date(time.dateTime);
+  for (const time of within.querySelectorAll("time[datetime], text[data-at]")) {
+    const at = new Date(time.dateTime ?? time.dataset.at);
     if (Number.isNaN(at.valueOf())) continue;
     time.title = at.toISOString();
     time.textContent = at.toLocaleString("en-GB", SHOWN[time.dataset.show] ?? SHOWN.minute);

@@ -17,15 +17,19 @@ const STATES = {
   standing_still: ["warning", "Scoring stands still"],
 };
 
+/** Show how far the scoring is; return whether it goes on. */
 function describe(place, scoring) {
-  const [kind, title] = scoring.workers ? STATES[scoring.state] : ["bad", "No worker is running"];
+  // When the page was made, not everybody was scored by the model in force: it is not done before a worker says so of that one.
+  const waits = scoring.state === "idle" && place.dataset.awaited && scoring.model_version !== place.dataset.awaited;
+  const state = waits ? "running" : scoring.state;
+  const [kind, title] = scoring.workers ? STATES[state] : ["bad", "No worker is running"];
   const light = place.querySelector(".light");
   light.className = `light ${kind}`;
   light.lastChild.textContent = title;
   const detail = place.querySelector("[data-detail]");
   detail.textContent = scoring.reason ?? "";
-  const running = scoring.state === "running";
-  if (running) {
+  const running = state === "running";
+  if (running && !waits) {
     const left = scoring.left === null ? "" : `, ${number.format(scoring.left)} left`;
     detail.textContent = `${number.format(scoring.done)} done${left}`;
     if (scoring.eta) {
@@ -36,7 +40,7 @@ function describe(place, scoring) {
     }
   }
   const bar = place.querySelector("progress");
-  bar.hidden = !running;
+  bar.hidden = !running || waits;
   bar.max = scoring.done + (scoring.left ?? 0) || 1;
   bar.value = scoring.done;
   if (place.dataset.rescoring === "running" && !running) {
@@ -45,7 +49,8 @@ function describe(place, scoring) {
     again.textContent = "Show the new numbers";
     detail.append(" ", again);
   }
-  if (!detail.querySelector("a")) place.dataset.rescoring = scoring.state;
+  if (!detail.querySelector("a")) place.dataset.rescoring = state;
+  return running;
 }
 
 async function follow(place) {
@@ -55,8 +60,7 @@ async function follow(place) {
     if (document.hidden) continue;
     try {
       const { rescoring } = (await call("GET", "assignments/status")).body;
-      describe(place, rescoring);
-      wait = rescoring.state === "running" ? SOON : LATER;
+      wait = describe(place, rescoring) ? SOON : LATER;
     } catch (problem) {
       if (problem.status === 401 || problem.status === 403) return explain(problem);
       place.querySelector("[data-detail]").textContent = `${problem.message} This page asks again.`;

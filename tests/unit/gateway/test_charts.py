@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -23,6 +24,10 @@ DAY = timedelta(days=1)
 
 def chart(*series: Series, days: int = 4) -> TimeLines:
     return time_lines("sizes", "Customers over time", series, NOON, NOON + days * DAY)
+
+
+def gone_of(segments: Iterable[str]) -> Mapping[str, str]:
+    return {each: f"{each}, formerly" for each in segments}
 
 
 def rendered(value: TimeLines) -> str:
@@ -63,6 +68,8 @@ def test_the_table_says_what_held_at_each_moment() -> None:
 def test_within_two_days_the_axis_has_times() -> None:
     found = time_lines("sizes", "T", [Series("A", [(NOON, 1)])], NOON, NOON + timedelta(hours=2))
     assert [tick.text for tick in found.days] == ["1 Mar, 12:00 UTC", "1 Mar, 13:00 UTC", "1 Mar, 14:00 UTC"]
+    assert 'data-at="2026-03-01T13:00:00Z" data-show="tick"' in rendered(found), "the browser shows the reader's time"
+    assert 'data-show="tick_day"' in rendered(chart(Series("A", [(NOON, 1)])))
 
 
 @given(
@@ -92,16 +99,23 @@ def test_the_picture_has_a_title_and_a_description_and_names_are_text() -> None:
 
 def test_the_history_of_sizes_begins_with_the_second_count(gateway: FakeGateway) -> None:
     sizes = gateway.services.segments.sizes
-    assert size_history(sizes, {}) is None
+    assert size_history(sizes, {}, gone_of) is None
     nobody = gateway.count_segments()
-    assert size_history(sizes, {"seg-01": "Savers"}) is None, "counted once"
+    assert size_history(sizes, {"seg-01": "Savers"}, gone_of) is None, "counted once"
     gateway.snapshots.keep("test", replace(nobody, as_of=now() - timedelta(minutes=70)))
     gateway.store.insert_many([stored("C1", assignment()), stored("C2", assignment("seg-09"))])
     gateway.count_segments()
-    found = size_history(sizes, {"seg-01": "Savers", "seg-02": "Others"})
+    found = size_history(sizes, {"seg-01": "Savers", "seg-02": "Others"}, gone_of)
     assert found is not None
-    assert {line.series.name: line.latest for line in found.lines} == {"Savers": "1", "seg-09": "1", "Others": "0"}
-    one = size_history(sizes, {"seg-01": "Savers"}, "seg-01")
+    assert {line.series.name: line.latest for line in found.lines} == {
+        "Savers": "1",
+        "seg-09, formerly": "1",
+        "Others": "0",
+    }
+    page = rendered(found)
+    assert 'href="/segments/seg-01"' in page
+    assert 'href="/segments/seg-09"' not in page, "it has no page any more"
+    one = size_history(sizes, {"seg-01": "Savers"}, gone_of, "seg-01")
     assert one is not None
     assert [line.series.segment for line in one.lines] == ["seg-01"]
     assert one.lines[0].path.startswith("M0.0 100.00H")

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import datetime, timedelta
+from html import unescape
 from typing import Any, cast
 
 import pytest
+from contracts.customers import assignment
 from contracts.drift import found as drift_of
 from fakes.api_keys import ADMIN_KEY, key_of
 from fakes.gateway import CUSTOMERS, FakeGateway
 from fakes.model import DOWN
 from fakes.registry import NEW
-from support.customers import body
+from support.customers import body, stored
 from support.sessions import browser_of
 
 from gateway.pages.changes_in_words import changes_in_words, model
@@ -163,6 +166,29 @@ def test_how_far_the_scoring_is(gateway: FakeGateway) -> None:
     assert "<progress" in text
 
 
+def test_until_all_are_scored_by_the_model_in_force_every_customer_counts_and_the_light_is_not_green(
+    gateway: FakeGateway,
+) -> None:
+    gateway.store.insert_many([stored("C", assignment("seg-04", "v0")), stored("D", assignment("seg-01", "v0"))])
+    gateway.store.insert_many([stored("P", None)])
+    gateway.count_segments()
+    text = shown(gateway)
+    page = " ".join(unescape(re.sub(r"<[^>]+>", " ", text)).split())
+    assert "Purchases in 12 months 1,000 by all customers together" in page
+    assert "Owed in total 500 their average balances" in page
+    assert "2 customers still carry the former model’s segments." in page
+    assert "seg-04 (no longer in the model) 1 20.0% 200 20.0% 100" in page
+    assert "Without a segment yet 1 20.0% 200 20.0% 100" in page
+    assert "Every customer is scored" not in page
+    assert "Customers are being scored" in page
+    assert 'data-rescoring="running" data-awaited="v1"' in text
+
+
+def test_the_light_is_not_green_before_a_worker_knows_the_model_in_force(gateway: FakeGateway) -> None:
+    gateway.workers.report("one", Report("idle", AT, None, "v0", "event-0", 0))
+    assert "Customers are being scored" in shown(gateway)
+
+
 def test_whether_events_reach_other_systems(gateway: FakeGateway) -> None:
     assert "webhook" not in shown(gateway).replace("/settings/webhooks", "")
     made = gateway.client.post("/api/v1/webhooks", json={"url": "https://crm.example.com/hook"}).get_json()
@@ -230,15 +256,16 @@ def said(*items: Happening, **counts: int) -> tuple[list[str], list[str]]:
         (an_import(status="cancelled"), "An import was stopped on request after 10 rows: nobody new or changed."),
         (
             happening("assignments.recomputed", VERSION, model_version=VERSION, rescored=90, assigned=10, moved=5),
-            "100 customers were scored by the model of 27 November 2026; 5 of them moved to another segment.",
+            "100 customers were scored by the model of 27 November 2026 (01:48 UTC); "
+            "5 of them moved to another segment.",
         ),
         (
             happening("model.activated", VERSION, **{"from": None, "to": VERSION, "reason": "quarterly"}),
-            "The model of 27 November 2026 was activated: “quarterly”",
+            "The model of 27 November 2026 (01:48 UTC) was activated: “quarterly”",
         ),
         (
             happening("model.rolled_back", VERSION, **{"from": "v2", "to": VERSION, "outcome": "unknown"}),
-            "The model of 27 November 2026 was put in force again (nobody knows whether that came about).",
+            "The model of 27 November 2026 (01:48 UTC) was put in force again (nobody knows whether that came about).",
         ),
         (
             happening("segment.relabelled", "seg-01"),

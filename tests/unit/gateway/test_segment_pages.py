@@ -160,6 +160,11 @@ class TestMoves:
         assert "Came: 3" in text
         assert "new, or without a segment until then 3 an import" in text
         assert "Went: 0 Nobody went." in text
+        page = browser_of(peopled).get("/segments/seg-01/moves?period=week").text
+        chosen = re.search(r'class="button primary" href="[^"]*" aria-current="true">([^<]*)', page)
+        assert chosen is not None
+        assert chosen[1] == "Last 7 days", "it looks chosen"
+        assert page.count("button primary") == 1
 
     def test_say_how_far_back_they_are_known(self, peopled: FakeGateway) -> None:
         assert "which is as far back as changes are known" in text_of(peopled, "/segments/seg-01/moves")

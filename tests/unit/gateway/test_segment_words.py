@@ -75,11 +75,28 @@ def test_who_they_are_names_what_tells_most_and_nothing_twice() -> None:
         said("TENURE", 0.5, 12, 11),
     ]
     assert words.who_they_are(found, "EUR") == (
-        "Compared with the average customer, they make more one-off purchases (€500 instead of €100 in 12 months), owe "
-        "less (€50 instead of €100) and pay in full more often (30% instead of 10% of months)."
+        "Compared with the average customer, they spend more on one-off purchases (€500 instead of €100 in 12 months), "
+        "owe less (€50 instead of €100) and pay in full more often (30% instead of 10% of months)."
     )
     assert "higher limit (€2 instead of €1)." in words.who_they_are([said("CREDIT_LIMIT", 0.3)], "EUR")
     assert words.who_they_are([said("BALANCE", 0.1)], "EUR") == "They are much like the average customer."
+
+
+def test_what_differs_most_is_filled_up_with_what_else_is_clear() -> None:
+    found = [
+        said("PURCHASES_TRX", -2.0, 1.0, 2.0),
+        said("PURCHASES", -1.5, 1.0, 2.0),
+        said("ONEOFF_PURCHASES", -1.4, 1.0, 2.0),
+        said("PURCHASES_FREQUENCY", -1.2),
+        said("UTILISATION", 0.9),
+        said("BALANCE", 0.3),
+    ]
+    named = [each.feature for each in words.differing_most(found, 5)]
+    assert named == ["PURCHASES_TRX", "PURCHASES", "UTILISATION"], (
+        "no parts, nothing slight, nothing that averages deny"
+    )
+    assert [each.feature for each in words.differing_most(found, 2)] == ["PURCHASES_TRX", "PURCHASES"]
+    assert [each.feature for each in words.differing_most([said("BALANCE", 0.3)], 5)] == ["BALANCE"]
 
 
 def test_a_rule_says_a_range_in_one() -> None:
