@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from gateway.services.imports.records import Import, ImportSummary, WarningKind
+from shared.customer_files.cells import DECIMAL_COMMA
 from shared.customer_files.header import ReadColumn, renamed
 from shared.features import BY_NAME, CUST_ID
 from shared.model_contract import Drift
 from shared.typography import number
 
 _ID: Final = "Customer id"
+_SEVERAL: Final = 2
 _NAMES: Final = re.compile(rf"\b(?:{'|'.join(sorted((CUST_ID, *BY_NAME), key=len, reverse=True))})\b")
 
 WARNINGS: Final[Mapping[str, str]] = {
@@ -120,6 +123,21 @@ def _remark(kind: WarningKind) -> Remark:
     lines = [str(example["line"]) for example in kind["examples"] if example["line"] is not None]
     more = ", …" if lines and kind["count"] > len(kind["examples"]) else ""
     return Remark(text, kind["count"], ", ".join(columns), ", ".join(dict.fromkeys(lines)) + more)
+
+
+def common_fault(record: Import) -> str | None:
+    """Return what is wrong with most rows of a file, where it is the same with most of those that are listed."""
+    faults = record["errors"]
+    if len(faults) < _SEVERAL or 2 * record["rejected"] <= record["rows"]:
+        return None
+    lines = Counter(detail for _, detail in {(fault["line"], fault["detail"]) for fault in faults})
+    ((detail, count),) = lines.most_common(1)
+    if 2 * count <= len({fault["line"] for fault in faults}):
+        return None
+    if detail == DECIMAL_COMMA:
+        return "Numbers in this file have decimal commas; save it with decimal points."
+    columns = list(dict.fromkeys(label(fault["column"]) for fault in faults if fault["detail"] == detail))
+    return f"Most rows are refused for the same reason: {', '.join(columns)} {plain(detail)}."
 
 
 def verdict(drift: Drift) -> Saying:

@@ -60,6 +60,21 @@ def test_a_receipt_in_words(gateway: FakeGateway) -> None:
     assert re.search(rf"\b({'|'.join((CUST_ID, *BY_NAME))})\b", text) is None, "no names of columns"
 
 
+def test_what_is_wrong_with_most_rows_is_said_once(gateway: FakeGateway) -> None:
+    commas = [";".join(map(str, body(f"C{n}").values())).replace(".", ",") for n in range(30)]
+    text = sent(gateway, *commas, header=HEADER.replace(",", ";"), dry_run="true")
+    assert text.count("Numbers in this file have decimal commas; save it with decimal points.") == 1
+    assert "No row can be taken." in text
+    text = sent(gateway, line("A", TENURE=13), line("B", TENURE=14), line("C"))
+    assert "Most rows are refused for the same reason: Months as a customer must be at most 12." in text
+    for lines in (
+        [line("A", TENURE=13), line("B", TENURE=13), line("C"), line("D")],
+        [line("A", TENURE=13), line("B", BALANCE=-1)],
+        [line("A", TENURE=13)],
+    ):
+        assert "same reason" not in sent(gateway, *lines)
+
+
 def test_a_dry_run_says_who_would_change_segment(filled: FakeGateway) -> None:
     filled.client.post(IMPORTS, data="\n".join([HEADER, line("C1", BALANCE=1.5)]), content_type=CSV)
     text = sent(filled, line("C1", BALANCE=5_000.0), line("N"), dry_run="true")
