@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from gateway.services.imports.entries import written
 from gateway.services.imports.records import Import, ImportSummary, WarningKind
 from shared.customer_files.cells import DECIMAL_COMMA
 from shared.customer_files.header import ReadColumn, renamed
@@ -155,7 +156,18 @@ def read_otherwise(columns: Sequence[ReadColumn]) -> list[tuple[str, str]]:
     return [(label(column), written) for column, written in renamed(columns)]
 
 
-def missing(record: Import) -> Saying | None:
+def written_page(record: Import) -> str | None:
+    """Return the address of the table of the customers that an import wrote, None where it wrote none or still runs."""
+    address = None if record["status"] == "running" else written(record)
+    return address and address.removeprefix("/api/v1")
+
+
+def restorable(days: int) -> str:
+    """Return for how long a deleted customer can be restored: the rest of a sentence."""
+    return f"can be restored for {days} day{'' if days == 1 else 's'}" if days else "cannot be restored"
+
+
+def missing(record: Import, days: int) -> Saying | None:
     """Return what becomes of the customers that a mirrored file does not have."""
     mirror = record["mirror"]
     if mirror is None:
@@ -166,9 +178,5 @@ def missing(record: Import) -> Saying | None:
     if mirror["refused"]:
         return Saying("bad", f"{stored} are not in the file, but nobody is deleted: {plain(mirror['refused'])}.")
     if record["dry_run"]:
-        return Saying(
-            "warning", f"{stored} are not in the file and would be deleted. They could be restored for a while."
-        )
-    return Saying(
-        "warning", f"{stored} were not in the file; {number(record['deleted'])} were deleted. Each can be restored."
-    )
+        return Saying("warning", f"{stored} are not in the file and would be deleted. Then each {restorable(days)}.")
+    return Saying("warning", f"{stored} were not in the file; {number(record['deleted'])} were deleted.")

@@ -196,13 +196,14 @@ function offer(record) {
   else if (!changes) text = `Nothing would change: ${record.rejected ? "all other rows are" : "all of this is"} stored already.`;
   part("go-said").textContent = text;
   part("go").hidden = record.status !== "completed" || Boolean(refused) || !changes;
+  part("go").className = gone ? "danger" : "primary";
   part("go").textContent = gone ? `Import and delete ${numbers.format(gone)} customers` : "Import now";
 }
 
 async function go() {
   const gone = checked.mirror?.missing ?? 0;
   if (gone) {
-    const detail = `They are not in the file. Your other customers become those of the file. Deleted customers can be restored for a while.`;
+    const detail = `They are not in the file. Your other customers become those of the file. Whoever is deleted ${form.dataset.restorable}.`;
     const question = `Delete ${numbers.format(gone)} of ${numbers.format(checked.mirror.stored)} customers?`;
     if (!(await confirm(question, { yes: `Delete ${numbers.format(gone)} customers`, detail, danger: true }))) return;
   }

@@ -81,19 +81,31 @@ def test_a_dry_run_says_who_would_change_segment(filled: FakeGateway) -> None:
     assert "1 stored customer would move to another segment" in text
     assert "Would be new 1 Would change 1" in text
     assert "This was a check: nothing has been written." in text
+    assert "Which customers these are can be seen after the import" in text
+
+
+def test_a_receipt_leads_to_the_customers_that_were_written(filled: FakeGateway) -> None:
+    sent(filled, line("C1", BALANCE=5_000.0))
+    answer = filled.unjudged.get(f"/imports/{max(filled.imports.records)}", headers=PAGE).text
+    link = re.search(r'href="(/customers\?updated_at[^"]+)"', answer)
+    assert link is not None
+    assert "C1 " in shown(filled, link[1].replace("&amp;", "&"))
 
 
 def test_a_mirror_says_who_is_deleted_and_why_not(filled: FakeGateway) -> None:
     whole = [line(f"C{n}") for n in range(100)]
     text = sent(filled, *whole[20:], mode="mirror", dry_run="true")
-    assert "20 of your 100 stored customers are not in the file and would be deleted." in text
+    assert "20 of your 100 stored customers are not in the file and would be deleted. Then each can be restored for 30 days." in text
     text = sent(filled, *whole[20:], mode="mirror")
     assert "Failed" in text
     assert "20 of your 100 stored customers are not in the file, but nobody is deleted" in text
     text = sent(filled, *whole[20:], "?", mode="mirror", dry_run="true")
     assert "1 row has no readable “Customer id”" in text
     text = sent(filled, *whole[2:], mode="mirror")
-    assert "2 were deleted. Each can be restored." in text
+    assert "2 were deleted. Each can be restored for 30 days ." in text
+    listed = shown(filled, "/imports")
+    assert "Refused Deleted" in listed
+    assert "Make equal to the file Done 0 0 0 2" in listed
     assert "No stored customer is missing" in sent(filled, *whole[2:], mode="mirror", dry_run="true")
 
 
