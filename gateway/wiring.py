@@ -537,7 +537,11 @@ def build_pages(services: Services, settings: Settings) -> Resource:
         what_if(WhatIfController(s.customers, of.descriptions)),
         model_pages(ModelPages(s.models.registry, s.models.drift, s.assignments.status)),
         segment_pages(SegmentPagesController(of.now, of.sizes, of.transitions, s.customer_lists, former)),
-        import_pages(ImportPagesController(s.imports, of.descriptions.names, settings.max_upload_bytes)),
+        import_pages(
+            ImportPagesController(
+                s.imports, of.descriptions.names, settings.max_upload_bytes, settings.deleted_retention_days
+            )
+        ),
         webhook_pages(WebhookPagesController(s.events.webhooks)),
     )
 

@@ -285,6 +285,8 @@ def cust_id_fault(value: object) -> str | None:
     """Say why `value` cannot be a CUST_ID, or None when it can."""
     if not isinstance(value, str):
         return f"must be a string, not {_json_type(value)}"
+    if not value:
+        return "is empty"
     return None if _cust_id.fullmatch(value) else CUST_ID_RULE
 
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from gateway.services.imports.entries import written
 from gateway.services.imports.records import Import, ImportSummary, WarningKind
+from shared.customer_files.cells import DECIMAL_COMMA
 from shared.customer_files.header import ReadColumn, renamed
 from shared.features import BY_NAME, CUST_ID
 from shared.model_contract import Drift
 from shared.typography import number
 
 _ID: Final = "Customer id"
+_SEVERAL: Final = 2
 _NAMES: Final = re.compile(rf"\b(?:{'|'.join(sorted((CUST_ID, *BY_NAME), key=len, reverse=True))})\b")
 
 WARNINGS: Final[Mapping[str, str]] = {
@@ -122,6 +126,21 @@ def _remark(kind: WarningKind) -> Remark:
     return Remark(text, kind["count"], ", ".join(columns), ", ".join(dict.fromkeys(lines)) + more)
 
 
+def common_fault(record: Import) -> str | None:
+    """Return what is wrong with most rows of a file, where it is the same with most of those that are listed."""
+    faults = record["errors"]
+    if len(faults) < _SEVERAL or 2 * record["rejected"] <= record["rows"]:
+        return None
+    lines = Counter(detail for _, detail in {(fault["line"], fault["detail"]) for fault in faults})
+    ((detail, count),) = lines.most_common(1)
+    if 2 * count <= len({fault["line"] for fault in faults}):
+        return None
+    if detail == DECIMAL_COMMA:
+        return "Numbers in this file have decimal commas; save it with decimal points."
+    columns = list(dict.fromkeys(label(fault["column"]) for fault in faults if fault["detail"] == detail))
+    return f"Most rows are refused for the same reason: {', '.join(columns)} {plain(detail)}."
+
+
 def verdict(drift: Drift) -> Saying:
     """Return how far a file is from the customers that the segments were made from."""
     return Saying(*_VERDICTS[drift["verdict"]])
@@ -137,7 +156,18 @@ def read_otherwise(columns: Sequence[ReadColumn]) -> list[tuple[str, str]]:
     return [(label(column), written) for column, written in renamed(columns)]
 
 
-def missing(record: Import) -> Saying | None:
+def written_page(record: Import) -> str | None:
+    """Return the address of the table of the customers that an import wrote, None where it wrote none or still runs."""
+    address = None if record["status"] == "running" else written(record)
+    return address and address.removeprefix("/api/v1")
+
+
+def restorable(days: int) -> str:
+    """Return for how long a deleted customer can be restored: the rest of a sentence."""
+    return f"can be restored for {days} day{'' if days == 1 else 's'}" if days else "cannot be restored"
+
+
+def missing(record: Import, days: int) -> Saying | None:
     """Return what becomes of the customers that a mirrored file does not have."""
     mirror = record["mirror"]
     if mirror is None:
@@ -148,9 +178,5 @@ def missing(record: Import) -> Saying | None:
     if mirror["refused"]:
         return Saying("bad", f"{stored} are not in the file, but nobody is deleted: {plain(mirror['refused'])}.")
     if record["dry_run"]:
-        return Saying(
-            "warning", f"{stored} are not in the file and would be deleted. They could be restored for a while."
-        )
-    return Saying(
-        "warning", f"{stored} were not in the file; {number(record['deleted'])} were deleted. Each can be restored."
-    )
+        return Saying("warning", f"{stored} are not in the file and would be deleted. Then each {restorable(days)}.")
+    return Saying("warning", f"{stored} were not in the file; {number(record['deleted'])} were deleted.")

@@ -36,14 +36,22 @@ def _columns() -> list[dict[str, Any]]:
 
 
 class ImportPagesController:
-    """The list of imports with the form for another one, and one import."""
+    """The list of imports with the form for another one, and one import.
+
+    Parameters
+    ----------
+    names : the segments' names by id.
+    largest : the largest file that is taken, in bytes.
+    days : for how long deleted customers can be restored.
+    """
 
     PARAMETERS: Final[Sequence[Any]] = (CURSOR,)
 
-    def __init__(self, imports: ImportService, names: Callable[[], Mapping[str, str]], largest: int) -> None:
+    def __init__(self, imports: ImportService, names: Callable[[], Mapping[str, str]], largest: int, days: int) -> None:
         self._imports = imports
         self._names = names
         self._largest = largest
+        self._days = days
         self._columns = orjson.dumps(_columns()).decode()
         self._suffixes = orjson.dumps(SUFFIXES).decode()
 
@@ -60,6 +68,7 @@ class ImportPagesController:
             columns=self._columns,
             suffixes=self._suffixes,
             largest=self._largest,
+            restorable=import_words.restorable(self._days),
         )
 
     def show(self, import_id: str) -> Response:
@@ -70,5 +79,6 @@ class ImportPagesController:
             record=record,
             names=self._names(),
             words=import_words,
+            days=self._days,
             shown_faults=record["errors"][:_SHOWN_FAULTS],
         )

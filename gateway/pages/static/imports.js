@@ -33,7 +33,7 @@ async function choose(file) {
   const fault = faultOf(file);
   part("file-fault").textContent = fault;
   part("file-fault").hidden = !fault;
-  for (const id of ["columns", "order", "preflight"]) part(id).hidden = Boolean(fault);
+  for (const id of ["columns", "order"]) part(id).hidden = Boolean(fault);
   part("so-far").hidden = true; // or it would jump when the check has ended
   chosen = null;
   if (fault) return;
@@ -71,7 +71,12 @@ function field(column, names, read) {
   label.textContent = column.required ? column.label : `${column.label} (may be missing)`;
   select.append(new Option(column.required ? "Choose …" : "Not in the file", ""), ...names.map((name) => new Option(name, name)));
   select.value = read ?? "";
-  place.append(label, select);
+  const fault = document.createElement("p");
+  fault.className = "fault";
+  fault.id = `${select.id}-fault`;
+  fault.hidden = true;
+  select.setAttribute("aria-describedby", fault.id);
+  place.append(label, select, fault);
   select.addEventListener("change", () => {
     forget();
     sayColumns(JSON.parse(form.dataset.columns));
@@ -84,6 +89,10 @@ function sayColumns(columns) {
     const select = part(`column-${column.name}`);
     const lacks = column.required && !select.value;
     select.parentElement.classList.toggle("lacking", lacks);
+    if (!lacks) {
+      select.removeAttribute("aria-invalid");
+      part(`${select.id}-fault`).hidden = true;
+    }
     return lacks;
   });
   const found = columns.filter((column) => part(`column-${column.name}`).value).length;
@@ -91,6 +100,24 @@ function sayColumns(columns) {
     ? `${found} of ${columns.length} columns are recognised. Please say where to find: ${lacking.map((column) => column.label).join(", ")}.`
     : `All that is needed is recognised: ${found} of ${columns.length} columns.`;
   if (lacking.length) part("mapping").open = true;
+}
+
+/** Say beside each column that is needed and not chosen that it has to be, and go to the first; return whether there is one. */
+function asksForColumns() {
+  if (chosen.names === null) return false;
+  const lacking = [...part("mapping-fields").querySelectorAll(".lacking select")];
+  for (const select of lacking) {
+    const { label } = JSON.parse(form.dataset.columns).find((column) => column.name === select.dataset.column);
+    const fault = part(`${select.id}-fault`);
+    fault.textContent = `Choose the column for ${label}.`;
+    fault.hidden = false;
+    select.setAttribute("aria-invalid", "true");
+  }
+  if (!lacking.length) return false;
+  part("mapping").open = true;
+  lacking[0].focus({ preventScroll: true });
+  lacking[0].parentElement.scrollIntoView({ block: "center" });
+  return true;
 }
 
 function wantedColumns() {
@@ -111,7 +138,7 @@ function forget() {
   checked = null;
   part("found").replaceChildren();
   part("go").hidden = true;
-  part("go-said").textContent = "Check the file to see that. Nothing is written by a check.";
+  part("preflight").hidden = true;
 }
 
 function move(text, percent) {
@@ -129,6 +156,7 @@ function rest() {
 
 async function send(options) {
   moving = new AbortController();
+  part("preflight").hidden = false;
   move("Sending the file …", 0);
   const { type, file } = chosen;
   const progress = (sent, all) => {
@@ -150,6 +178,8 @@ async function check() {
     offer(record);
   } finally {
     rest();
+    part("preflight").hidden = !checked;
+    if (checked) part("preflight").focus();
   }
 }
 
@@ -161,18 +191,19 @@ function offer(record) {
   const refused = record.mirror?.refused;
   let text = `Nothing has been written yet. ${numbers.format(taken)} rows can be imported.`;
   if (record.status !== "completed") text = "The check did not get to the end of the file.";
+  else if (record.rows && !taken) text = "No row can be imported: what is wrong is below. Mend the file and choose it again.";
   else if (refused) text = "Nobody could be deleted with this file. Mend it, or choose “Add and update”.";
-  else if (!changes) text = "Nothing would change: all of this is stored already.";
+  else if (!changes) text = `Nothing would change: ${record.rejected ? "all other rows are" : "all of this is"} stored already.`;
   part("go-said").textContent = text;
   part("go").hidden = record.status !== "completed" || Boolean(refused) || !changes;
+  part("go").className = gone ? "danger" : "primary";
   part("go").textContent = gone ? `Import and delete ${numbers.format(gone)} customers` : "Import now";
-  part("preflight").focus();
 }
 
 async function go() {
   const gone = checked.mirror?.missing ?? 0;
   if (gone) {
-    const detail = `They are not in the file. Your other customers become those of the file. Deleted customers can be restored for a while.`;
+    const detail = `They are not in the file. Your other customers become those of the file. Whoever is deleted ${form.dataset.restorable}.`;
     const question = `Delete ${numbers.format(gone)} of ${numbers.format(checked.mirror.stored)} customers?`;
     if (!(await confirm(question, { yes: `Delete ${numbers.format(gone)} customers`, detail, danger: true }))) return;
   }
@@ -205,7 +236,7 @@ function listen() {
   });
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    if (chosen) once(part("check"), check);
+    if (chosen && !asksForColumns()) once(part("check"), check);
   });
   for (const radio of form.elements.mode) radio.addEventListener("change", forget);
   part("go").addEventListener("click", () => once(part("go"), go));

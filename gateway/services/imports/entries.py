@@ -31,7 +31,7 @@ def completed(record: Import, beginning: Beginning) -> Entry:
         "dry_run": record["dry_run"],
         **counts,
         "import": _address(record),
-        "list": _list(record),
+        "list": written(record),
     }
     return _entry("import.completed", record, beginning, data)
 
@@ -56,7 +56,8 @@ def _address(record: Import) -> str:
     return f"/api/v1/imports/{record['id']}"
 
 
-def _list(record: Import) -> str | None:
+def written(record: Import) -> str | None:
+    """Return the address of the customers that were written while an import went on, None where it wrote none."""
     if record["dry_run"] or not record["created"] + record["updated"]:
         return None
     until = record["finished_at"] or record["updated_at"]

@@ -60,25 +60,52 @@ def test_a_receipt_in_words(gateway: FakeGateway) -> None:
     assert re.search(rf"\b({'|'.join((CUST_ID, *BY_NAME))})\b", text) is None, "no names of columns"
 
 
+def test_what_is_wrong_with_most_rows_is_said_once(gateway: FakeGateway) -> None:
+    commas = [";".join(map(str, body(f"C{n}").values())).replace(".", ",") for n in range(30)]
+    text = sent(gateway, *commas, header=HEADER.replace(",", ";"), dry_run="true")
+    assert text.count("Numbers in this file have decimal commas; save it with decimal points.") == 1
+    assert "No row can be taken." in text
+    text = sent(gateway, line("A", TENURE=13), line("B", TENURE=14), line("C"))
+    assert "Most rows are refused for the same reason: Months as a customer must be at most 12." in text
+    for lines in (
+        [line("A", TENURE=13), line("B", TENURE=13), line("C"), line("D")],
+        [line("A", TENURE=13), line("B", BALANCE=-1)],
+        [line("A", TENURE=13)],
+    ):
+        assert "same reason" not in sent(gateway, *lines)
+
+
 def test_a_dry_run_says_who_would_change_segment(filled: FakeGateway) -> None:
     filled.client.post(IMPORTS, data="\n".join([HEADER, line("C1", BALANCE=1.5)]), content_type=CSV)
     text = sent(filled, line("C1", BALANCE=5_000.0), line("N"), dry_run="true")
     assert "1 stored customer would move to another segment" in text
     assert "Would be new 1 Would change 1" in text
     assert "This was a check: nothing has been written." in text
+    assert "Which customers these are can be seen after the import" in text
+
+
+def test_a_receipt_leads_to_the_customers_that_were_written(filled: FakeGateway) -> None:
+    sent(filled, line("C1", BALANCE=5_000.0))
+    answer = filled.unjudged.get(f"/imports/{max(filled.imports.records)}", headers=PAGE).text
+    link = re.search(r'href="(/customers\?updated_at[^"]+)"', answer)
+    assert link is not None
+    assert "C1 " in shown(filled, link[1].replace("&amp;", "&"))
 
 
 def test_a_mirror_says_who_is_deleted_and_why_not(filled: FakeGateway) -> None:
     whole = [line(f"C{n}") for n in range(100)]
     text = sent(filled, *whole[20:], mode="mirror", dry_run="true")
-    assert "20 of your 100 stored customers are not in the file and would be deleted." in text
+    assert "20 of your 100 stored customers are not in the file and would be deleted. Then each can be restored for 30 days." in text
     text = sent(filled, *whole[20:], mode="mirror")
     assert "Failed" in text
     assert "20 of your 100 stored customers are not in the file, but nobody is deleted" in text
     text = sent(filled, *whole[20:], "?", mode="mirror", dry_run="true")
     assert "1 row has no readable “Customer id”" in text
     text = sent(filled, *whole[2:], mode="mirror")
-    assert "2 were deleted. Each can be restored." in text
+    assert "2 were deleted. Each can be restored for 30 days ." in text
+    listed = shown(filled, "/imports")
+    assert "Refused Deleted" in listed
+    assert "Make equal to the file Done 0 0 0 2" in listed
     assert "No stored customer is missing" in sent(filled, *whole[2:], mode="mirror", dry_run="true")
 
 

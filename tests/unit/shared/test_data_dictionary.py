@@ -158,7 +158,11 @@ def test_cust_ids(value: str) -> None:
     assert cust_id_fault(value) is None
 
 
-@pytest.mark.parametrize("value", ["", ".", "..", "a b", "a/b", "a%2Fb", "ä", "x" * 65, "a\n", ".\n", "\u0661", "a\0"])
+def test_an_empty_cust_id_is_called_so() -> None:
+    assert cust_id_fault("") == "is empty"
+
+
+@pytest.mark.parametrize("value", [".", "..", "a b", "a/b", "a%2Fb", "ä", "x" * 65, "a\n", ".\n", "\u0661", "a\0"])
 def test_cust_ids_that_break_the_rule(value: str) -> None:
     assert cust_id_fault(value) == f.CUST_ID_RULE
 
