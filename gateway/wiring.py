@@ -378,7 +378,14 @@ def _models(stores: Stores, model: Model, registry: ModelRegistry, settings: Set
         history=history,
         trainings=TrainingService(stores.customers, registry, recorder),
         analyses=analyses,
-        drift=DriftWatch(stores.drift, model, analyses, settings.drift_hours, settings.analysis_deadline),
+        drift=DriftWatch(
+            stores.drift,
+            model,
+            analyses,
+            settings.drift_hours,
+            settings.analysis_deadline,
+            lambda: stores.customers.count((), exact=False).total,
+        ),
     )
 
 

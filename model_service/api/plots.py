@@ -11,6 +11,8 @@ import asyncio
 import hashlib
 import logging
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, cast
 
@@ -51,6 +53,12 @@ MAX_BYTES = 1024 * 1024
 MAX_CONCURRENT = 2
 """Plots that a process draws at a time; each takes a processor and 150 MB for a second or two."""
 
+MAX_WAITING = 12
+"""How many more wait for that: all pictures of a version, which a page may ask for at once after a renaming."""
+
+QUEUE_SECONDS = 10.0
+"""How long they wait at most."""
+
 TIMEOUT_SECONDS = 30.0
 """Longest time a drawing may take."""
 
@@ -83,18 +91,32 @@ class Drawing:
     def __init__(self, currency: str = "") -> None:
         self._currency = currency
         self._places = asyncio.Semaphore(MAX_CONCURRENT)
+        self._asked = 0
         self._kept: dict[_Renamed, bytes] = {}
 
-    def refuse_if_busy(self) -> None:
-        """Do nothing unless as many plots are being drawn as may be.
+    @asynccontextmanager
+    async def _place(self) -> AsyncIterator[None]:
+        """Hold one of the places where a plot is drawn in a ``with`` block; wait for it, not for long.
 
         Raises
         ------
         ApiError
+            503 when too many wait already, or none becomes free in time.
         """
-        if self._places.locked():
-            detail = f"Too many plots are being drawn; try again in {RETRY_SECONDS} seconds."
-            raise ApiError(503, "analysis_busy", detail, headers={"retry-after": str(RETRY_SECONDS)})
+        if self._asked >= MAX_CONCURRENT + MAX_WAITING:
+            raise _busy()
+        self._asked += 1
+        try:
+            try:
+                await asyncio.wait_for(self._places.acquire(), QUEUE_SECONDS)
+            except TimeoutError:
+                raise _busy() from None
+            try:
+                yield
+            finally:
+                self._places.release()
+        finally:
+            self._asked -= 1
 
     async def again(self, wanted: _Renamed, version: Path) -> bytes:
         """Return a file of a version, drawn with the names of now.
@@ -106,8 +128,7 @@ class Drawing:
         """
         content = self._kept.pop(wanted, None)
         if content is None:
-            self.refuse_if_busy()
-            async with self._places:
+            async with self._place():
                 content = self._kept.pop(wanted, None) or await _run(
                     self._program(wanted, version), wanted.labels, REPORT_SECONDS
                 )
@@ -125,11 +146,17 @@ class Drawing:
         Raises
         ------
         ApiError
-            400 or 422 when `body` is not that; 500 when the drawing fails or takes longer than `TIMEOUT_SECONDS`.
+            400 or 422 when `body` is not that; 503 when too many plots are being drawn; 500 when the drawing fails or
+            takes longer than `TIMEOUT_SECONDS`.
         """
-        async with self._places:
+        async with self._place():
             await asyncio.to_thread(_check, subject, body)
             return await _run([*_program, subject, kind], body, TIMEOUT_SECONDS)
+
+
+def _busy() -> ApiError:
+    detail = f"Too many plots are being drawn; try again in {RETRY_SECONDS} seconds."
+    return ApiError(503, "analysis_busy", detail, headers={"retry-after": str(RETRY_SECONDS)})
 
 
 class _Renamed(NamedTuple):
@@ -324,7 +351,6 @@ async def draw(request: Request, file: DrawnFile, drawing: Drawer) -> Response:
     if subject not in SUBJECTS or kind not in MEDIA_TYPES:
         raise ApiError(404, "plot_not_found", f"Only {' and '.join(SUBJECTS)} can be drawn, as svg or png.")
     body = await read_body(request, MAX_BYTES)
-    drawing.refuse_if_busy()
     plot = await drawing.draw(subject, kind, body)
     return Response(plot, headers=_guarded({"cache-control": "no-store"}), media_type=MEDIA_TYPES[kind])
 

@@ -62,7 +62,7 @@ class WorkerReportsContract:
     def test_latest_is_the_last_report_of_each_with_the_last_heard_of_first(self, workers: WorkerReports) -> None:
         assert workers.latest() == []
         idle = Report("idle", AT, None, "v1", "a1", 0)
-        full = Report("running", AT, "why", "v2", "a2", 5, 2.5)
+        full = Report("running", AT, "why", "v2", "a2", 5, 2.5, 40)
         workers.report("one", full)
         workers.report("two", idle)
         workers.report("one", idle)

@@ -37,10 +37,11 @@ class DriftChecksContract:
 
     def test_what_was_kept_last_is_found(self, checks: DriftChecks) -> None:
         checks.keep(found("v0"))
-        checks.keep(found("v1"))
+        checks.keep(found("v1"), 700)
         last = checks.latest()
         assert last is not None
-        assert (last.model_version, last.verdict, last.indexes) == ("v1", "watch", {"BALANCE": 0.25})
+        assert (last.model_version, last.verdict, last.customers) == ("v1", "watch", 700)
+        assert last.indexes == {"BALANCE": 0.25}
         assert abs(last.at - now()) < timedelta(minutes=1)
 
     def test_one_claims_it_until_it_has_been_kept_or_its_time_is_up(self, checks: DriftChecks) -> None:

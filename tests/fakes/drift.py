@@ -26,6 +26,7 @@ class InMemoryDriftChecks:
         self._until = now() + timedelta(seconds=seconds)
         return True
 
-    def keep(self, found: Drift) -> None:
+    def keep(self, found: Drift, customers: int = 0) -> None:
         indexes = {each["feature"]: each["psi"] for each in found["features"]}
-        self._last, self._until = DriftCheck(now(), found["model_version"], found["verdict"], indexes), now()
+        self._last = DriftCheck(now(), found["model_version"], found["verdict"], indexes, customers)
+        self._until = now()

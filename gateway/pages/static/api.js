@@ -7,12 +7,13 @@ const SECONDS = 30;
 
 /** What the API has answered instead of doing it: an RFC 9457 problem, or that there was no answer. */
 export class Problem extends Error {
-  constructor(status, body) {
+  constructor(status, body, retryAfter = 0) {
     super(body.detail ?? "The service did not answer.");
     this.status = status;
     this.code = body.code ?? "no_answer";
     this.errors = body.errors ?? [];
     this.body = body;
+    this.retryAfter = retryAfter; // seconds
   }
 }
 
@@ -43,7 +44,7 @@ export async function call(method, path, { json, body, headers = {}, signal, sec
   if (content.code === "csrf_token_wrong" && (await hasNewToken())) {
     return call(method, path, { body, headers: all, signal, seconds, key: all["Idempotency-Key"] ?? null });
   }
-  if (!answer.ok) throw new Problem(answer.status, typeof content === "string" ? { detail: answer.statusText } : content);
+  if (!answer.ok) throw new Problem(answer.status, typeof content === "string" ? { detail: answer.statusText } : content, Number(answer.headers.get("Retry-After")) || 0);
   return { status: answer.status, body: content, headers: answer.headers };
 }
 

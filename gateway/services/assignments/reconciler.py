@@ -166,7 +166,8 @@ class Reconciler:
     def _due(self, cause: Cause, after: str | None) -> list[StoredCustomer]:
         found = self._store.due(cause.version, after, BATCH, self._standstill.lacked)
         if found and self._clock() >= self._count_at:
-            self._reporter.running(cause.version, cause.id, self._left(cause.version))
+            done = self._rescorings.done(cause)
+            self._reporter.running(cause.version, cause.id, self._left(cause.version), done)
             self._count_at = self._clock() + COUNT_SECONDS
         return found
 

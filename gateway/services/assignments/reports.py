@@ -30,7 +30,8 @@ class Report:
     reason : why it stands still.
     model_version : the version that customers are scored with.
     activation : the id of the activation that this is done for (`rescorings.Cause`).
-    left : how many customers have still to be scored.
+    left : how many customers have still to be scored, or had when that was counted.
+    done : how many had been scored then; None where `left` is as of now.
     """
 
     state: RescoringState
@@ -40,6 +41,13 @@ class Report:
     activation: str | None = None
     left: int | None = None
     rate_per_second: float | None = None
+    done: int | None = None
+
+    def left_after(self, done: int) -> int | None:
+        """Return how many customers are left now that so many have been scored, by whichever worker."""
+        if self.left is None or self.done is None:
+            return self.left
+        return max(0, self.left + self.done - done)
 
 
 class Reported(NamedTuple):
@@ -79,30 +87,31 @@ class Reporter:
         """Say that no customer is left."""
         self._say("idle", model_version=version, activation=activation, left=0)
 
-    def running(self, version: str, activation: str, left: int | None) -> None:
-        """Say that there are customers to score."""
+    def running(self, version: str, activation: str, left: int | None, done: int) -> None:
+        """Say that there are customers to score; `left` and `done` were counted together."""
         if self._report.state != "running":
             self._marks.clear()
             self._marks.append((self._clock(), 0))
-        self._say("running", model_version=version, activation=activation, left=left)
+        self._say("running", model_version=version, activation=activation, left=left, done=done)
 
     def scored(self, customers: int) -> None:
         """Count customers that have been scored."""
         with self._lock:
             self._marks.append((self._clock(), self._marks[-1][1] + customers if self._marks else customers))
-            left = None if self._report.left is None else max(0, self._report.left - customers)
-            self._report = replace(self._report, left=left, rate_per_second=self._rate())
+            self._report = replace(self._report, rate_per_second=self._rate())
         self.again()
 
     def standing_still(self, reason: str, left: int | None = None) -> None:
         """Say that customers may be left, and why nothing is done about it; `left` is as before where not known."""
-        left = self._report.left if left is None else left
+        last = self._report
+        left, done = (last.left, last.done) if left is None else (left, None)
         self._say(
             "standing_still",
             reason,
-            model_version=self._report.model_version,
-            activation=self._report.activation,
+            model_version=last.model_version,
+            activation=last.activation,
             left=left,
+            done=done,
         )
 
     def again(self) -> None:
@@ -121,10 +130,11 @@ class Reporter:
         model_version: str | None,
         activation: str | None,
         left: int | None,
+        done: int | None = None,
     ) -> None:
         last = self._report
         since = last.since if last.state == state else now()
-        new = Report(state, since, reason, model_version, activation, left)
+        new = Report(state, since, reason, model_version, activation, left, done=done)
         if state == "running":
             new = replace(new, rate_per_second=last.rate_per_second if last.state == state else None)
         with self._lock:

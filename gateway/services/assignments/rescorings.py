@@ -167,6 +167,15 @@ class Rescorings:
         """
         self._records.add(cause.id, self._worker, counts)
 
+    def done(self, cause: Cause) -> int:
+        """Return how many customers all workers have scored because of that, as far as they have counted.
+
+        Raises
+        ------
+        StoreError
+        """
+        return self._records.done(cause.id).done
+
     def end(self, cause: Cause) -> None:
         """Note that nothing is left that could be scored; it is recorded once, whichever worker comes first.
 

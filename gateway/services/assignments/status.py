@@ -21,7 +21,7 @@ class RescoringStatus(TypedDict):
 
     ``idle``: nobody is left. ``running``: customers are being scored. ``standing_still``: nobody is being scored, for
     the ``reason``, and some are left as far as is known. ``since`` is when this state began. ``done`` counts the
-    customers that were scored after the last activation, ``left`` those that have still to be; ``eta`` is when that
+    customers that were scored after the last activation, ``left`` those that had still to be then; ``eta`` is when that
     will have been done at the present rate. All of it is what the workers said at ``as_of``; of these, ``workers`` were
     heard of in the last half minute.
     """
@@ -113,6 +113,7 @@ def _of_the_gone(last: Reported) -> Report:
         known.model_version,
         known.activation,
         known.left,
+        done=known.done,
     )
 
 
@@ -131,20 +132,21 @@ def _of_all(reports: Sequence[Report]) -> Report:
                 newest.activation,
                 newest.left,
                 sum(rates) if rates else None,
+                newest.done,
             )
     raise AssertionError("there are reports, and each has a state")
 
 
 def _status(report: Report, done: int, as_of: datetime | None, workers: int) -> RescoringStatus:
-    eta = None
-    if report.rate_per_second and report.left:
-        eta = now() + timedelta(seconds=report.left / report.rate_per_second)
+    eta, left = None, report.left_after(done)
+    if report.rate_per_second and left:
+        eta = now() + timedelta(seconds=left / report.rate_per_second)
     return RescoringStatus(
         state=report.state,
         workers=workers,
         model_version=report.model_version,
         done=done,
-        left=report.left,
+        left=left,
         rate_per_second=None if report.rate_per_second is None else round(report.rate_per_second, 1),
         eta=eta and eta.replace(microsecond=0),
         since=report.since if as_of else None,

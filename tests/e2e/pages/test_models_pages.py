@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Route, expect
 from support.browser import Look, signed_in
 from support.servers import Mongod
 
@@ -44,6 +45,26 @@ def test_all_versions_and_whether_the_customers_still_fit(look: Look) -> None:
     expect(page.get_by_text("The stored customers are like those")).to_be_visible()
 
 
+def _a_picture_comes_late_or_not_at_all(look: Look) -> None:
+    """Some seconds of being busy are waited for; what lasts is said, and asked for again by hand."""
+    page, answers = look.page, [(503, "analysis_busy"), (500, "drawing_failed"), (503, "analysis_busy")]
+
+    def refuse(route: Route) -> None:
+        status, code = answers.pop(0)
+        problem = json.dumps({"status": status, "code": code, "detail": "It could not be drawn."})
+        headers = {"Content-Type": "application/problem+json", "Retry-After": "1"}
+        route.fulfill(status=status, body=problem, headers=headers)
+
+    page.route("**/plots/shares.svg", refuse, times=len(answers))
+    fold = page.locator("details.plot").filter(has=page.locator("[data-picture$='/shares.svg']"))
+    fold.locator("summary").click()
+    expect(fold.get_by_text("The picture is being drawn …")).to_be_visible()
+    expect(fold.get_by_role("alert")).to_contain_text("It could not be drawn.")
+    fold.get_by_role("button", name="Try again").click()
+    expect(fold.get_by_role("img")).to_be_visible()
+    look.expect("503", "500")
+
+
 def test_the_evidence_with_pictures_and_the_report(look: Look) -> None:
     page = look.open("/models/active")
     expect(page.get_by_text("How much closer customers lie to their own segment")).to_be_visible()
@@ -51,6 +72,7 @@ def test_the_evidence_with_pictures_and_the_report(look: Look) -> None:
     look.check()
     page.locator("details.plot summary").first.click()
     page.wait_for_function("document.querySelector('details[open] img')?.naturalWidth > 100")
+    _a_picture_comes_late_or_not_at_all(look)
     links = [
         page.get_by_role("link", name=name) for name in ("Open the validation report", "Open the report for marketing")
     ]

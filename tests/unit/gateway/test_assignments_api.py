@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -53,6 +54,16 @@ class TestTheStatus:
             "since": "2030-05-01T12:00:00Z",
             "reason": None,
         }
+
+    @pytest.mark.parametrize(("scored", "left"), [(0, 8931), (4900, 4031), (8931, 0), (9100, 0)])
+    def test_adds_up_though_what_is_left_was_counted_earlier(
+        self, gateway: FakeGateway, scored: int, left: int
+    ) -> None:
+        gateway.rescorings.add("event-2", "one", Counts(100))
+        gateway.workers.report("one", replace(running(8931), done=100))
+        gateway.rescorings.add("event-2", "two", Counts(scored))
+        found = rescoring(gateway)
+        assert (found["done"], found["left"]) == (100 + scored, left)
 
     def test_of_several_is_running_while_one_of_them_works(self, gateway: FakeGateway) -> None:
         gateway.workers.report("stuck", Report("standing_still", AT, "The model service cannot be reached."))
@@ -152,7 +163,11 @@ class TestAWorkerReports:
             clock.now += REPORT_SECONDS
 
         harness.worker(model, clock=clock).run_once(two_seconds)
-        said = [(report.state, report.left, report.rate_per_second) for report in harness.reports.all]
+        dones = (0, 2, 4, 6, 6)
+        said = [
+            (report.state, report.left_after(done), report.rate_per_second)
+            for report, done in zip(harness.reports.all, dones, strict=True)
+        ]
         assert said == [
             ("running", 6, None),
             ("running", 4, 1.0),

@@ -172,7 +172,7 @@ class TestVersion:
         page = _page(gateway, f"/models/{OLD}")
         assert "How much closer customers lie to their own segment" in page
         assert "0.200" in page
-        assert f'src="/api/v1/models/{OLD}/plots/elbow.svg"' in page
+        assert f'data-picture="/api/v1/models/{OLD}/plots/elbow.svg"' in page
 
     def test_one_without_a_report_has_no_pictures(self, gateway: FakeGateway) -> None:
         class Plain(FakeRegistry):

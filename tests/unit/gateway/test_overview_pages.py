@@ -60,7 +60,7 @@ def test_all_is_there(gateway: FakeGateway) -> None:
         "2 added one by one or by another system",
         "The model service answers",
         "Every customer is scored by the model in force",
-        "Not compared yet",
+        "Not yet checked since customers were loaded",
     ):
         assert words in text
     assert "alert" not in text.partition("What changed")[0].replace("/settings/alerts", "")
@@ -152,10 +152,10 @@ def test_nothing_goes_through_the_customers(gateway: FakeGateway, monkeypatch: p
     ],
 )
 def test_the_light_for_drift(gateway: FakeGateway, verdict: Any, words: str) -> None:
-    gateway.drift.keep({**drift_of("v1"), "verdict": verdict})
+    gateway.drift.keep({**drift_of("v1"), "verdict": verdict}, 2)
     assert words in shown(gateway)
     gateway.drift.keep({**drift_of("v0"), "verdict": verdict})
-    assert "Not compared yet" in shown(gateway), "that was another model"
+    assert "Not yet checked since customers were loaded" in shown(gateway), "that was another model"
 
 
 def test_how_far_the_scoring_is(gateway: FakeGateway) -> None:

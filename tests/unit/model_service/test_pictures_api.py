@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import sys
 from xml.etree import ElementTree
@@ -272,9 +273,21 @@ def test_a_drawing_that_takes_too_long_is_ended(client, monkeypatch):
 
 def test_more_than_a_few_drawings_are_turned_away(connect, tiny, monkeypatch):
     monkeypatch.setattr(plots_api, "MAX_CONCURRENT", 0)
+    monkeypatch.setattr(plots_api, "MAX_WAITING", 0)
     answer = connect(model_store=tiny.store).post(f"{PLOTS}/drift.svg", a_drift())
     assert_problem(answer, 503, "analysis_busy")
     assert int(answer.headers["retry-after"]) > 0
+
+
+def test_those_that_come_together_wait_for_each_other(monkeypatch):
+    monkeypatch.setattr(plots_api, "_program", (sys.executable, "-c", "print('picture', end='')"))
+
+    async def all_at_once() -> list[bytes]:
+        drawing = plots_api.Drawing()
+        body = orjson.dumps(a_drift())
+        return await asyncio.gather(*(drawing.draw("drift", "svg", body) for _ in range(6)))
+
+    assert asyncio.run(all_at_once()) == [b"picture"] * 6
 
 
 def test_a_failed_drawing_makes_room_for_the_next(connect, tiny, monkeypatch):
@@ -409,6 +422,7 @@ def no_drawing(monkeypatch):
 def test_while_too_much_is_drawn_renamed_ones_are_asked_for_later(renaming, monkeypatch, connect, tmp_path):
     rename(renaming, name="Umbrella people")
     monkeypatch.setattr(plots_api, "MAX_CONCURRENT", 0)
+    monkeypatch.setattr(plots_api, "QUEUE_SECONDS", 0.01)
     busy = connect(model_store=tmp_path / "models")
     answer = busy.get(f"{MODELS}/{ACTIVE}/report")
     assert_problem(answer, 503, "analysis_busy")

@@ -24,7 +24,9 @@ class MongoWorkerReports:
 
     def report(self, worker: str, report: Report) -> None:
         with self._reports as reports:
-            reports.update_one({"_id": worker}, {"$set": {"rescoring": asdict(report)}, **_HEARD_OF}, upsert=True)
+            said = asdict(report)
+            done = said.pop("done")  # beside the rest: a gateway of the version before knows no such member of it
+            reports.update_one({"_id": worker}, {"$set": {"rescoring": said, "done": done}, **_HEARD_OF}, upsert=True)
 
     def latest(self) -> list[Reported]:
         with self._reports as reports:
@@ -36,6 +38,10 @@ class MongoWorkerReports:
                 ]
             )
             return [
-                Reported(Report(**document["rescoring"]), document["at"], document["silent_ms"] / 1000)
+                Reported(
+                    Report(**document["rescoring"], done=document.get("done")),
+                    document["at"],
+                    document["silent_ms"] / 1000,
+                )
                 for document in found
             ]

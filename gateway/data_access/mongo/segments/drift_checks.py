@@ -26,7 +26,7 @@ class MongoDriftChecks:
             found = checks.find_one({**_LAST, "at": {"$exists": True}})
         if found is None:
             return None
-        return DriftCheck(found["at"], found["model_version"], found["verdict"], found["indexes"])
+        return DriftCheck(found["at"], found["model_version"], found["verdict"], found["indexes"], found.get("customers", 0))
 
     def claim(self, version: str, age: timedelta, seconds: float) -> bool:
         old = {"$lte": ["$at", {"$subtract": ["$$NOW", int(age.total_seconds() * 1000)]}]}  # also if there is none
@@ -44,9 +44,14 @@ class MongoDriftChecks:
                 return False
         return self.claim(version, age, seconds)
 
-    def keep(self, found: Drift) -> None:
+    def keep(self, found: Drift, customers: int = 0) -> None:
         indexes = {each["feature"]: each["psi"] for each in found["features"]}
-        members = {"model_version": found["model_version"], "verdict": found["verdict"], "indexes": indexes}
+        members = {
+            "model_version": found["model_version"],
+            "verdict": found["verdict"],
+            "indexes": indexes,
+            "customers": customers,
+        }
         kept = {
             "$set": {**{name: {"$literal": value} for name, value in members.items()}, "at": "$$NOW", "until": "$$NOW"}
         }
