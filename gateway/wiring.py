@@ -551,7 +551,7 @@ def build_resources(services: Services, settings: Settings, document: Callable[[
             CustomerSegmentController(s.customer_segments, of.as_of), CustomerHistoryController(s.history)
         ),
         imports.imports(ImportController(s.imports, most, settings.upload_folder), SampleController(s.sample)),
-        exports.exports(ExportController(s.exports)),
+        exports.exports(ExportController(s.exports, of.descriptions.names)),
         customers.deletions(DeletionController(s.deletions), ErasureController(s.erasures)),
         predictions.predictions(PredictionController(s.predictions)),
         segments.segments(SegmentController(of.now, of.sizes, of.transitions, lists, of.as_of)),
