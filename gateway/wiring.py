@@ -514,7 +514,9 @@ def build_pages(services: Services, settings: Settings) -> Resource:
             SignInController(s.access.sessions, s.access.one_time_tokens, s.access.issuer_sign_in),
             StaticFileController(),
         ),
-        settings_pages(SettingsController(), ApiKeyPageController(s.api_keys), AuditPageController(s.audit)),
+        settings_pages(
+            SettingsController(), ApiKeyPageController(s.api_keys), AuditPageController(s.audit, s.api_keys)
+        ),
         customer_pages(
             CustomerTableController(s.customer_lists, cursors, known),
             CustomerPageController(s.customers, s.customer_segments, s.history, s.deletions),
