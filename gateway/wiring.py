@@ -523,7 +523,9 @@ def build_pages(services: Services, settings: Settings) -> Resource:
             SignInController(s.access.sessions, s.access.one_time_tokens, s.access.issuer_sign_in),
             StaticFileController(),
         ),
-        settings_pages(SettingsController(), ApiKeyPageController(s.api_keys), AuditPageController(s.audit)),
+        settings_pages(
+            SettingsController(), ApiKeyPageController(s.api_keys), AuditPageController(s.audit, s.api_keys)
+        ),
         customer_pages(
             CustomerTableController(s.customer_lists, cursors, known),
             CustomerPageController(s.customers, s.customer_segments, s.history, s.deletions, former),
@@ -571,7 +573,7 @@ def build_resources(services: Services, settings: Settings, document: Callable[[
             CustomerSegmentController(s.customer_segments, of.as_of), CustomerHistoryController(s.history)
         ),
         imports.imports(ImportController(s.imports, most, settings.upload_folder), SampleController(s.sample)),
-        exports.exports(ExportController(s.exports)),
+        exports.exports(ExportController(s.exports, of.descriptions.names)),
         customers.deletions(DeletionController(s.deletions), ErasureController(s.erasures)),
         predictions.predictions(PredictionController(s.predictions)),
         segments.segments(SegmentController(of.now, of.sizes, of.transitions, lists, of.as_of)),

@@ -21,6 +21,7 @@ class AuditController:
         """GET /audit."""
         values = query()
         plain = {name: values.get(name) for name in ("subject", "actor", "action")}
-        filters = AuditFilters(**plain, since=values.get("at[gte]"), until=values.get("at[lt]"))
+        times = {"since": values.get("at[gte]"), "until": values.get("at[lt]")}
+        filters = AuditFilters(**plain, **times, followers=values["followers"])
         page = self._audit.page(filters, values.get("cursor"), values["limit"])
         return page_response(page.items, cursor_after(str(page.end)) if page.end else None)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from flask import Response, g, request
 from werkzeug.exceptions import NotAcceptable
 
 from gateway.controllers.http import preferred, query
-from gateway.files.writer import KINDS
-from gateway.schemas.customer_queries import filters_of
+from gateway.files.writer import KINDS, csv_for_people, flat_paths
+from gateway.schemas.customer_queries import columns_for_people, filters_of
 from gateway.services.clock import now
 from gateway.services.customers.exports import ExportService
-from gateway.services.customers.query import MEMBERS
+from gateway.services.customers.query import MEMBERS, Filters
 
 log = logging.getLogger(__name__)
 
@@ -29,26 +29,39 @@ _GRANIAN = "Granian"
 
 
 class ExportController:
-    """Files of stored customers, written while they are read."""
+    """Files of stored customers, written while they are read.
 
-    def __init__(self, exports: ExportService) -> None:
+    Parameters
+    ----------
+    names : returns what segments are called, by id; nothing where that is not known.
+    """
+
+    def __init__(self, exports: ExportService, names: Callable[[], Mapping[str, str]]) -> None:
         self._exports = exports
+        self._names = names
 
     def customers(self) -> Response:
         """GET /exports/customers."""
         values = query()
-        name = values.get("format") or _preferred()
-        filters, members = filters_of(values), values.get("fields") or MEMBERS
+        shown, filters = columns_for_people(values), filters_of(values)
+        name = "csv" if shown else values.get("format") or _preferred()
+        stem = "customers-as-shown" if shown else "customers"
         headers = {
-            "Content-Disposition": f'attachment; filename="customers-{now():%Y-%m-%d}.{name}"',
+            "Content-Disposition": f'attachment; filename="{stem}-{now():%Y-%m-%d}.{name}"',
             "Vary": "Accept",
         }
         kind = KINDS[name]
         if request.method == "HEAD":
             return Response(iter(()), headers=headers, mimetype=kind.media_type)  # as GET, it tells no length
-        columns = kind.columns(members)
-        pieces = kind.write(self._exports.customers(filters, kind.paths(columns)), columns)
+        if shown:
+            pieces = self._for_people(filters, shown)
+        else:
+            columns = kind.columns(values.get("fields") or MEMBERS)
+            pieces = kind.write(self._exports.customers(filters, kind.paths(columns)), columns)
         return Response(whole_or_marked(pieces, "export"), headers=headers, mimetype=kind.media_type)
+
+    def _for_people(self, filters: Filters, columns: Sequence[str]) -> Iterator[bytes]:
+        return csv_for_people(self._exports.customers(filters, flat_paths(columns)), columns, self._names())
 
 
 def _preferred() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -9,7 +10,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from gateway.services.customers.query import FIELDS, FieldKind
+from gateway.services.customers.query import FIELDS, LABELS, FieldKind
 from gateway.services.customers.store import Row
 from shared.contract import BORDERLINE
 from shared.customer_files.csv import FORMULA_MARKS, NEUTRAL
@@ -51,6 +52,19 @@ def csv_file(blocks: Iterable[Sequence[Row]], columns: Sequence[str]) -> Iterato
     """Yield a CSV file (RFC 4180, UTF-8) with a header; null is blank, numbers read back exactly."""
     yield ",".join(columns).encode() + b"\r\n"
     for rows in blocks:
+        yield _csv_lines(_derived(rows, columns))
+
+
+def csv_for_people(
+    blocks: Iterable[Sequence[Row]], columns: Sequence[str], names: Mapping[str, str]
+) -> Iterator[bytes]:
+    """Yield a CSV file with labels for a header and segments by `names`; spreadsheets take it for UTF-8 by its mark."""
+    yield codecs.BOM_UTF8 + _careful_csv_lines([[LABELS[column] for column in columns]])
+    places = [place for place, column in enumerate(columns) if column in ("segment", "rival")]
+    for rows in blocks:
+        for row in rows:
+            for place in places:
+                row[place] = names.get(row[place], row[place])
         yield _csv_lines(_derived(rows, columns))
 
 

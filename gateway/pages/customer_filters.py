@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 
 from gateway.schemas.customer_queries import LIST
 from gateway.schemas.queries import QueryReader, Values
-from gateway.services.customers.query import RANKED, Condition, Op
+from gateway.services.customers.query import LABELS, RANKED, Condition, Op
 from gateway.services.errors import InvalidInput
 from shared.features import BY_NAME, CUST_ID, FEATURES, Feature, Kind
 
@@ -23,21 +23,6 @@ PARAMETERS: Final = tuple(replace(parameter, read=str, default=None) for paramet
 """Of the page: texts, so that what is wrong with one of them is said beside its field."""
 
 _reader = QueryReader(_TAKEN)
-
-LABELS: Final[Mapping[str, str]] = {
-    CUST_ID: "Customer",
-    "segment": "Segment",
-    "rival": "Closest other segment",
-    "confidence": "Confidence",
-    "borderline": "Borderline",
-    "segment_status": "State",
-    "model_version": "Model version",
-    "assigned_at": "Last scored",
-    "created_at": "First stored",
-    "updated_at": "Data last changed",
-    **{feature.name: feature.label for feature in FEATURES},
-}
-"""What the fields are called on pages."""
 
 _SAID: Final[Mapping[Op, str]] = {
     Op.EQ: "is",

@@ -14,7 +14,8 @@ _EXPORT_CUSTOMERS = Operation(
     "Export customers to a file",
     f"In CUST_ID order. {CONDITIONS_RULE} The file can be imported again unchanged. CSV cells that a "
     "spreadsheet would run as a formula begin with an apostrophe. A file that was cut short ends in a "
-    "quotation mark that is never closed, so that no reader takes it for complete.",
+    "quotation mark that is never closed, so that no reader takes it for complete. With `columns` it is a CSV for "
+    "people, under a name of its own: labels instead of names, and segments as they are called.",
     {
         200: Answer(
             "The file",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any, Final, NamedTuple, get_args
@@ -261,6 +261,25 @@ FIELDS_SHOWN = Parameter(
     f"Return only these members, separated by commas, and CUST_ID: {', '.join(MEMBERS)}",
     {"type": "string", "pattern": f"^{_one_of(MEMBERS)}(,{_one_of(MEMBERS)})*$"},
 )
+
+
+def _read_columns(text: str) -> tuple[str, ...]:
+    """Return which columns a file for people has, in their order."""
+    names = text.split(",")
+    for name in names:
+        if name not in FIELDS:
+            raise ValueError(f"{name!r} is not a column; these are: {', '.join(FIELDS)}")
+    return tuple(dict.fromkeys(names))
+
+
+COLUMNS_SHOWN = Parameter(
+    "columns",
+    _read_columns,
+    "Make a CSV for people: these columns in this order, headed by their labels, with segments by their names. Not "
+    f"together with `fields` or another `format`; it cannot be imported again. Any of {', '.join(FIELDS)}, "
+    "separated by commas",
+    {"type": "string", "pattern": f"^{_one_of(tuple(FIELDS))}(,{_one_of(tuple(FIELDS))})*$"},
+)
 COUNT = choice(
     "count",
     "Return the total number of customers: counted exactly, or estimated, which is always fast",
@@ -280,7 +299,24 @@ BULK_DELETE = (DRY_RUN, CONFIRM, EVERY, *CONDITIONS)
 LIST = (LIMIT, SIGNED_CURSOR, SORT, FIELDS_SHOWN, COUNT, AS_OF, *CONDITIONS)
 MEMBERS_LIST = tuple(parameter for parameter in LIST if parameter.name.partition("[")[0] != "segment")
 """Of the list of a segment's customers."""
-EXPORT = (EXPORT_FORMAT, FIELDS_SHOWN, *CONDITIONS)
+EXPORT = (EXPORT_FORMAT, FIELDS_SHOWN, COLUMNS_SHOWN, *CONDITIONS)
+
+
+def columns_for_people(values: Values) -> Sequence[str] | None:
+    """Return the columns of an export for people; None for one for programs.
+
+    Raises
+    ------
+    InvalidInput
+        for columns beside what is for programs.
+    """
+    columns: Sequence[str] | None = values.get("columns")
+    if columns and "fields" in values:
+        raise refused("columns", "contradicts fields: the one is for people, the other for programs")
+    if columns and values.get("format") not in (None, "csv"):
+        raise refused("columns", "makes a CSV file only")
+    return columns
+
 
 # ---- a page of the list -----------------------------------------------------------------------------------------
 

@@ -331,6 +331,14 @@ AUDIT = (
     _action(),
     _time("at[gte]", Op.GTE, "At this time or later"),
     _time("at[lt]", Op.LT, "Earlier than this time"),
+    Parameter(
+        "followers",
+        read_flag,
+        "Whether to include each customer that an import, an activation or a rollback has moved or changed; how many "
+        "they are, the entry of the import or of the scoring tells",
+        {"type": "boolean", "default": True},
+        default=True,
+    ),
 )
 
 STEP = choice(

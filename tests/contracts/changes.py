@@ -145,6 +145,13 @@ class ChangesContract:
         assert found(until=at(2)) == [1]
         assert found(since=at(1), until=at(3), actor="k1", subject="A") == [1]
         assert found(subject="nobody") == []
+        put(
+            "B",
+            [entry(4, seq=4, cause="model_activated"), entry(5, seq=5, cause="import"), entry(6, seq=6, cause=None)],
+        )
+        outboxes.move(10)
+        assert found(followers=False, since=at(3)) == [3, 6]
+        assert found(followers=True, since=at(3)) == [3, 4, 5, 6]
 
     def test_entries_of_a_type_are_counted_from_a_time_on_up_to_a_number(
         self, outboxes: Outboxes, log: ChangeLog, put: Put

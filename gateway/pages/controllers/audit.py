@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 from urllib.parse import quote, urlencode
@@ -14,13 +14,17 @@ from gateway.controllers.pages import query_without_cursor
 from gateway.pages.rendering import page
 from gateway.schemas.paging import POSITION_CURSOR, cursor_after
 from gateway.schemas.queries import Parameter
+from gateway.services.access.api_keys import ApiKeyService
 from gateway.services.events.audit import AuditEntry, AuditService
-from gateway.services.events.change import ChangeType
+from gateway.services.events.change import Cause, ChangeType
 from gateway.services.events.log import AuditFilters
 from shared.features import BY_NAME
 
 _ON_A_PAGE: Final = 50
+_MOST_KEYS: Final = 500
 _HERE: Final = "/settings/audit"
+_FIELDS: Final = ("subject", "actor", "action", "from", "until", "moved")
+_MOVE: Final = "customer.segment_changed"
 
 WORDS: Final[Mapping[ChangeType, str]] = {
     "customer.created": "added a customer",
@@ -50,6 +54,12 @@ WORDS: Final[Mapping[ChangeType, str]] = {
     "database.restored": "restored a backup",
 }
 """What somebody has done, in words; of every kind of entry."""
+_FOLLOWED: Final[Mapping[Cause, str]] = {
+    "import": "imported a file, which changed a customer",
+    "model_activated": "activated a model, which moved a customer",
+    "rollback": "went back to an earlier model, which moved a customer",
+}
+"""What somebody has done, where the entry is about what followed for one customer."""
 _ROOMS: Final = {
     "customer": "/customers/",
     "import": "/imports/",
@@ -80,7 +90,7 @@ def _of_form(name: str, read: Any = str.strip) -> Parameter:
 
 
 class AuditPageController:
-    """The audit trail."""
+    """The audit trail. Customers that moved with many others are left out unless somebody asks for them, or for one."""
 
     PARAMETERS: Final = (
         _of_form("subject"),
@@ -88,11 +98,13 @@ class AuditPageController:
         _of_form("action", _action),
         _of_form("from", _day),
         _of_form("until", _day),
+        _of_form("moved"),
         POSITION_CURSOR,
     )
 
-    def __init__(self, audit: AuditService) -> None:
+    def __init__(self, audit: AuditService, keys: ApiKeyService) -> None:
         self._audit = audit
+        self._keys = keys
 
     def list(self) -> Response:
         """GET /settings/audit."""
@@ -104,6 +116,7 @@ class AuditPageController:
             action=asked.get("action") or None,
             since=asked.get("from"),
             until=until + timedelta(days=1) if until else None,
+            followers=bool(asked.get("moved") or asked.get("subject")) or asked.get("action") == _MOVE,
         )
         found = self._audit.page(filters, asked.get("cursor"), _ON_A_PAGE)
         same = query_without_cursor()
@@ -111,12 +124,22 @@ class AuditPageController:
         return page(
             "audit.html",
             entries=[_shown(entry) for entry in found.items],
-            asked={name: asked.get(name) for name in ("subject", "actor", "action", "from", "until")},
+            asked={name: asked.get(name) for name in _FIELDS},
             actions=WORDS,
-            filtered=any(filters),
+            actors=self._actors(asked.get("actor"), found.items),
+            filtered=any(asked.get(name) for name in _FIELDS),
+            all_moves=filters.followers,
+            with_moves=f"{_HERE}?{'&'.join(filter(None, (same, 'moved=yes')))}",
             next=further,
             first=f"{_HERE}?{same}" if "cursor" in asked else None,
         )
+
+    def _actors(self, asked: str | None, entries: Sequence[AuditEntry]) -> Mapping[str, str]:
+        """Return the names of whom one can choose, by id: the keys, whoever is on this page, and who was asked for."""
+        keys = {key["id"]: key["name"] for key in self._keys.page(None, _MOST_KEYS).items}
+        here = {entry["actor"]["id"]: entry["actor"]["name"] for entry in entries}
+        known = {**here, **keys}
+        return {**({asked: asked} if asked and asked not in known else {}), **known}
 
 
 def _shown(entry: AuditEntry) -> Mapping[str, Any]:
@@ -124,7 +147,7 @@ def _shown(entry: AuditEntry) -> Mapping[str, Any]:
     room, id_ = _ROOMS.get(subject["type"]), subject["id"]
     return {
         **entry,
-        "words": WORDS[entry["action"]],
+        "words": _FOLLOWED.get(entry["cause"] or "manual", WORDS[entry["action"]]),
         "about": "" if entry["erased"] else id_ or "",
         "leads_to": f"{room}{quote(id_, safe='')}" if room and id_ and not entry["erased"] else None,
         "same_subject": f"{_HERE}?{urlencode({'subject': id_})}" if id_ else None,

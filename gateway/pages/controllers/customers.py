@@ -13,7 +13,7 @@ from flask import Response, request
 
 from gateway.controllers.http import query
 from gateway.pages import customer_filters as filters
-from gateway.pages.customer_filters import LABELS, RANGES, TableRequest, is_percent
+from gateway.pages.customer_filters import RANGES, TableRequest, is_percent
 from gateway.pages.rendering import page
 from gateway.pages.size_history import Former
 from gateway.routes import API
@@ -24,7 +24,7 @@ from gateway.services.customers.customer import Customer, DeletedCustomer
 from gateway.services.customers.customers import CustomerService
 from gateway.services.customers.deletions import DeletionService
 from gateway.services.customers.lists import CustomerLists
-from gateway.services.customers.query import FIELDS, MEMBERS, SORTABLE, Exactness, Total, value_of
+from gateway.services.customers.query import FIELDS, LABELS, MEMBERS, SORTABLE, Exactness, Total, value_of
 from gateway.services.customers.segment import CustomerSegment, CustomerSegmentService
 from gateway.services.errors import (
     CustomerNotDeleted,
@@ -135,10 +135,10 @@ def _members(columns: Sequence[str]) -> tuple[str, ...]:
     return tuple(member for member in MEMBERS if member in wanted)
 
 
-def _exports(asked: TableRequest, columns: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
-    """Return the addresses of the files with the customers that the table shows: in full, and the columns alone."""
-    some = {"fields": ",".join(_members(columns))}
-    return {kind: {"all": _export(asked, kind, {}), "shown": _export(asked, kind, some)} for kind in EXPORT_FORMATS}
+def _exports(asked: TableRequest, columns: Sequence[str]) -> Mapping[str, str]:
+    """Return the addresses of files with the customers that match: for people as the table shows them, and in full."""
+    shown = _export(asked, "csv", {"columns": ",".join((CUST_ID, *columns))})
+    return {"shown": shown, **{kind: _export(asked, kind, {}) for kind in EXPORT_FORMATS}}
 
 
 def _export(asked: TableRequest, kind: str, more: Mapping[str, str]) -> str:

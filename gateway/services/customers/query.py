@@ -108,6 +108,21 @@ FIELDS: Mapping[str, Field] = {
 }
 """Everything that customers can be filtered by, under its public name."""
 
+LABELS: Mapping[str, str] = {
+    CUST_ID: "Customer",
+    "segment": "Segment",
+    "rival": "Closest other segment",
+    "confidence": "Confidence",
+    "borderline": "Borderline",
+    "segment_status": "State",
+    "model_version": "Model version",
+    "assigned_at": "Last scored",
+    "created_at": "First stored",
+    "updated_at": "Data last changed",
+    **{feature.name: feature.label for feature in FEATURES},
+}
+"""What the `FIELDS` are called where people read them."""
+
 MEMBERS = (CUST_ID, *(f.name for f in FEATURES), *KEPT_BY_SERVICE)
 """The members of a customer in an answer, which a reader may choose from."""
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol, get_args
 
-from gateway.services.events.change import ChangeType, Entry, Logged
+from gateway.services.events.change import Cause, ChangeType, Entry, Logged
 
 
 class Waiting(NamedTuple):
@@ -89,13 +89,25 @@ class Memory(NamedTuple):
 
 
 class AuditFilters(NamedTuple):
-    """Which entries are asked for; None where it does not matter. ``since`` is inclusive, ``until`` is not."""
+    """Which entries are asked for; None where it does not matter. ``since`` is inclusive, ``until`` is not.
+
+    Without ``followers``, those are left out that only follow from an import, an activation or a rollback: each
+    customer has one, and the import or the scoring has an entry of its own that tells how many they are.
+    """
 
     subject: str | None = None
     actor: str | None = None
     action: ChangeType | None = None
     since: datetime | None = None
     until: datetime | None = None
+    followers: bool = True
+
+
+OWN_CAUSES: Final[tuple[Cause | None, ...]] = (
+    None,
+    *(cause for cause in get_args(Cause) if cause not in ("model_activated", "rollback", "import")),
+)
+"""What causes entries that do not merely follow from another one."""
 
 
 class ChangeLog(Protocol):

@@ -50,8 +50,8 @@ def test_customers_are_found_sorted_walked_and_shown_in_the_columns_one_likes(lo
     look.check()
     page.get_by_text("Download", exact=True).click()
     with page.expect_download() as download:
-        page.get_by_role("link", name="CSV, the columns shown").click()
-    assert download.value.path().read_text().startswith("CUST_ID,BALANCE,")
+        page.get_by_role("link", name="CSV, as shown").click()
+    assert download.value.path().read_text().startswith("\ufeffCustomer,Segment,Confidence,")
 
 
 def test_a_customer_is_explained_at_the_desk_and_on_a_phone(look: Look) -> None:

@@ -213,6 +213,7 @@ def test_filters(gateway: FakeGateway) -> None:
         ("at[lt]=2024-02-30T00:00:00Z", ["?at[lt]"]),
         ("at[lt]=0001-01-01T00:00:00%2B01:00", ["?at[lt]"]),
         ("at=2024-05-01T00:00:00Z", ["?at"]),
+        ("followers=no", ["?followers"]),
         ("limit=0", ["?limit"]),
         ("limit=501", ["?limit"]),
         ("cursor=x", ["?cursor"]),

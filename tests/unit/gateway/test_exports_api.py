@@ -19,6 +19,7 @@ from support.customers import stored
 from support.problems import assert_problem
 
 from gateway.controllers.exports import BROKEN_OFF
+from gateway.files.writer import csv_for_people
 from gateway.services.customers.exports import ExportService
 from gateway.services.customers.query import Filters
 from gateway.services.customers.store import Row
@@ -131,6 +132,24 @@ class TestFile:
         assert filled.client.get(EXPORTS, query_string=query).status_code == 200
 
 
+class TestForPeople:
+    def test_has_exactly_the_columns_asked_for_with_labels_and_a_name_of_its_own(self, filled: FakeGateway) -> None:
+        query = {"columns": "BALANCE,CUST_ID,borderline,segment_status", "segment": "seg-01"}
+        answer = filled.client.get(EXPORTS, query_string=query, headers={"Accept": "application/x-ndjson"})
+        assert answer.data.decode("utf-8-sig") == (
+            "Average balance owed,Customer,Borderline,State\r\n1.5,A,true,assigned\r\n"
+        )
+        assert re.search('filename="customers-as-shown-.*[.]csv"', answer.headers["Content-Disposition"])
+        assert filled.client.head(EXPORTS, query_string=query).headers["Content-Type"] == answer.headers["Content-Type"]
+
+    @pytest.mark.parametrize("name", ["=1+1", "-Big, and small", '+say "x"', "@a", "Plain"])
+    def test_names_segments_and_lets_no_spreadsheet_run_a_name(self, name: str) -> None:
+        rows = [["A", "seg-01", "seg-02", 0.5], ["B", None, None, None]]
+        content = b"".join(csv_for_people([rows], ["CUST_ID", "segment", "rival", "confidence"], {"seg-01": name}))
+        _, *read = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
+        assert read == [["A", name if name == "Plain" else f"'{name}", "seg-02", "0.5"], ["B", "", "", ""]]
+
+
 class TestRefusals:
     @pytest.mark.parametrize(
         ("query", "pointer"),
@@ -140,6 +159,9 @@ class TestRefusals:
             ("format=csv&format=csv", "?format"),
             ("fields=SHOE_SIZE", "?fields"),
             ("fields=", "?fields"),
+            ("columns=SHOE_SIZE", "?columns"),
+            ("columns=segment&fields=segment", "?columns"),
+            ("columns=segment&format=parquet", "?columns"),
             ("BALANCE[gte]=much", "?BALANCE[gte]"),
             ("limit=5", "?limit"),
             ("cursor=x", "?cursor"),

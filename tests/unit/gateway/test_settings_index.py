@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import get_args
 
 import pytest
+from contracts.changes import entry
 from fakes.api_keys import key_of
 from fakes.gateway import CUSTOMERS, FakeGateway
 from support.customers import body
@@ -90,6 +91,22 @@ class TestAudit:
         second = browser.get(further)
         seen = re.findall("<code>(C\\d+)</code>", first.text + second.text)
         assert len(seen) == len(set(seen)) == 60
+
+    def test_leaves_out_who_moved_with_many_others_unless_asked(self, busy: FakeGateway) -> None:
+        about = {"type": "customer", "id": "C2"}
+        busy.outboxes.add([entry(1, type="customer.segment_changed", cause="model_activated", subject=about)])
+        busy.logged()
+        follows = "activated a model, which moved a customer"
+        assert follows not in browser_of(busy).get("/settings/audit").text
+        text = browser_of(busy).get("/settings/audit?action=").text
+        assert '<a href="/settings/audit?action=&amp;moved=yes">Also show every customer that moved</a>' in text
+        for asked in ("moved=yes", "subject=C2", "action=customer.segment_changed"):
+            assert follows in browser_of(busy).get(f"/settings/audit?{asked}").text
+
+    def test_offers_whom_one_can_choose_by_name(self, busy: FakeGateway) -> None:
+        text = browser_of(busy).get("/settings/audit?actor=gone").text
+        assert '<option value="gone" selected>gone</option>' in text
+        assert re.search('<option value="[^"]+">&lt;b&gt;CRM</option>', text)
 
     def test_names_nobody_who_has_been_erased(self, busy: FakeGateway) -> None:
         assert busy.client.delete(f"{CUSTOMERS}/C1?erase=true").status_code == 200
