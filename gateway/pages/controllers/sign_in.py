@@ -23,7 +23,7 @@ from gateway.schemas.queries import Parameter
 from gateway.services.access.issuer_sign_in import IssuerSignIn
 from gateway.services.access.one_time_tokens import OneTimeTokens
 from gateway.services.access.sessions import Session, Sessions
-from gateway.services.errors import IssuerMisconfigured, IssuerUnavailable, Unauthenticated
+from gateway.services.errors import IssuerMisconfigured, IssuerUnavailable, StoreError, Unauthenticated
 
 log = logging.getLogger(__name__)
 
@@ -122,9 +122,14 @@ class SignInController:
     def sign_out(self) -> Response:
         """POST /sign-out."""
         _refuse_other_sites()
-        if session := self._session():
-            session.check(request.form.get("csrf_token"))
-        answer = see_other("/sign-in")
+        try:
+            if session := self._session():
+                session.check(request.form.get("csrf_token"))
+                self._sessions.end(session)
+            answer = see_other("/sign-in")
+        except StoreError as error:
+            log.warning("a session could not be ended: %s", error)
+            answer = self._form("", 503, "not_ended")
         forget_session(answer)
         return answer
 

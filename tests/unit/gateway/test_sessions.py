@@ -20,8 +20,10 @@ from werkzeug.test import TestResponse
 
 from gateway.pages.controllers.sign_in import local
 from gateway.services.access.api_keys import Rotation, parse_key
+from gateway.services.access.authentication import FRESH_SECONDS
 from gateway.services.access.one_time_tokens import LIFETIME
 from gateway.services.access.sessions import IDLE, LONGEST, LONGEST_OF_ISSUER, RENEWED_AFTER
+from gateway.services.clock import now
 from gateway.services.errors import ApiKeyNotFound, ApiKeyUnusable, StoreUnavailable
 from gateway.services.principal import Principal, Scope
 
@@ -231,6 +233,47 @@ class TestEnd:
         assert (answer.status_code, answer.headers["Location"]) == (303, "/sign-in")
         _ended(browser)
         assert browser.post("/sign-out", data={"csrf_token": token}).status_code == 303, "a second time"
+
+    def test_comes_with_signing_out_for_a_copied_cookie_too_and_for_no_other_session(
+        self, gateway: FakeGateway, browser: PageClient
+    ) -> None:
+        copy, beside = browser_of(gateway, None), browser_of(gateway)
+        kept = browser.get_cookie("session")
+        assert kept is not None
+        copy.set_cookie("session", kept.value)
+        assert copy.get("/settings").status_code == 200
+        browser.post("/sign-out", data={"csrf_token": browser.csrf_token()})
+        _ended(copy)
+        assert beside.get("/settings").status_code == 200
+
+    def test_is_noted_where_other_processes_find_it(self, gateway: FakeGateway, browser: PageClient) -> None:
+        other = FakeGateway(gateway.settings, keys=gateway.keys, ended_sessions=gateway.ended_sessions)
+        kept = browser.get_cookie("session")
+        assert kept is not None
+        browser.post("/sign-out", data={"csrf_token": browser.csrf_token()})
+        elsewhere = browser_of(other, None)
+        elsewhere.set_cookie("session", kept.value)
+        _ended(elsewhere)
+        assert [until - now() > IDLE for until in gateway.ended_sessions.until.values()] == [True]
+
+    def test_by_an_answer_to_a_script_is_not_put_off(self, browser: PageClient, later: Later) -> None:
+        """Such an answer may come after signing out, or after somebody else has signed in."""
+        later(RENEWED_AFTER + timedelta(seconds=2))
+        script = {"Sec-Fetch-Mode": "cors"}
+        for address, headers in (("/settings", script), ("/api/v1/models", script), ("/api/v1/models", {})):
+            answer = browser.get(address, headers=headers)
+            assert (answer.status_code, answer.headers.get("Set-Cookie")) == (200, None)
+
+    def test_while_the_database_is_away_is_what_is_known(self, gateway: FakeGateway, browser: PageClient) -> None:
+        token = browser.csrf_token()
+        gateway.ended_sessions.failure = StoreUnavailable("away")
+        gateway.services.access.sessions._ended._known._clock = lambda: time.monotonic() + 2 * FRESH_SECONDS
+        assert browser.get("/settings").status_code == 200, "known within the time for which keys are"
+        answer = browser.post("/sign-out", data={"csrf_token": token})
+        assert (answer.status_code, "in this browser alone" in answer.text) == (503, True)
+        _ended(browser)
+        fresh = browser_of(gateway)
+        assert fresh.get("/settings").status_code == 503, "nothing is known of it"
 
 
 class TestChanging:
