@@ -23,6 +23,9 @@ POLICY: Final = (
 )
 """What a page may load: what comes from here, in files of its own."""
 
+_HEADERS: Final = {"Content-Security-Policy": POLICY, "Referrer-Policy": "same-origin"}
+"""With "no-referrer", browsers say of a page's own forms, too, that they come from nowhere (``Origin: null``)."""
+
 _EXTENSION: Final = "gateway.pages"
 
 
@@ -61,7 +64,7 @@ def page(template: str, status: int = 200, **values: Any) -> Response:
     """
     environment: Environment = current_app.extensions[_EXTENSION]
     text = environment.get_template(template).render(viewer=_viewer(), here=request.path, **values)
-    return Response(text, status, {"Content-Security-Policy": POLICY}, content_type="text/html; charset=utf-8")
+    return Response(text, status, _HEADERS, content_type="text/html; charset=utf-8")
 
 
 def first_page(principal: Principal) -> str:

@@ -100,7 +100,35 @@ class TestSigningIn:
                 answer = browser.post("/sign-in", data=form, headers={"Sec-Fetch-Site": site})
                 assert (answer.status_code, answer.headers.get("Set-Cookie")) == (403, None)
         assert "data-at-once" in browser.get("/sign-in/once").text
+        del browser.environ_base["HTTP_SEC_FETCH_SITE"]
+        assert "data-at-once" not in browser.get("/sign-in/once").text, "nobody says whose link it was"
         assert "data-at-once" not in browser.get("/sign-in/once", headers={"Sec-Fetch-Site": "cross-site"}).text
+
+    @pytest.mark.parametrize(
+        ("headers", "status"),
+        [
+            ({"Origin": "http://localhost"}, 303),
+            ({"Referer": "http://localhost/sign-in?next=/settings"}, 303),
+            ({}, 303),
+            ({"Origin": "null"}, 403),
+            ({"Origin": ""}, 303),
+            ({"Origin": "http://evil.example"}, 403),
+            ({"Origin": "https://localhost"}, 403),
+            ({"Origin": "http://localhost:81"}, 403),
+            ({"Origin": "http://localhost.evil.example"}, 403),
+            ({"Referer": "http://evil.example/http://localhost/"}, 403),
+            ({"Origin": "null", "Referer": "http://localhost/sign-in"}, 403),
+        ],
+    )
+    def test_from_another_site_is_refused_in_the_clear_too(
+        self, gateway: FakeGateway, headers: dict[str, str], status: int
+    ) -> None:
+        """Browsers send Sec-Fetch-… only over TLS and to this machine; curl sends nothing of all that."""
+        browser = browser_of(gateway, None)
+        del browser.environ_base["HTTP_SEC_FETCH_SITE"], browser.environ_base["HTTP_SEC_FETCH_MODE"]
+        assert browser.get("/sign-in").headers["Referrer-Policy"] == "same-origin", "or the origin would be null"
+        answer = browser.post("/sign-in", data={"key": ADMIN_KEY}, headers=headers)
+        assert (answer.status_code, "Set-Cookie" in answer.headers) == (status, status == 303)
 
     def test_while_the_database_is_away_says_so(self, gateway: FakeGateway) -> None:
         gateway.keys.failure = StoreUnavailable("away")
