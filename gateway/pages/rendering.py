@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
+from urllib.parse import quote
 
 from flask import Flask, Response, current_app, g, request
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
@@ -63,7 +64,7 @@ def page(template: str, status: int = 200, **values: Any) -> Response:
     values : what the template shows; its `title` becomes the page's.
     """
     environment: Environment = current_app.extensions[_EXTENSION]
-    text = environment.get_template(template).render(viewer=_viewer(), here=request.path, **values)
+    text = environment.get_template(template).render(viewer=_viewer(), here=quote(request.path), **values)
     return Response(text, status, _HEADERS, content_type="text/html; charset=utf-8")
 
 

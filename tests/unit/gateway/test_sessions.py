@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import unquote, urljoin, urlsplit
 
 import pytest
 from fakes.api_keys import ADMIN_KEY, key_of
@@ -384,3 +385,13 @@ def test_a_session_of_a_rotated_key_that_was_begun_with_the_new_secret_goes_on(g
     assert gateway.keys.rotate(key, Rotation(parsed[1], datetime(2020, 1, 1), datetime(2200, 1, 1)))
     browser = browser_of(gateway, OTHER.replace("000000000007", ADMIN_ID))
     assert browser.get("/settings").status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/\\evil.test/a", "//evil.test/a", "///evil.test/a", "/\t/evil.test/a", "/a b/ü?%"])
+def test_trying_an_address_again_leads_to_that_address_and_no_other_host(browser: PageClient, path: str) -> None:
+    answer = browser.get("/", environ_overrides={"PATH_INFO": path.encode().decode("latin-1")})
+    link = re.search('href="([^"]*)">Try again', answer.text)
+    assert (answer.status_code, link is not None) == (404, True)
+    assert link
+    again = urlsplit(urljoin("http://here/page", link[1].replace("\\", "/")))
+    assert (again.netloc, unquote(again.path)) == ("here", "/" + path.lstrip("/"))
