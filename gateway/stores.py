@@ -15,8 +15,9 @@ from pymongo.database import Database
 from pymongo.read_concern import ReadConcern
 
 from gateway.data_access.mongo import collection, deletions, erasures, imports
-from gateway.data_access.mongo.access import idempotency, one_time_tokens, rate_limits
+from gateway.data_access.mongo.access import ended_sessions, idempotency, one_time_tokens, rate_limits
 from gateway.data_access.mongo.access.api_keys import MongoKeyStore
+from gateway.data_access.mongo.access.ended_sessions import MongoEndedSessions
 from gateway.data_access.mongo.access.idempotency import MongoIdempotencyStore
 from gateway.data_access.mongo.access.one_time_tokens import MongoOneTimeTokens
 from gateway.data_access.mongo.access.rate_limits import MongoQuotaStore
@@ -46,6 +47,7 @@ from gateway.data_access.mongo.webhooks import deliveries as webhook_deliveries
 from gateway.data_access.mongo.webhooks.deliveries import MongoDeliveries
 from gateway.data_access.mongo.webhooks.webhooks import MongoWebhooks
 from gateway.services.access.api_keys import KeyStore
+from gateway.services.access.ended_sessions import EndedSessionStore
 from gateway.services.access.idempotency import IdempotencyStore
 from gateway.services.access.one_time_tokens import OneTimeTokenStore
 from gateway.services.access.rate_limits import QuotaStore
@@ -77,6 +79,7 @@ class Stores:
     erasures: ErasureRecords
     keys: KeyStore
     one_time_tokens: OneTimeTokenStore
+    ended_sessions: EndedSessionStore
     outboxes: Outboxes
     orders: Orders
     changes: ChangeLog
@@ -146,6 +149,7 @@ def mongo_stores(database: Database[dict[str, Any]], settings: Settings) -> Stor
         erasures=MongoErasureRecords(database["erasures"]),
         keys=MongoKeyStore(database["api_keys"]),
         one_time_tokens=MongoOneTimeTokens(database["one_time_tokens"]),
+        ended_sessions=MongoEndedSessions(database["ended_sessions"]),
         outboxes=MongoOutboxes(database, transactions),
         orders=MongoOrders(database),
         changes=MongoChangeLog(database, timedelta(days=settings.history_retention_days)),
@@ -231,4 +235,5 @@ def schema_of(settings: Settings) -> tuple[CollectionSchema, ...]:
         CollectionSchema("worker_state", REPORT_INDEXES),
         CollectionSchema("rate_limits", rate_limits.INDEXES),
         CollectionSchema("one_time_tokens", one_time_tokens.INDEXES),
+        CollectionSchema("ended_sessions", ended_sessions.INDEXES),
     )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import secrets
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -84,6 +85,7 @@ from gateway.schemas.paging import Cursors
 from gateway.services.access.api_keys import ApiKeyService
 from gateway.services.access.authentication import Authentication, KeyCache, TokenCheck, build_authentication
 from gateway.services.access.concurrency import ConcurrencyLimits, concurrency_limits
+from gateway.services.access.ended_sessions import EndedSessions
 from gateway.services.access.idempotency import IdempotencyService
 from gateway.services.access.issuer_sign_in import Issuer, IssuerSignIn
 from gateway.services.access.one_time_tokens import OneTimeTokens
@@ -334,8 +336,12 @@ def _access(
     stores: Stores, settings: Settings, tokens: TokenCheck | None, issuer: Issuer | None
 ) -> tuple[AccessServices, KeyCache]:
     bound, secret = concurrency_limits(settings.threads), settings.secret_key
-    authentication, keys = build_authentication(stores.keys, tokens, lambda _: bound.keys.held(address()))
-    sessions = Sessions(authentication, secret)
+
+    def waiting(_: Hashable) -> AbstractContextManager[None]:
+        return bound.keys.held(address())
+
+    authentication, keys = build_authentication(stores.keys, tokens, waiting)
+    sessions = Sessions(authentication, EndedSessions(stores.ended_sessions, waiting), secret)
     access = AccessServices(
         authentication=authentication,
         sessions=sessions,

@@ -9,7 +9,7 @@ from typing import Any, Final
 from flask import Response, g, request
 
 from gateway.pages.cookies import keep_session, token_of_request
-from gateway.routes import Around, Route, View
+from gateway.routes import API, Around, Route, View
 from gateway.services.access.authentication import Authentication
 from gateway.services.access.sessions import Session, Sessions
 from gateway.services.errors import ScopeMissing, Unauthenticated
@@ -40,7 +40,7 @@ def authenticated(authentication: Authentication, sessions: Sessions) -> Around:
             if not principal.may(scope) and not any(map(principal.may, route.or_scopes)):
                 raise ScopeMissing(scope)
             answer = view(**parts)
-            if session and session.is_due() and isinstance(answer, Response):
+            if session and session.is_due() and _opens_a_page() and isinstance(answer, Response):
                 keep_session(answer, sessions.token_of(session))
             return answer
 
@@ -87,6 +87,12 @@ def _session(sessions: Sessions) -> Session | None:
     if request.method not in _SAFE:
         session.check(request.environ.get(CSRF_HEADER))
     return session
+
+
+def _opens_a_page() -> bool:
+    """Whether somebody goes to a page; an answer to a script may be late, and bring back a session of before."""
+    going = request.environ.get("HTTP_SEC_FETCH_MODE", "navigate") == "navigate"
+    return going and request.method == "GET" and not request.path.startswith(API)
 
 
 def _credential() -> str:

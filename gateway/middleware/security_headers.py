@@ -23,7 +23,6 @@ NAMELESS: Final = ("Server", "gateway")
 
 _ALWAYS: Final = (
     ("X-Content-Type-Options", "nosniff"),
-    ("Referrer-Policy", "no-referrer"),
     ("X-Frame-Options", "DENY"),
 )
 
@@ -57,6 +56,8 @@ class SecurityHeaders:
         if "Cache-Control" not in own:
             # Personal data stay out of every store; but where a revision can be asked for again, a browser may.
             added.append(("Cache-Control", "private, no-cache" if "ETag" in own else "no-store"))
+        if "Referrer-Policy" not in own:
+            added.append(("Referrer-Policy", "no-referrer"))
         if "Content-Security-Policy" not in own:
             added.append(("Content-Security-Policy", POLICY))
         if "gunicorn.socket" not in environ:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
+from urllib.parse import quote
 
 from flask import Flask, Response, current_app, g, request
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
@@ -22,6 +23,9 @@ POLICY: Final = (
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 """What a page may load: what comes from here, in files of its own."""
+
+_HEADERS: Final = {"Content-Security-Policy": POLICY, "Referrer-Policy": "same-origin"}
+"""With "no-referrer", browsers say of a page's own forms, too, that they come from nowhere (``Origin: null``)."""
 
 _EXTENSION: Final = "gateway.pages"
 
@@ -60,8 +64,8 @@ def page(template: str, status: int = 200, **values: Any) -> Response:
     values : what the template shows; its `title` becomes the page's.
     """
     environment: Environment = current_app.extensions[_EXTENSION]
-    text = environment.get_template(template).render(viewer=_viewer(), here=request.path, **values)
-    return Response(text, status, {"Content-Security-Policy": POLICY}, content_type="text/html; charset=utf-8")
+    text = environment.get_template(template).render(viewer=_viewer(), here=quote(request.path), **values)
+    return Response(text, status, _HEADERS, content_type="text/html; charset=utf-8")
 
 
 def first_page(principal: Principal) -> str:

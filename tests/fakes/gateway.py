@@ -19,6 +19,7 @@ from fakes.assignments import InMemoryRescoringRecords, InMemoryWorkerReports
 from fakes.changes import InMemoryChangeLog, InMemoryOrders, InMemoryOutboxes
 from fakes.deletions import InMemoryDeletedCustomers, InMemoryErasureRecords, InMemoryTransactions
 from fakes.drift import InMemoryDriftChecks
+from fakes.ended_sessions import InMemoryEndedSessions
 from fakes.idempotency import InMemoryIdempotencyStore
 from fakes.imports import InMemoryImportRecords
 from fakes.model import FakeModel
@@ -83,6 +84,7 @@ class FakeGateway:
     erasures: Any = field(default_factory=InMemoryErasureRecords)
     keys: Any = field(default_factory=InMemoryKeyStore)
     one_time_tokens: Any = field(default_factory=InMemoryOneTimeTokens)
+    ended_sessions: Any = field(default_factory=InMemoryEndedSessions)
     issuer: Any = None
     changes: Any = field(default_factory=InMemoryChangeLog)
     outboxes: Any = None
@@ -125,6 +127,7 @@ class FakeGateway:
             erasures=self.erasures,
             keys=self.keys,
             one_time_tokens=self.one_time_tokens,
+            ended_sessions=self.ended_sessions,
             outboxes=self.outboxes,
             orders=self.orders,
             changes=self.changes,

@@ -23,7 +23,7 @@ from gateway.schemas.queries import Parameter
 from gateway.services.access.issuer_sign_in import IssuerSignIn
 from gateway.services.access.one_time_tokens import OneTimeTokens
 from gateway.services.access.sessions import Session, Sessions
-from gateway.services.errors import IssuerMisconfigured, IssuerUnavailable, Unauthenticated
+from gateway.services.errors import IssuerMisconfigured, IssuerUnavailable, StoreError, Unauthenticated
 
 log = logging.getLogger(__name__)
 
@@ -70,9 +70,11 @@ class SignInController:
         return self._form(query()["next"])
 
     def once(self) -> Response:
-        """GET /sign-in/once: its script sends the token, which stands where no server sees it."""
-        from_here = request.environ.get("HTTP_SEC_FETCH_SITE", "none") in _OURS
-        return page("sign_in_once.html", at_once=from_here)
+        """GET /sign-in/once: its script sends the token, which stands where no server sees it.
+
+        At once only where the browser says that no other site has led here.
+        """
+        return page("sign_in_once.html", at_once=request.environ.get("HTTP_SEC_FETCH_SITE") in _OURS)
 
     def sign_in(self) -> Response:
         """POST /sign-in: with an API key, or with a token that signs in once."""
@@ -122,9 +124,14 @@ class SignInController:
     def sign_out(self) -> Response:
         """POST /sign-out."""
         _refuse_other_sites()
-        if session := self._session():
-            session.check(request.form.get("csrf_token"))
-        answer = see_other("/sign-in")
+        try:
+            if session := self._session():
+                session.check(request.form.get("csrf_token"))
+                self._sessions.end(session)
+            answer = see_other("/sign-in")
+        except StoreError as error:
+            log.warning("a session could not be ended: %s", error)
+            answer = self._form("", 503, "not_ended")
         forget_session(answer)
         return answer
 
@@ -154,9 +161,22 @@ class SignInController:
 
 
 def _refuse_other_sites() -> None:
-    """Do nothing unless the form was sent from a page of another site, as the browser says (Fetch Metadata).
+    """Do nothing unless the form was sent from a page of another site, as the browser says.
 
-    Else somebody could sign others in with a key of his own, and read what they believe to write for themselves.
+    Else somebody could sign others in with a key of his own, and read what they believe to write for themselves. Fetch
+    Metadata say it; in the clear, browsers send none but to this machine itself, and the origin has to do. A program
+    names no origin, which a form of a browser always does.
     """
-    if request.environ.get("HTTP_SEC_FETCH_SITE", "none") not in _OURS:
+    site = request.environ.get("HTTP_SEC_FETCH_SITE")
+    if site is None:
+        sent_from = request.environ.get("HTTP_ORIGIN") or request.environ.get("HTTP_REFERER")
+        ours = sent_from is None or _origin(sent_from) == f"{request.scheme}://{request.host}".lower()
+    else:
+        ours = site in _OURS
+    if not ours:
         raise Forbidden("This form was sent from another site.")
+
+
+def _origin(address: str) -> str:
+    scheme, _, rest = address.partition("://")
+    return f"{scheme}://{rest.partition('/')[0]}".lower()

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Final, Protocol
+from typing import Final, Generic, Protocol, TypeVar
 
 from cachetools import FIFOCache, TTLCache
 
@@ -34,36 +34,40 @@ NOTE_SECONDS: Final = 60.0
 MOST_KEYS: Final = 10_000
 
 Clock = Callable[[], float]
+Value = TypeVar("Value")
 
 
 @dataclass(slots=True)
-class _Known:
-    key: ApiKey
+class _Known(Generic[Value]):
+    value: Value
     read_at: float
     renew_at: float
 
 
-class KeyCache:
-    """Keys that were read lately, by id.
+class FreshCache(Generic[Value]):
+    """What was read lately, by id.
 
-    Only keys that exist are kept, so that made-up ones cannot push them out.
+    Only what exists is kept, so that made-up ids cannot push it out.
 
     Parameters
     ----------
-    waiting : bounds how many requests read an unknown key at once: trying made-up keys costs others no more than that.
+    read : reads one; None where there is none.
+    waiting : bounds how many requests read an unknown one at once: trying made-up ids costs others no more than that.
         Of a known one there is a single read at a time.
     """
 
-    def __init__(self, store: KeyStore, clock: Clock = time.monotonic, waiting: Held = unbounded) -> None:
-        self._store = store
+    def __init__(
+        self, read: Callable[[str], Value | None], clock: Clock = time.monotonic, waiting: Held = unbounded
+    ) -> None:
+        self._read_now = read
         self._waiting = waiting
         self._clock = clock
-        self._known: FIFOCache[str, _Known] = FIFOCache(MOST_KEYS)  # the one that was read longest ago goes first
+        self._known: FIFOCache[str, _Known[Value]] = FIFOCache(MOST_KEYS)  # the one read longest ago goes first
         self._changes = 0
         self._lock = threading.Lock()
 
-    def get(self, key_id: str) -> ApiKey | None:
-        """Return a key as it is or was less than `FRESH_SECONDS` ago, or None.
+    def get(self, id_: str) -> Value | None:
+        """Return one as it is or was less than `FRESH_SECONDS` ago, or None.
 
         Raises
         ------
@@ -72,37 +76,44 @@ class KeyCache:
         """
         at = self._clock()
         with self._lock:
-            known = self._known.get(key_id)
+            known = self._known.get(id_)
         if known is None:
-            with self._waiting(key_id):
+            with self._waiting(id_):
                 with self._lock:  # another request may have read it meanwhile
-                    known = self._known.get(key_id)
-                return known.key if known else self._read(key_id, at)
+                    known = self._known.get(id_)
+                return known.value if known else self._read(id_, at)
         if at < known.renew_at:
-            return known.key
+            return known.value
         # One request asks. The others go on meanwhile, or a database that hangs would hold every thread.
         known.renew_at = min(at + RENEWAL_SECONDS, known.read_at + GRACE_SECONDS)
         try:
-            return self._read(key_id, at)
+            return self._read(id_, at)
         except StoreUnavailable:
             if self._clock() >= known.read_at + GRACE_SECONDS:
                 raise
-            return known.key
+            return known.value
 
-    def forget(self, key_id: str) -> None:
-        """Read a key anew the next time."""
+    def forget(self, id_: str) -> None:
+        """Read one anew the next time."""
         with self._lock:
             self._changes += 1  # what is being read at this moment may be older than the change
-            self._known.pop(key_id, None)
+            self._known.pop(id_, None)
 
-    def _read(self, key_id: str, at: float) -> ApiKey | None:
+    def _read(self, id_: str, at: float) -> Value | None:
         changes = self._changes
-        key = self._store.get(key_id)
+        value = self._read_now(id_)
         with self._lock:
-            self._known.pop(key_id, None)
-            if key is not None and changes == self._changes:
-                self._known[key_id] = _Known(key, at, at + FRESH_SECONDS)
-        return key
+            self._known.pop(id_, None)
+            if value is not None and changes == self._changes:
+                self._known[id_] = _Known(value, at, at + FRESH_SECONDS)
+        return value
+
+
+class KeyCache(FreshCache[ApiKey]):
+    """Keys that were read lately."""
+
+    def __init__(self, store: KeyStore, clock: Clock = time.monotonic, waiting: Held = unbounded) -> None:
+        super().__init__(lambda key_id: store.get(key_id), clock, waiting)
 
 
 def in_background(work: Callable[[], None]) -> None:

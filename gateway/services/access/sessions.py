@@ -1,15 +1,16 @@
 """Sessions of people in a browser: a signed token that stands for an API key, and ends with it.
 
-Nothing is stored: the token names the key, and the key is looked up at every request, so that revoking it ends every
-session that was begun with it, and rotating it does when the old secret ends. Who has come by way of an issuer is named
-with what the issuer has said, which therefore holds for a shorter time. Signed by itsdangerous, as Flask's own sessions
-are.
+The token names the key, and the key is looked up at every request, so that revoking it ends every session that was
+begun with it, and rotating it does when the old secret ends. Nothing is stored of a session but that it was ended. Who
+has come by way of an issuer is named with what the issuer has said, which therefore holds for a shorter time. Signed by
+itsdangerous, as Flask's own sessions are.
 """
 
 from __future__ import annotations
 
 import base64
 import hmac
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,12 +20,13 @@ from itsdangerous import BadData, URLSafeTimedSerializer
 
 from gateway.services.access.api_keys import parse_key
 from gateway.services.access.authentication import Authentication, mark_of
+from gateway.services.access.ended_sessions import EndedSessions
 from gateway.services.clock import now
 from gateway.services.errors import CsrfTokenWrong, Unauthenticated
 from gateway.services.principal import Principal, Scope
 
 IDLE: Final = timedelta(hours=1)
-"""How long a session lasts after the last request."""
+"""How long a session lasts after the last page that was opened in it."""
 
 LONGEST: Final = timedelta(hours=12)
 """How long it lasts at most."""
@@ -33,7 +35,7 @@ LONGEST_OF_ISSUER: Final = timedelta(hours=1)
 """How long it lasts at most where an issuer has said who somebody is: so late is noticed what the issuer takes away."""
 
 RENEWED_AFTER: Final = timedelta(minutes=5)
-"""The age from which a request has the session's token signed anew."""
+"""The age from which opening a page has the session's token signed anew."""
 
 _SCOPES = {str(scope): scope for scope in Scope}
 
@@ -48,12 +50,14 @@ class Session:
     csrf_token : what a request that changes something has to bring along; a page of another site does not know it.
         Whoever signs in again with the same key has the same, so that a page that was open before goes on.
     who : what the session's token says of who has signed in.
+    id : tells the session from others of the same key.
     begun_at, signed_at : when it was begun, and when its token was signed last.
     """
 
     principal: Principal
     csrf_token: str
     who: Mapping[str, Any]
+    id: str
     begun_at: datetime
     signed_at: datetime
 
@@ -73,16 +77,17 @@ class Session:
 
 
 class Sessions:
-    """Begins and reads sessions.
+    """Begins, reads and ends sessions.
 
     Parameters
     ----------
     secret : signs their tokens.
     """
 
-    def __init__(self, authentication: Authentication, secret: str) -> None:
+    def __init__(self, authentication: Authentication, ended: EndedSessions, secret: str) -> None:
         self._authentication = authentication
-        self._tokens = URLSafeTimedSerializer(secret, salt="session-1")
+        self._ended = ended
+        self._tokens = URLSafeTimedSerializer(secret, salt="session-2")
         self._secret = secret.encode()
 
     def begin(self, key: str) -> Session:
@@ -115,7 +120,7 @@ class Sessions:
     def token_of(self, session: Session) -> str:
         """Return a token of the session that is signed now."""
         begun = int(session.begun_at.replace(tzinfo=UTC).timestamp())
-        return str(self._tokens.dumps({**session.who, "begun": begun}))
+        return str(self._tokens.dumps({**session.who, "id": session.id, "begun": begun}))
 
     def read(self, token: str) -> Session:
         """Return the session that a token stands for.
@@ -123,7 +128,7 @@ class Sessions:
         Raises
         ------
         Unauthenticated
-            unless it holds, and the key that it was begun with does.
+            unless it holds, the key that it was begun with does, and nobody has signed out of it.
         StoreError
         """
         try:
@@ -133,11 +138,23 @@ class Sessions:
         begun_at = datetime.fromtimestamp(said.pop("begun"), UTC).replace(tzinfo=None)
         if now() - begun_at > (LONGEST if "key" in said else LONGEST_OF_ISSUER):
             raise Unauthenticated
+        id_ = said.pop("id")
         principal = self._principal(said)
-        return Session(principal, self._csrf_token(principal, said), said, begun_at, signed_at.replace(tzinfo=None))
+        self._ended.refuse(id_)
+        token = self._csrf_token(principal, said)
+        return Session(principal, token, said, id_, begun_at, signed_at.replace(tzinfo=None))
+
+    def end(self, session: Session) -> None:
+        """End a session for whoever has a token of it.
+
+        Raises
+        ------
+        StoreError
+        """
+        self._ended.end(session.id, session.begun_at + LONGEST)
 
     def _begun(self, principal: Principal, who: Mapping[str, Any]) -> Session:
-        return Session(principal, self._csrf_token(principal, who), who, now(), now())
+        return Session(principal, self._csrf_token(principal, who), who, secrets.token_urlsafe(12), now(), now())
 
     def _principal(self, who: Mapping[str, Any]) -> Principal:
         if "key" in who:

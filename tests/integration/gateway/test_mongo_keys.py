@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from contracts.api_keys import KEY, KeyStoreContract
+from contracts.ended_sessions import EndedSessionsContract
 from contracts.one_time_tokens import AT, UNTIL, OneTimeTokensContract
 from fakes.changes import recorder
 from fakes.deletions import InMemoryTransactions
@@ -17,6 +18,7 @@ from pymongo.collection import Collection
 from support.servers import free_port
 
 from gateway.data_access.mongo.access.api_keys import MongoKeyStore
+from gateway.data_access.mongo.access.ended_sessions import MongoEndedSessions
 from gateway.data_access.mongo.access.one_time_tokens import MongoOneTimeTokens
 from gateway.development import mongod as development
 from gateway.services.access.api_keys import ApiKeyService, NewApiKey, parse_key
@@ -42,6 +44,14 @@ def keys(collection: Collection[dict[str, Any]]) -> MongoKeyStore:
 
 class TestMongoKeyStore(KeyStoreContract):
     """The contract on a real mongod."""
+
+
+class TestMongoEndedSessions(EndedSessionsContract):
+    """The contract of sessions that have been ended on a real mongod."""
+
+    @pytest.fixture
+    def ended(self, collection: Collection[dict[str, Any]]) -> MongoEndedSessions:
+        return MongoEndedSessions(collection.database["ended_sessions"])
 
 
 class TestMongoOneTimeTokens(OneTimeTokensContract):

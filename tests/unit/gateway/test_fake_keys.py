@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 from contracts.api_keys import KeyStoreContract
+from contracts.ended_sessions import EndedSessionsContract
 from contracts.one_time_tokens import OneTimeTokensContract
 from fakes.api_keys import InMemoryKeyStore
+from fakes.ended_sessions import InMemoryEndedSessions
 from fakes.one_time_tokens import InMemoryOneTimeTokens
 
 
@@ -19,3 +21,9 @@ class TestInMemoryOneTimeTokens(OneTimeTokensContract):
     @pytest.fixture
     def tokens(self) -> InMemoryOneTimeTokens:
         return InMemoryOneTimeTokens()
+
+
+class TestInMemoryEndedSessions(EndedSessionsContract):
+    @pytest.fixture
+    def ended(self) -> InMemoryEndedSessions:
+        return InMemoryEndedSessions()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import unquote, urljoin, urlsplit
 
 import pytest
 from fakes.api_keys import ADMIN_KEY, key_of
@@ -20,8 +21,10 @@ from werkzeug.test import TestResponse
 
 from gateway.pages.controllers.sign_in import local
 from gateway.services.access.api_keys import Rotation, parse_key
+from gateway.services.access.authentication import FRESH_SECONDS
 from gateway.services.access.one_time_tokens import LIFETIME
 from gateway.services.access.sessions import IDLE, LONGEST, LONGEST_OF_ISSUER, RENEWED_AFTER
+from gateway.services.clock import now
 from gateway.services.errors import ApiKeyNotFound, ApiKeyUnusable, StoreUnavailable
 from gateway.services.principal import Principal, Scope
 
@@ -98,7 +101,35 @@ class TestSigningIn:
                 answer = browser.post("/sign-in", data=form, headers={"Sec-Fetch-Site": site})
                 assert (answer.status_code, answer.headers.get("Set-Cookie")) == (403, None)
         assert "data-at-once" in browser.get("/sign-in/once").text
+        del browser.environ_base["HTTP_SEC_FETCH_SITE"]
+        assert "data-at-once" not in browser.get("/sign-in/once").text, "nobody says whose link it was"
         assert "data-at-once" not in browser.get("/sign-in/once", headers={"Sec-Fetch-Site": "cross-site"}).text
+
+    @pytest.mark.parametrize(
+        ("headers", "status"),
+        [
+            ({"Origin": "http://localhost"}, 303),
+            ({"Referer": "http://localhost/sign-in?next=/settings"}, 303),
+            ({}, 303),
+            ({"Origin": "null"}, 403),
+            ({"Origin": ""}, 303),
+            ({"Origin": "http://evil.example"}, 403),
+            ({"Origin": "https://localhost"}, 403),
+            ({"Origin": "http://localhost:81"}, 403),
+            ({"Origin": "http://localhost.evil.example"}, 403),
+            ({"Referer": "http://evil.example/http://localhost/"}, 403),
+            ({"Origin": "null", "Referer": "http://localhost/sign-in"}, 403),
+        ],
+    )
+    def test_from_another_site_is_refused_in_the_clear_too(
+        self, gateway: FakeGateway, headers: dict[str, str], status: int
+    ) -> None:
+        """Browsers send Sec-Fetch-… only over TLS and to this machine; curl sends nothing of all that."""
+        browser = browser_of(gateway, None)
+        del browser.environ_base["HTTP_SEC_FETCH_SITE"], browser.environ_base["HTTP_SEC_FETCH_MODE"]
+        assert browser.get("/sign-in").headers["Referrer-Policy"] == "same-origin", "or the origin would be null"
+        answer = browser.post("/sign-in", data={"key": ADMIN_KEY}, headers=headers)
+        assert (answer.status_code, "Set-Cookie" in answer.headers) == (status, status == 303)
 
     def test_while_the_database_is_away_says_so(self, gateway: FakeGateway) -> None:
         gateway.keys.failure = StoreUnavailable("away")
@@ -232,6 +263,47 @@ class TestEnd:
         _ended(browser)
         assert browser.post("/sign-out", data={"csrf_token": token}).status_code == 303, "a second time"
 
+    def test_comes_with_signing_out_for_a_copied_cookie_too_and_for_no_other_session(
+        self, gateway: FakeGateway, browser: PageClient
+    ) -> None:
+        copy, beside = browser_of(gateway, None), browser_of(gateway)
+        kept = browser.get_cookie("session")
+        assert kept is not None
+        copy.set_cookie("session", kept.value)
+        assert copy.get("/settings").status_code == 200
+        browser.post("/sign-out", data={"csrf_token": browser.csrf_token()})
+        _ended(copy)
+        assert beside.get("/settings").status_code == 200
+
+    def test_is_noted_where_other_processes_find_it(self, gateway: FakeGateway, browser: PageClient) -> None:
+        other = FakeGateway(gateway.settings, keys=gateway.keys, ended_sessions=gateway.ended_sessions)
+        kept = browser.get_cookie("session")
+        assert kept is not None
+        browser.post("/sign-out", data={"csrf_token": browser.csrf_token()})
+        elsewhere = browser_of(other, None)
+        elsewhere.set_cookie("session", kept.value)
+        _ended(elsewhere)
+        assert [until - now() > IDLE for until in gateway.ended_sessions.until.values()] == [True]
+
+    def test_by_an_answer_to_a_script_is_not_put_off(self, browser: PageClient, later: Later) -> None:
+        """Such an answer may come after signing out, or after somebody else has signed in."""
+        later(RENEWED_AFTER + timedelta(seconds=2))
+        script = {"Sec-Fetch-Mode": "cors"}
+        for address, headers in (("/settings", script), ("/api/v1/models", script), ("/api/v1/models", {})):
+            answer = browser.get(address, headers=headers)
+            assert (answer.status_code, answer.headers.get("Set-Cookie")) == (200, None)
+
+    def test_while_the_database_is_away_is_what_is_known(self, gateway: FakeGateway, browser: PageClient) -> None:
+        token = browser.csrf_token()
+        gateway.ended_sessions.failure = StoreUnavailable("away")
+        gateway.services.access.sessions._ended._known._clock = lambda: time.monotonic() + 2 * FRESH_SECONDS
+        assert browser.get("/settings").status_code == 200, "known within the time for which keys are"
+        answer = browser.post("/sign-out", data={"csrf_token": token})
+        assert (answer.status_code, "in this browser alone" in answer.text) == (503, True)
+        _ended(browser)
+        fresh = browser_of(gateway)
+        assert fresh.get("/settings").status_code == 503, "nothing is known of it"
+
 
 class TestChanging:
     def test_needs_the_token_of_a_page(self, browser: PageClient) -> None:
@@ -313,3 +385,13 @@ def test_a_session_of_a_rotated_key_that_was_begun_with_the_new_secret_goes_on(g
     assert gateway.keys.rotate(key, Rotation(parsed[1], datetime(2020, 1, 1), datetime(2200, 1, 1)))
     browser = browser_of(gateway, OTHER.replace("000000000007", ADMIN_ID))
     assert browser.get("/settings").status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/\\evil.test/a", "//evil.test/a", "///evil.test/a", "/\t/evil.test/a", "/a b/ü?%"])
+def test_trying_an_address_again_leads_to_that_address_and_no_other_host(browser: PageClient, path: str) -> None:
+    answer = browser.get("/", environ_overrides={"PATH_INFO": path.encode().decode("latin-1")})
+    link = re.search('href="([^"]*)">Try again', answer.text)
+    assert (answer.status_code, link is not None) == (404, True)
+    assert link
+    again = urlsplit(urljoin("http://here/page", link[1].replace("\\", "/")))
+    assert (again.netloc, unquote(again.path)) == ("here", "/" + path.lstrip("/"))

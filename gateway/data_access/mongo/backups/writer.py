@@ -37,7 +37,7 @@ from gateway.services.clock import now
 
 PARTIAL: Final = ".partial"
 """What stands after the folder's name until the backup in it is complete."""
-NOT_BACKED_UP: Final = ("rate_limits", "worker_state", "one_time_tokens", RESTORES)
+NOT_BACKED_UP: Final = ("rate_limits", "worker_state", "one_time_tokens", "ended_sessions", RESTORES)
 """Collections that only say how things are at the moment."""
 _AT_ONCE = 4_000
 _LEVEL = 1
