@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import socket
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -367,10 +367,12 @@ def _imports(
     return ImportService(stores.customers, assigner, records, log, together, comparison, deletions, origin)
 
 
-def _open_sample() -> SampleFile:
+def _open_sample(without: Collection[str]) -> SampleFile:
     if not SAMPLE.is_file():
         raise SampleMissing
-    content = SAMPLE.read_bytes()
+    left_out = {cust_id.encode() for cust_id in without}
+    lines = SAMPLE.read_bytes().splitlines(keepends=True)
+    content = b"".join(line for line in lines if line.partition(b",")[0] not in left_out)
     return SampleFile(CustomerFile(CSV, [content]), len(content))
 
 

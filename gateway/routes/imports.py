@@ -94,22 +94,23 @@ _GET_SAMPLE = Operation(
     "Get how much of the sample is stored",
     f"The sample is {SIZE:,} generated customers, {IDS[0]} to {IDS[-1]}, to begin with.",
     {200: Answer("How much of it there is", SampleState)},
-    problems=STORE,
+    problems=("sample_missing", *STORE),
 )
 _LOAD_SAMPLE = Operation(
     "loadSample",
     "Load the sample",
     "Imports the sample, or what is missing of it. It is for a database without other customers: it is never mixed "
-    "with those of a bank.",
+    "with those of a bank, nor where an id of the sample has other data.",
     {201: Answer("The receipt of its import", ImportReceipt, headers=("Location",), links={"read": _NEXT["read"]})},
     problems=("customers_stored", "sample_missing", "contended", "analysis_busy", *_FAULTS[:2], *STORE),
 )
 _REMOVE_SAMPLE = Operation(
     "removeSample",
     "Remove the sample",
-    f"Deletes the customers {IDS[0]} to {IDS[-1]}, and nobody else. Each can be restored as any deleted customer.",
+    f"Deletes those of {IDS[0]} to {IDS[-1]} whose inputs are the sample's, and nobody else: `changed` ones stay. Each "
+    "can be restored as any deleted customer.",
     {200: Answer("How many were deleted", SampleRemoval)},
-    problems=("analysis_busy", *STORE),
+    problems=("sample_missing", "analysis_busy", *STORE),
 )
 
 

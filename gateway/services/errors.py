@@ -449,9 +449,11 @@ class ImportFailed(ImportInterrupted):
 class OthersStored(SegmentationError):
     """Other customers than the sample's are stored, which it must not be mixed with."""
 
-    def __init__(self) -> None:
+    def __init__(self, changed: int = 0) -> None:
+        have = "1 of them has an id" if changed == 1 else f"{changed} of them have ids"
+        whose = f" {have} of the sample, and other data." if changed else ""
         super().__init__(
-            "Other customers are stored: the sample would be counted among them. It is for an empty database; "
+            f"Other customers are stored: the sample would be counted among them.{whose} It is for an empty database; "
             "whoever wants it nevertheless imports data/sample.csv."
         )
 

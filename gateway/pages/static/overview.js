@@ -146,7 +146,7 @@ async function loadSample(button) {
 }
 
 async function removeSample() {
-  const detail = "All customers with its ids are deleted, also changed ones. They can be restored one by one for some time.";
+  const detail = "Those whose values have been changed stay. The others are deleted, and can be restored one by one for some time.";
   if (!(await confirm("Remove the customers of the sample?", { yes: "Remove them", detail, danger: true }))) return;
   const before = (await call("GET", "assignments/status")).body.snapshots.as_of;
   while ((await call("DELETE", "sample", { seconds: 300 })).body.remaining);
