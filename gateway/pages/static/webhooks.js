@@ -2,6 +2,7 @@
 
 import { call, once, Problem } from "./api.js";
 import { confirm, show } from "./messages.js";
+import { renew } from "./renew.js";
 
 const shown = document.getElementById("new-secret");
 const secret = document.getElementById("secret");
@@ -54,6 +55,7 @@ sends("new-webhook", async (form) => {
   form.reset();
   document.getElementById("made").href = `/settings/webhooks/${body.id}`;
   tell(body.secret);
+  await renew("told", "add");
 });
 
 sends("change-webhook", async (form) => {
