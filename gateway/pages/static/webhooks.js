@@ -1,7 +1,7 @@
 // Webhooks: adding, changing and testing them, and sending messages again. A secret is shown once.
 
 import { call, once, Problem } from "./api.js";
-import { confirm, show } from "./messages.js";
+import { confirm, show, showNext } from "./messages.js";
 import { renew } from "./renew.js";
 
 const shown = document.getElementById("new-secret");
@@ -32,7 +32,7 @@ function members(form) {
 
 /** Show the page as it is now, and what came of it. */
 function anew(text, kind = "good") {
-  sessionStorage.setItem("came-of-it", JSON.stringify([text, kind]));
+  showNext(text, kind);
   location.assign(`/settings/webhooks/${here.webhook}`);
 }
 
@@ -134,7 +134,3 @@ shown.querySelector("[data-copy]").addEventListener("click", async () => {
     show("Your browser does not let pages copy: the secret is marked, press Ctrl+C.", "info");
   }
 });
-
-const cameOfIt = JSON.parse(sessionStorage.getItem("came-of-it") ?? "null");
-sessionStorage.removeItem("came-of-it");
-if (cameOfIt) show(...cameOfIt);
