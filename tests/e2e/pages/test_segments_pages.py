@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -69,6 +70,9 @@ def test_one_segment_says_who_came_and_went_when_the_rest_is_there(look: Look, s
     expect(page.get_by_role("heading", name="Came: ")).to_be_visible()
     expect(page.get_by_role("heading", name="How to recognise them")).to_be_visible()
     look.check()
+    expect(page.get_by_text("Customers and money as counted")).to_be_visible()
+    sheets = re.findall(rb"/Type\s*/Page\b", page.pdf(prefer_css_page_size=True))
+    assert len(sheets) == 2
     page.get_by_role("link", name="Last 7 days").click()
     expect(page.get_by_role("link", name="Last 7 days")).to_have_attribute("aria-current", "true")
     assert page.url.endswith(f"/segments/{segment.id}"), "the page has stayed"
