@@ -70,7 +70,7 @@ sends("replay", async (form) => {
   const after = data.get("from") === "event" ? data.get("event").trim() : data.get("from");
   if (!after) {
     form.querySelector("#event").focus();
-    return show("Say after which event: its number stands beside the messages.", "bad");
+    return show("Say after which message: each has its number (“No.”) above.", "bad");
   }
   const question = after === "now" ? "Pass over what waits?" : `Tell “${here.name}” once more?`;
   const detail = after === "now" ? "Messages that have not been sent yet are never sent, unless you begin earlier again." : "It hears what it has heard before, and must not mind.";
