@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Final
+from urllib.parse import urlsplit
 
 from flask import Response
 
@@ -11,6 +12,7 @@ from gateway.controllers.http import query
 from gateway.controllers.pages import query_without_cursor
 from gateway.pages.rendering import page
 from gateway.schemas.paging import cursor_after
+from gateway.services.webhooks.destinations import is_inside
 from gateway.services.webhooks.webhook import TEST
 from gateway.services.webhooks.webhooks import MOST_WEBHOOKS, WebhookService
 
@@ -41,7 +43,7 @@ class WebhookPagesController:
     def list(self) -> Response:
         """GET /settings/webhooks."""
         found = self._webhooks.page(None, MOST_WEBHOOKS).items
-        return page("webhooks.html", webhooks=found, types=TYPES, most=MOST_WEBHOOKS)
+        return page("webhooks.html", webhooks=found, types=TYPES, most=MOST_WEBHOOKS, concerns=concerns)
 
     def show(self, webhook_id: str) -> Response:
         """GET /settings/webhooks/{id}."""
@@ -54,6 +56,7 @@ class WebhookPagesController:
         return page(
             "webhook.html",
             webhook=webhook,
+            concerns=concerns,
             deliveries=log.items,
             only=status,
             next=f"?{following}" if log.end else None,
@@ -61,3 +64,13 @@ class WebhookPagesController:
             types=TYPES,
             words=WORDS,
         )
+
+
+def concerns(url: str) -> list[str]:
+    """Return what whoever looks after a webhook should know of its address, where the installation allows it."""
+    parts = urlsplit(url)
+    found = {
+        "not encrypted": parts.scheme == "http",
+        "an address inside this network": is_inside(parts.hostname or ""),
+    }
+    return [words for words, holds in found.items() if holds]

@@ -2,6 +2,7 @@
 
 import { call, once } from "./api.js";
 import { confirm, show } from "./messages.js";
+import { renew } from "./renew.js";
 
 const form = document.getElementById("new-key");
 const shown = document.getElementById("new-secret");
@@ -27,6 +28,7 @@ form.addEventListener("submit", (event) => {
     const { body } = await call("POST", "api-keys", { json });
     form.reset();
     tell(`The key “${body.name}” has been made`, body.key);
+    await renew("working");
   });
 });
 
@@ -45,6 +47,7 @@ document.querySelector("main").addEventListener("click", (event) => {
       if (!(await confirm(`Give “${name}” a new secret?`, { yes: "Make a new secret", detail }))) return;
       const { body } = await call("POST", `api-keys/${key}/rotate`, { json: {} });
       tell(`The key “${name}” has a new secret`, body.key);
+      await renew("working");
     }
   });
 });

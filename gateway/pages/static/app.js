@@ -1,6 +1,6 @@
 // What every page has: times in the reader's zone, the switch of colours, and forms that are sent once.
 
-import { show } from "./messages.js";
+import { show, showKept } from "./messages.js";
 
 const SHOWN = {
   minute: { day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit", timeZoneName: "short" },
@@ -32,6 +32,7 @@ function switchTheme() {
 }
 
 localTimes();
+showKept();
 document.querySelector("[data-theme-switch]")?.addEventListener("click", switchTheme);
 
 // A form that loads another page is sent once, however often its button is pressed.

@@ -1,10 +1,9 @@
 // One customer: editing while others may edit too, deleting, and scoring again. What was typed stays until it is saved.
 
 import { call, explain, once, Problem } from "./api.js";
-import { confirm, show } from "./messages.js";
+import { confirm, show, showNext } from "./messages.js";
 
 const TRIES = 3;
-const SAID = "said";
 const root = document.documentElement;
 const head = document.querySelector("[data-customer]");
 const address = `customers/${encodeURIComponent(head.dataset.customer)}`;
@@ -39,27 +38,11 @@ function inWords(input, text) {
   return number.toLocaleString("en", currency ? { style: "currency", currency } : {});
 }
 
-function sayLater(text) {
-  try {
-    sessionStorage.setItem(SAID, text);
-  } catch {
-    // storage is switched off: the page itself shows what has become of it
-  }
-}
-
 function reload(text) {
   leaving = true;
-  if (text) sayLater(text);
+  if (text) showNext(text);
   if (location.hash) history.replaceState(null, "", location.pathname);
   location.reload();
-}
-
-try {
-  const said = sessionStorage.getItem(SAID);
-  sessionStorage.removeItem(SAID);
-  if (said) show(said, "good");
-} catch {
-  // storage is switched off
 }
 
 // ---- faults beside the fields ----

@@ -19,6 +19,26 @@ export function show(text, kind = "info") {
   return message;
 }
 
+/** Keep a message for the page that is loaded next, which shows it. */
+export function showNext(text, kind = "good") {
+  try {
+    sessionStorage.setItem("next-message", JSON.stringify([text, kind]));
+  } catch {
+    // storage is switched off: the page itself shows what has become of it
+  }
+}
+
+/** Show what the page before has kept for this one. */
+export function showKept() {
+  try {
+    const kept = JSON.parse(sessionStorage.getItem("next-message"));
+    sessionStorage.removeItem("next-message");
+    if (kept) show(...kept);
+  } catch {
+    // storage is switched off
+  }
+}
+
 /** Ask a question in a dialog; resolves to whether it was answered with yes, and to the text if `label` asks for one. */
 export function confirm(question, { yes = "Yes", detail = "", label = "", danger = false } = {}) {
   const dialog = document.createElement("dialog");

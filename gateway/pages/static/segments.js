@@ -2,9 +2,9 @@
 
 import { call, once } from "./api.js";
 import { localTimes } from "./app.js";
-import { confirm, show } from "./messages.js";
+import { confirm, show, showNext } from "./messages.js";
 
-const LABELS = { name: "Name", description: "Description", owner: "Responsible", actions: "What to do" };
+const LABELS = { name: "Name", description: "Description", owner: "Owner", actions: "What to do" };
 
 async function showMoves(address) {
   const place = document.getElementById("moves");
@@ -129,8 +129,8 @@ async function save(form) {
       if (known === undefined) return;
     }
   }
-  history.replaceState(null, "", `${location.pathname}#saved`);
-  location.reload();
+  showNext("Saved.");
+  location.assign(location.pathname + location.search);
 }
 
 const form = document.querySelector("form[data-segment]");
@@ -141,8 +141,4 @@ if (form) {
   });
   form.addEventListener("reset", () => clearFaults(form));
   form.reset(); // a browser that fills in what was typed before would make it look changed
-}
-if (location.hash === "#saved") {
-  history.replaceState(null, "", location.pathname);
-  show("Saved.", "good");
 }

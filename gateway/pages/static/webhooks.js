@@ -1,7 +1,8 @@
 // Webhooks: adding, changing and testing them, and sending messages again. A secret is shown once.
 
 import { call, once, Problem } from "./api.js";
-import { confirm, show } from "./messages.js";
+import { confirm, show, showNext } from "./messages.js";
+import { renew } from "./renew.js";
 
 const shown = document.getElementById("new-secret");
 const secret = document.getElementById("secret");
@@ -31,7 +32,7 @@ function members(form) {
 
 /** Show the page as it is now, and what came of it. */
 function anew(text, kind = "good") {
-  sessionStorage.setItem("came-of-it", JSON.stringify([text, kind]));
+  showNext(text, kind);
   location.assign(`/settings/webhooks/${here.webhook}`);
 }
 
@@ -54,6 +55,7 @@ sends("new-webhook", async (form) => {
   form.reset();
   document.getElementById("made").href = `/settings/webhooks/${body.id}`;
   tell(body.secret);
+  await renew("told", "add");
 });
 
 sends("change-webhook", async (form) => {
@@ -68,7 +70,7 @@ sends("replay", async (form) => {
   const after = data.get("from") === "event" ? data.get("event").trim() : data.get("from");
   if (!after) {
     form.querySelector("#event").focus();
-    return show("Say after which event: its number stands beside the messages.", "bad");
+    return show("Say after which message: each has its number (“No.”) above.", "bad");
   }
   const question = after === "now" ? "Pass over what waits?" : `Tell “${here.name}” once more?`;
   const detail = after === "now" ? "Messages that have not been sent yet are never sent, unless you begin earlier again." : "It hears what it has heard before, and must not mind.";
@@ -132,7 +134,3 @@ shown.querySelector("[data-copy]").addEventListener("click", async () => {
     show("Your browser does not let pages copy: the secret is marked, press Ctrl+C.", "info");
   }
 });
-
-const cameOfIt = JSON.parse(sessionStorage.getItem("came-of-it") ?? "null");
-sessionStorage.removeItem("came-of-it");
-if (cameOfIt) show(...cameOfIt);

@@ -116,7 +116,7 @@ function showAnswer(found) {
   const parts = [name, sure, bar(found.confidence * 100, 0, "value")];
   if (found.rival) {
     const rival = make("p", found.borderline ? "On the border with " : "Next nearest: ");
-    rival.append(segment(found.rival), ".");
+    rival.append(segment(found.rival));
     parts.push(rival);
   }
   if (found.imputed.length) {

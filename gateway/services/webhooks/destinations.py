@@ -17,6 +17,8 @@ from urllib.parse import urlsplit
 from shared.networks import Network, is_within
 
 LONGEST_URL: Final = 2_000
+_SPECIAL_USE: Final = (".localhost", ".local", ".internal", ".home.arpa")
+"""Names that no public DNS has (RFC 6761, 6762 and 8375)."""
 _PLAIN = re.compile(r"[!-~]+")
 _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?(?:\.[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?)*\.?")
 _UNICAST: Final = ipaddress.IPv6Network("2000::/3")
@@ -65,6 +67,12 @@ class Destinations:
             return True
         found = _ip(address)
         return scheme == "https" and found is not None and _is_public(found)
+
+
+def is_inside(host: str) -> bool:
+    """Whether a host is in a network of its own, as far as its address or name tells without resolving it."""
+    address, name = _ip(host), host.lower().rstrip(".")
+    return not _is_public(address) if address else "." not in name or name.endswith(_SPECIAL_USE)
 
 
 def _ip(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

@@ -155,6 +155,7 @@ def test_a_customer_is_deleted_after_a_question_and_restored(look: Look, custome
     look.check()
     page.get_by_role("button", name=f"Restore {customer}").dblclick()
     expect(page.get_by_role("heading", name=f"Customer {customer}", exact=True)).to_be_visible()
+    expect(page.get_by_text(f"Customer {customer} has been restored.")).to_be_visible()
 
 
 def _editing(look: Look, customer: str) -> Page:

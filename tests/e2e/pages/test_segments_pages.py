@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -69,6 +70,9 @@ def test_one_segment_says_who_came_and_went_when_the_rest_is_there(look: Look, s
     expect(page.get_by_role("heading", name="Came: ")).to_be_visible()
     expect(page.get_by_role("heading", name="How to recognise them")).to_be_visible()
     look.check()
+    expect(page.get_by_text("Customers and money as counted")).to_be_visible()
+    sheets = re.findall(rb"/Type\s*/Page\b", page.pdf(prefer_css_page_size=True))
+    assert len(sheets) == 2
     page.get_by_role("link", name="Last 7 days").click()
     expect(page.get_by_role("link", name="Last 7 days")).to_have_attribute("aria-current", "true")
     assert page.url.endswith(f"/segments/{segment.id}"), "the page has stayed"
@@ -87,6 +91,7 @@ def test_what_people_say_is_saved_once_and_what_is_emptied_comes_back(look: Look
     look.check()
     page.get_by_role("button", name="Save").dblclick()
     expect(page.get_by_role("heading", level=1)).to_have_text("The quiet ones")
+    expect(page.get_by_role("heading", level=1)).to_be_in_viewport()
     expect(page.get_by_text("Saved.")).to_be_visible()
     assert len(sent) == 1
     found = segment.read()
@@ -104,7 +109,7 @@ def test_what_is_wrong_is_said_beside_it_and_nothing_typed_is_lost(look: Look, s
     other = next(each["name"] for each in segment.answer("GET", "")["items"] if each["id"] != segment.id)
     page = edited(look, segment)
     page.get_by_label("Name").fill(other)
-    page.get_by_label("Responsible").fill("Ann")
+    page.get_by_label("Owner").fill("Ann")
     page.get_by_role("button", name="Save").click()
     expect(page.locator("#name-fault")).to_contain_text("already has the name")
     expect(page.get_by_label("Name")).to_be_focused()
@@ -114,24 +119,24 @@ def test_what_is_wrong_is_said_beside_it_and_nothing_typed_is_lost(look: Look, s
     page.get_by_label("Name").fill("Another name")
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_text("cannot be reached")).to_be_visible()
-    expect(page.get_by_label("Responsible")).to_have_value("Ann")
+    expect(page.get_by_label("Owner")).to_have_value("Ann")
     look.expect("ERR_FAILED")
 
 
 def test_who_edits_at_the_same_time_is_asked_before_anything_is_overwritten(look: Look, segment: Segment) -> None:
     page = edited(look, segment)
     segment.label(owner="<img src=x onerror=alert(1)>", description="Theirs", by="Ben")
-    page.get_by_label("Responsible").fill("Ann")
+    page.get_by_label("Owner").fill("Ann")
     page.get_by_role("button", name="Save").click()
     dialog = page.get_by_role("dialog")
-    expect(dialog).to_contain_text("By Ben. Responsible is now: <img src=x onerror=alert(1)>. You have typed: Ann.")
+    expect(dialog).to_contain_text("By Ben. Owner is now: <img src=x onerror=alert(1)>. You have typed: Ann.")
     look.check()
     dialog.get_by_role("button", name="Cancel").click()
-    expect(page.get_by_label("Responsible")).to_have_value("Ann")
+    expect(page.get_by_label("Owner")).to_have_value("Ann")
     assert segment.read()["owner"] != "Ann"
     page.get_by_role("button", name="Save").click()
     dialog.get_by_role("button", name="Save mine instead").click()
-    expect(page.get_by_text("Responsible: Ann")).to_be_visible()
+    expect(page.get_by_text("Owner: Ann")).to_be_visible()
     found = segment.read()
     assert (found["owner"], found["description"]) == ("Ann", "Theirs")
     look.expect("409")
@@ -140,8 +145,8 @@ def test_who_edits_at_the_same_time_is_asked_before_anything_is_overwritten(look
 def test_edits_of_different_things_do_not_get_in_each_others_way(look: Look, segment: Segment) -> None:
     page = edited(look, segment)
     segment.label(description="Theirs")
-    page.get_by_label("Responsible").fill("Ann")
+    page.get_by_label("Owner").fill("Ann")
     page.get_by_role("button", name="Save").click()
-    expect(page.get_by_text("Responsible: Ann")).to_be_visible()
+    expect(page.get_by_text("Owner: Ann")).to_be_visible()
     expect(page.get_by_text("Theirs").first).to_be_visible()
     look.expect("409")

@@ -51,6 +51,8 @@ def test_a_webhook_is_added_tested_and_sends_again(look: Look, receiver: Scripte
     page = look.open("/settings/webhooks")
     look.check()
     add(page, f"{receiver.url}/hooks", EVIL)
+    expect(page.get_by_role("row").filter(has_text=EVIL)).to_have_count(1)  # beside the secret, which stays
+    expect(page.get_by_role("heading", name="Add a webhook")).to_be_visible()
     page.get_by_role("link", name="I have kept it").click()
     expect(page.get_by_role("heading", level=1)).to_contain_text(EVIL)
     page.get_by_role("button", name="Send a test").dblclick()

@@ -80,6 +80,26 @@ def test_each_state_is_told_in_words(gateway: FakeGateway, members: WebhookChang
     assert EVIL not in text
 
 
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("https://crm.example/hooks", []),
+        ("http://crm.example/hooks", ["not encrypted"]),
+        ("https://93.184.215.14/", []),
+        ("https://10.1.2.3/", ["an address inside this network"]),
+        ("https://[::1]:8443/", ["an address inside this network"]),
+        ("https://crm.internal./", ["an address inside this network"]),
+        ("http://localhost:9000/", ["not encrypted", "an address inside this network"]),
+    ],
+)
+def test_what_is_unusual_about_an_address_is_said(gateway: FakeGateway, url: str, words: list[str]) -> None:
+    webhook_id = webhook(gateway)
+    gateway.webhooks.change(webhook_id, {"url": url})
+    for text in (shown(gateway), shown(gateway, f"/{webhook_id}")):
+        said = [each for each in ("not encrypted", "an address inside this network") if each in text.lower()]
+        assert said == words
+
+
 def test_messages_with_what_was_answered(gateway: FakeGateway) -> None:
     webhook_id = webhook(gateway)
     answer = replace(FAILED, webhook_id=webhook_id, answer=EVIL, detail=f"500 {EVIL}")
