@@ -18,6 +18,8 @@ _PERIODS: Final = (
 _ENOUGH: Final = 4
 """Points from which on a step shows how it went; below, a finer one is looked at."""
 _MOST: Final = 200
+_MOST_OF_THEM: Final = 0.9
+"""Of the customers who are stored now: when so many were, they had come in."""
 
 
 Former = Callable[[Iterable[str]], Mapping[str, str]]
@@ -54,6 +56,24 @@ def size_history(
     called = {**names, **gone}
     series = [Series(called.get(each, each), _sizes(points, each), each, each in gone) for each in shown]
     return time_lines("sizes", title, series, max(since, points[0]["as_of"]), at)
+
+
+def told_since(sizes: SegmentSizes, since: datetime) -> datetime:
+    """Return from when moves say something: the time itself, or where nobody was stored then, when most had come in.
+
+    Everybody who came in later is in their first segment by having come, not by a move, whatever happened meanwhile.
+
+    Raises
+    ------
+    StoreError
+    """
+    before = sizes.page(Step.HOUR, since, None, None, 1).items
+    if not before or (before[0]["as_of"] <= since and before[0]["customers"]):
+        return since
+    points = [each for step in Step for each in sizes.page(step, since, None, None, _MOST).items]
+    placed = {point["as_of"]: point["customers"] - point["pending"] for point in points}
+    enough = _MOST_OF_THEM * placed[max(placed)]
+    return min((each for each, customers in placed.items() if customers and customers >= enough), default=since)
 
 
 def _points(sizes: SegmentSizes, at: datetime) -> tuple[list[SizesPoint], datetime]:

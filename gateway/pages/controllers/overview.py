@@ -16,7 +16,7 @@ from flask import Response, g
 from gateway.pages.changes_in_words import changes_in_words
 from gateway.pages.charts import TimeLines
 from gateway.pages.rendering import page
-from gateway.pages.size_history import Former, size_history
+from gateway.pages.size_history import Former, size_history, told_since
 from gateway.pages.split import Split, split_of
 from gateway.services.alerts import AlertService
 from gateway.services.assignments.status import AssignmentsStatusService
@@ -81,6 +81,7 @@ class OverviewController:
         sizes = _part(Scope.MODELS_READ, self._sizes.now)
         segments = _part(Scope.MODELS_READ, self._segments.list)
         names = _names(segments.value)
+        week = _part(Scope.MODELS_READ, lambda: changes_in_words(self._summaries.since(), names))
         history = _part(Scope.MODELS_READ, lambda: size_history(self._sizes, names, self._former))
         return page(
             "overview.html",
@@ -90,7 +91,8 @@ class OverviewController:
             names=names | _gone(history.value),
             growth=_part(Scope.MODELS_READ, lambda: self._growth(sizes.value)),
             history=history,
-            week=_part(Scope.MODELS_READ, lambda: changes_in_words(self._summaries.since(), names)),
+            week=week,
+            told=_part(Scope.MODELS_READ, lambda: week.value and told_since(self._sizes, week.value.since)),
             background=_part(Scope.CUSTOMERS_READ, self._assignments.status),
             drift=_part(Scope.MODELS_READ, self._drift),
             alerts=_part(Scope.MODELS_READ, self._alerts.now),

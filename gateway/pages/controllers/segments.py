@@ -12,7 +12,7 @@ from flask import Response
 from gateway.controllers.http import caller, query
 from gateway.pages import segment_words
 from gateway.pages.rendering import page
-from gateway.pages.size_history import Former, size_history
+from gateway.pages.size_history import Former, size_history, told_since
 from gateway.schemas.queries import Parameter
 from gateway.services.clock import now
 from gateway.services.customers.customer import CustomerPart
@@ -135,7 +135,9 @@ class SegmentPagesController:
         names = _names(found)
         if segment_id not in names:
             raise SegmentNotFound(segment_id)
-        moved, whole = self._moved(now() - _PERIODS[period])
+        asked = now() - _PERIODS[period]
+        told = told_since(self._sizes, asked)
+        moved, whole = self._moved(told)
         came = [each for each in moved["items"] if each["to"] == segment_id]
         went = [each for each in moved["items"] if each["from"] == segment_id]
         others = {each for move in (*came, *went) for each in (move["from"], move["to"]) if each} - names.keys()
@@ -145,6 +147,7 @@ class SegmentPagesController:
             "went": went,
             "since": moved["since"],
             "whole": whole,
+            "new": whole and told != asked,
             "period": period,
         }
         return _page("segment_moves.html", found, id=segment_id, names=names, count=_count, **values)

@@ -15,7 +15,7 @@ from support.customers import stored
 
 from gateway.pages.charts import Series, TimeLines, time_lines
 from gateway.pages.rendering import _environment
-from gateway.pages.size_history import size_history
+from gateway.pages.size_history import size_history, told_since
 from gateway.services.clock import now
 
 NOON = datetime(2026, 3, 1, 12)
@@ -95,6 +95,23 @@ def test_the_picture_has_a_title_and_a_description_and_names_are_text() -> None:
     assert 'href="/segments/seg-01"' in html
     assert 'class="line tone-1"' in html
     assert "style=" not in html
+
+
+def test_moves_are_told_since_most_of_the_customers_had_come_in_where_nobody_was_there_before(
+    gateway: FakeGateway,
+) -> None:
+    sizes, since = gateway.services.segments.sizes, now() - timedelta(days=7)
+    assert told_since(sizes, since) == since, "nothing was counted"
+    nobody = gateway.count_segments()
+    gateway.snapshots.keep("test", replace(nobody, as_of=since + timedelta(hours=1)))
+    assert told_since(sizes, since) == since, "nobody has come in"
+    gateway.store.insert_many([stored(f"C{n}", assignment()) for n in range(9)])
+    came_in = since + timedelta(hours=30)
+    gateway.snapshots.keep("test", replace(gateway.count_segments(), as_of=came_in))
+    gateway.store.insert_many([stored("D", assignment())])
+    gateway.count_segments()
+    assert told_since(sizes, since) == came_in
+    assert told_since(sizes, came_in + timedelta(hours=2)) == came_in + timedelta(hours=2), "they were there"
 
 
 def test_the_history_of_sizes_begins_with_the_second_count(gateway: FakeGateway) -> None:

@@ -18,6 +18,7 @@ from support.sessions import browser_of
 from gateway.services.clock import now
 from gateway.services.errors import StoreUnavailable
 from gateway.services.events.log import Memory
+from gateway.services.models.segment_snapshots import Snapshot
 from gateway.services.principal import Scope
 
 KEY = "csk_000000000007_" + "k" * 43
@@ -155,6 +156,7 @@ class TestComparison:
 
 class TestMoves:
     def test_are_of_the_period_with_reasons(self, peopled: FakeGateway) -> None:
+        peopled.snapshots.keep("test", replace(peopled.count_segments(), as_of=now() - timedelta(days=8)))
         peopled.changes.kept = Memory(0, *2 * [now() - timedelta(days=90)])
         text = text_of(peopled, "/segments/seg-01/moves?period=week")
         assert "Came: 3" in text
@@ -166,7 +168,17 @@ class TestMoves:
         assert chosen[1] == "Last 7 days", "it looks chosen"
         assert page.count("button primary") == 1
 
+    def test_are_not_those_of_customers_who_all_came_in_within_the_period(self, peopled: FakeGateway) -> None:
+        nobody = Snapshot(now() - timedelta(days=2), {})
+        peopled.snapshots.keep("test", nobody)
+        peopled.snapshots.keep("test", replace(peopled.count_segments(), as_of=now()))
+        peopled.changes.kept = Memory(0, *2 * [now() - timedelta(days=90)])
+        text = text_of(peopled, "/segments/seg-01/moves?period=week")
+        assert "Came: 0 Nobody came." in text
+        assert "when most of the customers had come in" in text
+
     def test_say_how_far_back_they_are_known(self, peopled: FakeGateway) -> None:
+        peopled.snapshots.keep("test", replace(peopled.count_segments(), as_of=now() - timedelta(days=31)))
         assert "which is as far back as changes are known" in text_of(peopled, "/segments/seg-01/moves")
         peopled.changes.kept = Memory(0, *2 * [now() - timedelta(days=90)])
         assert "as far back" not in text_of(peopled, "/segments/seg-01/moves")
