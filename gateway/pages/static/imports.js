@@ -78,7 +78,7 @@ function field(column, names, read) {
   fault.id = `${select.id}-fault`;
   fault.hidden = true;
   select.setAttribute("aria-describedby", fault.id);
-  place.append(label, select, fault);
+  place.append(label, fault, select);
   select.addEventListener("change", () => {
     forget();
     sayColumns(JSON.parse(form.dataset.columns));

@@ -105,7 +105,8 @@ def test_refused_rows_are_offered_as_they_stand_in_the_file(look: Look, tmp_path
     ]
     look.check()
     commas = [f"{row.replace(',', ';').replace('.', ',')};" for row in ROWS[1:9]]
-    page.get_by_label("Choose a file").set_input_files(write(tmp_path, *commas, header=ROWS[0].replace(",", ";") + ";"))
+    commas_file = write(tmp_path, *commas, header=ROWS[0].replace(",", ";") + ";", name="commas.csv")
+    page.get_by_label("Choose a file").set_input_files(commas_file)
     check(page)
     expect(page.get_by_text("No row can be imported")).to_be_visible()
     expect(page.get_by_text("Numbers in this file have decimal commas; save it with decimal points.")).to_be_visible()
