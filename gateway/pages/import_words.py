@@ -167,6 +167,11 @@ def restorable(days: int) -> str:
     return f"can be restored for {days} day{'' if days == 1 else 's'}" if days else "cannot be restored"
 
 
+def own_name(columns: Sequence[ReadColumn], column: str | None) -> str | None:
+    """Return what the file itself calls a column, None where that is not known."""
+    return next((read["read_from"] for read in columns if read["column"] == column), None)
+
+
 def missing(record: Import, days: int) -> Saying | None:
     """Return what becomes of the customers that a mirrored file does not have."""
     mirror = record["mirror"]

@@ -9,17 +9,20 @@ export function fold(name) {
   return name.normalize("NFC").replace(/[\s_./\ufeff-]+/g, "").toUpperCase();
 }
 
-/** Return the names of a file's columns, or null where they cannot be read here (Parquet). */
-export async function columnsOf(file, type, known) {
-  if (type.includes("parquet")) return null;
+/**
+ * Return the head of a file: the names of its columns, null where they cannot be read here (Parquet); of CSV also what
+ * separates the cells, and the line of the names.
+ */
+export async function headOf(file, type, known) {
+  if (type.includes("parquet")) return { names: null };
   const text = (await file.slice(0, HEAD_BYTES).text()).replace(/^\ufeff/, "");
-  const lines = text.split(/\r\n|\n|\r/).filter((line) => line.trim());
-  if (type.includes("ndjson")) return keys(lines[0]);
-  let best = [];
-  for (const line of lines.slice(0, 20)) {
+  const lines = [...text.split(/\r\n|\n|\r/).entries()].filter(([, line]) => line.trim());
+  if (type.includes("ndjson")) return { names: keys(lines[0][1]) };
+  let best = { names: [] };
+  for (const [place, line] of lines.slice(0, 20)) {
     for (const delimiter of DELIMITERS) {
       const names = cells(line, delimiter);
-      if (!best.length || value(names, known) > value(best, known)) best = names;
+      if (!best.names.length || value(names, known) > value(best.names, known)) best = { names, delimiter, line: place + 1 };
     }
   }
   return best;
@@ -60,7 +63,8 @@ function keys(line) {
   }
 }
 
-function cells(line, delimiter) {
+/** Return the cells of a line of CSV. */
+export function cells(line, delimiter) {
   const found = [];
   let cell = "";
   let inside = false;

@@ -3,8 +3,6 @@
 import { call, explain, once, Problem } from "./api.js";
 import { follow, pageOf, said, setBar, share } from "./follow.js";
 
-const running = document.getElementById("running");
-
 async function watch(id) {
   await follow(id, (record) => {
     document.getElementById("progress-said").textContent = said(record);
@@ -16,12 +14,19 @@ async function watch(id) {
   else location.reload();
 }
 
-if (running) {
+/** Follow the import that the page shows, if it still runs; resolves when its page shows what became of it. */
+export async function attend() {
+  const running = document.getElementById("running");
+  if (!running) return;
   const id = running.dataset.import;
   const cancel = document.getElementById("cancel");
   cancel.addEventListener("click", () => once(cancel, () => call("POST", `imports/${encodeURIComponent(id)}/cancel`)));
-  watch(id).catch((problem) => {
+  try {
+    await watch(id);
+  } catch (problem) {
     if (!(problem instanceof Problem)) throw problem;
     explain(problem);
-  });
+  }
 }
+
+attend();

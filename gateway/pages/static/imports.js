@@ -2,15 +2,17 @@
 
 import { call, once, Problem } from "./api.js";
 import { follow, pageOf, said, setBar, share } from "./follow.js";
-import { columnsOf, fold, mapping, recognised } from "./header.js";
+import { fold, headOf, mapping, recognised } from "./header.js";
+import { attend } from "./import.js";
 import { confirm } from "./messages.js";
+import { nameOf, refusedRows } from "./refused.js";
 import { upload } from "./upload.js";
 
 const form = document.getElementById("import");
 const numbers = new Intl.NumberFormat("en-GB");
 const part = (id) => document.getElementById(id);
 
-let chosen = null; // { file, type, names, known }: the file, and how its columns are recognised
+let chosen = null; // { file, type, head, names, known }: the file, and how its columns are recognised
 let checked = null; // what the check has found
 let moving = null; // stops what is on its way
 
@@ -40,8 +42,8 @@ async function choose(file) {
   const columns = JSON.parse(form.dataset.columns);
   const type = typeOf(file);
   try {
-    const names = await columnsOf(file, type, new Set(columns.flatMap((column) => column.names)));
-    chosen = { file, type, names, known: recognised(names ?? [], columns) };
+    const head = await headOf(file, type, new Set(columns.flatMap((column) => column.names)));
+    chosen = { file, type, head, names: head.names, known: recognised(head.names ?? [], columns) };
   } catch {
     part("file-fault").textContent = "The file cannot be read. Was it moved or changed? Choose it again.";
     part("file-fault").hidden = false;
@@ -76,7 +78,7 @@ function field(column, names, read) {
   fault.id = `${select.id}-fault`;
   fault.hidden = true;
   select.setAttribute("aria-describedby", fault.id);
-  place.append(label, select, fault);
+  place.append(label, fault, select);
   select.addEventListener("change", () => {
     forget();
     sayColumns(JSON.parse(form.dataset.columns));
@@ -175,6 +177,7 @@ async function check() {
     const receipt = (await pageOf(begun.id)).querySelector("#receipt");
     if (!receipt) throw new Problem(0, { detail: "What was found cannot be shown at the moment. Check the file again." });
     part("found").replaceChildren(document.adoptNode(receipt));
+    offerRefused(record);
     offer(record);
   } finally {
     rest();
@@ -211,10 +214,45 @@ async function go() {
   try {
     const begun = await send(gone ? { confirm_missing: String(gone) } : {});
     rest(); // or the browser would ask whether to leave
-    location.assign(`/imports/${encodeURIComponent(begun.id)}`);
+    await stayWith(begun.id);
   } finally {
-    rest();
+    if (moving) rest();
   }
+}
+
+/** Show the page of an import without leaving this one, which has the file whose rows may be refused. */
+async function stayWith(id) {
+  const address = `/imports/${encodeURIComponent(id)}`;
+  const page = await pageOf(id).catch(() => null);
+  if (!page?.querySelector("#receipt")) return location.assign(address);
+  document.querySelector("main").replaceWith(document.adoptNode(page.querySelector("main")));
+  document.title = page.title;
+  history.pushState(null, "", address);
+  addEventListener("popstate", () => location.reload());
+  document.querySelector("main").focus();
+  await attend();
+  return offerRefused((await call("GET", `imports/${encodeURIComponent(id)}`)).body);
+}
+
+/** Offer the refused rows of a CSV file, in the place of the words why they are not to be had. */
+function offerRefused(record) {
+  const place = document.getElementById("refused-rows");
+  if (!place || !chosen.head.delimiter) return;
+  const { file, head } = chosen;
+  const button = document.createElement("button");
+  button.type = "button";
+  button.textContent = "Download the refused rows";
+  button.addEventListener("click", () => once(button, async () => {
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(await refusedRows(file, head, record));
+    link.download = nameOf(file);
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+  }));
+  const hint = document.createElement("p");
+  hint.className = "hint";
+  hint.textContent = "As they stand in your file, with the reasons in a last column. Only now: the service does not keep them.";
+  place.replaceChildren(button, hint);
 }
 
 function listen() {
@@ -242,7 +280,7 @@ function listen() {
   part("go").addEventListener("click", () => once(part("go"), go));
   part("cancel").addEventListener("click", () => moving?.abort());
   addEventListener("beforeunload", (event) => moving && event.preventDefault());
-  addEventListener("pageshow", () => part("file").files[0] && !chosen && choose(part("file").files[0]));
+  addEventListener("pageshow", () => part("file")?.files[0] && !chosen && choose(part("file").files[0]));
 }
 
 if (form) listen();

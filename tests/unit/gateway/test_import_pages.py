@@ -55,9 +55,18 @@ def test_a_receipt_in_words(gateway: FakeGateway) -> None:
     text = sent(gateway, line("A"), line("B", TENURE=13), line("C", BALANCE=900.0), name="crm.csv")
     assert "crm.csv Done, with refused rows Add and update" in text
     assert "New 2 Changed 0 As they are 0 Refused 1" in text
-    assert "3 Months as a customer must be at most 12" in text
+    assert "3 Months as a customer (TENURE) must be at most 12" in text
     assert "Owes clearly more than the credit limit 1 Average balance owed 4" in text
-    assert re.search(rf"\b({'|'.join((CUST_ID, *BY_NAME))})\b", text) is None, "no names of columns"
+    rest = text.replace("(TENURE)", "")
+    assert re.search(rf"\b({'|'.join((CUST_ID, *BY_NAME))})\b", rest) is None, "no names of columns but the file's own"
+
+
+def test_a_refused_row_is_told_by_the_files_own_names(gateway: FakeGateway) -> None:
+    header = HEADER.replace("BALANCE,", "AVG_SALDO,", 1)
+    text = sent(gateway, line("A", BALANCE=-1), line(""), line("C"), header=header, columns="BALANCE:AVG_SALDO")
+    assert "2 Average balance owed (AVG_SALDO) must be at least 0" in text
+    assert f"3 Customer id ({CUST_ID}) is empty" in text
+    assert "Only lines and reasons are left" in text
 
 
 def test_what_is_wrong_with_most_rows_is_said_once(gateway: FakeGateway) -> None:
@@ -95,7 +104,8 @@ def test_a_receipt_leads_to_the_customers_that_were_written(filled: FakeGateway)
 def test_a_mirror_says_who_is_deleted_and_why_not(filled: FakeGateway) -> None:
     whole = [line(f"C{n}") for n in range(100)]
     text = sent(filled, *whole[20:], mode="mirror", dry_run="true")
-    assert "20 of your 100 stored customers are not in the file and would be deleted. Then each can be restored for 30 days." in text
+    assert "20 of your 100 stored customers are not in the file and would be deleted." in text
+    assert "Then each can be restored for 30 days." in text
     text = sent(filled, *whole[20:], mode="mirror")
     assert "Failed" in text
     assert "20 of your 100 stored customers are not in the file, but nobody is deleted" in text
