@@ -38,6 +38,12 @@ class Room:
     address: str
     scopes: tuple[Scope, ...]
     text: str = ""
+    besides: str = ""
+    """Another address that its pages are under."""
+
+    def holds(self, address: str) -> bool:
+        """Whether the page at `address` is one of it."""
+        return any(address == own or address.startswith(f"{own}/") for own in (self.address, self.besides) if own)
 
 
 NAVIGATION: Final = (
@@ -46,7 +52,7 @@ NAVIGATION: Final = (
     Room("Customers", "/customers", (Scope.CUSTOMERS_READ,)),
     Room("What if", "/what-if", (Scope.PREDICTIONS,)),
     Room("Import", "/imports", (Scope.CUSTOMERS_WRITE,)),
-    Room("Models", "/models", (Scope.MODELS_READ,)),
+    Room("Models", "/models", (Scope.MODELS_READ,), besides="/trainings"),
     Room("Settings", "/settings", (Scope.MODELS_READ, Scope.WEBHOOKS)),
 )
 

@@ -20,7 +20,6 @@ from shared.model_contract import Activation, Gate, ModelEntry, ModelList, Train
 _SEGMENT: Final = re.compile(r"\bseg-\d+\b")
 
 _STEPS: Final = (
-    ("waiting to start", "Waiting to start"),
     ("reading the data", "Reading the customers"),
     ("trying k", "Trying numbers of segments"),
     ("measuring stability", "Measuring how stable they are"),
@@ -67,6 +66,7 @@ class ModelPages:
             history=history,
             damage=damage,
             trainings=trainings,
+            notes={each["version"]: each["note"] for each in trainings if each["version"]},
             running=next((each for each in trainings if each["status"] in ("queued", "running")), None),
             **known,
         )
@@ -76,6 +76,7 @@ class ModelPages:
         model, models = self._registry.model(version), self._registry.models()
         history, _ = self._history()
         name: str = model["version"]
+        names = _told_apart(model["segments"], _names(models))
         in_use = name == models["active"]
         entry, parent = _entry(models, name), _entry(models, model["parent"])
         return page(
@@ -83,9 +84,9 @@ class ModelPages:
             model=model,
             state=entry["status"] if entry else "candidate",
             parent=parent,
-            names=_names(models) | {segment["id"]: segment["name"] for segment in model["segments"]},
+            names=names,
             history=[each for each in history if name in (each["version"], each.get("before"))],
-            gate=None if in_use else _in_names(self._registry.gate(name), models),
+            gate=None if in_use else _in_names(self._registry.gate(name), names),
             plots=self._plots(name),
             rescoring=self._rescoring() if in_use else None,
         )
@@ -121,8 +122,8 @@ def steps(training: Training) -> list[Step]:
     """Return the steps of a training, and how far it is."""
     phase, status = training["progress"]["phase"], training["status"]
     at = next((place for place, (begins, _) in enumerate(_STEPS) if phase.startswith(begins)), 0)
-    if status == "completed":
-        at = len(_STEPS)
+    if status in ("completed", "queued"):
+        at = len(_STEPS) if status == "completed" else -1
     current = "now" if status in ("queued", "running") else "stopped"
     states = ("done" if place < at else current if place == at else "ahead" for place in range(len(_STEPS)))
     return [Step(begins, label, state) for (begins, label), state in zip(_STEPS, states, strict=True)]
@@ -132,9 +133,8 @@ def _entry(models: ModelList, version: str | None) -> ModelEntry | None:
     return next((entry for entry in models["items"] if entry["version"] == version), None)
 
 
-def _in_names(gate: Gate, models: ModelList) -> Gate:
+def _in_names(gate: Gate, names: Mapping[str, str]) -> Gate:
     """Put the names of segments in the place of their ids, in what the gate says."""
-    names = _names(models)
     for check in gate["checks"]:
         check["detail"] = _SEGMENT.sub(lambda found: names.get(found[0], found[0]), check["detail"])
     return gate
@@ -143,3 +143,13 @@ def _in_names(gate: Gate, models: ModelList) -> Gate:
 def _names(models: ModelList) -> dict[str, str]:
     """Return what the segments of all versions are called, by id."""
     return {segment["id"]: segment["name"] for entry in models["items"] for segment in entry["segments"]}
+
+
+def _told_apart(segments: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> dict[str, str]:
+    """Return what to call the `segments` of a version, and all others, so that none of these is taken for one of those.
+
+    A new segment may have got the name of one that the version does not have any more.
+    """
+    own = {segment["id"]: segment["name"] for segment in segments}
+    taken = set(own.values())
+    return {identity: f"{name} (former)" if name in taken else name for identity, name in names.items()} | own

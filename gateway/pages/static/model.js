@@ -4,7 +4,7 @@ import { call, once } from "./api.js";
 import { el, money, number, percent, segment, withoutIds } from "./dom.js";
 import { LONGEST, longWork } from "./long_work.js";
 import { confirm } from "./messages.js";
-import { list, matrix } from "./moves.js";
+import { byId, list, matrix } from "./moves.js";
 import { leave, order } from "./orders.js";
 import { JUST_ACTIVATED } from "./rescoring.js";
 
@@ -24,10 +24,12 @@ if (preview) {
 
 function previewed(found) {
   const { moved, before, after, transitions, remarks = [] } = found;
-  const kept = before.filter((one) => one.status === "kept");
-  const ids = new Set(kept.map((one) => one.id));
-  const from = [...kept, ...before.filter((one) => !ids.has(one.id))].map((one) => ({ ...one, linked: true }));
-  const to = [...kept, ...after.filter((one) => !ids.has(one.id))].map((one) => ({ ...one, linked: one.status === "kept" }));
+  const taken = new Set(after.map((one) => one.name));
+  const former = (one) => one.status === "retired" && taken.has(one.name);
+  const from = byId(before.map((one) => ({ ...one, name: former(one) ? `${one.name} (former)` : one.name, linked: true })));
+  const to = byId(after.map((one) => ({ ...one, linked: one.status === "kept" })));
+  const names = new Map([...to, ...from].map((one) => [one.id, one.name]));
+  const said = (remark) => withoutIds(before.filter(former).reduce((text, one) => text.replaceAll(`${one.id} (${one.name})`, names.get(one.id)), remark), (id) => names.get(id));
   const rows = new Map(before.map((one, place) => [one.id, place]));
   const columns = new Map(after.map((one, place) => [one.id, place]));
   const what = { from, to, count: (one, other) => transitions[rows.get(one)][columns.get(other)], stayed: true };
@@ -37,7 +39,7 @@ function previewed(found) {
       ["What they owe", money(moved.balance), `${percent(moved.balance_share)} of all that is owed`],
       ["Their credit limits", money(moved.credit_limit), `${percent(moved.credit_limit_share)} of all known limits`],
     ]),
-    remarks.length ? el("ul", {}, remarks.map((remark) => el("li", {}, withoutIds(remark, (id) => from.concat(to).find((one) => one.id === id)?.name)))) : null,
+    remarks.length ? el("ul", {}, remarks.map((remark) => el("li", {}, said(remark)))) : null,
     moved.customers ? [matrix({ ...what, caption: "How many customers go from which segment to which", corner: "From ↓ to →" }), list(what)].flat() : null,
     found.customers.length ? affected(found.customers, from, to) : null,
   ].flat();
@@ -78,7 +80,7 @@ function happened(found) {
   const moves = found.items.filter((each) => each.from !== null && each.to !== null);
   const current = JSON.parse(since.dataset.current);
   const counts = new Map(moves.map((each) => [`${each.from} ${each.to}`, each.customers]));
-  const side = (ids) => [...new Set([...current, ...ids.sort()])].map((id) => ({ id, name: names[id] ?? id, linked: current.includes(id), status: current.includes(id) ? "kept" : "gone" }));
+  const side = (ids) => byId([...new Set([...current, ...ids])].map((id) => ({ id, name: names[id] ?? id, linked: current.includes(id), status: current.includes(id) ? "kept" : "gone" })));
   const what = { from: side(moves.map((each) => each.from)), to: side(moves.map((each) => each.to)), count: (one, other) => counts.get(`${one} ${other}`) ?? 0, stayed: false };
   const because = moves.reduce((sum, each) => sum + (each.causes.model_activated ?? 0) + (each.causes.rollback ?? 0), 0);
   const others = found.moved - because;

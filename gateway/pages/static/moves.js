@@ -1,4 +1,4 @@
-// Who moves from which segment to which: as a matrix, whose axes have the same order, and as a list.
+// Who moves from which segment to which: as a matrix, whose axes are in the order of the ids, and as a list.
 
 import { el, number, percent, segment, swatch } from "./dom.js";
 
@@ -11,21 +11,24 @@ const LISTED = 12;
  * `count(from, to)` is how many go; `stayed` says whether those who stay are known, so that sums have a meaning.
  */
 export function matrix({ from, to, count, stayed, caption, corner }) {
-  const places = new Map([...from, ...to].map((each) => [each.id, each]));
-  const numbers = new Map([...places.keys()].map((id, place) => [id, place + 1]));
   const most = Math.max(1, ...from.flatMap((one) => to.filter((other) => other.id !== one.id).map((other) => count(one.id, other.id))));
   const total = (ids, of) => ids.reduce((sum, each) => sum + of(each.id), 0);
-  const head = el("tr", {}, el("th", { scope: "col" }, corner), to.map((each) => el("th", { scope: "col", title: each.name }, el("span", { class: "hidden" }, each.name), swatch(each.id), label(each, numbers))), stayed ? el("th", { scope: "col", class: "total" }, "All") : null);
+  const head = el("tr", {}, el("th", { scope: "col" }, corner), to.map((each) => el("th", { scope: "col", title: each.name }, el("span", { class: "hidden" }, each.name), swatch(each.id), label(each))), stayed ? el("th", { scope: "col", class: "total" }, "All") : null);
   const rows = from.map((one) =>
-    el("tr", {}, el("th", { scope: "row" }, label(one, numbers), " ", segment(one, one.linked), mark(one)), to.map((other) => cell(one, other, count(one.id, other.id), most, stayed)), stayed ? el("td", { class: "total" }, number(total(to, (id) => count(one.id, id)))) : null),
+    el("tr", {}, el("th", { scope: "row" }, label(one), " ", segment(one, one.linked), mark(one)), to.map((other) => cell(one, other, count(one.id, other.id), most, stayed)), stayed ? el("td", { class: "total" }, number(total(to, (id) => count(one.id, id)))) : null),
   );
   const foot = stayed ? el("tfoot", {}, el("tr", {}, el("th", { scope: "row" }, "All, afterwards"), to.map((other) => el("td", {}, number(total(from, (id) => count(id, other.id))))), el("td", { class: "total" }, ""))) : null;
   const table = el("table", { class: "matrix" }, el("caption", {}, caption), el("thead", {}, head), el("tbody", {}, rows), foot);
   return el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption }, table);
 }
 
-function label(each, numbers) {
-  return el("span", { class: "number", "aria-hidden": "true" }, String(numbers.get(each.id)));
+const numberOf = ({ id }) => Number(id.split("-").pop());
+
+/** Return segments in the order of their ids, which is the same for all versions. */
+export const byId = (segments) => segments.sort((one, other) => numberOf(one) - numberOf(other));
+
+function label(each) {
+  return el("span", { class: "number", "aria-hidden": "true" }, String(numberOf(each)));
 }
 
 function mark(each) {

@@ -31,7 +31,7 @@ async function follow() {
       write(said.body);
       if (!LIVES.includes(training.body.status)) return void location.reload();
       if (training.body.status === "running") document.querySelector("[data-badge] .badge").textContent = "Running";
-      draw(training.body.progress);
+      if (training.body.status === "running") draw(training.body.progress);
     } catch (problem) {
       words.textContent = `It cannot be said how far it is: ${problem.message} The training goes on; this page tries again.`;
       if ([401, 403, 404].includes(problem.status)) return;
@@ -43,7 +43,7 @@ function draw({ phase, done, total }) {
   const bar = card.querySelector("progress");
   bar.max = Math.max(1, total);
   bar.value = done;
-  words.textContent = total ? `${number(done)} of ${number(total)} fits done.` : "It has not begun to fit yet.";
+  words.textContent = total ? `${number(done)} of ${number(total)} calculations are done.` : "It has not begun to calculate yet.";
   const steps = [...card.querySelectorAll("[data-phase]")];
   const at = steps.findIndex((step) => phase.startsWith(step.dataset.phase));
   if (at < 0) return;

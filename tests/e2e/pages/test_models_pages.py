@@ -67,8 +67,9 @@ def _a_picture_comes_late_or_not_at_all(look: Look) -> None:
 
 def test_the_evidence_with_pictures_and_the_report(look: Look) -> None:
     page = look.open("/models/active")
-    expect(page.get_by_text("How much closer customers lie to their own segment")).to_be_visible()
     expect(page.get_by_role("row", name="6 chosen")).to_be_visible()
+    page.get_by_text("For data scientists").click()
+    expect(page.get_by_text("How much closer customers lie to their own segment")).to_be_visible()
     look.check()
     page.locator("details.plot summary").first.click()
     page.wait_for_function("document.querySelector('details[open] img')?.naturalWidth > 100")

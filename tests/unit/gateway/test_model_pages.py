@@ -92,6 +92,10 @@ class TestVersions:
         assert "data-train" not in page
         assert "Not available at the moment" in _page(gateway, f"/models/{OLD}", status=503)
 
+    def test_the_note_of_its_training_stands_beside_a_version(self, gateway: FakeGateway) -> None:
+        gateway.registry.records["t1"] = training("t1") | {"status": "completed", "version": NEW, "note": SCRIPT}  # type: ignore[assignment]
+        assert _page(gateway, "/models").count(f'<span class="soft note">{SHOWN}</span>') == 1
+
     def test_a_training_that_runs_is_named_first(self, gateway: FakeGateway) -> None:
         gateway.registry.records["t1"] = training("t1") | {"status": "running"}  # type: ignore[assignment]
         page = _page(gateway, "/models")
@@ -145,12 +149,12 @@ class TestVersion:
     def test_one_that_has_failed_warns_and_names_segments_as_people_do(self, gateway: FakeGateway) -> None:
         class Strict(FakeRegistry):
             def gate(self, version: str) -> Gate:
-                check: Any = {"check": "match", "passed": False, "detail": "seg-01 would be retired"}
+                check: Any = {"check": "match", "passed": False, "detail": "seg-09 would be retired"}
                 return super().gate(version) | {"passed": False, "checks": [check]}  # type: ignore[return-value]
 
             def models(self) -> ModelList:
                 found = super().models()
-                found["items"][1]["segments"] = [{"id": "seg-01", "name": SCRIPT, "share": 1.0}]
+                found["items"][1]["segments"] = [{"id": "seg-09", "name": SCRIPT, "share": 1.0}]
                 return found
 
         gateway.registry = Strict()
@@ -158,6 +162,28 @@ class TestVersion:
         assert "1 of 1 has failed" in page
         assert re.search(r'name="force" required', page)
         assert f"{SHOWN} would be retired" in page
+
+    def test_one_that_ends_is_not_taken_for_a_new_one_of_the_same_name(self, gateway: FakeGateway) -> None:
+        class Confusing(FakeRegistry):
+            def gate(self, version: str) -> Gate:
+                check: Any = {"check": "match", "passed": False, "detail": "seg-09 would be retired"}
+                return super().gate(version) | {"passed": False, "checks": [check]}  # type: ignore[return-value]
+
+            def model(self, version: str) -> dict[str, Any]:
+                return super().model(version) | {"retired": ["seg-09"]}
+
+            def models(self) -> ModelList:
+                found = super().models()
+                name = super().model(NEW)["segments"][0]["name"]
+                found["items"][1]["segments"] = [{"id": "seg-09", "name": name, "share": 1.0}]
+                return found
+
+        gateway.registry = Confusing()
+        name = gateway.registry.model(NEW)["segments"][0]["name"]
+        page = _page(gateway, f"/models/{NEW}")
+        assert f"{name} (former) would be retired" in page
+        assert f"It does not have any more: {name} (former)." in page
+        assert page.count(f"{name} (former)") == 2
 
     def test_the_one_in_use_says_what_came_of_it(self, gateway: FakeGateway) -> None:
         gateway.registry.activate(NEW, {"reason": SCRIPT, "by": "Ann"})
@@ -191,7 +217,7 @@ class TestTraining:
         ("changes", "words"),
         [
             ({"status": "running", "progress": {"phase": "measuring stability", "done": 7, "total": 50}}, "7 of 50"),
-            ({"status": "queued"}, "It has not begun to fit yet."),
+            ({"status": "queued"}, "It waits to start."),
             ({"status": "failed", "reason": SCRIPT}, f"<strong>It failed.</strong> {SHOWN}"),
             ({"status": "cancelled", "reason": "cancelled on request"}, "It was cancelled."),
             ({"status": "completed", "version": NEW}, f'<a href="/models/{NEW}">See how good it is</a>'),
@@ -206,6 +232,8 @@ class TestTraining:
         assert SHOWN in page
         assert "<img" not in page
         assert ("data-cancel" in page) is (changes["status"] in ("queued", "running"))
+        navigation = browser_of(gateway).get("/trainings/t1").text.split("<main")[0]
+        assert '<a href="/models" aria-current="page">' in navigation
 
     def test_one_that_is_not_there_is_a_page_that_says_so(self, gateway: FakeGateway) -> None:
         assert "There is nothing here" in _page(gateway, "/trainings/t9", status=404)
@@ -217,4 +245,4 @@ def test_steps_are_in_order_and_one_at_most_is_the_present_one(phase: str, statu
     states = [step.state for step in steps(record)]
     order = ["done", "now", "stopped", "ahead"]
     assert states == sorted(states, key=order.index)
-    assert states.count("now") + states.count("stopped") == (0 if status == "completed" else 1)
+    assert states.count("now") + states.count("stopped") == (0 if status in ("completed", "queued") else 1)

@@ -26,7 +26,9 @@ class MongoDriftChecks:
             found = checks.find_one({**_LAST, "at": {"$exists": True}})
         if found is None:
             return None
-        return DriftCheck(found["at"], found["model_version"], found["verdict"], found["indexes"], found.get("customers", 0))
+        return DriftCheck(
+            found["at"], found["model_version"], found["verdict"], found["indexes"], found.get("customers", 0)
+        )
 
     def claim(self, version: str, age: timedelta, seconds: float) -> bool:
         old = {"$lte": ["$at", {"$subtract": ["$$NOW", int(age.total_seconds() * 1000)]}]}  # also if there is none
