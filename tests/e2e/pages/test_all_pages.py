@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from playwright.sync_api import Browser, Dialog, expect
+from playwright.sync_api import Browser, Dialog, Page, expect
 from support.browser import PHONE, Look, signed_in
 from support.servers import running_mongod
 
@@ -16,6 +16,22 @@ from tests.e2e.conftest import System, wait_until
 from tests.e2e.pages.conftest import running_system
 from tests.e2e.pages.every_page import addresses, known_in
 
+FOLLOW_FOCUS = """() => {
+  const shown = (e) => !e.disabled && e.checkVisibility({ opacityProperty: true, visibilityProperty: true });
+  // Of radio buttons with one name Tab reaches the chosen one: arrows lead to the others.
+  const chosen = (e) => e.form?.querySelector(`input[type=radio][name="${CSS.escape(e.name)}"]:checked`);
+  window.waiting = new Set([...document.querySelectorAll("a[href], button, input, select, textarea, summary")]
+    .filter((e) => shown(e) && !(e.type === "radio" && !e.checked && chosen(e))));
+  window.unseen = [];
+  document.addEventListener("focusin", ({ target }) => {
+    window.waiting.delete(target);
+    const { outlineStyle, outlineWidth } = getComputedStyle(target), box = target.getBoundingClientRect();
+    const seen = outlineStyle !== "none" && parseFloat(outlineWidth) >= 2 && box.width > 1;
+    if (!seen || box.bottom <= 0 || box.top >= innerHeight) window.unseen.push(target.outerHTML);
+  });
+  return window.waiting.size;
+}"""
+"""Notes which controls Tab has not reached yet, and which show no focus, or out of sight."""
 SCRIPT = "<img src=x onerror=alert(1)><script>alert(2)</script>"
 
 
@@ -37,8 +53,8 @@ def filled(own_stack: System) -> System:
     return own_stack
 
 
-def test_text_of_others_is_text_and_nothing_that_runs(browser: Browser, filled: System) -> None:
-    """Also on a phone and in the dark, where every page is as accessible as elsewhere."""
+def test_text_of_others_is_text_and_the_keyboard_reaches_all(browser: Browser, filled: System) -> None:
+    """On a phone and in the dark, where every page is as accessible as elsewhere; nothing of the text runs."""
     dialogs: list[Dialog] = []
     with (
         signed_in(browser, filled.base, filled.key, PHONE, color_scheme="dark") as context,
@@ -49,6 +65,7 @@ def test_text_of_others_is_text_and_nothing_that_runs(browser: Browser, filled: 
             page = look.open(address)
             assert page.locator("main img[src='x'], main script").count() == 0, address
             look.check()
+            _tab_through(page, address)
     assert dialogs == []
 
 
@@ -83,6 +100,17 @@ def test_a_key_that_is_revoked_in_mid_use_ends_its_session_and_no_other(browser:
         )  # what it may not is not offered
         assert stack.http.delete(f"{api}/{made['id']}", timeout=10).ok
         wait_until(lambda: "/sign-in" in look.open("/overview").url, "the session has ended")
+
+
+def _tab_through(page: Page, address: str) -> None:
+    """Press Tab until every control has had the focus, which shows on each."""
+    controls = page.evaluate(FOLLOW_FOCUS)
+    for _ in range(2 * controls):
+        page.keyboard.press("Tab")
+        if not page.evaluate("window.waiting.size"):
+            break
+    left = page.evaluate("[...window.waiting].map((e) => e.outerHTML)")
+    assert (address, left, page.evaluate("window.unseen")) == (address, [], [])
 
 
 def _statuses(browser: Browser, system: System, pages: Sequence[str], words: str = "") -> dict[str, int]:

@@ -145,8 +145,11 @@ def test_whose_key_is_revoked_in_mid_edit_signs_in_beside_the_page_and_loses_not
 
 def test_a_customer_is_deleted_after_a_question_and_restored(look: Look, customer: str) -> None:
     page = look.open(f"/customers/{customer}")
-    page.get_by_role("button", name="Delete").click()
-    page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
+    page.get_by_role("button", name="Delete").press("Enter")
+    expect(page.get_by_role("dialog").get_by_role("button", name="Cancel")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(page.get_by_role("button", name="Delete")).to_be_focused()
     page.get_by_role("button", name="Delete").click()
     page.get_by_role("dialog").get_by_role("button", name="Delete").dblclick()
     expect(page.get_by_role("heading", name="was deleted")).to_be_visible()
