@@ -77,7 +77,6 @@ function field(column, names, read) {
   fault.className = "fault";
   fault.id = `${select.id}-fault`;
   fault.hidden = true;
-  select.setAttribute("aria-describedby", fault.id);
   place.append(label, fault, select);
   select.addEventListener("change", () => {
     forget();
@@ -93,7 +92,8 @@ function sayColumns(columns) {
     select.parentElement.classList.toggle("lacking", lacks);
     if (!lacks) {
       select.removeAttribute("aria-invalid");
-      part(`${select.id}-fault`).hidden = true;
+      select.removeAttribute("aria-describedby");
+      part(`${select.id}-fault`).classList.add("done"); // it keeps its place, so that no field moves
     }
     return lacks;
   });
@@ -113,6 +113,8 @@ function asksForColumns() {
     const fault = part(`${select.id}-fault`);
     fault.textContent = `Choose the column for ${label}.`;
     fault.hidden = false;
+    fault.classList.remove("done");
+    select.setAttribute("aria-describedby", fault.id);
     select.setAttribute("aria-invalid", "true");
   }
   if (!lacking.length) return false;
