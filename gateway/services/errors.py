@@ -36,6 +36,8 @@ SegmentationError
 ├── OutcomeUnknown               an earlier attempt at the same request was interrupted
 ├── ResponseNotStored            the same request was carried out, but its response cannot be sent again
 ├── ImportNotFound
+├── ImportRunning                one that no other import may run beside, or this one has to be alone
+│   └── MirrorRunning            one that mirrors a file
 ├── ImportEnded                  it cannot be cancelled any more
 ├── UploadBroken                 the client disconnected before the end of the file
 ├── ImportInterrupted            it stopped midway; sending the file again finishes it
@@ -444,6 +446,27 @@ class ImportUnreadable(ImportInterrupted):
 
 class ImportFailed(ImportInterrupted):
     """The database rejects what is imported: sending it again would not help."""
+
+
+class ImportRunning(SegmentationError):
+    """An import runs, and this one, that one or the removal of the sample has to be alone.
+
+    Parameters
+    ----------
+    import_id : which one; None where the sample is being loaded or removed.
+    """
+
+    def __init__(self, import_id: str | None) -> None:
+        super().__init__(
+            "The sample is being loaded or removed: try again when that has ended."
+            if import_id is None
+            else f"Import {import_id} is running, and no import may run beside one that mirrors a file or brings the "
+            "sample: try again when it has ended."
+        )
+
+
+class MirrorRunning(ImportRunning):
+    """The import that runs mirrors a file: what another one names meanwhile might be deleted."""
 
 
 class OthersStored(SegmentationError):

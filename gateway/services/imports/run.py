@@ -332,6 +332,7 @@ class ImportRun:
         self._all_done = not self._stop.is_set()
 
     def _is_given_up(self) -> bool:
+        self._note()  # says, before each part is deleted, whether others have begun by now
         return self._stop.is_set() or self._left.is_set()
 
     def _learn_ranges(self) -> None:

@@ -201,6 +201,44 @@ class TestAnInterruption:
         assert mirror.deleted == len(filled.deleted.copies) == 16
 
 
+class TestBesideOthers:
+    def test_neither_another_mirror_nor_an_import_begins(self, filled: FakeGateway) -> None:
+        source = CustomerFile(CSV, ["\n".join([HEADER, *WHOLE[3:]]).encode()])
+        run = filled.services.imports.begin(source, ImportOptions(ImportMode.MIRROR), COMMAND_LINE)
+        problem = assert_problem(mirror(filled, *WHOLE[:97]), 409, "mirror_running")
+        assert run.record["id"] in problem["detail"]
+        data = "\n".join([HEADER, WHOLE[0]])
+        assert_problem(filled.client.post(IMPORTS, data=data, content_type=CSV), 409, "mirror_running")
+        assert_problem(filled.client.post("/api/v1/sample"), 409, "mirror_running")
+        assert mirror(filled, *WHOLE, query="&dry_run=true").status_code == 201
+        *_, last = run.progress()
+        assert (last["status"], last["deleted"]) == ("completed", 3)
+        assert filled.client.post(IMPORTS, data=data, content_type=CSV).status_code == 201
+
+    def test_it_begins_beside_none_that_runs_but_beside_a_dead_one(self, filled: FakeGateway) -> None:
+        record = filled.services.imports.begin(
+            CustomerFile(CSV, [HEADER.encode()]), ImportOptions(), COMMAND_LINE
+        ).record
+        assert_problem(mirror(filled, *WHOLE), 409, "import_running")
+        filled.imports.records[record["id"]]["updated_at"] = OLD
+        assert mirror(filled, *WHOLE).status_code == 201
+
+    def test_one_that_was_given_up_deletes_nobody_more(
+        self, filled: FakeGateway, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("gateway.services.imports.mirror.DELETED_AT_ONCE", 2)
+        original = filled.store.delete_many
+
+        def held_up(cust_ids: Any, filters: Any) -> Any:
+            filled.imports.interrupt_stale(-1, "died")
+            return original(cust_ids, filters)
+
+        filled.store.delete_many = held_up
+        mirror(filled, *WHOLE[4:])
+        assert len(filled.deleted.copies) == 2
+        assert newest(filled)["status"] == "interrupted"
+
+
 def test_only_a_mirror_takes_a_confirmation(gateway: FakeGateway) -> None:
     answer = gateway.client.post(f"{IMPORTS}?confirm_missing=1", data=HEADER, content_type=CSV)
     problem = assert_problem(answer, 422, "validation_failed", POINTER)

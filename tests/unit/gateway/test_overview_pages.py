@@ -18,6 +18,7 @@ from fakes.registry import NEW
 from support.customers import body, stored
 from support.sessions import browser_of
 
+from gateway import wiring
 from gateway.pages.changes_in_words import changes_in_words, model
 from gateway.pages.controllers import overview
 from gateway.services.assignments.reports import Report
@@ -26,6 +27,7 @@ from gateway.services.errors import StoreUnavailable
 from gateway.services.events.log import Memory
 from gateway.services.events.summaries import MOST, ChangeSummary, Happening
 from gateway.services.principal import Scope
+from shared.model_contract import CSV
 
 KEY = "csk_000000000007_" + "k" * 43
 AT = datetime(2030, 5, 1, 12)
@@ -125,7 +127,8 @@ def test_each_key_sees_what_it_may(gateway: FakeGateway, scope: Scope) -> None:
 
 def test_the_sample_can_be_removed_while_it_is_there(gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "data-remove-sample" not in shown(gateway)
-    gateway.client.post(CUSTOMERS, json=body("S00042"))
+    lines = wiring.SAMPLE.read_bytes().splitlines()
+    gateway.client.post("/api/v1/imports", data=b"\n".join([lines[0], lines[42]]), content_type=CSV)
     gateway.count_segments()
     assert "1 made-up customers are stored" in shown(gateway)
     monkeypatch.setattr(overview, "FEW", 2)
