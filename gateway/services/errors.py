@@ -489,7 +489,11 @@ class SampleMissing(SegmentationError):
 
 
 class MirrorRefused(SegmentationError):
-    """The rows of the file were stored, but nobody was deleted for being missing in it: that might be a mistake.
+    """Nobody was deleted for being missing in a file, which might be a mistake; its faultless rows were stored.
+
+    Parameters
+    ----------
+    stored : how many faultless rows it had.
 
     Attributes
     ----------
@@ -498,8 +502,9 @@ class MirrorRefused(SegmentationError):
 
     unsure = True
 
-    def __init__(self, reason: str, confirm: int | None):
-        super().__init__(f"The rows of the file were stored, but nobody was deleted: {reason}.")
+    def __init__(self, reason: str, confirm: int | None, stored: int):
+        done = "The faultless rows of the file were stored, but nobody" if stored else "Nothing was stored, and nobody"
+        super().__init__(f"{done} was deleted: {reason}.")
         self.reason = reason
         self.errors = []
         if confirm is not None:

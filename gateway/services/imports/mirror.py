@@ -96,7 +96,7 @@ class Mirror:
         if self._dry_run:
             self.deleted = 0 if reason else missing
         elif reason:
-            raise MirrorRefused(reason, missing if unconfirmed else None)
+            raise MirrorRefused(reason, missing if unconfirmed else None, counts.rows - counts.rejected)
         else:
             self._delete(missing, stopped)
 

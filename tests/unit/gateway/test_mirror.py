@@ -133,6 +133,7 @@ class TestAFileThatIsNotWhole:
     def test_deletes_nobody(self, filled: FakeGateway, rows: list[str], why: str, confirm: str) -> None:
         problem = assert_problem(mirror(filled, *rows, query=confirm), 409, "mirror_refused")
         assert why in problem["detail"]
+        assert problem["detail"].startswith("Nothing was stored") == ("no faultless row" in why)
         assert len(filled.store.customers) == 100
         told = mirror(filled, *rows, query="&dry_run=true").json
         assert (told["status"], told["deleted"]) == ("completed", 0)
