@@ -130,7 +130,8 @@ class SegmentChanges(TypedDict):
 class MirrorOutcome(TypedDict):
     """How many of the customers that were ``stored`` when the import began are ``missing`` in its file.
 
-    More than 5% of them are only deleted where the caller has confirmed their number (``confirmation_needed``).
+    More than 5% of them, and any where the file's last line has no line end, are only deleted where the caller has
+    confirmed their number (``confirmation_needed``).
     ``refused`` says why nobody is deleted, for this or because the file is not whole; null where it is carried out.
     """
 

@@ -41,7 +41,7 @@ from gateway.services.imports.records import (
     SegmentMove,
     source_members,
 )
-from gateway.services.imports.row_warnings import NO_RANGES, Matrix, Ranges, WarningTally, matrix_of
+from gateway.services.imports.row_warnings import ENDS_OPEN, NO_RANGES, Matrix, Ranges, WarningTally, matrix_of
 from gateway.services.imports.source import Batch, RowFault, RowWarning, Source
 from shared.features import CUST_ID
 
@@ -322,6 +322,9 @@ class ImportRun:
 
     def _mirrored(self, mirror: Mirror, pool: ThreadPoolExecutor) -> Iterator[Import]:
         """Delete who is missing in the file, all of which has been stored."""
+        mirror.cut = self._source.ends_open
+        if mirror.cut:
+            self._result.warn(ENDS_OPEN)
         deletion = pool.submit(mirror.carry_out, self._result.counts, self._is_given_up)
         try:
             while not wait([deletion], self._heartbeat_seconds).done:

@@ -34,8 +34,8 @@ def line(cust_id: str, **changes: Any) -> str:
     return ",".join(map(str, body(cust_id, **changes).values()))
 
 
-def mirror(gateway: FakeGateway, *lines: str, query: str = "", media_type: str = CSV) -> TestResponse:
-    content = "\n".join([HEADER, *lines])
+def mirror(gateway: FakeGateway, *lines: str, query: str = "", media_type: str = CSV, end: str = "\n") -> TestResponse:
+    content = "\n".join([HEADER, *lines]) + end
     return gateway.client.post(f"{IMPORTS}?mode=mirror{query}", data=content, content_type=media_type)
 
 
@@ -162,6 +162,20 @@ class TestAFileThatIsNotWhole:
         assert (receipt["rejected"], receipt["deleted"]) == (1, 1)
         assert sorted(filled.deleted.copies) == ["C0"]
 
+    def test_that_ends_within_a_line_needs_a_confirmation_of_anybody(self, filled: FakeGateway) -> None:
+        problem = assert_problem(mirror(filled, *WHOLE[:99], end=""), 409, "mirror_refused", POINTER)
+        assert "1 of 100 stored customers are missing in the file, whose last line has no line end" in problem["detail"]
+        assert len(filled.store.customers) == 100
+        told = mirror(filled, *WHOLE[:99], end="", query="&dry_run=true").json
+        assert told["mirror"]["confirmation_needed"]
+        assert [warning["code"] for warning in told["warnings"]][-1] == "last_line_open"
+        assert mirror(filled, *WHOLE, end="").json["deleted"] == 0
+        assert mirror(filled, *WHOLE[:99], end="", query="&confirm_missing=1").json["deleted"] == 1
+
+    @pytest.mark.parametrize("end", ["\r\n", "\r", "\n\n"])
+    def test_has_any_line_end(self, filled: FakeGateway, end: str) -> None:
+        assert mirror(filled, *WHOLE[:99], end=end).json["deleted"] == 1
+
     def test_in_ndjson(self, filled: FakeGateway) -> None:
         answer = filled.client.post(
             f"{IMPORTS}?mode=mirror&confirm_missing=99", data='{"CUST_ID": "C', content_type=NDJSON
@@ -204,7 +218,7 @@ class TestAnInterruption:
 
 class TestBesideOthers:
     def test_neither_another_mirror_nor_an_import_begins(self, filled: FakeGateway) -> None:
-        source = CustomerFile(CSV, ["\n".join([HEADER, *WHOLE[3:]]).encode()])
+        source = CustomerFile(CSV, ["\n".join([HEADER, *WHOLE[3:], ""]).encode()])
         run = filled.services.imports.begin(source, ImportOptions(ImportMode.MIRROR), COMMAND_LINE)
         problem = assert_problem(mirror(filled, *WHOLE[:97]), 409, "mirror_running")
         assert run.record["id"] in problem["detail"]
