@@ -125,6 +125,28 @@ def test_each_key_sees_what_it_may(gateway: FakeGateway, scope: Scope) -> None:
     assert ("Every customer is scored" in text) == customers
 
 
+def test_links_lead_where_the_key_may_go(gateway: FakeGateway) -> None:
+    lines = wiring.SAMPLE.read_bytes().splitlines()
+    identifier = gateway.client.post("/api/v1/imports", data=b"\n".join(lines[:2]), content_type=CSV).json["id"]
+    gateway.logged()
+    link, told = f'href="/imports/{identifier}"', "A file of 1 row was imported"
+    text = shown(gateway)
+    assert link in text
+    assert told in text
+    text = shown(gateway, Scope.MODELS_READ)
+    assert told in text
+    assert link not in text
+
+
+def test_a_segment_is_no_link_for_who_may_not_open_it(gateway: FakeGateway) -> None:
+    gateway.client.post(CUSTOMERS, json=body("C1"))
+    assert 'class="segment" href="/segments/seg-' in browser_of(gateway, ADMIN_KEY).get("/customers").text
+    gateway.keys.insert(key_of(KEY, (Scope.CUSTOMERS_READ,)))
+    text = browser_of(gateway, KEY).get("/customers").text
+    assert '<span class="segment">' in text
+    assert 'href="/segments/' not in text
+
+
 def test_the_sample_can_be_removed_while_it_is_there(gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "data-remove-sample" not in shown(gateway)
     lines = wiring.SAMPLE.read_bytes().splitlines()
