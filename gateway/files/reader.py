@@ -15,7 +15,7 @@ from shared.customer_files import reader
 from shared.customer_files.header import ColumnMapping, ReadColumn
 from shared.customer_files.rows import BATCH_ROWS, FileRefused, ReadOptions, Rows
 from shared.features import DERIVED, INPUTS
-from shared.model_contract import PARQUET
+from shared.model_contract import CSV, PARQUET, TSV
 
 
 class CustomerFile:
@@ -42,6 +42,8 @@ class CustomerFile:
         batch_rows: int = BATCH_ROWS,
     ) -> None:
         self.bytes_read = 0
+        self._last = b"\n"
+        self._lines = media_type in (CSV, TSV)  # of the others a cut one cannot be read
         options = ReadOptions(mapping or {}, batch_rows=batch_rows)
         counted = self._counted(pieces)
         with ExitStack() as opening, _refused():
@@ -70,6 +72,11 @@ class CustomerFile:
         """How often which word stood for a missing value so far."""
         return self._file.missing_words
 
+    @property
+    def ends_open(self) -> bool:
+        """Whether all that was read so far ends in a line without an end, which may have been cut."""
+        return self._lines and self._last not in b"\r\n"
+
     def batches(self) -> Iterator[Batch]:
         """Yield the file's rows in order, each batch checked."""
         with _refused():
@@ -83,6 +90,7 @@ class CustomerFile:
     def _counted(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
         for piece in pieces:
             self.bytes_read += len(piece)
+            self._last = piece[-1:] or self._last
             yield piece
 
 

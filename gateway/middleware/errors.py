@@ -52,6 +52,8 @@ STATUSES: dict[type[Exception], tuple[int, str]] = {
     e.OutcomeUnknown: (409, "idempotency_outcome_unknown"),
     e.ResponseNotStored: (409, "idempotency_answer_not_kept"),
     e.ImportNotFound: (404, "import_not_found"),
+    e.ImportRunning: (409, "import_running"),
+    e.MirrorRunning: (409, "mirror_running"),
     e.ImportEnded: (409, "import_ended"),
     e.UploadBroken: (400, "upload_broken"),
     e.ImportInterrupted: (503, "import_interrupted"),

@@ -35,6 +35,7 @@ WARNINGS: Final[Mapping[str, str]] = {
     "training_range_unknown": "Unusual values were not looked for, because the model could not be asked",
     "decimal_point_among_commas": "A point in a file with decimal commas: 7.500 was read as 7.5, not as 7500",
     "title_lines": "Lines above the names of the columns were skipped",
+    "last_line_open": "The last line has no line end: the file may have been cut, with rows or digits missing",
     "alias_ignored": "Two columns could be the same: the other one was left out",
 }
 """What each kind of warning means."""

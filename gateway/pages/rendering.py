@@ -112,6 +112,7 @@ def _environment(currency: str) -> Environment:
         lstrip_blocks=True,
     )
     environment.globals |= {"static": address_of, "currency": currency, "features": BY_NAME}
+    environment.globals["may"] = lambda scope: _viewer().may(scope)  # for macros, which are not given the viewer
     filters: Mapping[str, Callable[..., Any]] = {
         "number": typography.number,
         "percent": typography.percent,

@@ -24,6 +24,7 @@ _NEXT = {
     "cancel": Link("cancelImport", _ID),
 }
 _REFUSALS = ("upload_broken", "length_required", "import_unreadable", "contended", "analysis_busy")
+_RUNNING = ("import_running", "mirror_running")
 _FAULTS = ("import_interrupted", "import_failed", "mirror_refused")
 
 
@@ -37,7 +38,8 @@ _IMPORT_CUSTOMERS = Operation(
     "and again while the file is worked on, a line each time, beginning when all of it has arrived; the last line is "
     "the receipt. With `mode=mirror` those who are missing in the file are deleted, restorably: after all of it has "
     "been stored, not where its rows say too little of whom it has, and more than 5% of the stored customers only "
-    "where `confirm_missing` is their number. Otherwise nobody is, and the answer is 409.",
+    "where `confirm_missing` is their number. Otherwise nobody is, and the answer is 409. "
+    "No other import runs beside such a one.",
     {
         201: Answer(
             "The receipt of the whole file",
@@ -53,7 +55,7 @@ _IMPORT_CUSTOMERS = Operation(
         f"The columns {CUST_ID}, {', '.join(f.name for f in INPUTS)}; those that may be null may be left out",
         _FILES,
     ),
-    (*_REFUSALS, *_FAULTS, *STORE),
+    (*_REFUSALS, *_RUNNING, *_FAULTS, *STORE),
 )
 _LIST_IMPORTS = Operation(
     "listImports",
@@ -102,7 +104,7 @@ _LOAD_SAMPLE = Operation(
     "Imports the sample, or what is missing of it. It is for a database without other customers: it is never mixed "
     "with those of a bank, nor where an id of the sample has other data.",
     {201: Answer("The receipt of its import", ImportReceipt, headers=("Location",), links={"read": _NEXT["read"]})},
-    problems=("customers_stored", "sample_missing", "contended", "analysis_busy", *_FAULTS[:2], *STORE),
+    problems=("customers_stored", *_RUNNING, "sample_missing", "contended", "analysis_busy", *_FAULTS[:2], *STORE),
 )
 _REMOVE_SAMPLE = Operation(
     "removeSample",
@@ -110,7 +112,7 @@ _REMOVE_SAMPLE = Operation(
     f"Deletes those of {IDS[0]} to {IDS[-1]} whose inputs are the sample's, and nobody else: `changed` ones stay. Each "
     "can be restored as any deleted customer.",
     {200: Answer("How many were deleted", SampleRemoval)},
-    problems=("sample_missing", "analysis_busy", *STORE),
+    problems=(*_RUNNING, "sample_missing", "analysis_busy", *STORE),
 )
 
 

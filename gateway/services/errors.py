@@ -36,6 +36,8 @@ SegmentationError
 ├── OutcomeUnknown               an earlier attempt at the same request was interrupted
 ├── ResponseNotStored            the same request was carried out, but its response cannot be sent again
 ├── ImportNotFound
+├── ImportRunning                one that no other import may run beside, or this one has to be alone
+│   └── MirrorRunning            one that mirrors a file
 ├── ImportEnded                  it cannot be cancelled any more
 ├── UploadBroken                 the client disconnected before the end of the file
 ├── ImportInterrupted            it stopped midway; sending the file again finishes it
@@ -446,6 +448,27 @@ class ImportFailed(ImportInterrupted):
     """The database rejects what is imported: sending it again would not help."""
 
 
+class ImportRunning(SegmentationError):
+    """An import runs, and this one, that one or the removal of the sample has to be alone.
+
+    Parameters
+    ----------
+    import_id : which one; None where the sample is being loaded or removed.
+    """
+
+    def __init__(self, import_id: str | None) -> None:
+        super().__init__(
+            "The sample is being loaded or removed: try again when that has ended."
+            if import_id is None
+            else f"Import {import_id} is running, and no import may run beside one that mirrors a file or brings the "
+            "sample: try again when it has ended."
+        )
+
+
+class MirrorRunning(ImportRunning):
+    """The import that runs mirrors a file: what another one names meanwhile might be deleted."""
+
+
 class OthersStored(SegmentationError):
     """Other customers than the sample's are stored, which it must not be mixed with."""
 
@@ -466,7 +489,11 @@ class SampleMissing(SegmentationError):
 
 
 class MirrorRefused(SegmentationError):
-    """The rows of the file were stored, but nobody was deleted for being missing in it: that might be a mistake.
+    """Nobody was deleted for being missing in a file, which might be a mistake; its faultless rows were stored.
+
+    Parameters
+    ----------
+    stored : how many faultless rows it had.
 
     Attributes
     ----------
@@ -475,8 +502,9 @@ class MirrorRefused(SegmentationError):
 
     unsure = True
 
-    def __init__(self, reason: str, confirm: int | None):
-        super().__init__(f"The rows of the file were stored, but nobody was deleted: {reason}.")
+    def __init__(self, reason: str, confirm: int | None, stored: int):
+        done = "The faultless rows of the file were stored, but nobody" if stored else "Nothing was stored, and nobody"
+        super().__init__(f"{done} was deleted: {reason}.")
         self.reason = reason
         self.errors = []
         if confirm is not None:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from gateway.services.errors import ImportRunning, MirrorRunning
 from gateway.services.imports.records import DETAILS, Beginning, Import, ImportRecords, actor_of
 from gateway.services.imports.source import RowFault
 from gateway.services.principal import COMMAND_LINE
@@ -169,3 +170,55 @@ class ImportRecordsContract:
         assert found is not None
         assert (found["rows"], found["status"]) == (1, "interrupted")
         assert set(found) == set(record())
+
+    def test_alone_runs_beside_no_other(self, records: ImportRecords) -> None:
+        records.begin(record("A"))
+        with pytest.raises(ImportRunning, match="A is running"):
+            records.begin(record("B", mode="mirror"), alone=True)
+        records.begin(record("C", mode="mirror", dry_run=True))
+        records.begin(record("D"))
+        for import_id in ("A", "D"):
+            records.note(import_id, {"status": "completed"})
+        records.begin(record("E", mode="mirror"), alone=True)
+        for other in (record("F"), record("F", mode="mirror")):
+            with pytest.raises(MirrorRunning, match="E is running"):
+                records.begin(other, alone=other["mode"] == "mirror")
+        records.begin(record("G", dry_run=True))
+        assert (records.get("B"), records.get("F")) == (None, None)
+        found = records.get("E")
+        assert found is not None
+        assert set(found) == set(record())
+
+    def test_alone_has_to_stop_when_it_was_given_up(self, records: ImportRecords) -> None:
+        records.begin(record("A", mode="mirror"), alone=True)
+        records.interrupt_stale(-1, "died")
+        records.begin(record("B", mode="mirror"), alone=True)
+        assert records.note("A", {"status": "running", "rows": 5}) is True
+        found = records.get("A")
+        assert found is not None
+        assert (found["status"], found["rows"]) == ("interrupted", 0)
+        assert records.note("B", {"rows": 5}) is False
+
+    def test_hold_keeps_others_from_beginning(self, records: ImportRecords) -> None:
+        records.begin(record("A"))
+        with pytest.raises(ImportRunning, match="A is running"):
+            records.hold("one", 60)
+        records.note("A", {"status": "completed"})
+        for _ in range(2):
+            records.hold("one", 60)
+            with pytest.raises(ImportRunning, match="The sample"):
+                records.hold("two", 60)
+            with pytest.raises(ImportRunning, match="The sample"):
+                records.begin(record("B"))
+        records.begin(record("C", dry_run=True))
+        records.begin(record("D"), alone=True, holder="one")
+        records.note("D", {"status": "completed"})
+        records.release("two")
+        with pytest.raises(ImportRunning):
+            records.begin(record("B"))
+        records.release("one")
+        records.begin(record("B"))
+        records.note("B", {"status": "completed"})
+        records.hold("two", -1)
+        records.hold("one", 60)
+        assert "gate" not in [item["id"] for item in records.page(None, 100)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
-from datetime import timedelta
+from datetime import datetime, timedelta
 from threading import RLock
 
 from support.customers import origin
@@ -17,7 +17,7 @@ from fakes.store import InMemoryCustomerStore
 from gateway.services.clock import now
 from gateway.services.customers.assignment import Assigner
 from gateway.services.customers.deletions import DeletionService
-from gateway.services.errors import StoreError
+from gateway.services.errors import ImportRunning, MirrorRunning, StoreError
 from gateway.services.imports.comparison import TrainingComparison
 from gateway.services.imports.imports import ImportService
 from gateway.services.imports.records import DETAILS, UNASKED, Beginning, Import, ImportSummary, Progress
@@ -38,15 +38,46 @@ class InMemoryImportRecords:
         self.first_loads: set[str] = set()
         self.beginnings: dict[str, Beginning] = {}
         self.reported: dict[str, bool] = {}
+        self.alone: set[str] = set()
+        self.given_up: set[str] = set()
+        self.held: tuple[str, datetime] | None = None
         self.failure: StoreError | None = None
         self._faults: dict[str, dict[int, Sequence[RowFault]]] = {}
         self._lock = RLock()
 
-    def begin(self, record: Import, beginning: Beginning = UNASKED, *, first_load: bool = False) -> None:
+    def begin(
+        self,
+        record: Import,
+        beginning: Beginning = UNASKED,
+        *,
+        first_load: bool = False,
+        alone: bool = False,
+        holder: str | None = None,
+    ) -> None:
         self._use()
+        if not record["dry_run"]:
+            self._pass_gate(holder, alone=alone)
+        self.alone |= {record["id"]} if alone else set()
         self.records[record["id"]] = deepcopy(record)
         self.beginnings[record["id"]] = beginning
         self.first_loads |= {record["id"]} if first_load else set()
+
+    def hold(self, holder: str, seconds: float) -> None:
+        self._use()
+        self._pass_gate(holder, alone=True)
+        self.held = (holder, now() + timedelta(seconds=seconds))
+
+    def release(self, holder: str) -> None:
+        self._use()
+        if self.held and self.held[0] == holder:
+            self.held = None
+
+    def _pass_gate(self, holder: str | None, *, alone: bool) -> None:
+        if self.held and self.held[0] != holder and self.held[1] > now():
+            raise ImportRunning(None)
+        for record in self.records.values():
+            if record["status"] == "running" and not record["dry_run"] and (alone or record["id"] in self.alone):
+                raise (MirrorRunning if record["mode"] == "mirror" else ImportRunning)(record["id"])
 
     def loading(self) -> bool:
         self._use()
@@ -56,7 +87,8 @@ class InMemoryImportRecords:
         self._use()
         self.noted.append(deepcopy(progress))
         with self._lock:
-            if import_id not in self.records or import_id in self.reported:
+            displaced = import_id in self.alone & self.given_up
+            if import_id not in self.records or import_id in self.reported or displaced:
                 return import_id in self.records
             self.records[import_id] |= {**deepcopy(progress), "updated_at": now()}  # type: ignore[typeddict-item]
             return self.records[import_id]["cancel_requested"]
@@ -93,6 +125,7 @@ class InMemoryImportRecords:
             silent = [r for r in self.records.values() if r["status"] == "running" and _silence(r) > seconds]
             for record in silent:
                 record |= {"status": "interrupted", "reason": reason, "finished_at": now()}
+                self.given_up.add(record["id"])
         return len(silent)
 
     def unreported(self, seconds: float) -> list[str]:

@@ -10,6 +10,7 @@ from pymongo import ASCENDING, DESCENDING, IndexModel
 
 from gateway.data_access.mongo.collection import Document, Documents, StoreCollection, session
 from gateway.services.clock import now
+from gateway.services.errors import ImportRunning, MirrorRunning
 from gateway.services.imports.records import DETAILS, UNASKED, Beginning, Import, ImportSummary, Progress
 from gateway.services.imports.source import RowFault
 
@@ -29,7 +30,7 @@ FAULT_INDEXES = (
 )
 _RUNNING = "running"
 _BEGINNING = ("request_id", "address")
-_OURS = dict.fromkeys(("expires_at", "first_load", "audited", "end_entry", *_BEGINNING), 0)
+_OURS = dict.fromkeys(("expires_at", "first_load", "alone", "given_up", "audited", "end_entry", *_BEGINNING), 0)
 """What no reader sees. ``audited`` says that the end has been logged; ``end_entry`` is of versions before the log."""
 _YOUNGER: Document = {"columns": [], "blank_rows": 0, "missing_words": {}, "deleted": 0}
 _YOUNGER_DETAILS: Document = {
@@ -40,6 +41,11 @@ _YOUNGER_DETAILS: Document = {
     "mirror": None,
 }
 """What records from before these members have in their place; the details are not in lists."""
+_GATE: Document = {"_id": "gate"}
+"""What everybody writes who begins an import, so that of two at once one sees the other; it says who holds until when.
+
+It lies among the faults, where nobody lists it.
+"""
 _HEARTBEAT: Document = {"$currentDate": {"updated_at": True}}  # by the server's clock
 
 
@@ -56,19 +62,55 @@ class MongoImportRecords:
         self._faults = StoreCollection(faults)
         self._kept = kept
 
-    def begin(self, record: Import, beginning: Beginning = UNASKED, *, first_load: bool = False) -> None:
+    def begin(
+        self,
+        record: Import,
+        beginning: Beginning = UNASKED,
+        *,
+        first_load: bool = False,
+        alone: bool = False,
+        holder: str | None = None,
+    ) -> None:
+        if not record["dry_run"]:
+            self._pass_gate(holder, {} if alone else {"alone": True})
         document = {name: value for name, value in record.items() if name not in ("id", "updated_at")}
         own = {"expires_at": record["created_at"] + self._kept, "first_load": first_load, "audited": False}
+        own |= {"alone": True} if alone else {}
         new = {"$setOnInsert": document | own | beginning._asdict(), **_HEARTBEAT}
         with self._records as records:
             records.update_one({"_id": record["id"]}, new, upsert=True, session=session())
+
+    def hold(self, holder: str, seconds: float) -> None:
+        self._pass_gate(holder, {})
+        until = {"$add": ["$$NOW", int(seconds * 1000)]}
+        with self._faults as faults:
+            held = [{"$set": {"holder": {"$literal": holder}, "until": until}}]
+            faults.update_one(_GATE, held, session=session())
+
+    def release(self, holder: str) -> None:
+        with self._faults as faults:
+            faults.update_one(_GATE | {"holder": holder}, {"$unset": {"holder": "", "until": ""}})
+
+    def _pass_gate(self, holder: str | None, in_the_way: Document) -> None:
+        held = {"holder": {"$ne": holder}, "$expr": {"$gt": ["$until", "$$NOW"]}}
+        with self._faults as faults:
+            faults.update_one(_GATE, {"$inc": {"passed": 1}}, upsert=True, session=session())
+            if faults.find_one(_GATE | held, {"_id": 1}, session=session()):
+                raise ImportRunning(None)
+        running = {"status": _RUNNING, "dry_run": False, **in_the_way}
+        with self._records as records:
+            found = records.find_one(running, {"mode": 1}, session=session())
+        if found:
+            raise (MirrorRunning if found["mode"] == "mirror" else ImportRunning)(found["_id"])
 
     def loading(self) -> bool:
         with self._records as records:
             return records.find_one({"status": _RUNNING, "first_load": True}, {"_id": 1}) is not None
 
     def note(self, import_id: str, progress: Progress) -> bool:
-        unreported, change = {"_id": import_id, "audited": False}, {"$set": progress, **_HEARTBEAT}
+        displaced = {"alone": True, "given_up": True}
+        unreported: Document = {"_id": import_id, "audited": False, "$nor": [displaced]}
+        change = {"$set": progress, **_HEARTBEAT}
         with self._records as records:
             found = records.find_one_and_update(unreported, change, {"cancel_requested": 1})
             if found is None:
@@ -110,7 +152,7 @@ class MongoImportRecords:
 
     def interrupt_stale(self, seconds: float, reason: str) -> int:
         # The condition is part of the write: one that is slow but alive is never given up after it was heard of.
-        given_up: Document = {"status": "interrupted", "reason": reason}
+        given_up: Document = {"status": "interrupted", "reason": reason, "given_up": True}
         update = {"$set": given_up, "$currentDate": {"finished_at": True}}
         with self._records as records:
             return records.update_many({"status": _RUNNING, **_silent(seconds)}, update).modified_count

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -60,6 +61,7 @@ class ImportOptions:
     name : what the file is called, for people.
     size : bytes of the file, where that is known.
     confirm_missing : how many stored customers the caller expects to be missing in a file that mirrors them.
+    holder : who has held for this import, which is to run alone.
     """
 
     mode: ImportMode = ImportMode.UPSERT
@@ -67,6 +69,7 @@ class ImportOptions:
     name: str | None = None
     size: int | None = None
     confirm_missing: int | None = None
+    holder: str | None = None
 
 
 class ImportService:
@@ -102,17 +105,19 @@ class ImportService:
 
         Raises
         ------
-        StoreError
+        ImportRunning, StoreError
         """
+        self._records.interrupt_stale(HEARTBEAT_TIMEOUT, DIED)
         record, origin = _new_record(source, order, by), self._origin()._replace(caller=by)
         store = DryRunStore(self._store) if order.dry_run else self._store
         outboxes = None if order.dry_run else self._outboxes
         writer = BulkWriter(store, self._assigner, lambda: origin, outboxes, cause="import")
+        alone = order.holder is not None or (order.mode == ImportMode.MIRROR and not order.dry_run)
         first_load = not order.dry_run and _is_first_load(self._store, order.size or 0)
 
         def begin() -> None:
             beginning = Beginning(origin.request_id, origin.address)
-            self._records.begin(record, beginning, first_load=first_load)
+            self._records.begin(record, beginning, first_load=first_load, alone=alone, holder=order.holder)
             self._outboxes.add([entries.started(record, beginning)])
 
         self._together.run(begin)
@@ -127,6 +132,27 @@ class ImportService:
             self._comparison,
             self._mirror(record, order, origin) if order.mode == ImportMode.MIRROR else None,
         )
+
+    @contextmanager
+    def held(self) -> Iterator[Callable[[], str]]:
+        """Keep imports from beginning; yields what goes on with that, now and then, and returns the holder.
+
+        Raises
+        ------
+        ImportRunning, StoreError
+        """
+        holder = secrets.token_hex(8)
+
+        def go_on() -> str:
+            self._together.run(lambda: self._records.hold(holder, HEARTBEAT_TIMEOUT))
+            return holder
+
+        self._records.interrupt_stale(HEARTBEAT_TIMEOUT, DIED)
+        go_on()
+        try:
+            yield go_on
+        finally:
+            self._records.release(holder)
 
     def _mirror(self, record: Import, order: ImportOptions, origin: Origin) -> Mirror:
         began, confirmed = record["created_at"], order.confirm_missing

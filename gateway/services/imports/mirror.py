@@ -38,6 +38,7 @@ class Mirror:
 
     Attributes
     ----------
+    cut : whether the file may have been cut within its last line.
     deleted : how many were deleted so far; in a dry run, how many would be.
     outcome : how many are missing; None until that is known.
     """
@@ -60,6 +61,7 @@ class Mirror:
         self._dry_run = dry_run
         self._in_file = RepeatedIds()
         self._nameless = 0
+        self.cut = False
         self.deleted = 0
         self.outcome: MirrorOutcome | None = None
 
@@ -88,23 +90,25 @@ class Mirror:
             some may have been deleted then.
         """
         stored, missing = self._look()
-        needed = missing > MOST_UNCONFIRMED * stored
+        many = missing > MOST_UNCONFIRMED * stored
+        needed = many or (self.cut and missing > 0)
         fault = self._fault(counts) if missing else None
-        unconfirmed = None if fault else self._unconfirmed(stored, missing, needed)
+        unconfirmed = None if fault else self._unconfirmed(stored, missing, needed, many=many)
         reason = fault or unconfirmed
         self.outcome = MirrorOutcome(stored=stored, missing=missing, confirmation_needed=needed, refused=reason)
         if self._dry_run:
             self.deleted = 0 if reason else missing
         elif reason:
-            raise MirrorRefused(reason, missing if unconfirmed else None)
+            raise MirrorRefused(reason, missing if unconfirmed else None, counts.rows - counts.rejected)
         else:
             self._delete(missing, stopped)
 
-    def _unconfirmed(self, stored: int, missing: int, needed: bool) -> str | None:
+    def _unconfirmed(self, stored: int, missing: int, needed: bool, *, many: bool) -> str | None:
         """Return why nobody is deleted without another confirmation; a dry run is what tells the number."""
         if self._confirmed == missing or (self._confirmed is None and (self._dry_run or not needed)):
             return None
-        said = "more than 5%" if self._confirmed is None else f"not {number(self._confirmed)}"
+        unsure = "more than 5%" if many else "whose last line has no line end, as if it were cut"
+        said = unsure if self._confirmed is None else f"not {number(self._confirmed)}"
         return f"{number(missing)} of {number(stored)} stored customers are missing in the file, {said}"
 
     def _fault(self, counts: RowCounts) -> str | None:

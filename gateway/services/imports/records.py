@@ -130,7 +130,8 @@ class SegmentChanges(TypedDict):
 class MirrorOutcome(TypedDict):
     """How many of the customers that were ``stored`` when the import began are ``missing`` in its file.
 
-    More than 5% of them are only deleted where the caller has confirmed their number (``confirmation_needed``).
+    More than 5% of them, and any where the file's last line has no line end, are only deleted where the caller has
+    confirmed their number (``confirmation_needed``).
     ``refused`` says why nobody is deleted, for this or because the file is not whole; null where it is carried out.
     """
 
@@ -182,8 +183,29 @@ class ImportRecords(Protocol):
     its heartbeat is overdue, by the database's clock alone. Once its end has been told, nothing of it changes.
     """
 
-    def begin(self, record: Import, beginning: Beginning = UNASKED, *, first_load: bool = False) -> None:
-        """Keep a new record. Takes part in transactions."""
+    def begin(
+        self,
+        record: Import,
+        beginning: Beginning = UNASKED,
+        *,
+        first_load: bool = False,
+        alone: bool = False,
+        holder: str | None = None,
+    ) -> None:
+        """Keep a new record. Takes part in transactions, and needs one to be sure that no other begins meanwhile.
+
+        Except for dry runs, no other import runs beside one that is `alone`, and none begins while another than the
+        `holder` holds: may raise `ImportRunning`.
+        """
+
+    def hold(self, holder: str, seconds: float) -> None:
+        """Keep imports from beginning for so long, or go on with that; may raise `ImportRunning`.
+
+        Takes part in transactions, and needs one.
+        """
+
+    def release(self, holder: str) -> None:
+        """Let imports begin again."""
 
     def loading(self) -> bool:
         """Whether a first load is running."""
@@ -191,7 +213,8 @@ class ImportRecords(Protocol):
     def note(self, import_id: str, progress: Progress) -> bool:
         """Save how far an import is, or how it ended; return whether it has to stop.
 
-        It has to on request, and where it has been given up and that has been told.
+        It has to on request, where it has been given up and that has been told, and where it was alone and has been
+        given up: others may have begun.
         """
 
     def note_faults(self, import_id: str, batch: int, faults: Sequence[RowFault]) -> None:

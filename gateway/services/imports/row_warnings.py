@@ -32,6 +32,14 @@ NO_RANGES = RowWarning(
     detail="The model service did not say between what the training customers lie: values outside are not counted.",
 )
 
+ENDS_OPEN = RowWarning(
+    line=None,
+    code="last_line_open",
+    column=None,
+    detail="The last line has no line end: the file may have been cut within it, and rows and digits may be missing.",
+)
+"""Of a file that mirrors the customers."""
+
 
 _inputs = itemgetter(*INPUT_NAMES)
 

@@ -41,7 +41,7 @@ from gateway.services.imports.records import (
     SegmentMove,
     source_members,
 )
-from gateway.services.imports.row_warnings import NO_RANGES, Matrix, Ranges, WarningTally, matrix_of
+from gateway.services.imports.row_warnings import ENDS_OPEN, NO_RANGES, Matrix, Ranges, WarningTally, matrix_of
 from gateway.services.imports.source import Batch, RowFault, RowWarning, Source
 from shared.features import CUST_ID
 
@@ -322,6 +322,9 @@ class ImportRun:
 
     def _mirrored(self, mirror: Mirror, pool: ThreadPoolExecutor) -> Iterator[Import]:
         """Delete who is missing in the file, all of which has been stored."""
+        mirror.cut = self._source.ends_open
+        if mirror.cut:
+            self._result.warn(ENDS_OPEN)
         deletion = pool.submit(mirror.carry_out, self._result.counts, self._is_given_up)
         try:
             while not wait([deletion], self._heartbeat_seconds).done:
@@ -332,6 +335,7 @@ class ImportRun:
         self._all_done = not self._stop.is_set()
 
     def _is_given_up(self) -> bool:
+        self._note()  # says, before each part is deleted, whether others have begun by now
         return self._stop.is_set() or self._left.is_set()
 
     def _learn_ranges(self) -> None:

@@ -6,11 +6,12 @@ edited or is the bank's: it is neither overwritten nor deleted.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection
 from datetime import datetime
 from typing import Final, NamedTuple, TypedDict
 
-from gateway.services.customers.deletions import DeletionService
+from gateway.services.customers.deletions import DELETED_AT_ONCE, DeletionService
 from gateway.services.customers.query import BY_ID, Condition, CustomerQuery, Filters, Op
 from gateway.services.customers.store import CustomerStore
 from gateway.services.errors import OthersStored
@@ -25,6 +26,8 @@ IDS: Final = tuple(f"S{number:05}" for number in range(1, SIZE + 1))
 """The ids of the sample's customers (data/README.md); no bank's customers should have them."""
 NAME: Final = "sample.csv"
 _ROWS = 10_000
+_SECONDS = 30.0
+"""After which a removal begins with no further ones."""
 
 
 class SampleState(TypedDict):
@@ -112,15 +115,17 @@ class SampleService:
 
         Raises
         ------
-        OthersStored, SampleMissing
+        OthersStored, SampleMissing, ImportRunning
         ImportInterrupted, StoreError
             some of it may be stored then; the same call again finishes it.
         """
-        found = self._look()
-        if found.others or found.changed:
-            raise OthersStored(found.changed)
-        file = self._open_file(found.ids)
-        run = self._imports.begin(file.source, ImportOptions(ImportMode.INSERT, name=NAME, size=file.size), by)
+        with self._imports.held() as go_on:
+            found = self._look()
+            if found.others or found.changed:
+                raise OthersStored(found.changed)
+            file = self._open_file(found.ids)
+            order = ImportOptions(ImportMode.INSERT, name=NAME, size=file.size, holder=go_on())
+            run = self._imports.begin(file.source, order, by)
         for _ in run.progress():
             pass
         run.check()
@@ -132,13 +137,19 @@ class SampleService:
         Raises
         ------
         SampleMissing
-        StoreError
+        ImportRunning, StoreError
             some may have been deleted then; the same call again deletes the others.
         """
-        found, deleted = self._look(), 0
-        if found.ids:  # whoever is written from now on is the sample's no more
-            deleted = self._deletions.delete_listed(found.ids, (Condition("updated_at", Op.LTE, found.written),))
-        left = self._look()
+        ends_at = time.monotonic() + _SECONDS
+        with self._imports.held() as go_on:
+            found, deleted = self._look(), 0
+            unchanged = (Condition("updated_at", Op.LTE, found.written),)  # who is written now is the sample's no more
+            for first in range(0, len(found.ids), DELETED_AT_ONCE):
+                if time.monotonic() >= ends_at:
+                    break
+                go_on()
+                deleted += self._deletions.delete_listed(found.ids[first : first + DELETED_AT_ONCE], unchanged)
+            left = self._look()
         return SampleRemoval(deleted=deleted, remaining=len(left.ids), changed=left.changed)
 
     def _look(self) -> _Found:

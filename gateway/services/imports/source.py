@@ -54,6 +54,10 @@ class Source(Protocol):
         """How often which word stood for a missing value so far."""
 
     @property
+    def ends_open(self) -> bool:
+        """Whether all that was read so far ends in a line without an end, which may have been cut."""
+
+    @property
     def bytes_read(self) -> int:
         """How many bytes of the file have been read."""
 

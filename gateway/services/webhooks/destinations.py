@@ -25,6 +25,9 @@ _UNICAST: Final = ipaddress.IPv6Network("2000::/3")
 _TUNNELS: Final = tuple(map(ipaddress.IPv6Network, ("2001::/32", "2002::/16")))
 """Teredo and 6to4: addresses of these lead to an IPv4 address that they contain. NAT64 (64:ff9b::/96) is no unicast."""
 
+_NO_SERVER: Final = tuple(map(ipaddress.ip_network, ("192.0.0.0/24", "192.88.99.0/24", "3fff::/20")))
+"""Protocol assignments, the relays of 6to4 and IPv6 documentation, which not every release of Python knows for such."""
+
 
 class Destinations:
     """Says where deliveries may go.
@@ -88,4 +91,6 @@ def _is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
             return _is_public(address.ipv4_mapped)
         if address.scope_id or address not in _UNICAST or any(address in tunnel for tunnel in _TUNNELS):
             return False
+    if any(address in network for network in _NO_SERVER):
+        return False
     return address.is_global and not (address.is_multicast or address.is_reserved)

@@ -13,8 +13,8 @@ class TestInMemory(ImportRecordsContract):
         records = InMemoryImportRecords()
         begin = records.begin
 
-        def heard(record, *beginning, first_load=False):  # as the database does, by its own clock
-            begin(record, *beginning, first_load=first_load)
+        def heard(record, *beginning, **order):  # as the database does, by its own clock
+            begin(record, *beginning, **order)
             records.note(record["id"], {})
             records.noted.clear()
 

@@ -31,7 +31,7 @@ def line(cust_id: str, **changes: Any) -> str:
 
 def sent(gateway: FakeGateway, *lines: str, header: str = HEADER, **query: str) -> str:
     """Import a file; return the text of its page."""
-    content = "\n".join([header, *lines])
+    content = "\n".join([header, *lines, ""])
     answer = gateway.unjudged.post(IMPORTS, query_string=query, data=content, content_type=CSV)
     assert answer.status_code in (201, 409), answer.text
     return shown(gateway, f"/imports/{max(gateway.imports.records)}")

@@ -51,6 +51,7 @@ class Rows:
         self.blank_rows = 2
         self.missing_words = {"NA": 3}
         self.bytes_read = 0
+        self.ends_open = False
         self.closed = False
 
     def batches(self) -> Iterator[Batch]:

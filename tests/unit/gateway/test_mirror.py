@@ -34,8 +34,8 @@ def line(cust_id: str, **changes: Any) -> str:
     return ",".join(map(str, body(cust_id, **changes).values()))
 
 
-def mirror(gateway: FakeGateway, *lines: str, query: str = "", media_type: str = CSV) -> TestResponse:
-    content = "\n".join([HEADER, *lines])
+def mirror(gateway: FakeGateway, *lines: str, query: str = "", media_type: str = CSV, end: str = "\n") -> TestResponse:
+    content = "\n".join([HEADER, *lines]) + end
     return gateway.client.post(f"{IMPORTS}?mode=mirror{query}", data=content, content_type=media_type)
 
 
@@ -133,6 +133,7 @@ class TestAFileThatIsNotWhole:
     def test_deletes_nobody(self, filled: FakeGateway, rows: list[str], why: str, confirm: str) -> None:
         problem = assert_problem(mirror(filled, *rows, query=confirm), 409, "mirror_refused")
         assert why in problem["detail"]
+        assert problem["detail"].startswith("Nothing was stored") == ("no faultless row" in why)
         assert len(filled.store.customers) == 100
         told = mirror(filled, *rows, query="&dry_run=true").json
         assert (told["status"], told["deleted"]) == ("completed", 0)
@@ -160,6 +161,20 @@ class TestAFileThatIsNotWhole:
         receipt = mirror(filled, *WHOLE[1:99], line("C99", TENURE=13), line("N1")).json
         assert (receipt["rejected"], receipt["deleted"]) == (1, 1)
         assert sorted(filled.deleted.copies) == ["C0"]
+
+    def test_that_ends_within_a_line_needs_a_confirmation_of_anybody(self, filled: FakeGateway) -> None:
+        problem = assert_problem(mirror(filled, *WHOLE[:99], end=""), 409, "mirror_refused", POINTER)
+        assert "1 of 100 stored customers are missing in the file, whose last line has no line end" in problem["detail"]
+        assert len(filled.store.customers) == 100
+        told = mirror(filled, *WHOLE[:99], end="", query="&dry_run=true").json
+        assert told["mirror"]["confirmation_needed"]
+        assert [warning["code"] for warning in told["warnings"]][-1] == "last_line_open"
+        assert mirror(filled, *WHOLE, end="").json["deleted"] == 0
+        assert mirror(filled, *WHOLE[:99], end="", query="&confirm_missing=1").json["deleted"] == 1
+
+    @pytest.mark.parametrize("end", ["\r\n", "\r", "\n\n"])
+    def test_has_any_line_end(self, filled: FakeGateway, end: str) -> None:
+        assert mirror(filled, *WHOLE[:99], end=end).json["deleted"] == 1
 
     def test_in_ndjson(self, filled: FakeGateway) -> None:
         answer = filled.client.post(
@@ -199,6 +214,44 @@ class TestAnInterruption:
         mirror = Mirror(filled.store, services.deletions, ORIGIN, now(), 100, dry_run=False)
         mirror.carry_out(RowCounts(unchanged=1), lambda: mirror.deleted >= 16)
         assert mirror.deleted == len(filled.deleted.copies) == 16
+
+
+class TestBesideOthers:
+    def test_neither_another_mirror_nor_an_import_begins(self, filled: FakeGateway) -> None:
+        source = CustomerFile(CSV, ["\n".join([HEADER, *WHOLE[3:], ""]).encode()])
+        run = filled.services.imports.begin(source, ImportOptions(ImportMode.MIRROR), COMMAND_LINE)
+        problem = assert_problem(mirror(filled, *WHOLE[:97]), 409, "mirror_running")
+        assert run.record["id"] in problem["detail"]
+        data = "\n".join([HEADER, WHOLE[0]])
+        assert_problem(filled.client.post(IMPORTS, data=data, content_type=CSV), 409, "mirror_running")
+        assert_problem(filled.client.post("/api/v1/sample"), 409, "mirror_running")
+        assert mirror(filled, *WHOLE, query="&dry_run=true").status_code == 201
+        *_, last = run.progress()
+        assert (last["status"], last["deleted"]) == ("completed", 3)
+        assert filled.client.post(IMPORTS, data=data, content_type=CSV).status_code == 201
+
+    def test_it_begins_beside_none_that_runs_but_beside_a_dead_one(self, filled: FakeGateway) -> None:
+        record = filled.services.imports.begin(
+            CustomerFile(CSV, [HEADER.encode()]), ImportOptions(), COMMAND_LINE
+        ).record
+        assert_problem(mirror(filled, *WHOLE), 409, "import_running")
+        filled.imports.records[record["id"]]["updated_at"] = OLD
+        assert mirror(filled, *WHOLE).status_code == 201
+
+    def test_one_that_was_given_up_deletes_nobody_more(
+        self, filled: FakeGateway, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("gateway.services.imports.mirror.DELETED_AT_ONCE", 2)
+        original = filled.store.delete_many
+
+        def held_up(cust_ids: Any, filters: Any) -> Any:
+            filled.imports.interrupt_stale(-1, "died")
+            return original(cust_ids, filters)
+
+        filled.store.delete_many = held_up
+        mirror(filled, *WHOLE[4:])
+        assert len(filled.deleted.copies) == 2
+        assert newest(filled)["status"] == "interrupted"
 
 
 def test_only_a_mirror_takes_a_confirmation(gateway: FakeGateway) -> None:

@@ -18,6 +18,7 @@ from fakes.registry import NEW
 from support.customers import body, stored
 from support.sessions import browser_of
 
+from gateway import wiring
 from gateway.pages.changes_in_words import changes_in_words, model
 from gateway.pages.controllers import overview
 from gateway.services.assignments.reports import Report
@@ -26,6 +27,7 @@ from gateway.services.errors import StoreUnavailable
 from gateway.services.events.log import Memory
 from gateway.services.events.summaries import MOST, ChangeSummary, Happening
 from gateway.services.principal import Scope
+from shared.model_contract import CSV
 
 KEY = "csk_000000000007_" + "k" * 43
 AT = datetime(2030, 5, 1, 12)
@@ -123,9 +125,32 @@ def test_each_key_sees_what_it_may(gateway: FakeGateway, scope: Scope) -> None:
     assert ("Every customer is scored" in text) == customers
 
 
+def test_links_lead_where_the_key_may_go(gateway: FakeGateway) -> None:
+    lines = wiring.SAMPLE.read_bytes().splitlines()
+    identifier = gateway.client.post("/api/v1/imports", data=b"\n".join(lines[:2]), content_type=CSV).json["id"]
+    gateway.logged()
+    link, told = f'href="/imports/{identifier}"', "A file of 1 row was imported"
+    text = shown(gateway)
+    assert link in text
+    assert told in text
+    text = shown(gateway, Scope.MODELS_READ)
+    assert told in text
+    assert link not in text
+
+
+def test_a_segment_is_no_link_for_who_may_not_open_it(gateway: FakeGateway) -> None:
+    gateway.client.post(CUSTOMERS, json=body("C1"))
+    assert 'class="segment" href="/segments/seg-' in browser_of(gateway, ADMIN_KEY).get("/customers").text
+    gateway.keys.insert(key_of(KEY, (Scope.CUSTOMERS_READ,)))
+    text = browser_of(gateway, KEY).get("/customers").text
+    assert '<span class="segment">' in text
+    assert 'href="/segments/' not in text
+
+
 def test_the_sample_can_be_removed_while_it_is_there(gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "data-remove-sample" not in shown(gateway)
-    gateway.client.post(CUSTOMERS, json=body("S00042"))
+    lines = wiring.SAMPLE.read_bytes().splitlines()
+    gateway.client.post("/api/v1/imports", data=b"\n".join([lines[0], lines[42]]), content_type=CSV)
     gateway.count_segments()
     assert "1 made-up customers are stored" in shown(gateway)
     monkeypatch.setattr(overview, "FEW", 2)

@@ -12,7 +12,10 @@ from support.customers import body, stored
 from support.problems import assert_problem
 
 from gateway import wiring
+from gateway.files.reader import CustomerFile
 from gateway.services.imports import sample
+from gateway.services.imports.imports import ImportOptions
+from gateway.services.principal import COMMAND_LINE
 from shared.features import CUST_ID
 from shared.model_contract import CSV
 
@@ -103,6 +106,27 @@ class TestTheSample:
 
         gateway.store.delete_many = after_an_edit
         assert gateway.client.delete(SAMPLE).json == {"deleted": 3, "remaining": 0, "changed": 2}
+
+    def test_is_loaded_and_removed_alone(self, gateway: FakeGateway) -> None:
+        file, header = wiring.SAMPLE.read_bytes(), wiring.SAMPLE.read_bytes().partition(b"\n")[0]
+        with gateway.services.imports.held():
+            for answer in (gateway.client.post(SAMPLE), gateway.client.delete(SAMPLE)):
+                assert_problem(answer, 409, "import_running")
+            assert_problem(gateway.client.post("/api/v1/imports", data=file, content_type=CSV), 409, "import_running")
+        run = gateway.services.imports.begin(CustomerFile(CSV, [header]), ImportOptions(), COMMAND_LINE)
+        for answer in (gateway.client.post(SAMPLE), gateway.client.delete(SAMPLE)):
+            problem = assert_problem(answer, 409, "import_running")
+            assert run.record["id"] in problem["detail"]
+        list(run.progress())
+        original = gateway.store.insert_many
+
+        def meanwhile(customers: Any) -> Any:
+            assert_problem(gateway.client.delete(SAMPLE), 409, "import_running")
+            return original(customers)
+
+        gateway.store.insert_many = meanwhile
+        assert gateway.client.post(SAMPLE).json["created"] == 5
+        assert gateway.client.delete(SAMPLE).json["deleted"] == 5
 
     def test_is_loaded_while_the_model_service_is_away(self, gateway: FakeGateway) -> None:
         gateway.model.failure = DOWN

@@ -122,6 +122,7 @@ class TestAddresses:
             *("https://[::ffff:127.0.0.1]/", "https://[::ffff:a9fe:a9fe]/", "https://[64:ff9b::7f00:1]/"),
             *("https://[2002:7f00:1::]/", "https://0.0.0.0/", "https://100.64.0.1/", "https://224.0.0.1/"),
             *("https://255.255.255.255/", "https://[ff02::1]/", "https://198.18.0.1/", "https://[::]/"),
+            *("https://192.0.0.8/", "https://192.88.99.1/", "https://[3fff::1]/", "https://[3fff:fff::1]/"),
             f"https://a.example/{'x' * 2_000}",
         ],
     )
