@@ -40,8 +40,10 @@ def authenticated(authentication: Authentication, sessions: Sessions) -> Around:
             if not principal.may(scope) and not any(map(principal.may, route.or_scopes)):
                 raise ScopeMissing(scope)
             answer = view(**parts)
-            if session and session.is_due() and _opens_a_page() and isinstance(answer, Response):
-                keep_session(answer, sessions.token_of(session))
+            if session and isinstance(answer, Response):
+                answer.headers.setdefault("Cache-Control", "no-store")  # or going back shows it after signing out
+                if session.is_due() and _opens_a_page():
+                    keep_session(answer, sessions.token_of(session))
             return answer
 
         return guarded

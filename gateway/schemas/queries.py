@@ -56,7 +56,7 @@ class QueryReader:
 
     Parameters
     ----------
-    lenient : whether unknown parameters are ignored: another service has written the query string.
+    lenient : whether unknown parameters are ignored: others write query strings of pages, too.
 
     Attributes
     ----------

@@ -22,11 +22,12 @@ def page(
     work: Work = Work.MANY,
     method: str = "GET",
     or_scopes: Sequence[Scope] = (),
-    *,
-    lenient: bool = False,
 ) -> Route:
-    """Return the route of a page; its arguments are those of `gateway.routes.Route`."""
-    return Route(method, path, view, scope, _NONE, parameters, work, or_scopes=or_scopes, lenient=lenient)
+    """Return the route of a page; its arguments are those of `gateway.routes.Route`.
+
+    Unknown query parameters are ignored: others add theirs to a link that they pass on.
+    """
+    return Route(method, path, view, scope, _NONE, parameters, work, or_scopes=or_scopes, lenient=True)
 
 
 def all_pages(*rooms: Sequence[Route]) -> Resource:

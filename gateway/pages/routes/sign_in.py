@@ -18,6 +18,6 @@ def sign_in(controller: SignInController, files: StaticFileController) -> Sequen
         page("/sign-in", controller.sign_in, None, work=Work.QUICK, method="POST"),
         page("/sign-in/once", controller.once, None, work=Work.PAGE),
         page("/sign-in/issuer", controller.to_issuer, None, controller.FORM, Work.QUICK),
-        page("/sign-in/callback", controller.from_issuer, None, controller.CALLBACK, Work.QUICK, lenient=True),
+        page("/sign-in/callback", controller.from_issuer, None, controller.CALLBACK, Work.QUICK),
         page("/sign-out", controller.sign_out, None, work=Work.QUICK, method="POST"),
     )

@@ -1,6 +1,6 @@
 // API keys: a new one is shown once, beside nothing that would take it away before it is copied.
 
-import { call, once } from "./api.js";
+import { call, once, orderSecret } from "./api.js";
 import { confirm, show } from "./messages.js";
 import { renew } from "./renew.js";
 
@@ -25,7 +25,7 @@ form.addEventListener("submit", (event) => {
   if (!scopes.length) return form.querySelector("[name=scope]").focus();
   once(event.submitter ?? form.querySelector("button.primary"), async () => {
     const json = { name: data.get("name").trim(), scopes, expires_in_days: Number(data.get("days")) };
-    const { body } = await call("POST", "api-keys", { json });
+    const body = await orderSecret("api-keys", json, "key", "It may have been made: load this page anew, look for it in the list, and revoke it there.");
     form.reset();
     tell(`The key “${body.name}” has been made`, body.key);
     await renew("working");
@@ -45,7 +45,7 @@ document.querySelector("main").addEventListener("click", (event) => {
     } else {
       const detail = "The old secret works for an hour longer, so that whoever uses the key can change it.";
       if (!(await confirm(`Give “${name}” a new secret?`, { yes: "Make a new secret", detail }))) return;
-      const { body } = await call("POST", `api-keys/${key}/rotate`, { json: {} });
+      const body = await orderSecret(`api-keys/${key}/rotate`, {}, "key", "It may have been made: the one before works for an hour at most. Make another.");
       tell(`The key “${name}” has a new secret`, body.key);
       await renew("working");
     }

@@ -1,11 +1,10 @@
 // The page of one version: who would move, activating it, and what came of that.
 
-import { call, once } from "./api.js";
+import { call, leave, once } from "./api.js";
 import { el, money, number, percent, segment, withoutIds } from "./dom.js";
 import { LONGEST, longWork } from "./long_work.js";
 import { confirm } from "./messages.js";
 import { byId, list, matrix } from "./moves.js";
-import { leave, order } from "./orders.js";
 import { JUST_ACTIVATED } from "./rescoring.js";
 
 // ---- who would move ----
@@ -104,7 +103,7 @@ async function putInUse() {
   const force = passed !== "yes";
   const detail = force ? "The checks have failed: this version is worse than the one in use, or breaks what people rely on. Who looks later sees that it was activated against the checks." : "Every customer is then scored anew in the background.";
   if (!(await confirm(force ? "Activate it against the checks?" : "Activate this version?", { yes: "Activate", detail, danger: force }))) return undefined;
-  const done = (await order(`models/${version}/activate`, { reason: activate.elements.reason.value.trim(), force })).body;
+  const done = (await call("POST", `models/${version}/activate`, { json: { reason: activate.elements.reason.value.trim(), force }, seconds: 120 })).body;
   return leaveFor(done.version);
 }
 

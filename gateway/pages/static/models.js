@@ -1,11 +1,10 @@
 // The page of all versions: drift on request, rolling back, and beginning a training.
 
 import { localTimes } from "./app.js";
-import { Problem, call, once } from "./api.js";
+import { call, leave, once, Problem } from "./api.js";
 import { el, number, percent, segment, time, withoutIds } from "./dom.js";
 import { LONGEST, longWork } from "./long_work.js";
 import { confirm, show } from "./messages.js";
-import { leave, order } from "./orders.js";
 import { JUST_ACTIVATED } from "./rescoring.js";
 
 // ---- drift ----
@@ -75,7 +74,7 @@ async function rollBack() {
     show("Meanwhile somebody else has put another version in use. Load this page again and look before you roll back.", "bad");
     return undefined;
   }
-  const done = (await order("models/rollback", { reason })).body;
+  const done = (await call("POST", "models/rollback", { json: { reason }, seconds: 120 })).body;
   return leave(`/models/${encodeURIComponent(done.version)}${JUST_ACTIVATED}`);
 }
 

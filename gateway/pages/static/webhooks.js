@@ -1,6 +1,6 @@
 // Webhooks: adding, changing and testing them, and sending messages again. A secret is shown once.
 
-import { call, once, Problem } from "./api.js";
+import { call, once, orderSecret, Problem } from "./api.js";
 import { confirm, show, showNext } from "./messages.js";
 import { renew } from "./renew.js";
 
@@ -51,7 +51,7 @@ function sends(id, work) {
 sends("new-webhook", async (form) => {
   const json = members(form);
   if (!json) return;
-  const { body } = await call("POST", "webhooks", { json });
+  const body = await orderSecret("webhooks", json, "secret", "It may have been made: load this page anew, look for it in the list, and delete it there.");
   form.reset();
   document.getElementById("made").href = `/settings/webhooks/${body.id}`;
   tell(body.secret);
@@ -108,7 +108,7 @@ const DOES = {
   async rotate() {
     const detail = "For a day, messages are signed with the old one as well, so that the system that receives them can change it.";
     if (!(await confirm("Make a new secret?", { yes: "Make a new secret", detail }))) return;
-    const { body } = await call("POST", `webhooks/${here.webhook}/rotate`, { json: {} });
+    const body = await orderSecret(`webhooks/${here.webhook}/rotate`, {}, "secret", "It may have been made: the one before works for a day at most. Make another.");
     tell(body.secret);
   },
   async delete() {
@@ -133,4 +133,11 @@ shown.querySelector("[data-copy]").addEventListener("click", async () => {
     secret.select();
     show("Your browser does not let pages copy: the secret is marked, press Ctrl+C.", "info");
   }
+});
+
+// Whoever leaves before has been asked whether the secret is kept.
+let kept = false;
+shown.querySelector("a.button, [data-done]").addEventListener("click", () => (kept = true));
+addEventListener("beforeunload", (event) => {
+  if (!shown.hidden && !kept) event.preventDefault();
 });

@@ -77,7 +77,13 @@ def test_it_is_changed_paused_and_deleted(look: Look, receiver: ScriptedServer) 
     page.get_by_role("button", name="Make a new secret").click()
     expect(page.get_by_label("The secret")).to_have_value(re.compile("^whsec_"))
     assert page.get_by_label("The secret").input_value() != first
-    look.open(page.url)
+    asked = []
+    page.once("dialog", lambda dialog: (asked.append(dialog.type), dialog.dismiss()))
+    page.get_by_role("link", name="Settings").first.click()
+    expect(page.get_by_label("The secret")).to_be_visible()
+    assert asked == ["beforeunload"], "it would be gone"
+    page.get_by_role("link", name="I have kept it").click()
+    expect(page.get_by_label("The secret")).to_be_hidden()
     page.get_by_label("System").fill("CRM of the branches")
     page.get_by_label("Address").fill("http://10.1.2.3/inside")
     page.get_by_role("button", name="Save").click()

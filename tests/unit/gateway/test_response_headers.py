@@ -6,6 +6,7 @@ import pytest
 from fakes.gateway import CUSTOMERS, MODELS, FakeGateway
 from support.customers import stored
 from support.problems import assert_problem
+from support.sessions import browser_of
 from werkzeug.test import TestResponse
 
 from gateway.middleware.cors import RESPONSE_HEADERS
@@ -71,6 +72,10 @@ class TestCaching:
         assert first.headers["Cache-Control"] == "private, no-cache"
         again = gateway.client.get(f"{CUSTOMERS}/A", headers={"If-None-Match": first.headers["ETag"]})
         assert (again.status_code, again.headers["Cache-Control"]) == (304, "private, no-cache")
+
+    def test_nothing_is_stored_by_a_browser_in_which_somebody_may_sign_out(self, gateway: FakeGateway) -> None:
+        answer = browser_of(gateway).get(f"{CUSTOMERS}/A")
+        assert (answer.status_code, answer.headers["Cache-Control"]) == (200, "no-store")
 
 
 def _preflight(gateway: FakeGateway, path: str, method: str, headers: str = "", origin: str = PAGE) -> TestResponse:
