@@ -116,7 +116,7 @@ function swatch(id) {
 /** One side of the bars: an arrow, the segment's colour and its name. */
 function side(before, { id, name }, after = "") {
   const made = make("span", before);
-  made.append(swatch(id), `for ${name}${after}`);
+  made.append(swatch(id), ` for ${name}${after}`);
   return made;
 }
 
