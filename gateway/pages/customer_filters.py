@@ -144,9 +144,18 @@ def read(query: Values) -> TableRequest:
     """Return what the parameters of the page ask for."""
     given = {name: text.strip() for name, text in query.items() if text.strip()}
     try:
-        return TableRequest(given, _reader.read((name, _of_api(name, text)) for name, text in given.items()), {})
+        values = _reader.read((name, _of_api(name, text)) for name, text in given.items())
     except InvalidInput as error:
         return TableRequest(given, {}, faults_of(error))
+    return TableRequest(given, values, {each.least: _REVERSED for each in RANGES if _is_reversed(each, values)})
+
+
+_REVERSED: Final = "the lower end is above the upper one"
+
+
+def _is_reversed(each: Range, values: Values) -> bool:
+    least, most = values.get(each.least), values.get(each.most)
+    return least is not None and most is not None and least.value > most.value
 
 
 def faults_of(error: InvalidInput) -> Mapping[str, str]:

@@ -20,6 +20,7 @@ _HEADLINES: Final = {
     503: "Not available at the moment",
     504: "That took too long",
 }
+_NOT_ALLOWED: Final = "Your key may not do this; ask whoever made it."
 
 
 def is_wanted() -> bool:
@@ -35,5 +36,7 @@ def error_page(status: int, code: str, detail: str, errors: Sequence[FieldError]
     if status == 401 and request.method == "GET" and request.path != "/sign-in":
         here = request.full_path.removesuffix("?")
         return see_other(f"/sign-in?{urlencode({'next': here})}")
+    if code == "insufficient_scope":
+        detail = _NOT_ALLOWED
     headline = _HEADLINES.get(status, "That did not work" if status < 500 else "Something went wrong")
     return page("error.html", status, headline=headline, code=code, detail=detail, errors=errors, request_id=request_id)

@@ -15,7 +15,7 @@ from markupsafe import Markup
 from gateway.pages.static_files import address_of
 from gateway.services.principal import Principal, Scope
 from shared import typography
-from shared.features import BY_NAME
+from shared.features import BY_NAME, Kind
 from shared.money import in_unit, money
 
 POLICY: Final = (
@@ -28,6 +28,7 @@ _HEADERS: Final = {"Content-Security-Policy": POLICY, "Referrer-Policy": "same-o
 """With "no-referrer", browsers say of a page's own forms, too, that they come from nowhere (``Origin: null``)."""
 
 _EXTENSION: Final = "gateway.pages"
+_DECIMALS: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,12 +118,21 @@ def _environment(currency: str) -> Environment:
         "number": typography.number,
         "percent": typography.percent,
         "money": lambda value: money(value, currency),
+        "exactly": lambda value, feature: _exactly(value, feature, currency),
         "in_unit": lambda value, feature: in_unit(value, feature, currency),
         "time": _time,
         "day": lambda moment: _time(moment, "day"),
     }
     environment.filters |= filters
     return environment
+
+
+def _exactly(value: float, feature: str, currency: str) -> str:
+    """Write a value that somebody has chosen, with all decimals that it has been given."""
+    kind = BY_NAME[feature].kind if feature in BY_NAME else Kind.FREQUENCY
+    if kind is Kind.FREQUENCY:
+        return f"{typography.number(value * 100, _DECIMALS)}%"
+    return money(value, currency, _DECIMALS) if kind is Kind.AMOUNT else typography.number(value, _DECIMALS)
 
 
 def _time(moment: datetime | str | None, kind: str = "minute") -> str:

@@ -6,11 +6,12 @@ const API = "/api/v1";
 const SECONDS = 30;
 const UNSURE = new Set(["no_answer", "timeout", "idempotency_in_progress", "idempotency_outcome_unknown", "idempotency_answer_not_kept"]);
 const unanswered = new Map(); // the key of what was ordered and got no answer
+const NOT_ALLOWED = "Your key may not do this; ask whoever made it.";
 
 /** What the API has answered instead of doing it: an RFC 9457 problem, or that there was no answer. */
 export class Problem extends Error {
   constructor(status, body, retryAfter = 0) {
-    super(body.detail ?? "The service did not answer.");
+    super(body.code === "insufficient_scope" ? NOT_ALLOWED : (body.detail ?? "The service did not answer."));
     this.status = status;
     this.code = body.code ?? "no_answer";
     this.errors = body.errors ?? [];

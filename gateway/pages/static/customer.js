@@ -1,6 +1,7 @@
 // One customer: editing while others may edit too, deleting, and scoring again. What was typed stays until it is saved.
 
 import { call, explain, once, Problem } from "./api.js";
+import { localTimes } from "./app.js";
 import { confirm, show, showNext } from "./messages.js";
 
 const TRIES = 3;
@@ -94,7 +95,8 @@ function beside(input, before, now) {
   const typed = isTyped(input);
   const note = input.parentElement.querySelector(".meanwhile");
   const words = document.createElement("span");
-  words.textContent = `Changed meanwhile from ${inWords(input, before)} to ${inWords(input, now)}. ${typed ? "Your entry has not been saved." : ""}`;
+  words.textContent = `Changed meanwhile from ${inWords(input, before)} to ${inWords(input, now)}. ${typed ? `Your ${inWords(input, input.value.trim())} has not been saved.` : ""}`;
+  input.classList.toggle("yours", typed);
   note.replaceChildren(words);
   if (typed) {
     const take = document.createElement("button");
@@ -102,6 +104,7 @@ function beside(input, before, now) {
     take.textContent = `Take ${inWords(input, now)}`;
     take.addEventListener("click", () => {
       input.value = now;
+      input.classList.remove("yours");
       note.hidden = true;
       input.focus();
     });
@@ -110,14 +113,29 @@ function beside(input, before, now) {
   note.hidden = false;
 }
 
-function sayConflict(at) {
+/** Who made the last change of the data, as the history says it; nobody where it does not. */
+async function changedBy() {
+  try {
+    const { body } = await call("GET", `${address}/history?limit=5`);
+    const last = body.items.find(({ type }) => ["customer.updated", "customer.restored", "customer.created"].includes(type));
+    return last?.by ?? last?.actor.name ?? "";
+  } catch (problem) {
+    if (!(problem instanceof Problem)) throw problem;
+    return ""; // the conflict can be told without
+  }
+}
+
+async function sayConflict(at) {
+  const who = await changedBy();
   const place = document.getElementById("conflict");
   const box = document.createElement("div");
   box.className = "notice warning";
   const title = document.createElement("strong");
-  title.textContent = "Somebody else has changed this customer. ";
-  const when = new Date(at).toLocaleString("en-GB");
-  box.append(title, `It was saved on ${when}, and nothing of yours has been lost: what differs is marked beside the fields. Decide, and save again.`);
+  title.textContent = `${who || "Somebody else"} has changed this customer. `;
+  const when = document.createElement("time");
+  when.dateTime = at;
+  box.append(title, "It was saved on ", when, ", and nothing of yours has been lost: what differs is marked beside the fields. Decide, and save again.");
+  localTimes(box);
   place.replaceChildren(box);
   box.scrollIntoView({ block: "center" });
 }

@@ -13,6 +13,20 @@ addEventListener("pageshow", () => {
   for (const field of filters.elements) field.disabled = false;
 });
 
+// What was typed and not shown yet comes along when one sorts.
+const shown = new URLSearchParams(new FormData(filters)).toString();
+for (const link of document.querySelectorAll("a.sort")) {
+  link.addEventListener("click", (event) => {
+    if (event.ctrlKey || event.metaKey || event.shiftKey || new URLSearchParams(new FormData(filters)).toString() === shown) return;
+    event.preventDefault();
+    const sort = filters.elements.sort ?? filters.appendChild(document.createElement("input"));
+    sort.type = "hidden";
+    sort.name = "sort";
+    sort.value = new URL(link.href).searchParams.get("sort");
+    filters.requestSubmit();
+  });
+}
+
 function remember(columns, seconds) {
   const secure = location.protocol === "https:" ? "; secure" : "";
   document.cookie = `columns=${columns.join(".")}; path=/customers; max-age=${seconds}; samesite=lax${secure}`;

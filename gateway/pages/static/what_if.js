@@ -58,6 +58,23 @@ function faults(problem) {
   return others;
 }
 
+/** Mark the fields that differ from what the page began with. */
+function markChanged() {
+  for (const input of inputs) {
+    const isChanged = input.validity.badInput || input.value !== input.defaultValue;
+    input.closest(".field").classList.toggle("changed", isChanged);
+    input.parentElement.querySelector("[data-back]").hidden = !isChanged;
+  }
+}
+
+for (const input of inputs) {
+  input.parentElement.querySelector("[data-back] button").addEventListener("click", () => {
+    input.value = input.defaultValue;
+    input.focus();
+    ask();
+  });
+}
+
 // ---- how values are written ----
 
 function money(value) {
@@ -80,11 +97,27 @@ const labelOf = (feature) => document.querySelector(`label[for="${CSS.escape(fea
 function segment({ id, name }) {
   const link = make("a", "", "segment");
   link.href = `/segments/${encodeURIComponent(id)}`;
-  const place = Number.parseInt(id.slice(id.lastIndexOf("-") + 1), 10) || 1;
-  const swatch = make("span", "", `swatch tone-${((place - 1) % 8) + 1}`);
-  swatch.setAttribute("aria-hidden", "true");
-  link.append(swatch, name);
+  link.append(swatch(id), name);
   return link;
+}
+
+/** The class with a segment's colour, as the macro of the same name has it. */
+function tone(id) {
+  const place = Number.parseInt(id.slice(id.lastIndexOf("-") + 1), 10) || 1;
+  return `tone-${((place - 1) % 8) + 1}`;
+}
+
+function swatch(id) {
+  const made = make("span", "", `swatch ${tone(id)}`);
+  made.setAttribute("aria-hidden", "true");
+  return made;
+}
+
+/** One side of the bars: an arrow, the segment's colour and its name. */
+function side(before, { id, name }, after = "") {
+  const made = make("span", before);
+  made.append(swatch(id), ` for ${name}${after}`);
+  return made;
 }
 
 function bar(share, from, className) {
@@ -131,8 +164,8 @@ function showAnswer(found) {
   answer.replaceChildren(...parts);
 }
 
-function reason({ feature, value, contribution }, most) {
-  const row = make("div", "", "reason");
+function reason({ feature, value, contribution }, most, side) {
+  const row = make("div", "", `reason ${tone(side.id)}`);
   row.append(make("span", `${labelOf(feature)}: ${written(feature, value)}`));
   const width = most ? (Math.abs(contribution) / most) * 50 : 0;
   row.append(bar(width, contribution >= 0 ? 50 : 50 - width, contribution >= 0 ? "for" : "against"));
@@ -161,8 +194,8 @@ function showReasons({ explanation, rival, segment: own }) {
   const shown = explanation.contributions.filter(({ contribution }) => contribution !== 0).slice(0, MOST_REASONS);
   const most = Math.max(0, ...shown.map(({ contribution }) => Math.abs(contribution)));
   const sides = make("p", "", "sides");
-  sides.append(make("span", `← for ${rival.name}`), make("span", `for ${own.name} →`));
-  const parts = [make("p", explanation.sentence), sides, ...shown.map((each) => reason(each, most)), make("h3", "What would move it")];
+  sides.append(side("← ", rival), side("", own, " →"));
+  const parts = [make("p", explanation.sentence), sides, ...shown.map((each) => reason(each, most, each.contribution >= 0 ? own : rival)), make("h3", "What would move it")];
   if (explanation.counterfactual) parts.push(...whatWouldMoveIt(explanation.counterfactual));
   else parts.push(make("p", `No change of one or two of these values alone would bring such a customer to ${rival.name}.`));
   reasons.replaceChildren(...parts);
@@ -174,15 +207,22 @@ function showTrouble(text) {
   again.addEventListener("click", ask);
   const notice = make("div", text, "notice warning");
   answer.replaceChildren(notice, again);
+  noReasons();
+}
+
+/** What was said of other values goes, so that nobody takes it for an answer to these. */
+function noReasons() {
   reasons.replaceChildren(make("p", "The reasons follow with the answer.", "soft"));
 }
 
 async function ask() {
   clearTimeout(timer);
   asked?.abort();
+  markChanged();
   if (!check()) {
     answer.replaceChildren(make("p", "Correct the marked values first; then the answer is here.", "soft"));
     answer.removeAttribute("aria-busy");
+    noReasons();
     return;
   }
   asked = new AbortController();

@@ -44,6 +44,8 @@ def test_an_answer_follows_as_one_types_by_keyboard(look: Look) -> None:
     owed.press_sequentially("-5")
     expect(owed).to_have_attribute("aria-invalid", "true")
     expect(answer).to_contain_text("Correct the marked values")
+    expect(reasons).not_to_contain_text("What would move it")
+    expect(page.get_by_role("button", name="Back to it (Average balance owed)")).to_be_visible()
     owed.fill("20000")
     expect(answer).to_contain_text("sure")
     expect(owed).not_to_have_attribute("aria-invalid", "true")

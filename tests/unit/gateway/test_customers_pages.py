@@ -138,6 +138,19 @@ class TestTable:
         assert ids(page) == found
         assert said in words(page)
 
+    def test_says_numbers_as_they_were_typed_and_which_range_is_the_wrong_way_round(self, browser: PageClient) -> None:
+        chips = words(
+            show(
+                browser,
+                table(**{"BALANCE[gte]": "9.015", "PURCHASES_FREQUENCY[lte]": "75.25", "PURCHASES[lte]": "5000.01"}),
+            )
+        )
+        for typed in ("at least 9.015", "at most 75.25%", "at most 5,000.01"):
+            assert typed in chips
+        wrong = show(browser, table(**{"BALANCE[gte]": "9000", "BALANCE[lte]": "100"}), 422)
+        assert "The lower end is above the upper one." in words(wrong)
+        assert 'value="9000"' in wrong
+
     def test_a_filter_goes_alone_and_a_header_sorts_the_other_way_round(self, browser: PageClient) -> None:
         page = show(browser, table(**{"segment": "seg-02", "BALANCE[gte]": "20", "sort": "-BALANCE"}))
         without = re.search(r'href="([^"]*)" aria-label="Remove the filter on Segment"', page)

@@ -42,6 +42,8 @@ def test_who_may_open_none_of_them_is_not_shown_the_way(gateway: FakeGateway) ->
     browser = browser_of(gateway, KEY)
     answer = browser.get("/settings")
     assert answer.status_code == 403
+    assert "Your key may not do this; ask whoever made it." in answer.text
+    assert "Try again" not in answer.text
     assert 'href="/settings"' not in re.sub("(?s)<main.*</main>", "", answer.text)
 
 
