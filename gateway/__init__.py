@@ -5,9 +5,9 @@ Layers, from the outside in; each may import those below it, and import-linter e
     app                 the application factory, with the middleware around all requests
     wiring, openapi     builds clients, services, controllers and the list of resources; makes the OpenAPI document
     middleware          what a request passes before its controller: caller, limits, query string, idempotency
-    routes, stores      one table per resource, a row for each method and path; builds the stores
     pages               the web page: sessions in a browser, templates, and modules over the API
-  controllers         load with a schema, call one service method, serialise with a status
+    routes, stores      one table per resource, a row for each method and path; builds the stores
+    controllers         load with a schema, call one service method, serialise with a status
     files               readers and writers of CSV, NDJSON and Parquet
     schemas             what comes in, checked once at the edge; derived from the data dictionary
     services            what the gateway does, in terms of customers and segments; no HTTP, no driver
