@@ -17,6 +17,8 @@ from tests.e2e.pages.conftest import running_system
 SCRIPT = "<img src=x onerror=alert(1)>"
 TRAINED = 180_000
 """Milliseconds that a training may take on a busy machine."""
+DRAWN = 30_000
+"""Milliseconds that a picture may take there."""
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +63,7 @@ def _a_picture_comes_late_or_not_at_all(look: Look) -> None:
     expect(fold.get_by_text("The picture is being drawn …")).to_be_visible()
     expect(fold.get_by_role("alert")).to_contain_text("It could not be drawn.")
     fold.get_by_role("button", name="Try again").click()
-    expect(fold.get_by_role("img")).to_be_visible()
+    expect(fold.get_by_role("img")).to_be_visible(timeout=DRAWN)
     look.expect("503", "500")
 
 
@@ -72,7 +74,9 @@ def test_the_evidence_with_pictures_and_the_report(look: Look) -> None:
     expect(page.get_by_text("How much closer customers lie to their own segment")).to_be_visible()
     look.check()
     page.locator("details.plot summary").first.click()
-    page.wait_for_function("document.querySelector('details[open] img')?.naturalWidth > 100")
+    picture = page.locator("details.plot[open] img")
+    expect(picture).to_be_visible(timeout=DRAWN)
+    assert picture.evaluate("async (image) => (await image.decode(), image.naturalWidth)") > 100
     _a_picture_comes_late_or_not_at_all(look)
     links = [
         page.get_by_role("link", name=name) for name in ("Open the validation report", "Open the report for marketing")
