@@ -162,6 +162,6 @@ def test_train_on_the_stored_base_see_who_moves_activate_and_roll_back(loaded: S
     report = call(loaded, "GET", f"/models/{version}/report")
     assert report.headers["Content-Type"].startswith("text/html")
     assert version in report.text
-    assert "segments of the 6,000 customers stored in the gateway on " in report.text
+    assert "6,000 stored customers, " in report.text
     assert "quarterly" in report.text
     assert "upload.csv" not in report.text

@@ -190,7 +190,7 @@ def test_stored_customers_in_parquet_train_too_and_are_called_so_in_the_report(s
     record = service.ended(service.train(content, query, PARQUET)["id"])
     assert (record["status"], record["activated"]) == ("completed", False), record
     page, lines = told(service, record)
-    assert f"{customers.count(LINE) - 1} customers stored in the gateway on " in page
+    assert f"{customers.count(LINE) - 1} stored customers, " in page
     assert "the spring campaign" in page
     assert ">line " not in page
     assert lines == {None}
