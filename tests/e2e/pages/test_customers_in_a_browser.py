@@ -78,11 +78,14 @@ def test_of_two_who_edit_one_customer_the_second_sees_what_the_first_has_changed
         second.get_by_label("Credit limit").fill("3000")
         second.get_by_label("Payments in 12 months", exact=False).first.fill("55")
         second.get_by_role("button", name="Save").click()
-        expect(second.get_by_role("alert").get_by_text("Somebody else has changed this customer.")).to_be_visible()
+        conflict = second.get_by_role("alert").filter(has_text="end to end has changed this customer.")
+        expect(conflict).to_be_visible()
+        expect(conflict.get_by_role("time")).to_have_text(re.compile(r"\d{1,2}:\d\d"))
         expect(
-            second.get_by_text("Changed meanwhile from 1,000 to 2,000. Your entry has not been saved.")
+            second.get_by_text("Changed meanwhile from 1,000 to 2,000. Your 3,000 has not been saved.")
         ).to_be_visible()
         expect(second.get_by_label("Credit limit")).to_have_value("3000")
+        expect(second.get_by_label("Credit limit")).to_have_class("yours")
         expect(second.get_by_label("Months as a customer")).to_have_value("10")
         other.check()
         second.get_by_role("button", name="Take 2,000").click()
@@ -118,6 +121,20 @@ def test_what_is_wrong_is_said_beside_the_fields_and_nothing_typed_is_lost(
     assert stack.http.get(f"{stack.base}/api/v1/customers/{customer}", timeout=10).json()["PRC_FULL_PAYMENT"] == 0.75
 
 
+def test_who_is_signed_out_in_mid_edit_signs_in_beside_the_page_and_saves(
+    context: BrowserContext, stack: System, look: Look, customer: str
+) -> None:
+    page = _editing(look, customer)
+    page.get_by_label("Credit limit").fill("7000")
+    context.clear_cookies()
+    page.get_by_role("button", name="Save").click()
+    _sign_in_beside(page, stack.key)
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("Saved.")).to_be_visible()
+    look.expect("401", "403")
+    assert _credit_limit(stack, customer) == 7_000
+
+
 def test_whose_key_is_revoked_in_mid_edit_signs_in_beside_the_page_and_loses_nothing(
     browser: Browser, stack: System, customer: str
 ) -> None:
@@ -132,15 +149,12 @@ def test_whose_key_is_revoked_in_mid_edit_signs_in_beside_the_page_and_loses_not
         bearer = {"Authorization": f"Bearer {made['key']}"}
         wait_until(lambda: requests.get(f"{keys}", headers=bearer, timeout=10).status_code == 401, "the key is revoked")
         page.get_by_role("button", name="Save").click()
-        with context.expect_page() as beside:
-            page.get_by_role("link", name="sign in in a new tab").click()
-        beside.value.get_by_label("API key").fill(stack.key)
-        beside.value.get_by_role("button", name="Sign in").click()
-        expect(beside.value.get_by_role("button", name="Sign out")).to_be_visible()
+        _sign_in_beside(page, stack.key)
         page.get_by_role("button", name="Save").click()
-        expect(page.get_by_text("Saved.")).to_be_visible()
+        expect(page.get_by_text("Somebody else has signed in in this browser meanwhile")).to_be_visible()
+        expect(page.get_by_label("Credit limit")).to_have_value("7000")
         look.expect("401", "403")
-    assert stack.http.get(f"{stack.base}/api/v1/customers/{customer}", timeout=10).json()["CREDIT_LIMIT"] == 7_000
+    assert _credit_limit(stack, customer) == 1_000, "nothing is saved in the name of another key"
 
 
 def test_a_customer_is_deleted_after_a_question_and_restored(look: Look, customer: str) -> None:
@@ -165,3 +179,15 @@ def _editing(look: Look, customer: str) -> Page:
     page = look.open(f"/customers/{customer}")
     page.get_by_role("link", name="Edit").click()
     return page
+
+
+def _sign_in_beside(page: Page, key: str) -> None:
+    with page.context.expect_page() as beside:
+        page.get_by_role("link", name="sign in in a new tab").click()
+    beside.value.get_by_label("API key").fill(key)
+    beside.value.get_by_role("button", name="Sign in").click()
+    expect(beside.value.get_by_role("button", name="Sign out")).to_be_visible()
+
+
+def _credit_limit(stack: System, customer: str) -> float:
+    return float(stack.http.get(f"{stack.base}/api/v1/customers/{customer}", timeout=10).json()["CREDIT_LIMIT"])
