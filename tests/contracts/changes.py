@@ -149,9 +149,10 @@ class ChangesContract:
             "B",
             [entry(4, seq=4, cause="model_activated"), entry(5, seq=5, cause="import"), entry(6, seq=6, cause=None)],
         )
+        outboxes.add([about("import", "I1", 7, seq=7, type="import.completed", cause="import")])
         outboxes.move(10)
-        assert found(followers=False, since=at(3)) == [3, 6]
-        assert found(followers=True, since=at(3)) == [3, 4, 5, 6]
+        assert found(followers=False, since=at(3)) == [3, 6, 7]
+        assert found(followers=True, since=at(3)) == [3, 4, 5, 6, 7]
 
     def test_entries_of_a_type_are_counted_from_a_time_on_up_to_a_number(
         self, outboxes: Outboxes, log: ChangeLog, put: Put

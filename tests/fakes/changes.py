@@ -21,7 +21,7 @@ from gateway.services.events.change import (
     nameless,
     without_values,
 )
-from gateway.services.events.log import OWN_CAUSES, AuditFilters, Memory, Waiting
+from gateway.services.events.log import OWN_CAUSES, OWN_TYPES, AuditFilters, Memory, Waiting
 from gateway.services.events.recorder import Recorder
 from gateway.services.principal import COMMAND_LINE
 
@@ -133,7 +133,7 @@ def _matches(entry: Logged, filters: AuditFilters) -> bool:
         all(wanted is None or wanted == value for wanted, value in asked)
         and (filters.since is None or entry["at"] >= filters.since)
         and (filters.until is None or entry["at"] < filters.until)
-        and (filters.followers or entry["cause"] in OWN_CAUSES)
+        and (filters.followers or entry["cause"] in OWN_CAUSES or entry["type"] in OWN_TYPES)
     )
 
 

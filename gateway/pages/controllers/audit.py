@@ -145,9 +145,10 @@ class AuditPageController:
 def _shown(entry: AuditEntry) -> Mapping[str, Any]:
     subject, kind = entry["subject"], entry["actor"]["kind"]
     room, id_ = _ROOMS.get(subject["type"]), subject["id"]
+    followed = _FOLLOWED.get(entry["cause"] or "manual") if subject["type"] == "customer" else None
     return {
         **entry,
-        "words": _FOLLOWED.get(entry["cause"] or "manual", WORDS[entry["action"]]),
+        "words": followed or WORDS[entry["action"]],
         "about": "" if entry["erased"] else id_ or "",
         "leads_to": f"{room}{quote(id_, safe='')}" if room and id_ and not entry["erased"] else None,
         "same_subject": f"{_HERE}?{urlencode({'subject': id_})}" if id_ else None,

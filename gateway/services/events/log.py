@@ -108,6 +108,10 @@ OWN_CAUSES: Final[tuple[Cause | None, ...]] = (
     *(cause for cause in get_args(Cause) if cause not in ("model_activated", "rollback", "import")),
 )
 """What causes entries that do not merely follow from another one."""
+OWN_TYPES: Final[tuple[ChangeType, ...]] = tuple(
+    kind for kind in get_args(ChangeType) if not kind.startswith("customer.")
+)
+"""Types of entries that do not follow from another one, whatever causes them: an import has its own entries, too."""
 
 
 class ChangeLog(Protocol):

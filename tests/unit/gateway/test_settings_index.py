@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import get_args
 
 import pytest
-from contracts.changes import entry
+from contracts.changes import about
 from fakes.api_keys import key_of
 from fakes.gateway import CUSTOMERS, FakeGateway
 from support.customers import body
@@ -78,7 +78,7 @@ class TestAudit:
         assert len(self._entries(busy, **{"from": today, "until": today})) == 3
         assert self._entries(busy, until="2020-01-01") == []
 
-    @pytest.mark.parametrize("wrong", ["from=yesterday", "action=everything", "cursor=x", "colour=red"])
+    @pytest.mark.parametrize("wrong", ["from=yesterday", "action=everything", "cursor=x"])
     def test_says_what_is_wrong_with_a_filter(self, gateway: FakeGateway, wrong: str) -> None:
         answer = browser_of(gateway).get(f"/settings/audit?{wrong}")
         assert (answer.status_code, f"?{wrong.partition('=')[0]}" in answer.text) == (422, True)
@@ -95,8 +95,7 @@ class TestAudit:
         assert len(seen) == len(set(seen)) == 60
 
     def test_leaves_out_who_moved_with_many_others_unless_asked(self, busy: FakeGateway) -> None:
-        about = {"type": "customer", "id": "C2"}
-        busy.outboxes.add([entry(1, type="customer.segment_changed", cause="model_activated", subject=about)])
+        busy.outboxes.add([about("customer", "C2", 1, type="customer.segment_changed", cause="model_activated")])
         busy.logged()
         follows = "activated a model, which moved a customer"
         assert follows not in browser_of(busy).get("/settings/audit").text
@@ -104,6 +103,14 @@ class TestAudit:
         assert '<a href="/settings/audit?action=&amp;moved=yes">Also show every customer that moved</a>' in text
         for asked in ("moved=yes", "subject=C2", "action=customer.segment_changed"):
             assert follows in browser_of(busy).get(f"/settings/audit?{asked}").text
+
+    def test_shows_an_import_itself_but_not_each_customer_it_changed(self, busy: FakeGateway) -> None:
+        busy.outboxes.add([about("import", "I1", 1, type="import.completed", cause="import")])
+        busy.outboxes.add([about("customer", "C2", 2, cause="import")])
+        busy.logged()
+        text = browser_of(busy).get("/settings/audit").text
+        assert "finished an import" in text
+        assert "imported a file, which changed a customer" not in text
 
     def test_offers_whom_one_can_choose_by_name(self, busy: FakeGateway) -> None:
         text = browser_of(busy).get("/settings/audit?actor=gone").text

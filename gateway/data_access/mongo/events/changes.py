@@ -21,7 +21,7 @@ from pymongo.errors import DuplicateKeyError
 from gateway.data_access.mongo.collection import Document, Documents, StoreCollection, session
 from gateway.services.clock import now
 from gateway.services.events.change import ERASED_ID_KEPT, ChangeType, Entry, Logged, without_values
-from gateway.services.events.log import OWN_CAUSES, AuditFilters, Memory
+from gateway.services.events.log import OWN_CAUSES, OWN_TYPES, AuditFilters, Memory
 
 _DAY = 24 * 3600
 _COUNTER = {"_id": "changes"}
@@ -261,7 +261,7 @@ def _query(filters: AuditFilters, before: int | None) -> Document:
         "actor.id": filters.actor,
         "type": filters.action,
         "_id": None if before is None else {"$lt": before},
-        "cause": None if filters.followers else {"$in": OWN_CAUSES},
+        "$or": None if filters.followers else [{"cause": {"$in": OWN_CAUSES}}, {"type": {"$in": OWN_TYPES}}],
     }
     times = {operator: at for operator, at in (("$gte", filters.since), ("$lt", filters.until)) if at is not None}
     return {name: value for name, value in wanted.items() if value is not None} | ({"at": times} if times else {})
