@@ -1,21 +1,11 @@
-// Webhooks: adding, changing and testing them, and sending messages again. A secret is shown once.
+// Webhooks: adding, changing and testing them, and sending messages again.
 
 import { call, once, orderSecret, Problem } from "./api.js";
 import { confirm, show, showNext } from "./messages.js";
-import { renew } from "./renew.js";
+import { tell } from "./secret.js";
 
-const shown = document.getElementById("new-secret");
-const secret = document.getElementById("secret");
 const here = document.getElementById("webhook")?.dataset ?? {};
 const SECONDS = 30; // that a test may take, its way by the worker included
-
-function tell(value) {
-  secret.value = value;
-  shown.hidden = false;
-  shown.scrollIntoView({ block: "nearest" });
-  secret.focus();
-  secret.select();
-}
 
 /** Read the form; null where something is missing that the browser does not look for. */
 function members(form) {
@@ -52,10 +42,7 @@ sends("new-webhook", async (form) => {
   const json = members(form);
   if (!json) return;
   const body = await orderSecret("webhooks", json, "secret", "It may have been made: load this page anew, look for it in the list, and delete it there.");
-  form.reset();
-  document.getElementById("made").href = `/settings/webhooks/${body.id}`;
-  tell(body.secret);
-  await renew("told", "add");
+  tell(body.secret, { next: `/settings/webhooks/${body.id}` });
 });
 
 sends("change-webhook", async (form) => {
@@ -109,7 +96,7 @@ const DOES = {
     const detail = "For a day, messages are signed with the old one as well, so that the system that receives them can change it.";
     if (!(await confirm("Make a new secret?", { yes: "Make a new secret", detail }))) return;
     const body = await orderSecret(`webhooks/${here.webhook}/rotate`, {}, "secret", "It may have been made: the one before works for a day at most. Make another.");
-    tell(body.secret);
+    tell(body.secret, { next: `/settings/webhooks/${here.webhook}` });
   },
   async delete() {
     const detail = "It hears nothing more, and nobody can read what it was told any more. This cannot be undone.";
@@ -123,21 +110,4 @@ document.querySelector("main").addEventListener("click", (event) => {
   const button = event.target.closest("button");
   const what = Object.keys(DOES).find((name) => button && name in button.dataset);
   if (what) once(button, () => DOES[what](button));
-});
-
-shown.querySelector("[data-copy]").addEventListener("click", async () => {
-  try {
-    await navigator.clipboard.writeText(secret.value);
-    show("Copied.", "good");
-  } catch {
-    secret.select();
-    show("Your browser does not let pages copy: the secret is marked, press Ctrl+C.", "info");
-  }
-});
-
-// Whoever leaves before has been asked whether the secret is kept.
-let kept = false;
-shown.querySelector("a.button, [data-done]").addEventListener("click", () => (kept = true));
-addEventListener("beforeunload", (event) => {
-  if (!shown.hidden && !kept) event.preventDefault();
 });
