@@ -17,9 +17,9 @@ from tests.conftest import REAL_CSV, SAMPLE_CSV
 from tests.e2e.conftest import GRANIAN, UVICORN, System, own_system
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """A browser without a window."""
+    """A browser without a window. While Playwright runs, this thread's event loop does: no other test could have one."""
     chromium = shutil.which("chromium")
     if chromium is None:
         pytest.skip("there is no chromium on this machine (apt-get install chromium)")
