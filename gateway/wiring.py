@@ -535,9 +535,9 @@ def build_pages(services: Services, settings: Settings) -> Resource:
             SettingsController(), ApiKeyPageController(s.api_keys), AuditPageController(s.audit, s.api_keys)
         ),
         customer_pages(
-            CustomerTableController(s.customer_lists, cursors, known),
+            CustomerTableController(s.customer_lists, cursors, known, former),
             CustomerPageController(s.customers, s.customer_segments, s.history, s.deletions, former),
-            DeletedCustomersController(s.deletions, known),
+            DeletedCustomersController(s.deletions, known, former),
         ),
         overview(
             OverviewController(
@@ -556,7 +556,7 @@ def build_pages(services: Services, settings: Settings) -> Resource:
         segment_pages(SegmentPagesController(of.now, of.sizes, of.transitions, s.customer_lists, former)),
         import_pages(
             ImportPagesController(
-                s.imports, of.descriptions.names, settings.max_upload_bytes, settings.deleted_retention_days
+                s.imports, of.descriptions.names, former, settings.max_upload_bytes, settings.deleted_retention_days
             )
         ),
         webhook_pages(WebhookPagesController(s.events.webhooks)),

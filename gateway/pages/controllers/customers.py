@@ -71,20 +71,26 @@ class CustomerTableController:
     Parameters
     ----------
     describe : returns the active model's description, None if it is not known.
+    former : says what segments are called that the model does not have any more.
     """
 
     PARAMETERS: Final = filters.PARAMETERS
 
-    def __init__(self, lists: CustomerLists, cursors: Cursors, describe: Callable[[], Description | None]) -> None:
+    def __init__(
+        self, lists: CustomerLists, cursors: Cursors, describe: Callable[[], Description | None], former: Former
+    ) -> None:
         self._lists = lists
         self._cursors = cursors
         self._describe = describe
+        self._former = former
 
     def table(self) -> Response:
         """GET /customers."""
         asked, columns = filters.read(query()), _chosen_columns()
         found = self._found(asked, columns)
         refusal = found if isinstance(found, _Refusal) else None
+        rows = [] if isinstance(found, _Refusal) else found.rows
+        segments = {value_of(row, name) for row in rows for name in ("segment", "rival") if name in columns}
         return page(
             "customers.html",
             refusal.status if refusal else 200,
@@ -93,6 +99,7 @@ class CustomerTableController:
             all_columns=COLUMNS,
             exports=_exports(asked, columns),
             faults=refusal.faults if refusal and refusal.kind == "invalid" else {},
+            former=self._former(segments - {None}),
             found=None if refusal else found,
             labels=LABELS,
             names=names_in(self._describe()),
@@ -239,9 +246,10 @@ class DeletedCustomersController:
 
     PARAMETERS: Final = (CURSOR, text(CUST_ID, "The deleted customer that is looked for", CUST_ID_SCHEMA))
 
-    def __init__(self, deletions: DeletionService, describe: Callable[[], Description | None]) -> None:
+    def __init__(self, deletions: DeletionService, describe: Callable[[], Description | None], former: Former) -> None:
         self._deletions = deletions
         self._describe = describe
+        self._former = former
 
     def list(self) -> Response:
         """GET /deleted-customers."""
@@ -250,6 +258,7 @@ class DeletedCustomersController:
         return page(
             "deleted_customers.html",
             rows=rows,
+            former=self._former({segment["id"] for row in rows if (segment := row["segment"])}),
             sought=sought,
             first="cursor" not in query(),
             next_page=f"/deleted-customers?cursor={cursor_after(end)}" if end else None,

@@ -11,6 +11,7 @@ from flask import Response
 from gateway.controllers.http import query
 from gateway.pages import import_words
 from gateway.pages.rendering import page
+from gateway.pages.size_history import Former
 from gateway.schemas.paging import CURSOR, cursor_after
 from gateway.services.imports.imports import ImportService
 from shared.customer_files.header import ALIASES, fold
@@ -41,15 +42,19 @@ class ImportPagesController:
     Parameters
     ----------
     names : the segments' names by id.
+    former : says what segments are called that the model does not have any more.
     largest : the largest file that is taken, in bytes.
     days : for how long deleted customers can be restored.
     """
 
     PARAMETERS: Final[Sequence[Any]] = (CURSOR,)
 
-    def __init__(self, imports: ImportService, names: Callable[[], Mapping[str, str]], largest: int, days: int) -> None:
+    def __init__(
+        self, imports: ImportService, names: Callable[[], Mapping[str, str]], former: Former, largest: int, days: int
+    ) -> None:
         self._imports = imports
         self._names = names
+        self._former = former
         self._largest = largest
         self._days = days
         self._columns = orjson.dumps(_columns()).decode()
@@ -74,10 +79,12 @@ class ImportPagesController:
     def show(self, import_id: str) -> Response:
         """GET /imports/{id}."""
         record = self._imports.get(import_id)
+        moves = record["segment_changes"]["moves"]
         return page(
             "import.html",
             record=record,
             names=self._names(),
+            former=self._former({move[end] for move in moves for end in ("from", "to")}),
             words=import_words,
             days=self._days,
             shown_faults=record["errors"][:_SHOWN_FAULTS],

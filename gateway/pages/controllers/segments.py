@@ -103,7 +103,10 @@ class SegmentPagesController:
 
     def show(self, segment_id: str) -> Response:
         """GET /segments/{id}."""
-        segment, found = self._segments.get(segment_id), self._segments.list()
+        try:
+            segment, found = self._segments.get(segment_id), self._segments.list()
+        except SegmentNotFound:
+            return self._gone(segment_id)
         return _page(
             "segment.html",
             found,
@@ -134,7 +137,7 @@ class SegmentPagesController:
         found, period = self._segments.list(), query()["period"]
         names = _names(found)
         if segment_id not in names:
-            raise SegmentNotFound(segment_id)
+            return self._gone(segment_id)
         asked = now() - _PERIODS[period]
         told = told_since(self._sizes, asked)
         moved, whole = self._moved(told)
@@ -151,6 +154,10 @@ class SegmentPagesController:
             "period": period,
         }
         return _page("segment_moves.html", found, id=segment_id, names=names, count=_count, **values)
+
+    def _gone(self, segment_id: str) -> Response:
+        name = self._former([segment_id]).get(segment_id, segment_id)
+        return page("segment_gone.html", 404, id=segment_id, name=name)
 
     def _moved(self, since: datetime) -> tuple[Transitions, bool]:
         """Return who moved, and whether that is known for the whole time."""

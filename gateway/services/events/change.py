@@ -106,7 +106,7 @@ class Entry(TypedDict):
     by : whom the caller named as the person behind it.
     address : the network address that the request came from.
     seq : of customers: counts the entries of one life of the CUST_ID from 1, without gaps.
-    fields : of customers: the names of the features that changed.
+    fields : the names of what changed: of a customer its features, of a segment the parts of its label.
     values : the former and the new value of each of these; kept for a shorter time than the entry.
     subject, created_at : what was changed, and of a customer since when it exists; within a customer's own document
         they go without saying.
@@ -148,6 +148,7 @@ class EntryDetails(TypedDict, total=False):
     by: str | None
     before: str | None
     after: str | None
+    fields: list[str]
     id: str
     data: Mapping[str, Any]
     erased_id: str

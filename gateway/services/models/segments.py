@@ -15,6 +15,8 @@ from shared.model_description import Member, Rule
 
 DETAILS = ("rules", "typical", "borderline")
 """What helps to read one segment; versions that were made before there was any have none of it."""
+LABEL = ("name", "description", "owner", "actions")
+"""What people may change of a segment."""
 
 
 class SegmentNow(TypedDict):
@@ -135,7 +137,8 @@ class SegmentService:
         """
         self._descriptions.read().segment(segment_id)  # an older version's segment can be labelled, but not shown
         sizes = self._sizes.now()  # before the change, so that there is an answer to it
-        with self._recorder.order("segment.relabelled", "segment", segment_id, by=named(changes)):
+        fields = [name for name in LABEL if name in changes]
+        with self._recorder.order("segment.relabelled", "segment", segment_id, by=named(changes), fields=fields):
             self._registry.label(segment_id, self._recorder.signed(changes))
         return _in_full(segment_id, self._descriptions.renewed(), sizes)
 

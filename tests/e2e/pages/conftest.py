@@ -19,7 +19,7 @@ from tests.e2e.conftest import GRANIAN, UVICORN, System, own_system
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """A browser without a window. While Playwright runs, this thread's event loop does: no other test could have one."""
+    """A browser without a window, of one module: while Playwright runs, no other test here could run an event loop."""
     chromium = shutil.which("chromium")
     if chromium is None:
         pytest.skip("there is no chromium on this machine (apt-get install chromium)")

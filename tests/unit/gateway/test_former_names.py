@@ -66,10 +66,17 @@ def test_pages_show_them_without_a_link(gateway: FakeGateway, asked: list[int]) 
     assert gateway.client.post("/api/v1/customers/A/segment").status_code == 200
     gateway.logged()
     browser = browser_of(gateway)
-    for address in ("/overview", "/customers/A"):
+    gateway.store.insert_many([stored(each, assignment("seg-04", "v0")) for each in "DE"])
+    assert gateway.client.delete("/api/v1/customers/D").status_code == 204
+    for address in ("/overview", "/customers/A", "/customers", "/deleted-customers"):
         page = browser.get(address).text
         text = " ".join(unescape(re.sub(r"<[^>]+>", " ", page)).split())
         assert GONE in text, address
         assert "/segments/seg-04" not in page, address
+    for address in ("/segments/seg-04", "/segments/seg-04/moves"):
+        answer = browser.get(address)
+        assert answer.status_code == 404
+        assert f"<h1>{GONE}</h1>" in answer.text
+        assert 'href="/customers?segment=seg-04"' in answer.text
     assert f'"seg-04": "{GONE}"' in unescape(browser.get("/overview").text), "for who moved between segments"
     assert asked

@@ -270,6 +270,7 @@ class TestModels:
     def test_labels_and_trainings(self, gateway: FakeGateway) -> None:
         gateway.client.patch(f"{SEGMENTS}/seg-01", json={"name": "Savers"})
         assert _told(gateway.logged()[0]) == ("segment.relabelled", "segment", "seg-01", None, None)
+        assert gateway.logged()[0]["fields"] == ["name"]
         training = gateway.client.post(MODELS).json
         assert _told(gateway.logged()[0]) == ("training.started", "training", training["id"], None, None)
         gateway.client.post(f"{TRAININGS}/{training['id']}/cancel")

@@ -192,7 +192,7 @@ class TestMoves:
 
 class TestFaults:
     def test_a_segment_that_is_not_there(self, peopled: FakeGateway) -> None:
-        assert "There is nothing here" in text_of(peopled, "/segments/seg-99", 404)
+        assert "The model in force has no segment with the id seg-99." in text_of(peopled, "/segments/seg-99", 404)
 
     @pytest.mark.parametrize("address", PAGES)
     def test_without_a_description_and_without_the_model_service(self, gateway: FakeGateway, address: str) -> None:
