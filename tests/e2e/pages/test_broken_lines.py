@@ -23,6 +23,14 @@ def lose_the_first_answer(page: Page, address: str) -> None:
     page.route(re.compile(address), lose, times=1)
 
 
+def slow_down(page: Page) -> None:
+    """Give the page a line such as a phone has at the edge of a town: 50 kB/s down, 20 kB/s up, 0.4 s each way."""
+    line = {"offline": False, "latency": 400, "downloadThroughput": 50_000, "uploadThroughput": 20_000}
+    session = page.context.new_cdp_session(page)
+    session.send("Network.enable")
+    session.send("Network.emulateNetworkConditions", line)
+
+
 @pytest.fixture
 def names(stack: System) -> Iterator[list[str]]:
     """Names of keys that are revoked afterwards."""
@@ -84,3 +92,38 @@ def test_an_open_page_goes_on_in_nobody_elses_name(look: Look, stack: System, na
     expect(field).to_have_value("typed")
     assert "typed" not in [each["name"] for each in keys_of(stack)]
     look.expect("403")
+
+
+def test_on_a_slow_line_pages_come_at_once_and_hold_still(look: Look) -> None:
+    slow_down(look.page)
+    for address in ("/overview", "/customers", "/segments"):
+        look.page.goto(address, wait_until="domcontentloaded")  # what it says needs no script
+        expect(look.page.get_by_role("heading", level=1)).to_be_visible()
+        look.page.wait_for_load_state("networkidle")
+        look.check()
+
+
+def test_on_a_slow_line_a_file_is_seen_moving_and_can_be_stopped(look: Look) -> None:
+    page = look.open("/imports")
+    slow_down(page)
+    page.locator("input[type=file]").set_input_files(SAMPLE_CSV)
+    page.locator("#check").click()
+    expect(page.locator("#bar")).to_be_visible()
+    expect(page.locator("#bar")).not_to_have_js_property("value", 0)
+    page.get_by_role("button", name="Cancel").dblclick()
+    expect(page.locator("#progress")).to_be_hidden()
+    expect(page.locator("#check")).not_to_have_attribute("aria-disabled", "true")
+
+
+def test_on_a_slow_line_a_key_is_made_once(look: Look, stack: System, names: list[str]) -> None:
+    names.append("slow")
+    page = look.open("/settings/keys")
+    slow_down(page)
+    form = page.locator("#new-key")
+    form.get_by_label("Who or what uses it").fill("slow")
+    make = form.get_by_role("button", name="Make the key")
+    make.dblclick()
+    expect(make).to_have_attribute("aria-disabled", "true")
+    make.click(force=True)
+    expect(page.get_by_role("dialog")).to_be_visible()
+    assert [key["name"] for key in keys_of(stack)].count("slow") == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -71,17 +72,30 @@ def test_a_relay_between_the_read_and_the_update_of_a_writer_loses_nothing_and_n
     assert (stored["seq"], stored["revision"], stored["segment"]["since"]) == (6, life[-1]["after"], life[-1]["at"])
 
 
+def creator(gateway: FakeGateway) -> Callable[[str, float], None]:
+    """Return how to create a customer with a balance: lives are told apart by the millisecond in which they begin."""
+    creating = threading.Lock()
+
+    def create(cust_id: str, balance: float) -> None:
+        with creating:
+            time.sleep(0.002)
+            gateway.services.customers.create(cust_id, inputs(BALANCE=balance))
+
+    return create
+
+
 def test_all_that_is_written_while_a_relay_moves_is_logged_once_and_in_its_order(
     gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(customers_module, "MOST_WAITING", 4)  # writers move entries, too
     services, over = gateway.services, threading.Event()
     acknowledged: dict[str, int] = defaultdict(int)
+    create = creator(gateway)
 
     def write(writer: int) -> None:
         dice = random.Random(writer)
         works: list[Callable[[str], object]] = [
-            lambda i: services.customers.create(i, inputs(BALANCE=dice.random())),
+            lambda i: create(i, dice.random()),
             lambda i: services.customers.replace(i, inputs(BALANCE=dice.random())),
             lambda i: services.customers.patch(i, {"BALANCE": 2_000 * dice.random()}),
             lambda i: services.customer_segments.rescore(i),
