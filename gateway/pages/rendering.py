@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -104,6 +105,7 @@ def _viewer() -> _Viewer:
     return _Viewer(g.get("principal"), session.csrf_token if session else "")
 
 
+@cache
 def _environment(currency: str) -> Environment:
     environment = Environment(
         loader=PackageLoader("gateway.pages"),

@@ -191,7 +191,7 @@ def _small_disk(folder: Path, megabytes: int) -> Iterator[Path]:
 
 class TestFullDisk:
     def test_full(self, tier_2: str, tmp_path: Path, table: Table) -> None:
-        """mongod ends when it cannot write its journal; its supervisor starts it again and again."""
+        """mongod ends when it cannot write its journal or its log, which may take it some seconds to notice."""
         with _small_disk(tmp_path / "disk", 600) as disk:
             server = Mongod(disk, free_port())
             server.start()
@@ -200,13 +200,16 @@ class TestFullDisk:
                 with whole_system(tmp_path / "system", server.uri(name), MODEL_SERVICE_URL=tier_2) as system:
                     fire = _fire(system)
                     with fire.lit():
+                        ballast = _filled(disk)
+                        assert server.process is not None
+                        server.process.wait(60)
                         with fire.fault():
-                            ballast = _filled(disk)
                             fire.refused(10)
                             time.sleep(NOTICE)
                             fire.is_being_mended()
                             ballast.unlink()
-                            _started_again(server)
+                            server.start()
+                            wait_for_primary(server.port)
                         recovered = fire.recovers(10)
                         fire.acknowledged(30)
                     fire.said_not_ready(NOTICE)
@@ -225,10 +228,3 @@ def _filled(disk: Path) -> Path:
                 file.write(bytes(65536))
         except OSError:
             return ballast
-
-
-def _started_again(server: Mongod) -> None:
-    assert server.process is not None
-    if server.process.poll() is not None:
-        server.start()
-    wait_for_primary(server.port)

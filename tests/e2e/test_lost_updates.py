@@ -1,4 +1,4 @@
-"""Sixteen processes count up ten customers' balances, each by reading, adding one and writing with If-Match."""
+"""Eight processes count up ten customers' balances, each by reading, adding one and writing with If-Match."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from support.customers import body
 
 from tests.e2e.conftest import System
 
-PROCESSES = 16
-UPDATES = 2_000
+PROCESSES = 8
+UPDATES = 800
 CUSTOMERS = [f"C{n}" for n in range(10)]
 
 

@@ -20,16 +20,20 @@ from model_service.store.signatures import Signer
 from model_service.training.fitted import save
 from tests.e2e.conftest import GRANIAN, SIGNING_KEY, UVICORN, System, own_system, wait_until
 
+STORED = 2_000
+
 
 @pytest.fixture(scope="module")
 def loaded(
     tmp_path_factory: pytest.TempPathFactory, mongod: Mongod, sample_models: Path, sample_csv: Path
 ) -> Iterator[System]:
-    """The running system with the sample stored, for all tests of this module; whatever each does, it runs on."""
+    """The running system with some of the sample, for all tests of this module; whatever each does, it runs on."""
+    some = tmp_path_factory.mktemp("some") / "some.csv"
+    some.write_text("".join(sample_csv.read_text().splitlines(keepends=True)[: STORED + 1]))
     with own_system(tmp_path_factory.mktemp("life"), mongod, sample_models) as system:
         system.start_model(UVICORN)
         system.start_gateway(GRANIAN)
-        assert system.run("gateway", "import", str(sample_csv)).returncode == 0
+        assert system.run("gateway", "import", str(some)).returncode == 0
         system.start_worker()
         yield system
 
@@ -73,12 +77,12 @@ def test_a_worker_killed_while_it_reassigns_harms_nothing(loaded: System) -> Non
     assert call(loaded, "POST", f"/models/{version}/activate", json={}).status_code == 200
     for _ in range(4):  # each one gets a little further, or nowhere
         loaded.start_worker()
-        wait_until(lambda: assigned_by(loaded, old) < 6000, "the worker has begun", 60)
+        wait_until(lambda: assigned_by(loaded, old) < STORED, "the worker has begun", 60)
         loaded.kill("worker")
         # Not by version: what the worker sent last, MongoDB may still be writing.
-        assert call(loaded, "GET", "/customers", params={"count": "exact", "limit": "1"}).json()["total"] == 6000
+        assert call(loaded, "GET", "/customers", params={"count": "exact", "limit": "1"}).json()["total"] == STORED
     loaded.start_worker()
-    wait_until(lambda: assigned_by(loaded, version) == 6000, "the next worker has finished", 60)
+    wait_until(lambda: assigned_by(loaded, version) == STORED, "the next worker has finished", 60)
 
 
 def test_a_killed_training_is_reported_and_the_next_one_begins(loaded: System) -> None:
@@ -134,7 +138,7 @@ def test_two_model_services_follow_one_store(loaded: System) -> None:
 
 
 def test_train_on_the_stored_base_see_who_moves_activate_and_roll_back(loaded: System) -> None:
-    before = loaded.counted(6000)
+    before = loaded.counted(STORED)
     record = train(loaded, k=6, seed=7, note="quarterly")
     assert (record["status"], record["activated"], record["note"]) == ("completed", False, "quarterly"), record
     version = record["version"]
@@ -142,26 +146,26 @@ def test_train_on_the_stored_base_see_who_moves_activate_and_roll_back(loaded: S
     gate = call(loaded, "GET", f"/models/{version}/gate").json()
     assert gate["passed"], gate
     preview = call(loaded, "GET", f"/models/{version}/preview").json()
-    assert (preview["rows"], preview["moved"]["share"] < 0.02) == (6000, True)
-    assert sum(map(sum, preview["transitions"])) == 6000
+    assert (preview["rows"], preview["moved"]["share"] < 0.02) == (STORED, True)
+    assert sum(map(sum, preview["transitions"])) == STORED
     drift = call(loaded, "GET", f"/models/{version}/drift").json()
-    assert (drift["verdict"], drift["rows"]) == ("stable", 6000)
+    assert (drift["verdict"], drift["rows"]) == ("stable", STORED)
 
     done = call(loaded, "POST", f"/models/{version}/activate", json={"reason": "tried it", "by": "ann"})
     assert done.status_code == 200, done.text
-    wait_until(lambda: assigned_by(loaded, version) == 6000, "everybody assigned by the new version", 60)
-    after = loaded.counted(6000)
+    wait_until(lambda: assigned_by(loaded, version) == STORED, "everybody assigned by the new version", 60)
+    after = loaded.counted(STORED)
     assert {(s["id"], s["name"]) for s in after["items"]} == {(s["id"], s["name"]) for s in before["items"]}
 
     back = call(loaded, "POST", "/models/rollback", json={"reason": "second thoughts", "by": "ben"})
     assert (back.status_code, back.json()["version"]) == (200, before["model_version"])
-    wait_until(lambda: assigned_by(loaded, before["model_version"]) == 6000, "everybody back", 60)
+    wait_until(lambda: assigned_by(loaded, before["model_version"]) == STORED, "everybody back", 60)
     history = call(loaded, "GET", "/activations").json()["items"]
     assert [(a["kind"], a["by"]) for a in history[:2]] == [("rollback", "ben"), ("activate", "ann")]
 
     report = call(loaded, "GET", f"/models/{version}/report")
     assert report.headers["Content-Type"].startswith("text/html")
     assert version in report.text
-    assert "6,000 stored customers, " in report.text
+    assert f"{STORED:,} stored customers, " in report.text
     assert "quarterly" in report.text
     assert "upload.csv" not in report.text

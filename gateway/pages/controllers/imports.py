@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any, Final
 
 import orjson
@@ -22,10 +23,11 @@ _LISTED: Final = 20
 _SHOWN_FAULTS: Final = 20
 
 
-def _columns() -> list[dict[str, Any]]:
-    """Return the columns of a file, and under which names each is understood, for the script that reads the header."""
+@cache
+def _columns() -> str:
+    """Return the columns of a file as JSON, and under which names each is understood: a script reads the header."""
     names = [(CUST_ID, True), *((feature.name, not feature.nullable) for feature in INPUTS)]
-    return [
+    columns = [
         {
             "name": name,
             "label": import_words.label(name),
@@ -34,6 +36,7 @@ def _columns() -> list[dict[str, Any]]:
         }
         for name, required in names
     ]
+    return orjson.dumps(columns).decode()
 
 
 class ImportPagesController:
@@ -57,7 +60,7 @@ class ImportPagesController:
         self._former = former
         self._largest = largest
         self._days = days
-        self._columns = orjson.dumps(_columns()).decode()
+        self._columns = _columns()
         self._suffixes = orjson.dumps(SUFFIXES).decode()
 
     def list(self) -> Response:
