@@ -15,7 +15,7 @@ import requests
 from shared.features import CUST_ID
 from tests.e2e.conftest import GRANIAN, System, gunicorn, wait_until
 
-ROWS = 12_000
+ROWS = 30_000
 COUNTS = ("created", "updated", "unchanged", "rejected")
 
 

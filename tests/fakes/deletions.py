@@ -84,7 +84,8 @@ class InMemoryDeletedCustomers:
 
     def page(self, after: str | None, limit: int) -> list[DeletedCustomer]:
         self._use()
-        return [_read(c) for cust_id, c in sorted(self.copies.items()) if after is None or cust_id > after][:limit]
+        ids = [cust_id for cust_id in sorted(self.copies) if after is None or cust_id > after]
+        return [_read(self.copies[cust_id]) for cust_id in ids[:limit]]
 
     def _use(self) -> None:
         if self.failure:

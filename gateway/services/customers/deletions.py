@@ -65,6 +65,8 @@ class BulkDeletion(TypedDict):
 
 DELETED_AT_ONCE = 200
 """Most customers that one transaction deletes; fewer where it meets others who write one of them."""
+_FURTHER = 500
+"""How many copies are read at once in search of customers who are not stored again: after a mirror, many may be."""
 
 
 class DeletionService:
@@ -227,13 +229,14 @@ class DeletionService:
     def page(self, after: str | None, limit: int) -> Page[DeletedCustomer, str]:
         """Return up to `limit` deleted customers whose CUST_ID follows `after`, in CUST_ID order."""
         items: list[DeletedCustomer] = []
+        block = limit + 1
         while len(items) <= limit:
-            copies = self._deleted.page(after, limit + 1)
+            copies = self._deleted.page(after, block)
             stored = self._customers.get_many([copy[CUST_ID] for copy in copies]) if copies else {}
             items += [shown(copy) for copy in copies if copy[CUST_ID] not in stored]
-            if len(copies) <= limit:
+            if len(copies) < block:
                 break
-            after = copies[-1][CUST_ID]
+            after, block = copies[-1][CUST_ID], _FURTHER
         return Page.of(items, limit, lambda copy: str(copy[CUST_ID]))
 
     def restore(self, cust_id: str, first_tried_at: datetime | None = None) -> Written:
