@@ -97,6 +97,7 @@ def test_paused(system: System, table: Table) -> None:
             system.signal("model", signal.SIGSTOP)
             _pending(fire)
             time.sleep(5)
+            fire.is_being_mended()
             system.signal("model", signal.SIGCONT)
         recovered = fire.recovers(10)
         fire.acknowledged(30)
@@ -111,6 +112,7 @@ def test_cut_off(system: System, table: Table) -> None:
         with fire.fault(), packets_dropped(int(system.env["MODEL_PORT"])):
             _pending(fire)
             time.sleep(5)
+            fire.is_being_mended()
         recovered = fire.recovers(10)
         fire.acknowledged(30)
     _serves_without(fire)
@@ -129,6 +131,7 @@ def test_slow(mongod: Mongod, sample_models: Path, tmp_path: Path, table: Table)
                     link.delay = 3.0
                     _pending(fire)
                     time.sleep(5)
+                    fire.is_being_mended()
                     link.delay = 0.0
                 recovered = fire.recovers(10)
                 fire.acknowledged(30)

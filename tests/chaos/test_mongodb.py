@@ -97,7 +97,7 @@ class TestOneNode:
             with fire.fault():
                 server.kill()
                 fire.refused(10)
-                time.sleep(NOTICE)
+                time.sleep(NOTICE + 1)
                 fire.is_being_mended()
                 server.start()
             recovered = fire.recovers(10)
@@ -113,8 +113,9 @@ class TestOneNode:
             with fire.fault():
                 server.process.send_signal(signal.SIGSTOP)
                 try:
-                    time.sleep(NOTICE)
                     fire.refused(10)
+                    time.sleep(NOTICE + 1)
+                    fire.is_being_mended()
                 finally:
                     server.process.send_signal(signal.SIGCONT)
             recovered = fire.recovers(10)
@@ -127,8 +128,9 @@ class TestOneNode:
         fire = _fire(on_one)
         with fire.lit():
             with fire.fault(), packets_dropped(server.port):
-                time.sleep(NOTICE)
                 fire.refused(10)
+                time.sleep(NOTICE + 1)
+                fire.is_being_mended()
             recovered = fire.recovers(15)
             fire.acknowledged(30)
         fire.said_not_ready(NOTICE)
@@ -168,7 +170,8 @@ class TestBehindASlowLink:
                     with fire.fault():
                         link.delay = MONGODB_TIMEOUT
                         fire.refused(10)
-                        time.sleep(NOTICE)
+                        time.sleep(NOTICE + 1)
+                        fire.is_being_mended()
                         link.delay = 0.0
                     recovered = fire.recovers(10)
                     fire.acknowledged(30)
@@ -205,7 +208,7 @@ class TestFullDisk:
                         server.process.wait(60)
                         with fire.fault():
                             fire.refused(10)
-                            time.sleep(NOTICE)
+                            time.sleep(NOTICE + 1)
                             fire.is_being_mended()
                             ballast.unlink()
                             server.start()
