@@ -7,13 +7,18 @@ import re
 import statistics
 import subprocess
 import sys
+import tomllib
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from graphlib import TopologicalSorter
+from importlib.metadata import PackageNotFoundError, packages_distributions, requires
 from pathlib import Path
 
 import grimp
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from tests.conftest import ROOT
 
@@ -140,3 +145,39 @@ def test_no_two_test_modules_share_a_name() -> None:
     """They lie in folders without packages, where the second of two would not be collected."""
     names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
     assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize(("tier", "extra"), [("gateway", "gateway"), ("model_service", "model")])
+def test_what_a_tier_imports_is_installed_with_it(tier: str, extra: str) -> None:
+    """Each image installs its own extra alone, while whoever runs the tests has both: also of what is shared."""
+    graph = grimp.build_graph(
+        *PACKAGES, include_external_packages=True, exclude_type_checking_imports=True, cache_dir=None
+    )
+    imported = {name.partition(".")[0] for name in graph.find_upstream_modules(tier, as_package=True)}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    installed = _with_what_they_need([*project["dependencies"], *extras[extra], *extras["traces"]])
+    come_from = packages_distributions()
+    missing = {
+        name
+        for name in imported - set(sys.stdlib_module_names) - set(PACKAGES)
+        if not installed & {canonicalize_name(each) for each in come_from.get(name, [name])}
+    }
+    assert missing == set()
+
+
+def _with_what_they_need(requirements: list[str]) -> set[str]:
+    """Return the distributions that pip installs for these requirements, by their canonical names."""
+    found: set[tuple[str, frozenset[str]]] = set()
+    waiting = [Requirement(each) for each in requirements]
+    while waiting:
+        one = waiting.pop()
+        key = (str(canonicalize_name(one.name)), frozenset(one.extras))
+        if key in found:
+            continue
+        found.add(key)
+        with suppress(PackageNotFoundError):
+            further = map(Requirement, requires(one.name) or [])
+            extras = one.extras or {""}
+            waiting += [r for r in further if not r.marker or any(r.marker.evaluate({"extra": e}) for e in extras)]
+    return {name for name, _ in found}
