@@ -22,7 +22,7 @@ from tests.conftest import SAMPLE_CSV
 from tests.e2e.conftest import GRANIAN, System, wait_until
 
 VARIES = "getEventSummary 200: "
-"""Whether the worker scores anybody between the activation and the rollback, and tells of it, differs from run to run."""
+"""Whether the worker scores anybody between activation and rollback, and tells of it, differs from run to run."""
 
 
 @pytest.fixture
