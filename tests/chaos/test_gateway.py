@@ -146,8 +146,7 @@ class TestTooMuchLoad:
         offered, carried = statuses.total(), statuses["200"] + statuses["201"]
         assert set(statuses) <= {"200", "201", "503"}, said
         assert said["bare"] == 0, "every 503 has Retry-After"
-        # How many depends on how fast the others are carried: of gunicorn's 16 % to 47 % were.
-        assert statuses["503"] > offered / 20, "more came than a process takes in"
+        assert statuses["503"] > carried / 2, said
         half = len(memory) // 2
         assert max(memory[half:]) <= FLAT * max(memory[:half]), memory
         done = (

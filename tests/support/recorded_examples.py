@@ -66,6 +66,9 @@ def _in_order(call: Call) -> Any:
         body["items"].sort(key=lambda key: str(key["name"]))
     if call.id == "getAssignmentsStatus" and call.reply.status == 200:
         body["relay"] |= {"waiting": 0, "oldest": None}  # something may be on its way just then
+    if call.id == "getEventSummary" and call.reply.status == 200:
+        # Whether the worker scores anybody between the activation and the rollback differs from run to run.
+        body["items"] = [item for item in body["items"] if item["type"] != "assignments.recomputed"]
     return body
 
 
