@@ -151,8 +151,7 @@ class TestWithoutDatabase:
     ) -> None:
         quotas.failure = error
         limiter = _limiter(quotas, clock, Rate(120, 60))
-        assert _passes(limiter) == 120 * AWAY_SECONDS / 60
-        assert _passes(limiter, "another") > 0
+        assert (_passes(limiter), _passes(limiter, "another")) == (120, 120)
         assert quotas.asked == 1
         assert caplog.messages == [f"rate limits are counted by each process on its own: {error}"]
 
@@ -162,7 +161,32 @@ class TestWithoutDatabase:
         limiter.spend("c")
         quotas.failure = None
         clock.now += AWAY_SECONDS
+        assert (_passes(limiter, "another"), _passes(_limiter(quotas, clock), "another")) == (10, 0)
+        assert _passes(limiter) == 9, "of the window in which it counted on its own"
+        clock.now += 60
+        assert (_passes(limiter), _passes(_limiter(quotas, clock))) == (10, 0)
+
+    @pytest.mark.parametrize("before", [0, 1, 5, 9])
+    def test_a_question_that_fails_in_a_window_changes_nothing_for_a_single_process(
+        self, quotas: InMemoryQuotaStore, clock: Clock, before: int
+    ) -> None:
+        limiter = _limiter(quotas, clock)
+        for _ in range(before):
+            limiter.spend("c")
+        quotas.failure = StoreUnavailable("a busy moment")
+        limiter.spend("c")
+        quotas.failure = None
+        assert _passes(limiter) == 10 - before - 1
+        clock.now += 60
         assert _passes(limiter) == 10
+
+    def test_what_others_have_taken_stays_taken(self, quotas: InMemoryQuotaStore, clock: Clock) -> None:
+        ours, others = _limiter(quotas, clock), _limiter(quotas, clock)
+        for _ in range(4):
+            others.spend("c")
+        ours.spend("c")
+        quotas.failure = StoreUnavailable("away")
+        assert _passes(ours) == 5
 
     def test_a_tight_rate_lets_something_through(self, quotas: InMemoryQuotaStore, clock: Clock) -> None:
         quotas.failure = StoreUnavailable("away")
