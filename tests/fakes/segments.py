@@ -11,7 +11,7 @@ from gateway.services.clock import now
 from gateway.services.customers.customer import CustomerPart
 from gateway.services.customers.query import CustomerQuery
 from gateway.services.customers.store import CustomerStore
-from gateway.services.errors import StoreError
+from gateway.services.errors import PeriodTooLong, StoreError
 from gateway.services.events.change import Cause
 from gateway.services.models.descriptions import Description
 from gateway.services.models.segment_snapshots import (
@@ -179,13 +179,19 @@ class InMemoryDescriptions:
 
 
 class InMemoryTransitions:
-    """Finds moves by who was where at both times: who is there now since before, and whom a later change took away."""
+    """Finds moves by who was where at both times: who is there now since before, and whom a later change took away.
+
+    Set `takes` to the seconds that a search takes.
+    """
 
     def __init__(self, changes: Any, store: Any) -> None:
         self._changes = changes
         self._store = store
+        self.takes = 0.0
 
-    def between(self, since: datetime, until: datetime) -> tuple[list[Move], int]:
+    def between(self, since: datetime, until: datetime, seconds: float | None = None) -> tuple[list[Move], int]:
+        if seconds is not None and seconds < self.takes:
+            raise PeriodTooLong(seconds)
         changed = [e for e in self._changes.entries.values() if "segment" in e]
         before, after = self._members(since, changed), self._members(until, changed)
         found: dict[tuple[str | None, str | None, Cause | None], list[Tally]] = defaultdict(list)

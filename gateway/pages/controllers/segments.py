@@ -13,12 +13,12 @@ from gateway.controllers.http import caller, query
 from gateway.pages import segment_words
 from gateway.pages.rendering import page
 from gateway.pages.size_history import Former, size_history, told_since
-from gateway.schemas.queries import Parameter
+from gateway.schemas.queries import Parameter, flag
 from gateway.services.clock import now
 from gateway.services.customers.customer import CustomerPart
 from gateway.services.customers.lists import CustomerLists
 from gateway.services.customers.query import Condition, CustomerQuery, Op, SortKey, order_of
-from gateway.services.errors import BeforeMemory, SegmentNotFound
+from gateway.services.errors import BeforeMemory, PeriodTooLong, SegmentNotFound
 from gateway.services.models.differences import Difference, centres, centres_of_all, differences
 from gateway.services.models.segment_snapshots import FIGURES, Amount, Figure, SegmentSizes
 from gateway.services.models.segments import SegmentList, SegmentNow, SegmentService
@@ -52,7 +52,12 @@ COMPARED: Final = (
     Parameter("a", _segment, "The segment that is compared.", _ID),
     Parameter("b", _segment, f"The other one; {ALL!r} for all customers.", _ID, ALL),
 )
-PERIOD: Final = (Parameter("period", _period, "How far back.", {"enum": [*_PERIODS]}, "month"),)
+PERIOD: Final = (
+    Parameter("period", _period, "How far back.", {"enum": [*_PERIODS]}, "month"),
+    flag("wait", "Answer when everybody is counted, however long that takes."),
+)
+_AT_ONCE: Final = 0.5
+"""Seconds that a page may take to count; where there is more to count it is shown without, and asks again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,17 +139,23 @@ class SegmentPagesController:
 
     def moves(self, segment_id: str) -> Response:
         """GET /segments/{id}/moves."""
-        found, period = self._segments.list(), query()["period"]
+        found, period, wait = self._segments.list(), query()["period"], query()["wait"]
         names = _names(found)
         if segment_id not in names:
             return self._gone(segment_id)
         asked = now() - _PERIODS[period]
         told = told_since(self._sizes, asked)
-        moved, whole = self._moved(told)
+        try:
+            moved, whole = self._moved(told, None if wait else _AT_ONCE)
+        except PeriodTooLong:
+            if wait:
+                raise
+            return _page("segment_moves.html", found, id=segment_id, names=names, period=period, counting=True)
         came = [each for each in moved["items"] if each["to"] == segment_id]
         went = [each for each in moved["items"] if each["from"] == segment_id]
         others = {each for move in (*came, *went) for each in (move["from"], move["to"]) if each} - names.keys()
         values = {
+            "counting": False,
             "gone": self._former(others),
             "came": came,
             "went": went,
@@ -159,12 +170,12 @@ class SegmentPagesController:
         name = self._former([segment_id]).get(segment_id, segment_id)
         return page("segment_gone.html", 404, id=segment_id, name=name)
 
-    def _moved(self, since: datetime) -> tuple[Transitions, bool]:
+    def _moved(self, since: datetime, seconds: float | None) -> tuple[Transitions, bool]:
         """Return who moved, and whether that is known for the whole time."""
         try:
-            return self._transitions.between(since), True
+            return self._transitions.between(since, seconds=seconds), True
         except BeforeMemory as error:
-            return self._transitions.between(error.earliest), False
+            return self._transitions.between(error.earliest, seconds=seconds), False
 
     def _examples(self, segment_id: str) -> Examples:
         surest, nearest = (self._by_confidence(segment_id, descending) for descending in (True, False))

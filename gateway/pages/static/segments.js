@@ -9,8 +9,10 @@ const LABELS = { name: "Name", description: "Description", owner: "Owner", actio
 async function showMoves(address) {
   const place = document.getElementById("moves");
   place.setAttribute("aria-busy", "true");
+  const whole = new URL(address, location);
+  whole.searchParams.set("wait", "true"); // the page by itself comes at once, and may lack them
   try {
-    const answer = await fetch(address, { headers: { Accept: "text/html" }, signal: AbortSignal.timeout(60_000) });
+    const answer = await fetch(whole, { headers: { Accept: "text/html" }, signal: AbortSignal.timeout(60_000) });
     const found = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("moves");
     if (!answer.ok || !found) throw new Error(`${answer.status}`);
     place.replaceChildren(...found.childNodes);

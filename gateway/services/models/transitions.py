@@ -42,8 +42,10 @@ class Move:
 class TransitionStore(Protocol):
     """Finds moves in the change log."""
 
-    def between(self, since: datetime, until: datetime) -> tuple[list[Move], int]:
+    def between(self, since: datetime, until: datetime, seconds: float | None = None) -> tuple[list[Move], int]:
         """Return who was elsewhere at `until` than at `since`, and how many changes of erased customers there were.
+
+        It takes `seconds` at most, and never longer than all work on many customers may.
 
         Raises
         ------
@@ -102,8 +104,12 @@ class TransitionService:
         self._memory = memory
         self._waiting = waiting
 
-    def between(self, since: datetime, until: datetime | None = None) -> Transitions:
+    def between(self, since: datetime, until: datetime | None = None, seconds: float | None = None) -> Transitions:
         """Return all moves from one time to another, or to the present; the most frequent first.
+
+        Parameters
+        ----------
+        seconds : longest time for the search; None: as long as all work on many customers may take.
 
         Raises
         ------
@@ -122,7 +128,7 @@ class TransitionService:
         remembered = self._memory().since
         if since < remembered:
             raise BeforeMemory(remembered, "since")
-        moves, erased = self._store.between(since, until)
+        moves, erased = self._store.between(since, until, seconds)
         return Transitions(
             items=_matrix(moves),
             since=since,

@@ -183,6 +183,17 @@ class TestMoves:
         peopled.changes.kept = Memory(0, *2 * [now() - timedelta(days=90)])
         assert "as far back" not in text_of(peopled, "/segments/seg-01/moves")
 
+    def test_come_later_where_counting_takes_long(self, peopled: FakeGateway) -> None:
+        peopled.transitions.takes = 3.0
+        page = browser_of(peopled).get("/segments/seg-01/moves?period=week").text
+        assert "counting them takes some seconds" in page
+        assert 'data-moves="/segments/seg-01/moves?period=week"' in page, "a script asks for them"
+        assert 'href="/segments/seg-01/moves?period=week&amp;wait=true"' in page, "and a person can"
+        assert "Came:" not in page
+        found = browser_of(peopled).get("/segments/seg-01/moves?period=week&wait=true").text
+        assert "Came:" in found
+        assert "data-moves" not in found
+
     @pytest.mark.parametrize(
         ("address", "status"), [("/segments/seg-99/moves", 404), ("/segments/seg-01/moves?period=year", 422)]
     )

@@ -55,16 +55,17 @@ class MongoTransitions:
         self._database = database.with_options(read_concern=SNAPSHOT)
         self._seconds = seconds
 
-    def between(self, since: datetime, until: datetime) -> tuple[list[Move], int]:
+    def between(self, since: datetime, until: datetime, seconds: float | None = None) -> tuple[list[Move], int]:
+        seconds = self._seconds if seconds is None else min(seconds, self._seconds)
         with self._changes:
             try:
-                return at_one_moment(lambda: self._between(since, until))
+                return at_one_moment(lambda: self._between(since, until, seconds))
             except (ExecutionTimeout, NetworkTimeout) as error:
-                raise PeriodTooLong(self._seconds) from error
+                raise PeriodTooLong(seconds) from error
 
-    def _between(self, since: datetime, until: datetime) -> tuple[list[Move], int]:
+    def _between(self, since: datetime, until: datetime, seconds: float) -> tuple[list[Move], int]:
         changes, period = self._database[_CHANGES], {"at": {"$gt": since, "$lte": until}}
-        with timeout(self._seconds), self._database.client.start_session(snapshot=True) as session:
+        with timeout(seconds), self._database.client.start_session(snapshot=True) as session:
             search = _Search(self._database["customers"], session, since, until)
             later = changes.find_one({"at": {"$gt": until}}, {"_id": 1}, session=session) is not None
             pipeline = _net(since, until, later=later)
@@ -87,7 +88,9 @@ class _Search:
         self._customers = customers
         self._session = session
         self._created_then: Document = {
-            "updated_at": {"$gt": since},  # as all that were created since then; there is an index
+            # As all that were created since then; the index on both would not be used for the second alone.
+            "segment.id": {"$in": self._segments()},
+            "updated_at": {"$gt": since},
             "created_at": {"$gt": since, "$lte": until},
             "segment.cause": _IMPORT,
             "$expr": {"$eq": ["$segment.since", "$created_at"]},
@@ -129,6 +132,11 @@ class _Search:
             self._numbers[way] -= tally.size
             self._tallies[way] = _minus(self._tallies[way], tally)
         return back
+
+    def _segments(self) -> list[str]:
+        """Return the ids of all segments that somebody is in, which are the first of an index."""
+        ids = [{"$sort": {"segment.id": 1}}, {"$group": {"_id": "$segment.id"}}]
+        return [each["_id"] for each in self._customers.aggregate(ids, session=self._session) if each["_id"]]
 
     def _by_segment(self, query: Document) -> dict[str | None, Tally]:
         group = {"$group": {"_id": "$segment.id", **group_of_figures()}}
