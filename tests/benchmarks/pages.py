@@ -22,6 +22,7 @@ import psutil
 import requests
 from bson.raw_bson import RawBSONDocument
 from flask import Flask
+from pymongo.collection import Collection
 
 from gateway.data_access.mongo.customer_schema import customer_schema
 from gateway.data_access.mongo.customers import MongoCustomerStore
@@ -63,6 +64,7 @@ class System(NamedTuple):
     base: str
     http: requests.Session
     store: MongoCustomerStore
+    customers: Collection[dict[str, Any]]
     trees: Mapping[str, psutil.Process]
 
 
@@ -87,16 +89,15 @@ def running(folder: Path, cache: float) -> Iterator[System]:
         http.headers["Authorization"] = f"Bearer {key.strip()}"
         collection = connect(Flask("pages"), Settings(mongodb_uri=uri))["customers"]
         stack.callback(collection.database.client.close)
-        yield System(f"http://127.0.0.1:{port}/api/v1/customers", http, MongoCustomerStore(collection), trees)
+        yield System(f"http://127.0.0.1:{port}/api/v1/customers", http, MongoCustomerStore(collection), collection, trees)
 
 
 def load(system: System, csv: Path, model: Predictor) -> float:
     """Store the file's customers with their segments, as a first load does; return how long the indexes took."""
-    store = system.store
-    schema = MongoSchema(store._collection.database, [customer_schema("customers")])
+    schema = MongoSchema(system.customers.database, [customer_schema("customers")])
     schema.bring_up_to_date(put_off=True)
     for rows in pd.read_csv(csv, chunksize=10_000):
-        store._collection.insert_many(_documents(rows, model), ordered=False)
+        system.customers.insert_many(_documents(rows, model), ordered=False)
     began = time.monotonic()
     schema.bring_up_to_date()
     return time.monotonic() - began
@@ -115,11 +116,13 @@ def _documents(rows: pd.DataFrame, model: Predictor) -> list[RawBSONDocument]:
             "rival": scores["segments"][scores["rival"][place]]["id"],
             "model_version": scores["model_version"],
             "assigned_at": at,
+            "since": at,
+            "cause": "import",
         }
         waits = n % 50 == 7
         changed = at + timedelta(seconds=n * 7919 % 8_640_000) if n % 5 == 0 else at
         document = {"_id": cust_id, **features, "segment": None if waits else segment}
-        document |= {"segment_status": "pending" if waits else "assigned", "revision": f"{n:016x}"}
+        document |= {"segment_status": "pending" if waits else "assigned", "revision": f"{n:016x}", "seq": 1}
         documents.append(RawBSONDocument(bson.encode(document | {"created_at": at, "updated_at": changed})))
     return documents
 
@@ -258,7 +261,7 @@ def main(rows: int, csv: Path | None, times: int, cache: float, only: str) -> No
         models = ModelStore(folder / "models")
         with running(folder, cache) as system:
             built = load(system, csv, Predictor(models.load(models.versions()[0])))
-            some = list(_some(system.store))
+            some = list(_some(system.customers))
             click.echo(f"{system.store.count((), True).total:,} customers, cache {cache:g} GB; indexes: {built:.0f} s")
             click.echo("| pages | p50 ms | p90 | p99 | max | mongod CPU ms | gateway CPU ms | refused, stopped |")
             click.echo("|---|---|---|---|---|---|---|---|")
@@ -269,9 +272,9 @@ def main(rows: int, csv: Path | None, times: int, cache: float, only: str) -> No
             click.echo("\n| count | median ms |\n|---|---|\n" + "\n".join(totals(system)))
 
 
-def _some(store: MongoCustomerStore) -> Iterator[dict[str, Any]]:
+def _some(customers: Collection[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """Yield some thousand random customers."""
-    for document in store._collection.aggregate([{"$sample": {"size": 5_000}}]):
+    for document in customers.aggregate([{"$sample": {"size": 5_000}}]):
         yield {CUST_ID: document.pop("_id"), **document}
 
 
