@@ -9,7 +9,7 @@ import threading
 from flask import Flask
 
 from gateway.app import create_app as gateway
-from gateway.app import let_go
+from gateway.app import let_go, switch_seldom
 from gateway.settings import read_settings
 from shared.telemetry import traces
 from shared.telemetry.logs import own_process
@@ -19,6 +19,7 @@ def create_app() -> Flask:
     """Return the gateway, which answers those who wait for events when the process is to end."""
     settings = read_settings()
     own_process(settings.log_level, settings.log_format)
+    switch_seldom()
     app = gateway(settings)
     _let_go_at_the_end(app)
     return app

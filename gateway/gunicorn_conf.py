@@ -69,11 +69,13 @@ def post_fork(_server: Any, _worker: Any) -> None:
 
 
 def post_worker_init(worker: Any) -> None:
-    """Answer those who wait for an event when the worker is told to end: it would wait for them."""
+    """Switch threads seldom, and answer those who wait for an event when the worker is told to end: it would wait."""
     # Imported here because gunicorn takes every global of this module for a setting.
     import signal
 
-    from gateway.app import let_go
+    from gateway.app import let_go, switch_seldom
+
+    switch_seldom()
 
     def end(*signalled: Any) -> None:
         let_go(worker.wsgi)

@@ -134,9 +134,10 @@ class TestTooMuchLoad:
                 memory: list[int] = []
                 over = threading.Event()
                 watching = threading.Thread(target=_watch, args=(system._processes["gateway"].pid, memory, over))
+                calm = _load(system, keys, tmp_path, _TAKEN_IN.places)
                 watching.start()
                 with fire.fault():
-                    said = _flood(system, keys, tmp_path)
+                    said = _load(system, keys, tmp_path, CONNECTIONS)
                 recovered = fire.recovers(5)
                 over.set()
                 watching.join()
@@ -146,11 +147,15 @@ class TestTooMuchLoad:
         offered, carried = statuses.total(), statuses["200"] + statuses["201"]
         assert set(statuses) <= {"200", "201", "503"}, said
         assert said["bare"] == 0, "every 503 has Retry-After"
-        assert statuses["503"] > carried / 2, said
+        assert statuses["503"] > 0, said
+        # How many are refused says nothing: a gateway that carries next to nothing refuses most.
+        could = calm["200"] + calm["201"]
+        assert carried > could / 3, f"{carried} carried, {could} with as many clients as it has places for"
         half = len(memory) // 2
         assert max(memory[half:]) <= FLAT * max(memory[:half]), memory
         done = (
-            f"{CONNECTIONS} connections: {offered / SECONDS:.0f} requests/s, of which {carried / SECONDS:.0f} carried"
+            f"{CONNECTIONS} connections: {offered / SECONDS:.0f} requests/s, of which {carried / SECONDS:.0f} carried, "
+            f"against {could / SECONDS:.0f} with as many as it has places for"
         )
         done += f"; memory at most {max(memory) / 2**20:.0f} MiB"
         table(fire.row(f"Ten times the load ({server})", done, recovered))
@@ -190,11 +195,11 @@ end
 """
 
 
-def _flood(system: System, keys: list[str], folder: Path) -> Counter[str]:
+def _load(system: System, keys: list[str], folder: Path, connections: int) -> Counter[str]:
     script = folder / "flood.lua"
     quoted = ", ".join(f'"{key}"' for key in keys)
     script.write_text(_SCRIPT % (quoted, json.dumps(inputs())))
-    options = ["-t1", f"-c{CONNECTIONS}", f"-d{SECONDS}s", "--timeout", "30s", "-s", str(script)]
+    options = ["-t1", f"-c{connections}", f"-d{SECONDS}s", "--timeout", "30s", "-s", str(script)]
     done = subprocess.run(["wrk", *options, system.base], capture_output=True, text=True, timeout=120, check=True)
     line = next(line for line in done.stdout.splitlines() if line.startswith("SAID "))
     return Counter(json.loads(line.removeprefix("SAID ")))

@@ -141,8 +141,9 @@ class ConcurrencyLimit:
         return self._refusal()
 
     def _queued(self, caller: Hashable) -> _Turn:
-        mine = sum(turn.caller == caller for turn in self._queue)
-        if len(self._queue) >= self.waiting or mine >= (self.waiting + 1) // 2:
+        if len(self._queue) >= self.waiting:
+            raise self._refused()
+        if sum(turn.caller == caller for turn in self._queue) >= (self.waiting + 1) // 2:
             raise self._refused()
         turn = _Turn(caller)
         turn.come.acquire()
