@@ -89,7 +89,8 @@ def running(folder: Path, cache: float) -> Iterator[System]:
         http.headers["Authorization"] = f"Bearer {key.strip()}"
         collection = connect(Flask("pages"), Settings(mongodb_uri=uri))["customers"]
         stack.callback(collection.database.client.close)
-        yield System(f"http://127.0.0.1:{port}/api/v1/customers", http, MongoCustomerStore(collection), collection, trees)
+        base = f"http://127.0.0.1:{port}/api/v1/customers"
+        yield System(base, http, MongoCustomerStore(collection), collection, trees)
 
 
 def load(system: System, csv: Path, model: Predictor) -> float:
