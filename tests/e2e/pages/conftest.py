@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -29,19 +29,29 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
+_running = ExitStack()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(nextitem: pytest.Item | None) -> None:
+    """End the system with the last test of this folder; to the end of the session it would take from all others."""
+    if nextitem is None or Path(__file__).parent not in nextitem.path.parents:
+        _running.close()
+
+
 @pytest.fixture(scope="session")
-def stack(mongod: Mongod, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[System]:
+def stack(mongod: Mongod, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> System:
     """A running system with all customers in it. Tests leave its customers and its model as they were."""
     real = REAL_CSV.exists()
     if not real:
         warnings.warn(f"the real data are not on this machine ({REAL_CSV}): pages show the sample", stacklevel=1)
     models: Path = request.getfixturevalue("real_models" if real else "sample_models")
-    with running_system(tmp_path_factory.mktemp("pages"), mongod, models) as system:
-        csv = REAL_CSV if real else SAMPLE_CSV
-        done = system.run("gateway", "import", str(csv))
-        assert done.returncode == 0, done.stderr
-        system.counted(len(csv.read_text().splitlines()) - 1)
-        yield system
+    system = _running.enter_context(running_system(tmp_path_factory.mktemp("pages"), mongod, models))
+    csv = REAL_CSV if real else SAMPLE_CSV
+    done = system.run("gateway", "import", str(csv))
+    assert done.returncode == 0, done.stderr
+    system.counted(len(csv.read_text().splitlines()) - 1)
+    return system
 
 
 @pytest.fixture
