@@ -20,6 +20,7 @@ _HEADLINES: Final = {
     503: "Not available at the moment",
     504: "That took too long",
 }
+_BAD_ADDRESS: Final = "Something in the address of this page is not right:"
 _NOT_ALLOWED: Final = "Your key may not do this; ask whoever made it."
 
 
@@ -38,5 +39,7 @@ def error_page(status: int, code: str, detail: str, errors: Sequence[FieldError]
         return see_other(f"/sign-in?{urlencode({'next': here})}")
     if code == "insufficient_scope":
         detail = _NOT_ALLOWED
+    elif errors and request.method == "GET":
+        detail = _BAD_ADDRESS
     headline = _HEADLINES.get(status, "That did not work" if status < 500 else "Something went wrong")
     return page("error.html", status, headline=headline, code=code, detail=detail, errors=errors, request_id=request_id)

@@ -167,7 +167,9 @@ class SegmentPagesController:
         return _page("segment_moves.html", found, id=segment_id, names=names, count=_count, **values)
 
     def _gone(self, segment_id: str) -> Response:
-        name = self._former([segment_id]).get(segment_id, segment_id)
+        name = self._former([segment_id]).get(segment_id, "")
+        if name.startswith(segment_id):  # which stands for a name where nobody remembers one
+            name = ""
         return page("segment_gone.html", 404, id=segment_id, name=name)
 
     def _moved(self, since: datetime, seconds: float | None) -> tuple[Transitions, bool]:

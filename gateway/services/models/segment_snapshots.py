@@ -320,7 +320,7 @@ def _state(current: Current) -> tuple[State, datetime, str | None]:
     """Return what clients see: while nobody looks, nobody knows whether anything has changed."""
     if current.alive:
         return current.state, current.since, current.reason
-    reason = "No worker has looked since then whether customers have changed; the sizes are those of as_of."
+    reason = "No worker looks whether customers have changed; the sizes may be out of date."
     return "failed", current.looked_at, reason
 
 

@@ -64,7 +64,7 @@ class TestCards:
 
     def test_say_that_nobody_counts(self, peopled: FakeGateway) -> None:
         peopled.snapshots.ahead = timedelta(hours=1)
-        assert "The customers are not being counted at the moment. No worker has looked" in text_of(
+        assert "The customers are not being counted at the moment. No worker looks whether" in text_of(
             peopled, "/segments"
         )
 
@@ -203,7 +203,9 @@ class TestMoves:
 
 class TestFaults:
     def test_a_segment_that_is_not_there(self, peopled: FakeGateway) -> None:
-        assert "The model in force has no segment with the id seg-99." in text_of(peopled, "/segments/seg-99", 404)
+        text = text_of(peopled, "/segments/seg-99", 404)
+        assert text.count("There is no segment seg-99 The model in force has no segment with the id seg-99.") == 1
+        assert "Customers who are still in it" not in text
 
     @pytest.mark.parametrize("address", PAGES)
     def test_without_a_description_and_without_the_model_service(self, gateway: FakeGateway, address: str) -> None:

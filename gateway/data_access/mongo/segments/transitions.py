@@ -135,7 +135,7 @@ class _Search:
 
     def _segments(self) -> list[str]:
         """Return the ids of all segments that somebody is in, which are the first of an index."""
-        ids = [{"$sort": {"segment.id": 1}}, {"$group": {"_id": "$segment.id"}}]
+        ids: list[Document] = [{"$sort": {"segment.id": 1}}, {"$group": {"_id": "$segment.id"}}]
         return [each["_id"] for each in self._customers.aggregate(ids, session=self._session) if each["_id"]]
 
     def _by_segment(self, query: Document) -> dict[str | None, Tally]:
