@@ -37,7 +37,7 @@ install: .venv/.installed ## Make the virtual environment in .venv and install b
 # of how many tests they have: the few tests of whole systems take longest, and the last ones would run alone.
 PYTEST := python -m pytest --dist loadfile --no-loadscope-reorder
 
-test: install ## Run every test, in some 17 minutes: unit, integration on a real mongod, end to end with both tiers as processes
+test: install ## Run every test, in some 12 minutes: unit, integration on a real mongod, end to end with both tiers as processes
 	$(PYTEST) -n 3
 
 test-unit: install ## Run the unit tests only (no network, about a minute)
