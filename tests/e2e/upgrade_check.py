@@ -276,6 +276,7 @@ def ended_by_the_worker(system: Version, api: DocumentedClient, left: Left) -> N
         database = client.get_default_database()
         wait_until(lambda: "audit" not in database.list_collection_names(), "the audit trail has been brought over", 60)
         # The feed tells other systems the id for 72 hours more; MongoDB deletes it then.
+        wait_until(lambda: "expiry" in database["erased_ids"].index_information(), "the worker makes indexes", 60)
         assert database["erased_ids"].index_information()["expiry"]["expireAfterSeconds"] == 72 * 3600
         everything = {
             name: list(database[name].find()) for name in database.list_collection_names() if name != "erased_ids"
