@@ -147,8 +147,8 @@ class TestTooMuchLoad:
         offered, carried = statuses.total(), statuses["200"] + statuses["201"]
         assert set(statuses) <= {"200", "201", "503"}, said
         assert said["bare"] == 0, "every 503 has Retry-After"
-        assert statuses["503"] > 0, said
-        # How many are refused says nothing: a gateway that carries next to nothing refuses most.
+        assert statuses["503"] > carried / 2, said
+        # A gateway that carries next to nothing refuses most.
         could = calm["200"] + calm["201"]
         assert carried > could / 3, f"{carried} carried, {could} with as many clients as it has places for"
         half = len(memory) // 2
