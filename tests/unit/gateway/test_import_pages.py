@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from contracts.customers import assignment
 from fakes.gateway import FakeGateway
 from fakes.model import DOWN
 from support.customers import body, stored
@@ -151,6 +152,14 @@ def test_while_the_model_service_is_away(gateway: FakeGateway) -> None:
     gateway.model.failure = DOWN
     text = sent(gateway, line("A"))
     assert "1 of them had no segment when they were stored" in text
+
+
+def test_without_the_model_service_nobody_is_said_to_stay(gateway: FakeGateway) -> None:
+    gateway.store.insert_many([stored("C1", assignment())])
+    gateway.model.failure = DOWN
+    text = sent(gateway, line("C1", BALANCE=5_000.0), dry_run="true")
+    assert "It is not known who would move to another segment" in text
+    assert "Of 1 it is not known, because the model could not be asked." in text
 
 
 def test_an_unknown_import_is_no_page(gateway: FakeGateway) -> None:

@@ -237,7 +237,9 @@ def test_what_people_wrote_shows_as_text(gateway: FakeGateway) -> None:
 
 def test_what_needs_attention_has_a_page(gateway: FakeGateway) -> None:
     browser = browser_of(gateway)
-    assert "All is well." in browser.get("/settings/alerts").text
+    well = browser.get("/settings/alerts").text
+    assert "All is well." in well
+    assert "no check has found that the segments do not fit" in well, "nothing has been checked here"
     gateway.drift.keep({**drift_of("v1"), "verdict": "retrain"})
     answer = browser.get("/settings/alerts")
     assert "The segments are out of date." in answer.text

@@ -200,6 +200,10 @@ class TestMoves:
     def test_of_what_is_not_there(self, peopled: FakeGateway, address: str, status: int) -> None:
         text_of(peopled, address, status)
 
+    def test_say_what_is_wrong_in_the_address(self, peopled: FakeGateway) -> None:
+        text = text_of(peopled, "/segments/seg-01/moves?period=year", 422)
+        assert "Something in the address of this page is not right: ?period must be one of week, month" in text
+
 
 class TestFaults:
     def test_a_segment_that_is_not_there(self, peopled: FakeGateway) -> None:
