@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import re
+import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
-from support.browser import Look
+from contracts.customers import assignment
+from fakes.gateway import FakeGateway
+from playwright.sync_api import Browser, Page, expect
+from support.browser import Look, signed_in
+from support.customers import stored
+from support.sessions import ADMIN_KEY
+from werkzeug.serving import WSGIRequestHandler, make_server
 
 from tests.e2e.conftest import System
 
@@ -80,6 +87,40 @@ def test_one_segment_says_who_came_and_went_when_the_rest_is_there(look: Look, s
     page.get_by_role("link", name="Last 30 days").click()
     expect(page.get_by_text("cannot be read at the moment")).to_be_visible()
     look.expect("ERR_FAILED")
+
+
+class Silent(WSGIRequestHandler):
+    """Logs no requests: werkzeug's lines have query strings, which no log may hold."""
+
+    def log_request(self, *_: Any) -> None:
+        """Leave it to the gateway."""
+
+
+def test_where_counting_takes_long_the_page_comes_at_once_and_is_filled_in(browser: Browser) -> None:
+    gateway = FakeGateway()
+    gateway.store.insert_many([stored("C1", assignment())])
+    gateway.count_segments()
+    gateway.transitions.takes = 3.0
+
+    def app(environ: Any, start: Any) -> Any:
+        # Unlike the gateway's servers, this one lets a request be read beyond its end, and that waits.
+        environ["wsgi.input"] = io.BytesIO(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)))
+        return gateway.app(environ, start)
+
+    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=Silent)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        base = f"http://127.0.0.1:{server.port}"
+        with signed_in(browser, base, ADMIN_KEY) as context, Look.at(context, base) as look:
+            page = look.open("/segments/seg-01/moves?period=week")
+            expect(page.get_by_role("heading", name="Came: ")).to_be_visible()
+            expect(page.get_by_text("counting them takes some seconds")).to_be_hidden()
+            page.get_by_role("link", name="Last 30 days").click()
+            expect(page.get_by_role("link", name="Last 30 days")).to_have_attribute("aria-current", "true")
+            assert page.url.endswith("?period=week"), "the page has stayed"
+            look.check()
+    finally:
+        server.shutdown()
 
 
 def test_what_people_say_is_saved_once_and_what_is_emptied_comes_back(look: Look, segment: Segment) -> None:
